@@ -1,0 +1,18 @@
+"""The one exception that means: the user can mend this. It ends a command with exit code 2 and no traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something in the user's configuration or environment is wrong.
+
+    The message states the invariant, the value received and the remedy.
+    """
+
+
+class RunsFailed(Exception):
+    """Some runs of a sweep failed, the others were trained. Each entry says which and why; exit code 1."""
+
+    def __init__(self, failures: list[str]):
+        self.failures = failures
+        super().__init__(f"{len(failures)} runs failed")

@@ -1,0 +1,1 @@
+"""From configuration and ablation files to runs: composition, identity, arms and cells. Never imports torch."""

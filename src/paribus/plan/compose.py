@@ -1,0 +1,122 @@
+"""Composes configurations outside of a Hydra application, and turns Hydra's errors into the user's remedies."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from paribus.config import config_dir
+from paribus.errors import UserError
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Raises Hydra's and OmegaConf's complaints about a configuration as UserError, with the nearest names."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: BaseException) -> str:
+    """A Hydra or OmegaConf error as one message that says what to type next."""
+    text = str(error).strip()
+    if missing := re.search(r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*)", text, re.S):
+        path, group, listed = missing.groups()
+        wanted, options = path.rsplit("/", 1)[-1], [line.strip() for line in listed.splitlines() if line.strip()]
+        return f"{group}={wanted} is not an option.{_nearest(wanted, options)} Options: {', '.join(options)}"
+    if missing := re.search(r"Could not override '([^']+)'\.?\s*(?:No match in the defaults list)?", text):
+        key = missing.group(1)
+        near = _nearest(key, _known_keys(key))
+        return f"{key} is not a key of the configuration.{near} To add a new key write +{key}=VALUE"
+    if unknown := re.search(r"Key '([^']+)' is not in struct\s*full_key: (\S+)", text):
+        return _nearest_key(unknown.group(2))
+    if missing := re.search(r"In '([^']+)': Could not find '([^']+)'", text):
+        where, what = missing.groups()
+        return f"{what}, named in the defaults of {where}.yaml, does not exist. Look in {config_dir()}"
+    first = [line for line in text.splitlines() if line.strip()]
+    return " ".join(line.strip() for line in first) or type(error).__name__
+
+
+def _nearest_key(key: str) -> str:
+    return f"{key} is not a key of the configuration.{_nearest(key, _known_keys(key))} To add it write +{key}=VALUE"
+
+
+def _nearest(wanted: str, options: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wanted, options, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _known_keys(key: str) -> list[str]:
+    """Dotted keys and groups of the default configuration, for suggestions only."""
+    try:
+        config = OmegaConf.to_container(load([]), resolve=False)
+    except Exception:  # a suggestion must never hide the error it is for
+        return []
+    keys: list[str] = []
+
+    def walk(prefix: str, node: Any) -> None:
+        if isinstance(node, dict):
+            for name, item in node.items():
+                keys.append(f"{prefix}{name}")
+                walk(f"{prefix}{name}.", item)
+
+    walk("", config)
+    groups = [str(path.relative_to(config_dir())) for path in config_dir().iterdir() if path.is_dir()]
+    return [*keys, *groups]
+
+
+@contextmanager
+def hydra_context() -> Iterator[None]:
+    """A Hydra that can compose; the one that is already running, where there is one."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3", job_name="train"):
+            yield
+
+
+def load(overrides: Sequence[str]) -> DictConfig:
+    """Compose train.yaml with the overrides of a command line."""
+    with hydra_context():
+        return compose("train", overrides=list(overrides))
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Plain nested dicts with every interpolation resolved, without Hydra's own node."""
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return container  # type: ignore[return-value]
+
+
+def is_group(key: str) -> bool:
+    """Whether a key names a config group (a folder of options)."""
+    return "." not in key and any((root / key).is_dir() for root in search_path())
+
+
+def search_path() -> list[Path]:
+    """The folders that options are looked for in: the project's own, and ./conf of the current folder."""
+    roots = [config_dir()]
+    local = Path.cwd() / "conf"
+    if local.is_dir() and local.resolve() != roots[0].resolve():
+        roots.append(local)
+    return roots
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Any]:
+    """Hydra's own parse of each override."""
+    Plugins.instance()
+    return OverridesParser.create().parse_overrides(list(overrides))

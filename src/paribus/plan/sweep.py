@@ -1,0 +1,39 @@
+"""Hydra's sweep grammar on the command line: choices, ranges and globs, every combination of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from paribus.errors import UserError
+
+
+def combinations(overrides: Sequence[Any]) -> list[list[str]]:
+    """Every combination of the levels of parsed overrides, each as a command line.
+
+    Raises UserError for a key that is given twice (Hydra would silently keep the last) and for sweeps that are
+    not lists of values, which need a sweeper such as Optuna's.
+    """
+    axes: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if key in axes:
+            raise UserError(f"{key} is given twice. Write all its values once: {key}=a,b,c")
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"] if override.value() is not None else []
+            if not axes[key]:
+                axes[key] = [key] if key.startswith("~") else [f"{key}=null"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise UserError(
+                f"{override.input_line}: {override.value_type.name.lower()} is not a list of values. "
+                f"Use hparams_search=optuna for a search, or list the values: {key}=0.01,0.1"
+            )
+    return [list(product) for product in itertools.product(*axes.values())]
+
+
+def varied_keys(overrides: Sequence[Any]) -> list[str]:
+    """The keys that a sweep varies."""
+    return [override.key_or_group for override in overrides if override.is_sweep_override()]

@@ -1,0 +1,148 @@
+"""From a resolved config to the objects of one run; every mistake that a config can hold is met here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from paribus.data.prepare import Splits, prepare
+from paribus.data.seeds import mix
+from paribus.data.source import Source
+from paribus.errors import UserError
+from paribus.losses import Loss
+from paribus.optim.build import build_optimizer
+from paribus.optim.schedule import Schedule
+from paribus.plan.identity import budget, world_size
+from paribus.task.data import ImageData
+from paribus.task.progress import Budget
+from paribus.train.instantiate import instantiate
+
+Config = Mapping[str, Any]
+
+
+@contextmanager
+def as_user_error(where: str) -> Iterator[None]:
+    """A ValueError or TypeError within becomes a UserError that names the part of the config."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+@dataclass
+class Setting:
+    """What must be known before a network can be built, and costs nothing to know."""
+
+    source: Source
+    loss: Loss
+    schedule: Schedule
+    augmentation: Any
+
+
+def build_setting(config: Config) -> Setting:
+    return Setting(
+        source=instantiate("data.source", config["data"]["source"]),
+        loss=instantiate("loss", config["loss"]),
+        schedule=instantiate("scheduler", config["scheduler"]),
+        augmentation=instantiate("augmentation", config["augmentation"]),
+    )
+
+
+def build_network(config: Config, setting: Setting) -> nn.Module:
+    """The network in its initial state, a function of seeds.init alone."""
+    torch.manual_seed(mix(config["seeds"]["init"], 0))
+    norm = config["norm"]
+    activation = instantiate("norm", norm["activation"]) if norm["activation"] else None
+    source = setting.source
+    network: nn.Module = instantiate(
+        f"model with norm={_norm_name(norm)}",
+        config["model"],
+        shape=source.shape,
+        num_outputs=setting.loss.num_outputs(source.num_classes),
+        norm=activation,
+    )
+    if norm["weight"]:
+        with as_user_error("norm.weight"):
+            instantiate("norm.weight", norm["weight"])(network)
+    return network
+
+
+def build_optim(config: Config, network: nn.Module) -> torch.optim.Optimizer:
+    node = dict(config["optimizer"])
+    with as_user_error("optimizer"):
+        node["lr"] = node["lr"] * lr_factor(config)
+        optimizer: torch.optim.Optimizer = build_optimizer(
+            instantiate("optimizer", node), network, decay=config["decay"]
+        )
+    return optimizer
+
+
+def lr_factor(config: Config) -> float:
+    """The factor on the learning rate for a global batch of B against a base of B_0: 1, B / B_0 or sqrt(B / B_0)."""
+    rule, base = config["lr_scaling"]["rule"], config["lr_scaling"]["base_batch_size"]
+    if rule == "none":
+        return 1.0
+    batch = config["data"]["batch_size"]
+    if batch == "full":
+        raise UserError(f"lr_scaling.rule={rule} needs a number for data.batch_size, got full. Write the number")
+    if rule not in ("linear", "sqrt"):
+        raise UserError(f"lr_scaling.rule must be none, linear or sqrt, got {rule!r}")
+    return batch / base if rule == "linear" else math.sqrt(batch / base)
+
+
+def build_data(config: Config, setting: Setting) -> ImageData:
+    """Loads the data. Raises UserError where files are missing or the batch size can't be."""
+    data = config["data"]
+    keys = ("validation", "split_seed", "subset", "label_noise", "noise_seed", "standardize")
+    with as_user_error("data"):
+        splits: Splits = prepare(setting.source, **{key: data[key] for key in keys})
+    [(unit, amount)] = budget(config).items()
+    with as_user_error("data.batch_size"):
+        return ImageData(
+            splits,
+            data["batch_size"],
+            Budget(unit, amount),  # type: ignore[arg-type]
+            schedule=setting.schedule,
+            order_seed=config["seeds"]["order"],
+            drop_last=data["drop_last"],
+            workers=data["workers"],
+            resident=data["resident"],
+            world_size=world_size(config),
+            channels_last=config["trainer"]["channels_last"],
+        )
+
+
+def preflight(config: Config, setting: Setting, data: ImageData) -> None:
+    """Build everything without memory and push the smallest real batch through it, forth and back.
+
+    What can't work fails here, in milliseconds, and not in the middle of the night.
+    """
+    with torch.device("meta"):
+        network = build_network(config, setting).train()
+        classes = setting.source.num_classes
+        for size in sorted(data.local_batch_sizes()):
+            size = math.ceil(size / config["trainer"]["accumulate"])
+            x = torch.zeros((size, *setting.source.shape))
+            y = torch.zeros(size, dtype=torch.long)
+            with as_user_error(
+                f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size}"
+            ):
+                generator = None
+                del generator
+                loss = setting.loss(network(x), y)
+                loss.backward()
+        assert classes > 0
+
+
+def _name(node: Config) -> str:
+    return str(node["_target_"]).rsplit(".", 1)[-1].lower()
+
+
+def _norm_name(norm: Config) -> str:
+    return "+".join(_name(norm[key]) for key in ("activation", "weight") if norm[key]) or "none"

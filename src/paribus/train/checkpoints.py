@@ -1,0 +1,74 @@
+"""Resumable checkpoints: at intervals of time, at the end, and of the best weights."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+
+class Checkpoints(pl.callbacks.Checkpoint):
+    """Writes checkpoints/last.ckpt (everything that training needs to go on) and best.ckpt (the best weights).
+
+    every_seconds: longest time between two writes; the end of training always writes. Written by time and not by
+    epoch, because an epoch of a small data set lasts milliseconds and one of a large set hours.
+
+    A file appears whole or not at all, and loads with torch.load(weights_only=True).
+    """
+
+    def __init__(self, every_seconds: float = 60.0):
+        if every_seconds <= 0:
+            raise ValueError(f"callbacks.checkpoints.every_seconds must be positive, got {every_seconds}")
+        self.every_seconds = every_seconds
+        self.folder: Path | None = None  # set by the training entry: the run's own folder
+        self._last = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        task: Any = pl_module
+        # The end of an epoch is left to the next hook, which comes after its validation.
+        if not task.data.at_epoch_end() and self._due(trainer, task.data.cursor.step):
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._due(trainer, 0):
+            self.save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.save(trainer)
+
+    def _due(self, trainer: pl.Trainer, step: int) -> bool:
+        due = time.monotonic() - self._last > self.every_seconds
+        if trainer.world_size > 1:
+            # The processes must agree, and asking costs a message: not after every update.
+            due = step % 50 == 0 and trainer.strategy.broadcast(due)
+        return due
+
+    def save(self, trainer: pl.Trainer) -> None:
+        assert self.folder is not None, "the training entry sets the folder"
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
+        task: Any = trainer.lightning_module
+        if task.best_weights is not None and trainer.is_global_zero:
+            best = {"state_dict": task.best_weights, "monitor": task.monitor, "score": task.best_score}
+            write_atomically(self.folder / "best.ckpt", lambda path: torch.save(best, path), True)
+        self._last = time.monotonic()
+
+
+def write_atomically(path: Path, write: Any, rename: bool) -> None:
+    """write(temporary path), flush it to the disk, then rename it to `path`."""
+    temporary = path.with_suffix(".tmp")
+    write(temporary)
+    if rename:
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)

@@ -1,0 +1,125 @@
+"""Builds objects from config nodes; whatever a node gets wrong becomes one message that names the node."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate as hydra_instantiate
+
+from paribus.errors import UserError
+
+_EXTRAS = {"pytorch_optimizer": "optim", "schedulefree": "optim", "datasets": "data", "tensorboard": "tensorboard"}
+
+
+def instantiate(where: str, node: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """hydra.utils.instantiate(node, *args, **kwargs) for the node that is called `where` in the config.
+
+    Raises UserError for a key that the target does not take (with the nearest name), a value of the wrong type, a
+    missing optional package, and any ValueError or TypeError of the target itself.
+    """
+    check_arguments(where, node, kwargs)
+    try:
+        return hydra_instantiate(dict(node), *args, _convert_="all", **kwargs)
+    except InstantiationException as error:
+        raise UserError(f"{where}: {_cause(error)}") from error
+
+
+def check_arguments(where: str, node: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> None:
+    """Compare the keys and the types of the values of a node with its target's signature."""
+    target = _locate(where, node["_target_"])
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # a builtin without a signature
+        return
+    hints = _hints(target)
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for key, value in node.items():
+        if key.startswith("_") and key.endswith("_"):
+            continue
+        if key not in parameters:
+            if open_ended:
+                continue
+            near = difflib.get_close_matches(key, parameters, n=2, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UserError(f"{where}.{key}: {_name(node)} takes no {key}.{hint} It takes {', '.join(parameters)}")
+        if not fits(value, hints.get(key, Any)):
+            raise UserError(
+                f"{where}.{key} must be {_describe(hints[key])}, got {value!r} ({type(value).__name__}). "
+                f"Write {where}.{key}=VALUE with such a value"
+            )
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a config value is possible for an annotation. Only plain types are judged, anything else passes."""
+    if hint is Any or isinstance(hint, str | typing.TypeVar) or isinstance(value, Mapping):
+        return True
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if isinstance(value, str | bool | int | float) and (origin in (list, tuple) or hint in (list, tuple)):
+        return False
+    return not (value is None and origin in (list, tuple))
+
+
+def _describe(hint: Any) -> str:
+    if hint is None or hint is type(None):
+        return "null"
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
+    if hint in names:
+        return names[hint]
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_describe(option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    return "a list" if origin in (list, tuple) else str(hint).replace("typing.", "")
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # annotations of third parties may name what only their type checker imports
+        return {}
+
+
+def _locate(where: str, path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        extra = f": pip install 'paribus[{_EXTRAS[missing]}]'" if missing in _EXTRAS else ""
+        raise UserError(f"{where}: {path} needs the package {missing}, which is not installed{extra}") from error
+    except AttributeError as error:
+        raise UserError(f"{where}._target_: {module} has no {name} in its installed version. Upgrade it") from error
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return str(node["_target_"]).rsplit(".", 1)[-1]
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost message: what the target itself complained of."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
