@@ -16,3 +16,7 @@ class RunsFailed(Exception):
     def __init__(self, failures: list[str]):
         self.failures = failures
         super().__init__(f"{len(failures)} runs failed")
+
+
+class Interrupted(BaseException):
+    """The user asked to stop (Ctrl-C, SIGTERM); the run is saved and the same command goes on with it."""

@@ -1,0 +1,41 @@
+"""Turns exceptions into what a person reads: a user's mistake is one message and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from paribus.errors import Interrupted, RunsFailed, UserError
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """Run a command and return its exit code; a bug keeps its traceback."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        command()
+    except UserError as error:
+        _say(f"error: {error}")
+        return 2
+    except (HydraException, OmegaConfBaseException) as error:
+        from paribus.plan.compose import explain
+
+        _say(f"error: {explain(error)}")
+        return 2
+    except RunsFailed as error:
+        _say(f"{len(error.failures)} runs failed; the same command tries them again:")
+        for failure in error.failures:
+            _say(f"  {failure}")
+        return 1
+    except (Interrupted, KeyboardInterrupt) as stop:
+        _say(str(stop) or "stopped")
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

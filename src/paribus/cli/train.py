@@ -1,0 +1,43 @@
+"""`paribus train` and scripts/train.py: the Hydra application."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from paribus.config import config_dir
+
+
+def task(config: DictConfig) -> float | None:
+    """One job of Hydra: trains the run that the config describes, unless it has a record."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from paribus.plan.compose import user_errors
+    from paribus.train.run import train
+
+    job = HydraConfig.get()
+    overrides = [str(item) for item in job.overrides.task]
+    # A callback of Hydra or a log must not see half a config: what is wrong with it is said in one line.
+    with user_errors():
+        return train(config, dict(job.runtime.choices), overrides)
+
+
+def main(arguments: Sequence[str] | None = None) -> Any:
+    """Run Hydra with these command-line arguments (default: those of the process)."""
+    if arguments is not None:
+        sys.argv = ["paribus train", *arguments]
+    # Hydra would print a traceback of its own and exit with 1; we want the exception itself.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with_hydra = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(task)
+    return with_hydra()
+
+
+def command_line(overrides: Sequence[str]) -> str:
+    """The command that repeats a run."""
+    return shlex.join(["paribus", "train", *overrides])

@@ -1,0 +1,103 @@
+"""Sums that live on the device: nothing is read back before an epoch ends, and processes merge by adding up."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from paribus.losses import Loss
+
+BINS = 15
+
+
+class Totals:
+    """Running sums of a training epoch: loss x samples, correct predictions, samples.
+
+    float64 (float32 where the device has none), so that a million updates add up exactly enough.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        self._sums = torch.zeros(2, dtype=wide(torch.device(device)), device=device)
+        self._loss, self._correct = self._sums[0], self._sums[1]
+        self.samples = 0
+
+    def update(self, loss: Tensor, outputs: Tensor, target: Tensor, criterion: Loss) -> None:
+        """Add a batch: its mean loss (), outputs (N, O), targets (N,) or soft (N, K)."""
+        size = len(outputs)
+        if target.ndim == 2:
+            target = target.argmax(1)
+        self._loss.add_(loss, alpha=size)
+        predicted = criterion.predict(outputs, 0)
+        self._correct.add_((predicted == target).sum())
+        self.samples += size
+
+    def state(self) -> Tensor:
+        """(3,): sum of losses, correct, samples."""
+        return torch.cat([self._sums, self._sums.new_tensor([self.samples])])
+
+    def load(self, state: Tensor) -> None:
+        self._sums.copy_(state[:2])
+        self.samples = int(state[2])
+
+    def reset(self) -> None:
+        self._sums.zero_()
+        self.samples = 0
+
+    @staticmethod
+    def compute(state: Tensor) -> dict[str, float]:
+        """loss and acc from a state, summed over processes or not; nan where there are no samples."""
+        loss, correct, samples = state.tolist()
+        if samples == 0:
+            return {"loss": float("nan"), "acc": float("nan")}
+        return {"loss": loss / samples, "acc": correct / samples}
+
+
+class EvaluationTotals:
+    r"""Sums of an evaluation: loss, correct predictions, and the bins of the calibration error.
+
+    Expected calibration error: $\sum_b \frac{n_b}{n} |\mathrm{acc}_b - \mathrm{conf}_b|$ over 15 bins of equal width
+    in the confidence of the predicted class. Source: Guo et al. 2017, arXiv:1706.04599.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        # loss, correct, samples, samples with a confidence; then per bin: samples, correct, confidence
+        self._state = torch.zeros(4 + 3 * BINS, dtype=wide(torch.device(device)), device=device)
+
+    def update(self, outputs: Tensor, target: Tensor, criterion: Loss, num_classes: int) -> None:
+        """Add a batch: outputs (N, O), class indices (N,)."""
+        state = self._state
+        correct = (criterion.predict(outputs, num_classes) == target).to(state.dtype)
+        state[0] += criterion.per_sample(outputs, target).sum(dtype=state.dtype)
+        state[1] += correct.sum()
+        state[2] += len(target)
+        confidence = criterion.confidence(outputs)
+        if confidence is not None:
+            state[3] += len(target)
+            confidence = confidence.to(state.dtype)
+            # Bins are open on the left, (0, 1/15], ...; not a number counts in the last one.
+            bin = (confidence * BINS).ceil().sub(1).nan_to_num(BINS - 1).clamp(0, BINS - 1).long()
+            sums = torch.stack([torch.ones_like(correct), correct, confidence])
+            state[4:].view(3, BINS).index_add_(1, bin, sums)
+
+    def state(self) -> Tensor:
+        """All sums in one tensor; states of several processes add up."""
+        return self._state
+
+    @staticmethod
+    def compute(state: Tensor) -> dict[str, float]:
+        """loss, acc and ece (nan for a loss without confidences) from a state."""
+        loss, correct, samples, with_confidence = state[:4].tolist()
+        if samples == 0:
+            return {"loss": float("nan"), "acc": float("nan"), "ece": float("nan")}
+        _, right, confidence = state[4:].view(3, BINS)
+        gap = float((right - confidence).abs().sum())
+        return {
+            "loss": loss / samples,
+            "acc": correct / samples,
+            "ece": gap / with_confidence if with_confidence else float("nan"),
+        }
+
+
+def wide(device: torch.device) -> torch.dtype:
+    """The widest floating type that a device adds up in."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,0 +1,1 @@
+"""Norms, weight parametrizations and models; torch only."""

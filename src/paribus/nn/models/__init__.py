@@ -1,0 +1,1 @@
+"""Networks for images of any size: Model(shape (C, H, W), num_outputs, norm, **options)."""

@@ -1,0 +1,92 @@
+r"""Adagrad and RMSProp as lecture notes write them, where the libraries' forms differ.
+
+Both are $\theta_{t+1} = \theta_t - \frac{\eta}{\sigma_t + \epsilon}\, g_t$ with their own $\sigma_t$, per coordinate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class _RootMeanSquare(Optimizer):
+    """theta -= lr / (sqrt(v) + eps) * g with v, a mean of squared gradients that begins with the first of them."""
+
+    def __init__(self, params: Any, lr: float, eps: float, weight_decay: float, **options: float):
+        for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
+            if not value >= 0.0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": weight_decay, **options})
+
+    def share(self, group: dict[str, Any], step: int) -> float:
+        """The weight of the newest squared gradient in v, in step number `step` (from 1)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
+            grads: list[Tensor] = [p.grad for p in parameters]
+            if group["weight_decay"]:
+                grads = list(torch._foreach_add(grads, parameters, alpha=group["weight_decay"]))
+            for p in parameters:
+                if p not in self.state:
+                    self.state[p] = {"step": 0, "square_avg": torch.zeros_like(p)}
+            means = [self.state[p]["square_avg"] for p in parameters]
+            squares = torch._foreach_mul(grads, grads)
+            # A parameter that met its first gradient later has a count of its own, hence the loop over counts.
+            counts = {self.state[p]["step"] + 1 for p in parameters}
+            for count in counts:
+                chosen = [k for k, p in enumerate(parameters) if self.state[p]["step"] + 1 == count]
+                torch._foreach_lerp_([means[k] for k in chosen], [squares[k] for k in chosen], self.share(group, count))
+            for p in parameters:
+                self.state[p]["step"] += 1
+            sigma = torch._foreach_sqrt(means)
+            torch._foreach_add_(sigma, group["eps"])
+            torch._foreach_addcdiv_(parameters, grads, sigma, value=-group["lr"])
+        return loss
+
+
+class AdagradRMS(_RootMeanSquare):
+    r"""$\sigma_t = \sqrt{\frac{1}{t} \sum_{i \le t} g_i^2}$: the root MEAN square of all gradients so far.
+
+    Equal to torch.optim.Adagrad, which takes the root of the SUM, with the rate lr * sqrt(t) at eps = 0. A coordinate
+    moves by at most lr * sqrt(t) in step t: after many small gradients a large one can throw it far.
+
+    Source: the mean in place of the sum of Duchi, Hazan & Singer 2011.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.01, eps: float = 1e-10, weight_decay: float = 0.0):
+        super().__init__(params, lr, eps, weight_decay)
+
+    def share(self, group: dict[str, Any], step: int) -> float:
+        return 1.0 / step
+
+
+class RMSPropNotes(_RootMeanSquare):
+    r"""$\sigma_0 = |g_0|,\ \sigma_t^2 = \alpha\,\sigma_{t-1}^2 + (1 - \alpha)\,g_t^2$.
+
+    torch.optim.RMSprop begins with 0 instead of g_0^2, so that its first step is 1 / sqrt(1 - alpha) times as long.
+
+    Source: Tieleman & Hinton 2012, lecture 6.5, with the first step of the lecture notes.
+    """
+
+    def __init__(
+        self, params: Any, lr: float = 0.001, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+    ):
+        if not 0.0 <= alpha < 1.0:
+            raise ValueError(f"alpha must lie in [0, 1), got {alpha}")
+        super().__init__(params, lr, eps, weight_decay, alpha=alpha)
+
+    def share(self, group: dict[str, Any], step: int) -> float:
+        return 1.0 if step == 1 else 1.0 - group["alpha"]

@@ -1,0 +1,197 @@
+"""Lightning's part of a run: trainer, callbacks, loggers; training and test."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from paribus.errors import UserError
+from paribus.plan.identity import world_size
+from paribus.store.history import HistoryWriter
+from paribus.store.record import Record
+from paribus.task.classification import Classification
+from paribus.task.data import ImageData
+from paribus.train import build
+from paribus.train.checkpoints import Checkpoints
+from paribus.train.instantiate import instantiate
+from paribus.train.loggers import finish
+from paribus.train.run import graceful_stop
+
+log = logging.getLogger("paribus")
+
+
+@dataclass
+class Outcome:
+    """What a finished training leaves for its record."""
+
+    metrics: dict[str, float]
+    timing: dict[str, float]
+    parameters: int
+    diverged: bool
+    device: str
+
+
+def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
+    """Train from the last checkpoint of this run, or from the start, and test."""
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
+    history = HistoryWriter(folder / "history.csv")
+    task = build_task(config, setting, history)
+    callbacks = build_callbacks(config, folder)
+    loggers = build_loggers(config, record, folder)
+    trainer = build_trainer(config, callbacks, loggers, folder)
+    if trainer.world_size != world_size(config):
+        raise UserError(
+            f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is trained, "
+            "because each of them would see the wrong share of the data"
+        )
+    checkpoint = usable_checkpoint(folder / "checkpoints" / "last.ckpt")
+    failed = True
+    started = time.perf_counter()
+    try:
+        with quiet_lightning(), graceful_stop(task.request_stop):
+            trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+        failed = False
+    finally:
+        history.close()
+        finish(loggers, failed)
+    cursor = data.cursor
+    seconds = max(cursor.seconds, 1e-9)
+    epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
+    return Outcome(
+        metrics=dict(task.metrics),
+        timing={
+            "steps": cursor.step,
+            "epochs": round(epochs, 4),
+            "samples": cursor.samples,
+            "fit_seconds": time.perf_counter() - started,
+            "update_seconds": cursor.seconds,
+            "ms_per_update": seconds / max(cursor.step, 1) * 1e3,
+            "seconds_per_epoch": seconds / epochs,
+            "samples_per_second": cursor.samples / seconds,
+        },
+        parameters=sum(p.numel() for p in task.network.parameters()),
+        diverged=task.diverged,
+        device=torch.cuda.get_device_name() if config["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu",
+    )
+
+
+def build_task(config: Mapping[str, Any], setting: build.Setting, history: HistoryWriter) -> Classification:
+    network = build.build_network(config, setting)
+    evaluation = config["evaluation"]
+    return Classification(
+        network,
+        setting.loss,
+        build.build_optim(config, network),
+        setting.schedule,
+        setting.augmentation,
+        num_classes=setting.source.num_classes,
+        augmentation_seed=config["seeds"]["augmentation"],
+        dropout_seed=config["seeds"]["init"],
+        clip_norm=config["clip"]["norm"],
+        clip_value=config["clip"]["value"],
+        accumulate=config["trainer"]["accumulate"],
+        compile=config["trainer"]["compile"],
+        evaluate_every=evaluation["every"],
+        evaluation_batch_size=evaluation["batch_size"],
+        test_weights=evaluation["checkpoint"],
+        monitor=evaluation["monitor"],
+        mode=evaluation["mode"],
+        history=history,
+    )
+
+
+def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[pl.Callback]:
+    callbacks = [
+        instantiate(f"callbacks.{name}", node) for name, node in (config["callbacks"] or {}).items() if node is not None
+    ]
+    for callback in callbacks:
+        if isinstance(callback, Checkpoints):
+            callback.folder = folder / "checkpoints"
+    return callbacks
+
+
+def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> list[Any]:
+    run = {
+        "id": record.id,
+        "group": config["group"],
+        "arm": config["arm"],
+        "seed": config["seed"],
+        "tags": config["tags"],
+        "config": {key: value for key, value in config.items() if key not in ("paths", "logger")},
+    }
+    return [
+        instantiate(f"logger.{name}", node, run=run, folder=folder)
+        for name, node in (config["logger"] or {}).items()
+        if node is not None
+    ]
+
+
+def build_trainer(
+    config: Mapping[str, Any], callbacks: list[pl.Callback], loggers: list[Any], folder: Path
+) -> pl.Trainer:
+    own = config["trainer"]
+    with quiet_lightning(), build.as_user_error("trainer"):
+        try:
+            return pl.Trainer(
+                accelerator=own["accelerator"],
+                devices=own["devices"],
+                num_nodes=own["num_nodes"],
+                strategy=own["strategy"],
+                precision=own["precision"],
+                deterministic=own["deterministic"],
+                max_epochs=-1,  # the data knows where the budget ends
+                limit_val_batches=0,  # the task validates
+                logger=loggers or False,
+                callbacks=callbacks,
+                enable_checkpointing=any(isinstance(c, pl.callbacks.Checkpoint) for c in callbacks),
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+                default_root_dir=str(folder),
+            )
+        except (pl.utilities.exceptions.MisconfigurationException, RuntimeError) as error:
+            # "No supported gpu backend found!" and the like
+            raise UserError(f"trainer: {error} Use trainer=cpu, or a machine that has the device") from error
+
+
+def usable_checkpoint(path: Path) -> Path | None:
+    """The checkpoint to go on from; a damaged one is named, put aside, and training starts anew."""
+    if not path.exists():
+        return None
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and end-of-file errors: all mean that the file is damaged
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("%s can't be read (%s): moved to %s; training starts anew.", path, error, aside.name)
+        return None
+    return path
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advertisements and without warnings about what is done here on purpose."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger).*")
+        warnings.filterwarnings("ignore", message=".*val_dataloader.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+

@@ -1,0 +1,203 @@
+"""The training entry: a config in, a record out. Trains nothing that has a record, goes on where a killed run stood."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from paribus.errors import Interrupted, UserError
+from paribus.plan.compose import resolved
+from paribus.plan.identity import comparable, run_id, world_size
+from paribus.store.provenance import provenance
+from paribus.store.record import Record
+from paribus.store.store import Store
+from paribus.train.validate import validate
+
+log = logging.getLogger("paribus")
+
+
+def train(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> float | None:
+    """Train the run that `config` describes unless it is done; return its optimized_metric.
+
+    choices: the option chosen of each config group, as Hydra knows them.
+    overrides: the command line, for the record.
+
+    Raises UserError for a configuration that can't work, before anything is written; Interrupted when the user
+    stops it; the exception itself for a bug, after the record says so.
+    """
+    plain = resolved(config)
+    validate(plain)
+    store = Store(Path(plain["paths"]["outputs"]))
+    id = run_id(plain)
+    with store.lock(id):
+        record = store.read(id)
+        if record is not None and record.status in ("done", "diverged"):
+            say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
+            return record.metrics.get(plain["optimized_metric"])
+        record = Record(
+            id=id,
+            status="running",
+            ablation=plain["group"],
+            arm=plain["arm"],
+            seed=plain["seed"],
+            choices=chosen(choices, overrides),
+            evaluated=plain["evaluation"]["checkpoint"],
+            comparable=comparable(plain),
+            provenance=provenance(command=repeating(overrides), world_size=world_size(plain)),
+            created=now(),
+        )
+        if world_size(plain) == 1:
+            record = execute(plain, record, store)
+        else:
+            from paribus.launch.ranks import run_ranks
+
+            record = run_ranks(plain, record, store)
+    return record.metrics.get(plain["optimized_metric"])
+
+
+def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
+    """Build, train, test, and record. One process of a run; rank 0 writes."""
+    # torch and Lightning are imported here: whatever could be said without them has been said.
+    from paribus.train import build
+    from paribus.train.fit import fit
+
+    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    setting = build.build_setting(config)
+    data = build.build_data(config, setting)
+    build.preflight(config, setting, data)
+    record.comparable = comparable(config, data.splits.fingerprint)
+    folder = store.run_dir(record.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    if main:
+        (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        store.write(record)
+    started = time.perf_counter()
+    with log_file(folder / "train.log"):
+        try:
+            outcome = fit(config, setting, data, record, folder)
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except UserError:
+            raise
+        except Exception as error:
+            record.status = "failed"
+            record.failure = {"type": failure_type(error), "message": f"{type(error).__name__}: {error}"}
+            record.finished = now()
+            log.error("%s", traceback.format_exc())
+            if main:
+                store.write(record)
+            raise
+    record.status = "diverged" if outcome.diverged else "done"
+    record.metrics = outcome.metrics
+    record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
+    record.parameters = outcome.parameters
+    record.provenance["hardware"]["device"] = outcome.device
+    record.finished = now()
+    if main:
+        store.write(record)
+        say(f"{record.id} {record.status}: {summary(record)}  ({folder})")
+    return record
+
+
+def failure_type(error: BaseException) -> str:
+    """out_of_memory, or bug for what has no better name."""
+    text = f"{type(error).__name__} {error}".lower()
+    return "out_of_memory" if "outofmemory" in text or "out of memory" in text else "bug"
+
+
+def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Options of the groups that make a training, and the values given on the command line: what tables vary."""
+    skip = ("hydra", "paths", "logger", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug")
+    groups = {
+        group: "+".join(option) if isinstance(option, list | tuple) else option
+        for group, option in choices.items()
+        if not group.startswith(skip) and option is not None
+    }
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key not in choices and key not in ("group", "arm", "tags", "seed") and not key.startswith("~"):
+            values[key] = yaml.safe_load(value) if value else None
+    if (size := values.pop("data.batch_size", None)) is not None:
+        groups["batch_size"] = size
+    return {**groups, **values}
+
+
+def repeating(overrides: Sequence[str]) -> str:
+    """The command that repeats this run: labels are left out."""
+    from paribus.cli.train import command_line
+
+    return command_line([item for item in overrides if not item.startswith(("group=", "arm="))])
+
+
+def summary(record: Record) -> str:
+    """The metrics that a person asks for first, in one line."""
+    shown = []
+    for key in ("test/acc", "val/acc", "test/loss", "train/loss"):
+        value = record.metrics.get(key)
+        if value is not None:
+            shown.append(f"{key} {value * 100:.2f} %" if key.endswith("acc") else f"{key} {value:.4g}")
+    return ", ".join(shown[:3]) or "no metrics"
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Writes the log of this run to its folder, and warnings to the terminal as well."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    names = ("paribus", "pytorch_lightning")
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def graceful_stop(request: Any) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; a second one stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def handle(number: int, frame: Any) -> None:
+        for each in signals:
+            signal.signal(each, signal.default_int_handler)
+        say("\nstopping after this step; the run can go on later. Once more to stop at once")
+        request()
+
+    for number in signals:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
