@@ -5,24 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-
-
-@dataclass
-class ParibusSweeperConf:
-    _target_: str = "hydra_plugins.paribus.sweeper.ParibusSweeper"
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="paribus", node=ParibusSweeperConf, provider="paribus")
 
 
 class ParibusSweeper(Sweeper):

@@ -9,23 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import hydra
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from paribus.config import config_dir
-
-
-def task(config: DictConfig) -> float | None:
-    """One job of Hydra: trains the run that the config describes, unless it has a record."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from paribus.plan.compose import user_errors
-    from paribus.train.run import train
-
-    job = HydraConfig.get()
-    overrides = [str(item) for item in job.overrides.task]
-    # A callback of Hydra or a log must not see half a config: what is wrong with it is said in one line.
-    with user_errors():
-        return train(config, dict(job.runtime.choices), overrides)
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -34,8 +21,30 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         sys.argv = ["paribus train", *arguments]
     # Hydra would print a traceback of its own and exit with 1; we want the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    with_hydra = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(task)
-    return with_hydra()
+    failed: list[Exception] = []
+
+    def task(config: DictConfig) -> float | None:
+        """One job of Hydra: trains the run that the config describes, unless it has a record."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from paribus.plan.compose import user_errors
+        from paribus.train.run import train
+
+        job = HydraConfig.get()
+        overrides = [str(item) for item in job.overrides.task]
+        try:
+            with user_errors():
+                return train(config, dict(job.runtime.choices), overrides)
+        except Exception as error:
+            if job.mode == RunMode.MULTIRUN:
+                raise  # the sweeper collects the failures of its jobs
+            failed.append(error)  # Hydra would print a line of its own about it
+            return None
+
+    result = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(task)()
+    if failed:
+        raise failed[0]
+    return result
 
 
 def command_line(overrides: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from paribus.metrics import Totals
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
 from paribus.optim.schedule import Schedule
+from paribus.store.history import HistoryWriter
 from paribus.task.data import Chunk, ImageData
 from paribus.task.evaluation import evaluate
 
@@ -53,15 +54,17 @@ class Classification(pl.LightningModule):
         *,
         num_classes: int,
         augmentation_seed: int,
+        dropout_seed: int,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
+        compile: bool = False,
         evaluate_every: int = 1,
         evaluation_batch_size: int = 1000,
         test_weights: str = "last",
         monitor: str = "val/acc",
         mode: str = "max",
-        record_row: Callable[[dict[str, Any]], None] | None = None,
+        history: HistoryWriter | None = None,
     ):
         super().__init__()
         self.automatic_optimization = False
@@ -72,19 +75,24 @@ class Classification(pl.LightningModule):
         self.augmentation = augmentation
         self.num_classes = num_classes
         self.augmentation_seed = augmentation_seed
+        self.dropout_seed = dropout_seed
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.accumulate = accumulate
+        self.compile_network = compile
         self.evaluate_every = evaluate_every
         self.evaluation_batch_size = evaluation_batch_size
         self.test_weights = test_weights
         self.monitor = monitor
         self.mode = mode
-        self.record_row = record_row
+        self.history = history
         self.metrics: dict[str, float] = {}  # the latest value of everything logged, and the best
         self.best_weights: dict[str, Tensor] | None = None
+        self.best_score = -math.inf
         self.diverged = False
+        self.stop_requested = False
         self._totals = Totals()
+        self._grad_norm = torch.tensor(math.nan)
         self._restored: dict[str, Any] | None = None
 
     # ------------------------------------------------------------------------------------------ Lightning's hooks
@@ -94,7 +102,9 @@ class Classification(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.data: ImageData = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.data.place(self.device, self._input_dtype(), self.network)
+        self.data.place(self.device, self._input_dtype(), self.global_rank)
+        if self.data.memory_format == torch.channels_last:
+            self.network.to(memory_format=torch.channels_last)
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         self._generator = torch.Generator(self.device)
@@ -111,14 +121,15 @@ class Classification(pl.LightningModule):
         self._bare = self.trainer.world_size == 1 and scaler is None
         self._scaler = scaler
         self._last_check = time.monotonic()
-        self._network_forward: Callable[[Tensor], Tensor] = self.network
+        # The bound method, because an attribute that is a module would be a second copy of the network's state.
+        self._forward = (torch.compile(self.network) if self.compile_network else self.network).__call__
         if self._restored is not None:
             self._restore(self._restored)
 
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:
             # Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.
-            torch.manual_seed(mix(self.augmentation_seed, 1, self.data.cursor.epoch, self.global_rank))
+            torch.manual_seed(mix(self.dropout_seed, 1, self.data.cursor.epoch, self.global_rank))
 
     def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
         started = time.perf_counter()
@@ -129,7 +140,7 @@ class Classification(pl.LightningModule):
             self._update(x, y, size)
             updates += 1
             cursor.seconds = seconds_before + time.perf_counter() - started
-            if self.data.exhausted:
+            if self.stop_requested or self.data.spent():
                 break
         if self._bare:
             each = (cursor.seconds - seconds_before) / max(updates, 1)
@@ -137,17 +148,19 @@ class Classification(pl.LightningModule):
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
             self._stop_if_diverged(float(self._totals.state()[0]))
+        if self.data.spent():
+            self.data.exhausted = True
 
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
         data.end_epoch()
-        row: dict[str, float] = {f"train/{k}": v for k, v in self._totals.compute(self._reduce).items()}
+        totals = self._totals.compute(self._reduce(self._totals.state()))
+        row: dict[str, float] = {f"train/{key}": value for key, value in totals.items()}
         self._totals.reset()
         row["lr"] = float(self.optimizer.param_groups[0]["lr"])
         row["grad_norm"] = float(self._grad_norm)
         self._stop_if_diverged(row["train/loss"])
-        last = data.exhausted or self.diverged or self.trainer.should_stop
-        if not self.diverged and (cursor.epoch % self.evaluate_every == 0 or last):
+        if not self.diverged and (cursor.epoch % self.evaluate_every == 0 or data.exhausted):
             row.update({f"val/{k}": v for k, v in self.evaluate("val").items()})
             self._keep_best(row)
             self.schedule.observe(row["val/loss"])
@@ -157,7 +170,7 @@ class Classification(pl.LightningModule):
 
     def on_train_end(self) -> None:
         """Test metrics, from the weights that evaluation.checkpoint names. Here the device is still ours."""
-        if self.diverged or not self.data.exhausted and not self._stopped_early():
+        if self.diverged:
             return
         if self.test_weights == "best" and self.best_weights is not None:
             with swapped(self.network, self.best_weights):
@@ -180,14 +193,14 @@ class Classification(pl.LightningModule):
             x, y = self.augmentation(x, y, num_classes=self.num_classes, generator=self._generator)
         world = self.trainer.world_size
         if self.accumulate == 1:
-            outputs = self._network_forward(x)
+            outputs = self._forward(x)
             loss = self.loss(outputs, y)
             # Processes average their gradients; shares of a ragged last batch count by their size.
             self._backward(loss if len(x) * world == size else loss * (len(x) * world / size))
             self._totals.update(loss.detach(), outputs.detach(), y, self.loss)
         else:
             for part_x, part_y in zip(x.chunk(self.accumulate), y.chunk(self.accumulate), strict=True):
-                outputs = self._network_forward(part_x)
+                outputs = self._forward(part_x)
                 loss = self.loss(outputs, part_y)
                 self._backward(loss * (len(part_x) * world / size))
                 self._totals.update(loss.detach(), outputs.detach(), part_y, self.loss)
@@ -272,8 +285,8 @@ class Classification(pl.LightningModule):
             raise ValueError(f"evaluation.monitor must name a validation metric ({listed}), got {self.monitor}")
         sign = 1.0 if self.mode == "max" else -1.0
         score = sign * row[self.monitor]
-        if self.best_weights is None or score > self._best_score:
-            self._best_score = score
+        if score > self.best_score:
+            self.best_score = score
             with self.evaluation_weights():
                 self.best_weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
 
@@ -285,8 +298,8 @@ class Classification(pl.LightningModule):
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in values.items()})
         if not self.trainer.is_global_zero:
             return
-        if row and self.record_row is not None:
-            self.record_row({"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values})
+        if row and self.history is not None:
+            self.history.append({"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values})
         for logger in self.trainer.loggers:
             logger.log_metrics({"epoch": cursor.epoch, **values}, step=cursor.step)
 
@@ -296,8 +309,9 @@ class Classification(pl.LightningModule):
             self.trainer.should_stop = True
             self.data.exhausted = True
 
-    def _stopped_early(self) -> bool:
-        return self.trainer.should_stop and not self.trainer.interrupted
+    def request_stop(self) -> None:
+        """Stop after the update under way; the next checkpoint hook saves and ends the run."""
+        self.stop_requested = True
 
     def _input_dtype(self) -> torch.dtype:
         probe = self.trainer.precision_plugin.convert_input(torch.zeros(1))
@@ -312,7 +326,7 @@ class Classification(pl.LightningModule):
             "totals": self._totals.state(),
             "metrics": dict(self.metrics),
             "best_weights": self.best_weights,
-            "best_score": getattr(self, "_best_score", None),
+            "best_score": self.best_score,
             "schedule": self.schedule.state_dict(),
             "random": self._random_states(),
         }
@@ -330,8 +344,10 @@ class Classification(pl.LightningModule):
         self._totals.load(state["totals"])
         self.metrics = dict(state["metrics"])
         self.best_weights = state["best_weights"]
-        self._best_score = state["best_score"]
+        self.best_score = state["best_score"]
         self.schedule.load_state_dict(state["schedule"])
+        if self.history is not None and self.trainer.is_global_zero:
+            self.history.resume(self.data.cursor.step)
         torch.set_rng_state(state["random"][self.global_rank]["cpu"].cpu())
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["random"][self.global_rank]["cuda"].cpu(), self.device)

@@ -99,7 +99,7 @@ def lr_factor(config: Config) -> float:
 def build_data(config: Config, setting: Setting) -> ImageData:
     """Loads the data. Raises UserError where files are missing or the batch size can't be."""
     data = config["data"]
-    keys = ("validation", "split_seed", "subset", "label_noise", "noise_seed", "standardize")
+    keys = ("validation", "split_seed", "subset", "label_noise", "noise_seed", "standardize", "resident")
     with as_user_error("data"):
         splits: Splits = prepare(setting.source, **{key: data[key] for key in keys})
     [(unit, amount)] = budget(config).items()
@@ -112,32 +112,32 @@ def build_data(config: Config, setting: Setting) -> ImageData:
             order_seed=config["seeds"]["order"],
             drop_last=data["drop_last"],
             workers=data["workers"],
-            resident=data["resident"],
             world_size=world_size(config),
             channels_last=config["trainer"]["channels_last"],
         )
 
 
 def preflight(config: Config, setting: Setting, data: ImageData) -> None:
-    """Build everything without memory and push the smallest real batch through it, forth and back.
+    """Build everything without memory and push batches of the sizes to come through it, forth and back.
 
     What can't work fails here, in milliseconds, and not in the middle of the night.
     """
+    parts = config["trainer"]["accumulate"]
     with torch.device("meta"):
         network = build_network(config, setting).train()
-        classes = setting.source.num_classes
+        build_optim(config, network)
         for size in sorted(data.local_batch_sizes()):
-            size = math.ceil(size / config["trainer"]["accumulate"])
-            x = torch.zeros((size, *setting.source.shape))
-            y = torch.zeros(size, dtype=torch.long)
+            if size < parts:
+                raise UserError(
+                    f"trainer.accumulate={parts} splits every batch into as many parts, and there is a batch of {size} samples "
+                    "for a process. Use data.drop_last=true, a larger batch or fewer parts"
+                )
+            x = torch.zeros((size // parts, *setting.source.shape))
+            y = torch.zeros(size // parts, dtype=torch.long)
             with as_user_error(
-                f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size}"
+                f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size // parts}"
             ):
-                generator = None
-                del generator
-                loss = setting.loss(network(x), y)
-                loss.backward()
-        assert classes > 0
+                setting.loss(network(x), y).backward()
 
 
 def _name(node: Config) -> str:

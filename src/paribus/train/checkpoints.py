@@ -10,6 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from paribus.errors import Interrupted
+
 
 class Checkpoints(pl.callbacks.Checkpoint):
     """Writes checkpoints/last.ckpt (everything that training needs to go on) and best.ckpt (the best weights).
@@ -35,22 +37,30 @@ class Checkpoints(pl.callbacks.Checkpoint):
     ) -> None:
         task: Any = pl_module
         # The end of an epoch is left to the next hook, which comes after its validation.
-        if not task.data.at_epoch_end() and self._due(trainer, task.data.cursor.step):
-            self.save(trainer)
+        if not task.data.at_epoch_end():
+            self._save_if_due(trainer, task.data.cursor.step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._due(trainer, 0):
-            self.save(trainer)
+        self._save_if_due(trainer, 0)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)
 
-    def _due(self, trainer: pl.Trainer, step: int) -> bool:
-        due = time.monotonic() - self._last > self.every_seconds
+    def _save_if_due(self, trainer: pl.Trainer, step: int) -> None:
+        task: Any = trainer.lightning_module
+        stop = task.stop_requested
+        due = stop or time.monotonic() - self._last > self.every_seconds
         if trainer.world_size > 1:
             # The processes must agree, and asking costs a message: not after every update.
-            due = step % 50 == 0 and trainer.strategy.broadcast(due)
-        return due
+            if step % 50:
+                return
+            due, stop = trainer.strategy.broadcast((due, stop))
+        if due:
+            self.save(trainer)
+        if stop and not task.data.exhausted:
+            raise Interrupted(
+                f"stopped after {task.data.cursor.step} updates and saved; the same command goes on from there"
+            )
 
     def save(self, trainer: pl.Trainer) -> None:
         assert self.folder is not None, "the training entry sets the folder"

@@ -62,7 +62,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
         failed = False
     finally:
-        history.close()
+        history.flush()
         finish(loggers, failed)
     cursor = data.cursor
     seconds = max(cursor.seconds, 1e-9)
@@ -185,7 +185,7 @@ def quiet_lightning() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger).*")
+        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger|LeafSpec).*")
         warnings.filterwarnings("ignore", message=".*val_dataloader.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")

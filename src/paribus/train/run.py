@@ -53,7 +53,7 @@ def train(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[st
             ablation=plain["group"],
             arm=plain["arm"],
             seed=plain["seed"],
-            choices=chosen(choices, overrides),
+            choices=chosen(plain, choices, overrides),
             evaluated=plain["evaluation"]["checkpoint"],
             comparable=comparable(plain),
             provenance=provenance(command=repeating(overrides), world_size=world_size(plain)),
@@ -118,7 +118,7 @@ def failure_type(error: BaseException) -> str:
     return "out_of_memory" if "outofmemory" in text or "out of memory" in text else "bug"
 
 
-def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Options of the groups that make a training, and the values given on the command line: what tables vary."""
     skip = ("hydra", "paths", "logger", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug")
     groups = {
@@ -126,10 +126,12 @@ def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, An
         for group, option in choices.items()
         if not group.startswith(skip) and option is not None
     }
+    parts = [config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]]
+    groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
     values: dict[str, Any] = {}
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key not in choices and key not in ("group", "arm", "tags", "seed") and not key.startswith("~"):
+        if key not in choices and key not in ("group", "arm", "tags", "seed", "norm", "callbacks") and not key.startswith("~"):
             values[key] = yaml.safe_load(value) if value else None
     if (size := values.pop("data.batch_size", None)) is not None:
         groups["batch_size"] = size
