@@ -33,14 +33,12 @@ def user_errors() -> Iterator[None]:
 def explain(error: BaseException) -> str:
     """A Hydra or OmegaConf error as one message that says what to type next."""
     text = str(error).strip()
-    if missing := re.search(r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*)", text, re.S):
+    if missing := re.search(r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*?)(?:Config search path|$)", text, re.S):
         path, group, listed = missing.groups()
         wanted, options = path.rsplit("/", 1)[-1], [line.strip() for line in listed.splitlines() if line.strip()]
         return f"{group}={wanted} is not an option.{_nearest(wanted, options)} Options: {', '.join(options)}"
-    if missing := re.search(r"Could not override '([^']+)'\.?\s*(?:No match in the defaults list)?", text):
-        key = missing.group(1)
-        near = _nearest(key, _known_keys(key))
-        return f"{key} is not a key of the configuration.{near} To add a new key write +{key}=VALUE"
+    if missing := re.search(r"Could not override '([^']+)'", text):
+        return _nearest_key(missing.group(1))
     if unknown := re.search(r"Key '([^']+)' is not in struct\s*full_key: (\S+)", text):
         return _nearest_key(unknown.group(2))
     if missing := re.search(r"In '([^']+)': Could not find '([^']+)'", text):
@@ -51,7 +49,7 @@ def explain(error: BaseException) -> str:
 
 
 def _nearest_key(key: str) -> str:
-    return f"{key} is not a key of the configuration.{_nearest(key, _known_keys(key))} To add it write +{key}=VALUE"
+    return f"{key} is not a key of the configuration.{_nearest(key, _known_keys())} To add it write +{key}=VALUE"
 
 
 def _nearest(wanted: str, options: Sequence[str]) -> str:
@@ -59,7 +57,7 @@ def _nearest(wanted: str, options: Sequence[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def _known_keys(key: str) -> list[str]:
+def _known_keys() -> list[str]:
     """Dotted keys and groups of the default configuration, for suggestions only."""
     try:
         config = OmegaConf.to_container(load([]), resolve=False)
@@ -75,7 +73,7 @@ def _known_keys(key: str) -> list[str]:
 
     walk("", config)
     groups = [str(path.relative_to(config_dir())) for path in config_dir().iterdir() if path.is_dir()]
-    return [*keys, *groups]
+    return sorted({*keys, *groups})
 
 
 @contextmanager

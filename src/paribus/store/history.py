@@ -3,64 +3,126 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from paribus.errors import UserError
+from paribus.store.atomic import write_atomically
+
+Number = float | int
+
+
+class HistoryError(UserError, ValueError):
+    """A history.csv can't be used: it is damaged elsewhere than in a last line cut off by a kill."""
 
 
 class HistoryWriter:
     """Collects rows and writes them at intervals of time, since an epoch may last milliseconds.
 
-    Rows hold epoch, step, seconds and any metrics; a new metric adds a column. The file is replaced as a whole, so
-    that it is never seen half written.
+    A row maps epoch, step, seconds and metric names to numbers; a new name adds a column, and rows without it stay
+    empty there. Flush before a checkpoint is written: rows that are on neither are lost with a killed process, and
+    the resumed run does not train them again.
+
+    every_seconds: longest time between two writes.
     """
 
-    def __init__(self, path: Path, every_seconds: float = 10.0):
-        self.path = path
+    def __init__(self, path: Path | str, every_seconds: float = 10.0):
+        self.path = Path(path)
         self.every_seconds = every_seconds
-        self.rows: list[Mapping[str, Any]] = []
+        self._rows: list[dict[str, Number]] = []  # not yet written
+        self._columns: list[str] = []  # of the file; empty while this writer has written none
         self._written = time.monotonic()
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        self.rows.append(row)
+    def append(self, row: Mapping[str, Number]) -> None:
+        self._rows.append(dict(row))
         if time.monotonic() - self._written > self.every_seconds:
             self.flush()
 
     def resume(self, step: int) -> None:
-        """Take over the rows of an interrupted run up to `step`; later ones will be trained again."""
-        columns = read_history(self.path)
-        length = len(next(iter(columns.values()), []))
-        rows = [{name: values[k] for name, values in columns.items()} for k in range(length)]
-        kept = [{key: value for key, value in row.items() if not math.isnan(value)} for row in rows if row["step"] <= step]
-        for row in kept:
-            row.update(epoch=int(row["epoch"]), step=int(row["step"]))
-        self.rows = [*kept, *self.rows]
+        """Keep the rows of an interrupted run up to `step`: later ones will be trained again.
+
+        The kept lines stay as they are, so that the file ends as that of a run which was never interrupted. Without
+        this call the first write starts the file anew.
+        """
+        columns, lines = _read_lines(self.path)
+        if not columns:
+            return
+        at = columns.index("step")
+        self._columns = columns
+        self._replace([line for line in lines if _value(line[at], self.path) <= step])
 
     def flush(self) -> None:
-        if not self.rows:
-            return
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(buffer.getvalue())
-        os.replace(temporary, self.path)
+        """Write all rows so far, through to the disk."""
         self._written = time.monotonic()
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        new = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in self._columns]
+        if not self._columns or new:
+            earlier = _read_lines(self.path)[1] if self._columns else []
+            self._columns += new
+            self._replace([*(_padded(line, len(self._columns)) for line in earlier), *map(self._line, rows)])
+            return
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(map(self._line, rows))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        self.flush()
+
+    def _line(self, row: Mapping[str, Number]) -> list[str]:
+        return [repr(row[name]) if name in row else "" for name in self._columns]
+
+    def _replace(self, lines: Sequence[Sequence[str]]) -> None:
+        write_atomically(self.path, "".join(map(_text, [self._columns, *lines])))
 
 
-def read_history(path: Path) -> dict[str, list[float]]:
-    """Columns of a history.csv as numbers; nan where a row has no value."""
+def read_history(path: Path | str) -> dict[str, list[float]]:
+    """Columns of a history.csv as numbers; nan where a row has no value, {} where there is no file.
+
+    A last line that was cut off is left out. Raises HistoryError for any other damage.
+    """
+    path = Path(path)
+    columns, lines = _read_lines(path)
+    return {name: [_value(line[k], path) for line in lines] for k, name in enumerate(columns)}
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Column names, and the fields of each whole line."""
     try:
-        with open(path, newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            names = reader.fieldnames or []
+        text = path.read_bytes().decode()
     except FileNotFoundError:
-        return {}
-    return {name: [float(row[name]) if row[name] else math.nan for row in rows] for name in names}
+        return [], []
+    except UnicodeDecodeError as error:
+        raise _damaged(path, str(error)) from error
+    whole = text[: text.rfind("\n") + 1]
+    columns, *lines = list(csv.reader(whole.splitlines())) or [[]]
+    if columns and "step" not in columns:
+        raise _damaged(path, "it has no column named step")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(columns):
+            raise _damaged(path, f"line {number} has {len(line)} fields, the first line {len(columns)}")
+    return columns, lines
+
+
+def _value(field: str, path: Path) -> float:
+    try:
+        return float(field) if field else math.nan
+    except ValueError:
+        raise _damaged(path, f"{field!r} is not a number") from None
+
+
+def _damaged(path: Path, reason: str) -> HistoryError:
+    return HistoryError(f"{path} is damaged: {reason}. Remove the file to go on without these rows")
+
+
+def _padded(line: Sequence[str], width: int) -> list[str]:
+    return [*line, *[""] * (width - len(line))]
+
+
+def _text(line: Sequence[str]) -> str:
+    return ",".join('"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field for field in line) + "\n"

@@ -10,37 +10,54 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("paribus", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy")
+PACKAGES = ("paribus", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy")
+CODE = ("src", "conf", "scripts", "pyproject.toml")
 
 
-def provenance(command: str, world_size: int) -> dict[str, Any]:
-    """The record's `provenance`; nothing in it names a person or a path."""
-    return {"command": command, "world_size": world_size, **_code(), "versions": _versions(), "hardware": dict(_hardware())}
+def provenance(command: str, world_size: int, device: str | None = None) -> dict[str, Any]:
+    """The record's `provenance`; nothing in it names a person or a path.
+
+    device: name of the accelerator, from the caller, since this layer knows no torch.
+    """
+    hardware = dict(_hardware())
+    if device is not None:
+        hardware["device"] = device
+    return {"command": command, "world_size": world_size, **_code(), "versions": dict(_versions()), "hardware": hardware}
 
 
 @functools.cache
 def _code() -> dict[str, Any]:
-    """Commit of the repository that this code lies in, and whether it was changed since; None in a wheel."""
-    folder = Path(__file__).resolve().parents[3]
+    return repository_state(Path(__file__).resolve().parents[3])
+
+
+def repository_state(folder: Path) -> dict[str, Any]:
+    """The `commit` of the repository whose root is `folder`, and whether code or config differ from it (`dirty`).
+
+    Both are None where `folder` is not such a root, as in an installed wheel: a repository further up is not ours.
+    """
+    unknown = {"commit": None, "dirty": None}
     if not (folder / ".git").exists():
-        return {"commit": None, "dirty": None}
+        return unknown
+    # Hooks and the like point git at another repository through the environment.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--"]
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+        done = subprocess.run(
+            [*command, *CODE], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-    ).stdout.strip()
+        return unknown
+    lines = done.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), None)
+    if commit == "(initial)":
+        commit = None
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
 
 
 @functools.cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -49,11 +66,14 @@ def _versions() -> dict[str, str]:
 
 
 @functools.cache
-def _hardware() -> tuple[tuple[str, Any], ...]:
-    model = platform.processor() or platform.machine()
+def _hardware() -> dict[str, Any]:
+    return {"cpu": _cpu(), "cores": os.cpu_count(), "platform": f"{platform.system()} {platform.machine()}"}
+
+
+def _cpu() -> str:
+    """Linux names the model in /proc/cpuinfo only; elsewhere platform knows it."""
     try:
         with open("/proc/cpuinfo") as file:
-            model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
-    except OSError:
-        pass
-    return (("cpu", model), ("cores", os.cpu_count()), ("platform", platform.system()))
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+from paribus.errors import UserError
 
 Status = Literal["running", "done", "diverged", "failed"]
 STATUSES = ("running", "done", "diverged", "failed")
 SCHEMA = 1
 
 
-class RecordError(Exception):
-    """A record can't be read: damaged, or of a form that this version does not know."""
+class RecordError(UserError, ValueError):
+    """A record can't be used: damaged, or of a form that this version does not know."""
 
 
 @dataclass
 class Record:
     """The content of outputs/runs/<id>/record.json.
 
-    metrics: the last value of everything logged, by Lightning's names (test/acc), and `*_best`.
+    failure: its `type` (out_of_memory, bug, ...) and `message`, where status is failed.
+    choices: chosen options and values given on the command line, flat, e.g. {"norm": "batch", "optimizer.lr": 0.1}:
+        what a table of a sweep can vary.
     comparable: what the runs of one table must share unless the table varies it.
-    choices: chosen options and values given on the command line: what a table of a sweep can vary.
     evaluated: which checkpoint the test metrics come from, last or best.
+    metrics: the last value of everything logged, by Lightning's names (test/acc), and `*_best`; fractions, not percent.
+    timing: steps, epochs, fit_seconds, ms_per_update, seconds_per_epoch, samples_per_second.
+    parameters: number of trained scalars.
+    provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.
+    created, finished: ISO 8601 in UTC.
     """
 
     id: str
@@ -44,44 +53,63 @@ class Record:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """Strictly valid JSON: numbers that are not finite become the strings nan, inf, -inf."""
-        return json.dumps(_encode(asdict(self)), indent=1, allow_nan=False, sort_keys=False)
+        """Strictly valid JSON: numbers that are not finite become the strings "nan", "inf", "-inf"."""
+        content = {each.name: _encode(getattr(self, each.name)) for each in fields(self)}
+        return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
     @staticmethod
-    def from_json(text: str) -> Record:
-        """Raises RecordError with the reason."""
+    def from_json(text: str | bytes) -> Record:
+        """The inverse of to_json. Raises RecordError with the reason."""
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(f"not valid JSON: {error}") from error
         if not isinstance(content, dict):
             raise RecordError(f"a record is an object, got {type(content).__name__}")
         if content.get("schema") != SCHEMA:
-            raise RecordError(f"schema {content.get('schema')!r}, this version reads {SCHEMA}")
-        known = {each.name for each in fields(Record)}
+            raise RecordError(f"a record has schema {SCHEMA} in this version, got {content.get('schema')!r}")
         if missing := {"id", "status"} - set(content):
-            raise RecordError(f"lacks {', '.join(sorted(missing))}")
-        if unknown := set(content) - known:
-            raise RecordError(f"has unknown fields {', '.join(sorted(unknown))}")
+            raise RecordError(f"a record has {', '.join(sorted(missing))}, which this one lacks")
+        for name, value in content.items():
+            if name not in _FORMS:
+                raise RecordError(f"{name!r} is no field of a record")
+            if not isinstance(value, _FORMS[name]) or isinstance(value, bool):
+                raise RecordError(f"{name} can't be {value!r}")
         if content["status"] not in STATUSES:
-            raise RecordError(f"status {content['status']!r} is none of {', '.join(STATUSES)}")
+            raise RecordError(f"status is one of {', '.join(STATUSES)}, got {content['status']!r}")
         for name in ("metrics", "timing"):
-            content[name] = {key: _decode(value) for key, value in content.get(name, {}).items()}
+            content[name] = {key: _number(name, key, value) for key, value in content.get(name, {}).items()}
         return Record(**content)
 
 
+_NONE = type(None)
+_FORMS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "status", "evaluated"), (str,)),
+    **dict.fromkeys(("ablation", "arm", "created", "finished"), (str, _NONE)),
+    **dict.fromkeys(("choices", "comparable", "metrics", "timing", "provenance"), (dict,)),
+    "failure": (dict, _NONE),
+    "seed": (int, _NONE),
+    "parameters": (int, _NONE),
+    "schema": (int,),
+}
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def _encode(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(item) for item in value]
+    if hasattr(value, "item"):  # a number of numpy or torch
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value
 
 
-def _decode(value: Any) -> Any:
-    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+def _number(name: str, key: str, value: Any) -> float:
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return _NOT_FINITE[value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordError(f"{name} are numbers, got {value!r} for {key}")
+    return value

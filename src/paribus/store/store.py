@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import warnings
 from collections.abc import Iterator
@@ -10,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paribus.errors import UserError
+from paribus.store.atomic import remove_leftovers, write_atomically
 from paribus.store.history import read_history
+from paribus.store.lock import exclusive
 from paribus.store.record import Record, RecordError
 
 
@@ -29,16 +30,16 @@ class Store:
 
     def read(self, id: str) -> Record | None:
         """The record, or None where there is none; a damaged one is named in a warning and counts as none."""
-        path = self.run_dir(id) / "record.json"
+        path = f"{self.runs}/{id}/record.json"  # a Path costs as much as reading the file
         try:
-            record = Record.from_json(path.read_text())
-        except FileNotFoundError:
+            with open(path, "rb") as file:
+                record = Record.from_json(file.read())
+            if record.id != id:
+                raise RecordError(f"it is the record of {record.id}")
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (RecordError, UnicodeDecodeError) as error:
-            warnings.warn(f"{path} can't be used ({error}); the run counts as not trained", stacklevel=2)
-            return None
-        if record.id != id:
-            warnings.warn(f"{path} is the record of {record.id}; the run counts as not trained", stacklevel=2)
+        except RecordError as error:
+            warnings.warn(f"{path} can't be used: {error}; the run counts as not trained", stacklevel=2)
             return None
         return record
 
@@ -46,26 +47,24 @@ class Store:
         """Replace the record of a run; a reader sees the old one or the new one, also after a crash."""
         folder = self.run_dir(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".record.{os.getpid()}.tmp"
+        write_atomically(folder / "record.json", record.to_json())
+
+    def ids(self) -> list[str]:
+        """Names of the folders of all runs, in order."""
         try:
-            with open(temporary, "w") as file:
-                file.write(record.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, folder / "record.json")
-        finally:
-            temporary.unlink(missing_ok=True)
+            with os.scandir(self.runs) as entries:
+                return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        except FileNotFoundError:
+            return []
 
     def scan(self) -> Iterator[Record]:
         """All readable records, in the order of their ids."""
-        if not self.runs.is_dir():
-            return
-        for name in sorted(entry.name for entry in os.scandir(self.runs) if entry.is_dir()):
-            if (record := self.read(name)) is not None:
+        for id in self.ids():
+            if (record := self.read(id)) is not None:
                 yield record
 
     def history(self, id: str) -> dict[str, list[float]]:
-        """The columns of history.csv; empty where there is none."""
+        """The columns of history.csv; {} where there is none. Raises HistoryError for a damaged one."""
         return read_history(self.run_dir(id) / "history.csv")
 
     def find(self, name: str) -> Record:
@@ -73,31 +72,34 @@ class Store:
 
         Raises UserError where there is none or more than one.
         """
+        known = self.ids()
         prefix = Path(name).name
-        known = [entry.name for entry in os.scandir(self.runs) if entry.is_dir()] if self.runs.is_dir() else []
-        matching = [id for id in known if id.startswith(prefix)]
+        matching = [prefix] if prefix in known else [id for id in known if prefix and id.startswith(prefix)]
         if len(matching) != 1:
-            what = f"{len(matching)} runs begin with it: {', '.join(sorted(matching)[:5])}" if matching else "there is none"
-            raise UserError(f"a run is named by the beginning of its id, got {name!r}: {what}. Look into {self.runs}")
+            found = f"{len(matching)} runs do: {', '.join(matching[:5])}" if matching else f"none in {self.runs} does"
+            raise UserError(f"a run is named by its id or the beginning of it, got {name!r}, and {found}")
         record = self.read(matching[0])
         if record is None:
             raise UserError(f"{self.run_dir(matching[0])} has no readable record. Train the run again")
         return record
 
     @contextmanager
-    def lock(self, id: str) -> Iterator[None]:
-        """Only one process at a time trains a run. The kernel lets go of the lock when its owner dies.
+    def lock(self, id: str, *, blocking: bool = False) -> Iterator[None]:
+        """Only one process at a time trains a run; a killed one lets go.
 
-        Raises UserError where another process holds it.
+        blocking: wait for the other process instead of raising.
+
+        Raises UserError where another process holds it, or the folder can't be written.
         """
+        # Not in the run's folder: a run that fails before it starts leaves none.
+        locks = self.root / "locks"
         try:
-            self.run_dir(id).mkdir(parents=True, exist_ok=True)
-            file = open(self.run_dir(id) / ".lock", "w")  # noqa: SIM115 held until the end of the context
+            locks.mkdir(parents=True, exist_ok=True)
+            reason = None if os.access(locks, os.W_OK) else "permission denied"
         except OSError as error:
-            raise UserError(f"records can't be written to {self.runs}: {error}. Set paths.outputs to another folder") from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another process is training run {id} right now. Wait for it, or stop it") from None
+            reason = str(error.strerror)
+        if reason:
+            raise UserError(f"records are written to {self.root}: {reason}. Set paths.outputs to a folder that can be written")
+        with exclusive(locks / id, f"run {id}", blocking=blocking):
+            remove_leftovers(self.run_dir(id))
             yield

@@ -21,7 +21,7 @@ from paribus.optim.schedule import Schedule
 from paribus.plan.identity import budget, world_size
 from paribus.task.data import ImageData
 from paribus.task.progress import Budget
-from paribus.train.instantiate import instantiate
+from paribus.train.instantiate import check_arguments, instantiate
 
 Config = Mapping[str, Any]
 
@@ -61,8 +61,9 @@ def build_network(config: Config, setting: Setting) -> nn.Module:
     activation = instantiate("norm", norm["activation"]) if norm["activation"] else None
     source = setting.source
     network: nn.Module = instantiate(
-        f"model with norm={_norm_name(norm)}",
+        "model",
         config["model"],
+        choice=f"model={_name(config['model'])} with norm={_norm_name(norm)}",
         shape=source.shape,
         num_outputs=setting.loss.num_outputs(source.num_classes),
         norm=activation,
@@ -75,12 +76,12 @@ def build_network(config: Config, setting: Setting) -> nn.Module:
 
 def build_optim(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     node = dict(config["optimizer"])
+    check_arguments("optimizer", node)
+    for key in ("lr", "adamw_lr"):
+        if key in node:
+            node[key] = node[key] * lr_factor(config)
     with as_user_error("optimizer"):
-        node["lr"] = node["lr"] * lr_factor(config)
-        optimizer: torch.optim.Optimizer = build_optimizer(
-            instantiate("optimizer", node), network, decay=config["decay"]
-        )
-    return optimizer
+        return build_optimizer(instantiate("optimizer", node), network, decay=config["decay"])
 
 
 def lr_factor(config: Config) -> float:

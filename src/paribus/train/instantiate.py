@@ -18,17 +18,19 @@ from paribus.errors import UserError
 _EXTRAS = {"pytorch_optimizer": "optim", "schedulefree": "optim", "datasets": "data", "tensorboard": "tensorboard"}
 
 
-def instantiate(where: str, node: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-    """hydra.utils.instantiate(node, *args, **kwargs) for the node that is called `where` in the config.
+def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = None, **kwargs: Any) -> Any:
+    """hydra.utils.instantiate(node, **kwargs) for the node that is called `where` in the config.
+
+    choice: what the target's own complaints are said to be about, where that is more than the node.
 
     Raises UserError for a key that the target does not take (with the nearest name), a value of the wrong type, a
     missing optional package, and any ValueError or TypeError of the target itself.
     """
     check_arguments(where, node, kwargs)
     try:
-        return hydra_instantiate(dict(node), *args, _convert_="all", **kwargs)
+        return hydra_instantiate(dict(node), _convert_="all", **kwargs)
     except InstantiationException as error:
-        raise UserError(f"{where}: {_cause(error)}") from error
+        raise UserError(f"{choice or where}: {_cause(error)}") from error
 
 
 def check_arguments(where: str, node: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> None:
@@ -75,9 +77,9 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is str:
         return isinstance(value, str)
-    if isinstance(value, str | bool | int | float) and (origin in (list, tuple) or hint in (list, tuple)):
-        return False
-    return not (value is None and origin in (list, tuple))
+    if value is None or isinstance(value, str | bool | int | float):  # not for a list, nor for a class of objects
+        return not (origin is not None or inspect.isclass(hint)) or (inspect.isclass(hint) and isinstance(value, hint))
+    return True
 
 
 def _describe(hint: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -80,6 +81,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     build.preflight(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
     folder = store.run_dir(record.id)
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if main:
         (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
@@ -91,6 +93,8 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
         except (Interrupted, KeyboardInterrupt):
             raise
         except UserError:
+            if new and main:
+                shutil.rmtree(folder)  # a run that can't start leaves nothing
             raise
         except Exception as error:
             record.status = "failed"

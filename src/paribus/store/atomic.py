@@ -1,0 +1,43 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name in the same folder (renaming is atomic only within a file system), one for each process."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace the content of `path`: whoever reads sees the old text or the new one, also after a power cut."""
+    temporary = temporary_beside(path)
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed writers left in `folder`. Only its owner may: a living writer would lose its file."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name is on the disk only when the folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems can't; the content is safe, the rename follows in time
+        pass
+    finally:
+        os.close(descriptor)

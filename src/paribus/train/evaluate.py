@@ -1,0 +1,73 @@
+"""Reload a recorded run and compute its test metrics again."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from paribus.errors import UserError
+from paribus.store.record import Record
+from paribus.store.store import Store
+from paribus.task.evaluation import evaluate
+from paribus.train import build
+from paribus.train.fit import build_trainer
+
+
+def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None) -> dict[str, float]:
+    """test/loss, test/acc, test/ece of a run, from the checkpoint that its record says, or from another one.
+
+    Raises UserError where config or checkpoint are missing or damaged.
+    """
+    folder = store.run_dir(record.id)
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{folder / 'config.yaml'} can't be read: {error}. Train the run again") from error
+    setting = build.build_setting(config)
+    data = build.build_data(config, setting)
+    network = build.build_network(config, setting)
+    path = checkpoint or folder / "checkpoints" / f"{record.evaluated}.ckpt"
+    weights = load_weights(path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} is not a checkpoint of this run's network: {error}") from error
+
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
+    single = {**config, "trainer": {**config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}}
+    trainer = build_trainer(single, [], [], folder)
+    plugin, device = trainer.precision_plugin, trainer.strategy.root_device
+    network = plugin.convert_module(network).to(device)
+    if data.memory_format == torch.channels_last:
+        network.to(memory_format=torch.channels_last)
+    dtype = next(p.dtype for p in network.parameters())
+    data.place(device, torch.float32 if "mixed" in config["trainer"]["precision"] else dtype, 0)
+    with plugin.val_step_context():
+        results = evaluate(
+            network,
+            setting.loss,
+            data.evaluation_batches("test", config["evaluation"]["batch_size"]),
+            num_classes=setting.source.num_classes,
+            device=device,
+        )
+    return {f"test/{key}": value for key, value in results.items() if key in ("loss", "acc") or not math.isnan(value)}
+
+
+def load_weights(path: Path) -> dict[str, Any]:
+    """The network's state in a checkpoint: the weights that the run evaluates with."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if "evaluation_weights" in content:
+            return content["evaluation_weights"]
+        state = content["state_dict"]
+    except FileNotFoundError as error:
+        raise UserError(f"there is no checkpoint {path}. Was the run trained with callbacks=none?") from error
+    except Exception as error:  # zip, pickle and key errors: the file is damaged or no checkpoint
+        raise UserError(f"{path} is damaged or no checkpoint: {type(error).__name__}: {error}") from error
+    prefix = "network."
+    return {key.removeprefix(prefix): value for key, value in state.items()}
