@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.errors import UserError
-from paribus.stats.intervals import Difference, Mean, holm, mean_interval, paired_difference
+from paribus.stats.intervals import Mean, mean_interval
+from paribus.stats.multiple import holm
+from paribus.stats.paired import Difference, paired_difference
 from paribus.store.record import Record
 
 HIGHER_IS_BETTER = {"acc": True, "acc_best": True, "loss": False, "loss_best": False, "ece": False, "ece_best": False}

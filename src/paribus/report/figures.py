@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from paribus.report.table import is_percent, title
 from paribus.stats.intervals import t_quantile
@@ -65,6 +66,8 @@ def learning_curves(
                     low = np.maximum(low, means * scale * 1e-1)
                 axis.fill_between(points, low, high, color=colour, alpha=0.12, linewidth=0)
                 tops.extend((means * scale).tolist())
+            if x in ("epoch", "step"):
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.set_xlabel({"epoch": "epoch", "step": "update", "seconds": "seconds"}.get(x, x))
             axis.set_ylabel(title(metric))
             if metric.endswith("loss") and tops and min(tops) > 0:

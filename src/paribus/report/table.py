@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 
 from paribus.report.aggregate import Aggregate, Row
-from paribus.stats.intervals import Difference, Mean
+from paribus.stats.intervals import Mean
+from paribus.stats.paired import Difference
 
 TITLES = {
     "test/acc": "test accuracy (%)",

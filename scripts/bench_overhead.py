@@ -1,0 +1,197 @@
+"""What Paribus costs over a hand-written PyTorch loop, and what the usual Lightning pattern costs.
+
+    python scripts/bench_overhead.py [--epochs 20] [--repeats 7] [--threads 1]
+
+Prints, for mlp and cnn on the digits at batch 32 and 128, the training time of each (updates, training metrics,
+validation of every epoch, history; without set-up, final checkpoint and test) as a ratio to the hand-written loop. The
+three run in turn in one process, and the ratio of each turn counts: the machine's speed drifts, ratios do not.
+
+Then the start-up of a run: whole processes, `paribus train` of one update against `import torch, pytorch_lightning`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from paribus.plan.compose import load, resolved
+from paribus.store.history import HistoryWriter
+from paribus.train import build
+from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+
+
+def config_of(model: str, batch: int, epochs: int, threads: int) -> dict[str, Any]:
+    return resolved(
+        load([f"model={model}", f"data.batch_size={batch}", f"budget.epochs={epochs}", f"trainer.threads={threads}"])
+    )
+
+
+def hand_written(config: dict[str, Any], epochs: int) -> float:
+    """The loop that one writes without any framework, with metrics of training and validation."""
+    setting = build.build_setting(config)
+    splits = build.build_data(config, setting).splits
+    network = build.build_network(config, setting)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    criterion = nn.CrossEntropyLoss()
+    x_train, y_train, x_val, y_val = splits.train.x, splits.train.y, splits.val.x, splits.val.y
+    batch = config["data"]["batch_size"]
+    history = []
+    started = time.perf_counter()
+    for epoch in range(epochs):
+        network.train()
+        total, correct = torch.zeros(()), torch.zeros((), dtype=torch.long)
+        for indices in torch.randperm(len(x_train)).split(batch):
+            x, y = x_train[indices], y_train[indices]
+            outputs = network(x)
+            loss = criterion(outputs, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(indices)
+            correct += (outputs.detach().argmax(1) == y).sum()
+        network.eval()
+        with torch.no_grad():
+            outputs = network(x_val)
+            val_loss, val_acc = criterion(outputs, y_val).item(), (outputs.argmax(1) == y_val).float().mean().item()
+        history.append((epoch, total.item() / len(x_train), correct.item() / len(x_train), val_loss, val_acc))
+    return time.perf_counter() - started
+
+
+class Timer(pl.Callback):
+    def on_train_start(self, *_: Any) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_end(self, *_: Any) -> None:
+        self.seconds = time.perf_counter() - self.started
+
+
+def paribus(config: dict[str, Any], folder: Path) -> float:
+    """As `paribus train` runs it, callbacks included; checkpoints are written after the clock stops."""
+    setting = build.build_setting(config)
+    data = build.build_data(config, setting)
+    task = build_task(config, setting, HistoryWriter(folder / "history.csv"))
+    timer = Timer()
+    trainer = build_trainer(config, [timer, *build_callbacks(config, folder)], [], folder)
+    with quiet_lightning():
+        trainer.fit(task, datamodule=data)
+    return timer.seconds
+
+
+class Usual(pl.LightningModule):
+    """What most Lightning code looks like: automatic optimisation, torchmetrics, self.log in every step."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self.criterion = nn.CrossEntropyLoss()
+        self.train_acc, self.val_acc = MulticlassAccuracy(10, average="micro"), MulticlassAccuracy(10, average="micro")
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+
+    def _step(self, batch: Any, loss_metric: Any, acc_metric: Any, stage: str) -> torch.Tensor:
+        x, y = batch
+        outputs = self.network(x)
+        loss = self.criterion(outputs, y)
+        loss_metric(loss)
+        acc_metric(outputs, y)
+        self.log(f"{stage}/loss", loss_metric, on_step=False, on_epoch=True)
+        self.log(f"{stage}/acc", acc_metric, on_step=False, on_epoch=True)
+        return loss
+
+    def training_step(self, batch: Any, _: int) -> torch.Tensor:
+        return self._step(batch, self.train_loss, self.train_acc, "train")
+
+    def validation_step(self, batch: Any, _: int) -> None:
+        self._step(batch, self.val_loss, self.val_acc, "val")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+
+
+def usual_lightning(config: dict[str, Any], epochs: int, folder: Path) -> float:
+    setting = build.build_setting(config)
+    splits = build.build_data(config, setting).splits
+    batch = config["data"]["batch_size"]
+    train = DataLoader(TensorDataset(splits.train.x, splits.train.y), batch, shuffle=True)
+    val = DataLoader(TensorDataset(splits.val.x, splits.val.y), batch)
+    timer = Timer()
+    checkpoint = pl.callbacks.ModelCheckpoint(folder, monitor="val/acc", mode="max", save_last=True)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=pl.loggers.CSVLogger(folder),
+        callbacks=[timer, checkpoint],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Usual(build.build_network(config, setting)), train, val)
+    return timer.seconds
+
+
+def whole_process(arguments: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):5.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--skip-usual", action="store_true", help="leave the usual Lightning pattern out")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, pytorch-lightning {pl.__version__}, {options.threads} threads; digits, "
+          f"{options.epochs} epochs, {options.repeats} turns; median (least to greatest)")
+    print(f"{'model':6}{'batch':>6}  {'by hand, ms/update':>20}  {'Paribus / by hand':>24}  {'usual / by hand':>24}")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for model in ("mlp", "cnn"):
+            for batch in (32, 128):
+                config = config_of(model, batch, options.epochs, options.threads)
+                base, ours, usual = [], [], []
+                for turn in range(options.repeats + 1):
+                    times = [hand_written(config, options.epochs), paribus(config, folder)]
+                    if not options.skip_usual:
+                        times.append(usual_lightning(config, options.epochs, folder / f"{model}{batch}{turn}"))
+                    if turn:  # the first turn warms up
+                        base.append(times[0])
+                        ours.append(times[1] / times[0])
+                        usual.append(times[2] / times[0] if len(times) > 2 else float("nan"))
+                updates = options.epochs * -(-1200 // batch)
+                per_update = statistics.median(base) / updates * 1e3
+                print(f"{model:6}{batch:6}  {per_update:20.3f}  {spread(ours):>24}  {spread(usual):>24}", flush=True)
+        ratios = []
+        for turn in range(options.repeats + 1):
+            imports = whole_process(["-c", "import torch, pytorch_lightning"])
+            run = whole_process(
+                ["scripts/train.py", "budget.updates=1", f"seed={turn}", f"paths.outputs={folder}", "callbacks=none"]
+            )
+            if turn:
+                ratios.append(run / imports)
+        print(f"start-up: a run of one update / import torch, pytorch_lightning: {spread(ratios)}")
+
+
+if __name__ == "__main__":
+    main()

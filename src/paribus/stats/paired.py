@@ -1,0 +1,71 @@
+"""Comparing arms that share their seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from paribus.stats.intervals import mean_interval
+
+LARGEST_EXACT = 16  # pairs; the exact test visits 2^(n - 1) sign patterns
+ROUNDING = 1e-12  # relative to the values: differences that agree to this are equal
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference over n pairs, its deviation and t interval; effect size d_z = mean / sd.
+
+    p: two-sided, of the paired t test.
+    p_sign_flip: two-sided and exact, whatever the distribution, but never below 2 / 2^n; nan above 16 pairs.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    d_z: float
+    p: float
+    p_sign_flip: float
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Difference:
+    """a - b, pair by pair.
+
+    Where all differences are equal, t is not defined, and p is that of the sign-flip test, 2 / 2^n (1 if they are
+    all zero): accuracies are whole numbers of test samples, so three equal differences are no proof.
+
+    Raises ValueError unless both have one value for each seed.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}. Keep the shared seeds")
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    d = x - y
+    if d.size and np.isfinite(d).all() and np.ptp(d) <= ROUNDING * max(np.abs(x).max(), np.abs(y).max()):
+        d = np.full_like(d, d[0] if abs(d[0]) > ROUNDING * np.abs(x).max() else 0.0)
+    summary = mean_interval(d.tolist(), level)
+    n, mean, sd = summary.n, summary.mean, summary.sd
+    if n < 2 or math.isnan(sd):
+        return Difference(n, mean, sd, summary.low, summary.high, math.nan, math.nan, math.nan)
+    if sd == 0:
+        p = 1.0 if mean == 0 else 2.0 ** (1 - n)
+        d_z = 0.0 if mean == 0 else math.copysign(math.inf, mean)
+        return Difference(n, mean, sd, summary.low, summary.high, d_z, p, p if n <= LARGEST_EXACT else math.nan)
+    from scipy.special import stdtr
+
+    p = float(2 * stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
+    return Difference(n, mean, sd, summary.low, summary.high, mean / sd, p, _sign_flip(d))
+
+
+def _sign_flip(d: np.ndarray) -> float:
+    """Share of the sign patterns s for which |sum of s_i d_i| is at least |sum of d_i|. Source: Fisher 1935, sec. 21."""
+    if d.size > LARGEST_EXACT:
+        return math.nan
+    sums = np.array([d[0]])  # the other sign of the first gives the same absolute values
+    for value in d[1:]:
+        sums = np.concatenate([sums + value, sums - value])
+    tolerance = ROUNDING * np.abs(d).sum()
+    return float(np.mean(np.abs(sums) >= abs(d.sum()) - tolerance))
