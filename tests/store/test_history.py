@@ -92,7 +92,9 @@ def test_nothing_is_no_history(tmp_path):
     assert not writer.path.exists()
 
 
-@pytest.mark.parametrize("text", ["epoch,step\n1,2,3\n", "epoch,step\n1,two\n", "epoch\n1\n", "epoch,step\n1,2\n3\n4,5\n"])
+@pytest.mark.parametrize(
+    "text", ["epoch,step\n1,2,3\n", "epoch,step\n1,two\n", "epoch\n1\n", "epoch,step\n1,2\n3\n4,5\n"]
+)
 def test_damage_is_named(tmp_path, text):
     path = tmp_path / "history.csv"
     path.write_text(text)

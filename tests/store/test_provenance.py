@@ -60,7 +60,11 @@ def test_versions_hardware_and_no_place():
     assert found["world_size"] == 2
     text = json.dumps(found)
     assert str(Path.home()) not in text
-    assert set(provenance("", 1)["hardware"]) == {"cpu", "cores", "platform"}  # an earlier answer is not changed
+    assert set(provenance("", 1)["hardware"]) == {
+        "cpu",
+        "cores",
+        "platform",
+    }  # an earlier answer is not changed
 
 
 def test_quick_and_without_torch():
@@ -73,7 +77,9 @@ def test_quick_and_without_torch():
         "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)\n"
     )
     best = min(
-        float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
+        float(
+            subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+        )
         for _ in range(3)
     )
     assert best < 0.1  # 0.03 on an idle machine

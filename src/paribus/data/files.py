@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,18 +16,19 @@ def download(url: str, target: Path, checksum: str, remedy: str) -> None:
 
     Raises MissingDataError, ending with `remedy`, where the network or the file is not what it should be.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.md5(usedforsecurity=False)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=30) as response:
-            while block := response.read(1 << 20):
-                digest.update(block)
-                file.write(block)
+        with urllib.request.urlopen(url, timeout=30) as response:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                while block := response.read(1 << 20):
+                    digest.update(block)
+                    file.write(block)
         if digest.hexdigest() != checksum:
             raise MissingDataError(f"{url} has MD5 {digest.hexdigest()}, expected {checksum}. {remedy}")
         os.replace(temporary, target)
     except (urllib.error.URLError, OSError) as error:
         raise MissingDataError(f"{target.name} is not in {target.parent} and can't be downloaded ({error}). {remedy}") from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

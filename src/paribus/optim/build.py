@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from torch.optim import Optimizer
 
 from paribus.nn.decay import no_decay_parameters
 
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch.optim's fused kernels have no form elsewhere, meta included
+
 
 def build_optimizer(
     make: Callable[..., Optimizer], network: nn.Module, *, decay: Literal["weights", "all"] = "weights"
@@ -20,18 +24,20 @@ def build_optimizer(
 
     make: a partial of an optimizer's class, e.g. functools.partial(torch.optim.SGD, lr=0.1).
 
-    Muon's groups are the hidden matrices (kernels of convolutions as matrices) on one side, and everything else, the
-    output layer included, for its AdamW on the other.
+    Frozen parameters are left out. Groups come in the order in which the network's parameters first need them. An
+    optimizer of the Muon family (known by its adamw_lr) gets hidden matrices and kernels apart from the rest. A
+    schedule-free one comes ready to train.
 
     Raises ValueError where the optimizer refuses a value.
     """
+    target = getattr(make, "func", make)
     options: dict[str, Any] = dict(getattr(make, "keywords", {}))
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     if not named:
-        raise ValueError("the network has no trainable parameters")
+        raise ValueError("an optimizer needs trainable parameters, and the network has none. Use another model")
     kept_off = no_decay_parameters(network) if decay == "weights" else set()
-    is_muon = getattr(make, "func", make).__name__ == "Muon"
-    matrices = _hidden_matrices(network) if is_muon else set()
+    splits = "adamw_lr" in inspect.signature(target).parameters
+    matrices = hidden_matrices(network) if splits else set()
 
     groups: dict[tuple[bool, bool], list[torch.Tensor]] = {}
     for name, parameter in named:
@@ -39,35 +45,74 @@ def build_optimizer(
     listed: list[dict[str, Any]] = []
     for (is_matrix, undecayed), parameters in groups.items():
         group: dict[str, Any] = {"params": parameters}
-        if is_muon:
+        if splits:
             group["use_muon"] = is_matrix
         if undecayed:
             group["weight_decay"] = 0.0
         listed.append(group)
 
-    changed: dict[str, Any] = {}
-    for key, value in options.items():
-        if isinstance(value, list | tuple):  # YAML reads 1 as an integer, and torch wants floats in betas
-            changed[key] = tuple(float(item) if isinstance(item, int) else item for item in value)
-    if options.get("fused") and any(p.device.type == "meta" for _, p in named):
-        changed["fused"] = False  # the fused kernels have no form without memory
+    changed = _checked(target.__name__, options)
+    if options.get("fused") and (
+        options.get("foreach")
+        or options.get("differentiable")
+        or any(p.device.type not in _FUSED_DEVICES for _, p in named)
+    ):
+        changed["fused"] = False
     try:
-        return make(listed, **changed)
+        optimizer = make(listed, **changed)
     except Exception as error:  # every library has its own kinds for a value out of range
         shown = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise ValueError(f"{getattr(make, 'func', make).__name__}({shown}) can't be built: {error}") from error
+        raise ValueError(f"{target.__name__} refuses its options: {error}. Change that one of {shown}") from error
+    if hasattr(optimizer, "train"):
+        optimizer.train()
+    return optimizer
 
 
-def _hidden_matrices(network: nn.Module) -> set[str]:
-    """Weights of two and more dimensions but for the output layer's and those that never decay (embeddings)."""
-    linears = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    output = f"{linears[-1]}." if linears else None
+def hidden_matrices(network: nn.Module) -> set[str]:
+    """Names of what Muon is for: parameters of two and more dimensions that carry activations to activations.
+
+    Not the output layer (the linear or convolutional one registered last), embeddings, what a module lists as
+    `no_decay` (tokens, positions), nor weight norm's lengths. The input layer is in: pixels are dense, and the CIFAR
+    networks of Muon's author treat it alike. Weight norm's directions stand for their matrices.
+
+    Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon.
+    """
+    layers = [module for module in network.modules() if isinstance(module, _LAYERS)]
+    others = [*layers[-1:], *(module for module in network.modules() if isinstance(module, nn.Embedding))]
+    left_out = {p for module in others for p in module.parameters()}
     kept_off = no_decay_parameters(network)
     return {
         name
         for name, p in network.named_parameters()
-        if p.ndim >= 2 and name not in kept_off and not (output and name.startswith(output))
+        if p.ndim >= 2 and p not in left_out and (name not in kept_off or name.endswith(".original1"))
     }
+
+
+def _checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the libraries want them, where a YAML file can't say it: tuples, and floats in betas."""
+    changed: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, str) and _is_number(value):
+            raise ValueError(f"{key} of {name} must be a number, got the text {value!r}. Write {float(value)!r}")
+        if key in ("lr", "weight_decay", "momentum") and not _is_real(value):
+            raise ValueError(f"{key} of {name} must be a number, got {value!r}. Write {key}: 0.01, say")
+        if isinstance(value, list | tuple):
+            if "betas" in key and not all(_is_real(item) for item in value):
+                raise ValueError(f"{key} of {name} must be numbers, got {value!r}. Write {key}: [0.9, 0.999], say")
+            changed[key] = tuple(float(item) for item in value) if "betas" in key else tuple(value)
+    return changed
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float | torch.Tensor) and not isinstance(value, bool)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
@@ -79,16 +124,17 @@ def evaluation_weights(optimizer: Optimizer) -> Iterator[None]:
 
     Source: Defazio et al. 2024, arXiv:2405.15682.
     """
-    if not (hasattr(optimizer, "eval") and hasattr(optimizer, "train")):
+    training = any(group.get("train_mode", False) for group in optimizer.param_groups)
+    if not training:  # of no such kind, or within another such context
         yield
         return
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    with torch.no_grad():
-        own = [p.detach().clone() for p in parameters]
-        optimizer.eval()
-        try:
-            yield
-        finally:
-            optimizer.train()
+    own = [p.detach().clone() for p in parameters]
+    optimizer.eval()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        optimizer.train()  # type: ignore[attr-defined]
+        with torch.no_grad():
             for p, value in zip(parameters, own, strict=True):
                 p.copy_(value)

@@ -8,13 +8,22 @@ import torch
 from torch import Tensor
 
 
-def clip_gradients(parameters: Iterable[Tensor], *, norm: float | None = None, value: float | None = None) -> None:
-    r"""Limit every gradient entry to [-value, value], then the norm of all of them: $g \leftarrow g \min(1, norm / \|g\|_2)$.
+def clip_gradients(
+    parameters: Iterable[Tensor], *, norm: float | None = None, value: float | None = None
+) -> Tensor | None:
+    r"""Limit every entry to [-value, value], then the norm of all: $g \leftarrow g \min(1, norm / (\|g\|_2 + 10^{-6}))$.
+
+    Returns the norm that was compared with `norm`, a scalar tensor, or None where norm is None. A norm that is not
+    finite is not hidden: it makes the gradients NaN, and the run is seen to diverge.
+
+    Raises ValueError for a limit that is not positive.
 
     Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063.
     """
+    for name, limit in {"norm": norm, "value": value}.items():
+        if limit is not None and not limit > 0:
+            raise ValueError(f"clip.{name} must be positive, got {limit}. Leave it null to clip nothing")
     parameters = [p for p in parameters if p.grad is not None]
     if value is not None:
         torch.nn.utils.clip_grad_value_(parameters, value)
-    if norm is not None:
-        torch.nn.utils.clip_grad_norm_(parameters, norm)
+    return None if norm is None else torch.nn.utils.clip_grad_norm_(parameters, norm)

@@ -1,6 +1,9 @@
 r"""Adagrad and RMSProp as lecture notes write them, where the libraries' forms differ.
 
 Both are $\theta_{t+1} = \theta_t - \frac{\eta}{\sigma_t + \epsilon}\, g_t$ with their own $\sigma_t$, per coordinate.
+
+The notes have no $\epsilon$. It stands outside the root, as in torch.optim; with 0 a coordinate whose gradients have
+all been 0 becomes NaN. Weight decay is added to the gradient.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ class _RootMeanSquare(Optimizer):
     def __init__(self, params: Any, lr: float, eps: float, weight_decay: float, **options: float):
         for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
             if not value >= 0.0:
-                raise ValueError(f"{name} must be at least 0, got {value}")
+                raise ValueError(f"{name} must be at least 0, got {value}. Use a small positive number")
         super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": weight_decay, **options})
 
     def share(self, group: dict[str, Any], step: int) -> float:
@@ -39,18 +42,16 @@ class _RootMeanSquare(Optimizer):
             grads: list[Tensor] = [p.grad for p in parameters]
             if group["weight_decay"]:
                 grads = list(torch._foreach_add(grads, parameters, alpha=group["weight_decay"]))
-            for p in parameters:
-                if p not in self.state:
-                    self.state[p] = {"step": 0, "square_avg": torch.zeros_like(p)}
-            means = [self.state[p]["square_avg"] for p in parameters]
-            squares = torch._foreach_mul(grads, grads)
-            # A parameter that met its first gradient later has a count of its own, hence the loop over counts.
-            counts = {self.state[p]["step"] + 1 for p in parameters}
-            for count in counts:
-                chosen = [k for k, p in enumerate(parameters) if self.state[p]["step"] + 1 == count]
-                torch._foreach_lerp_([means[k] for k in chosen], [squares[k] for k in chosen], self.share(group, count))
-            for p in parameters:
-                self.state[p]["step"] += 1
+            means, shares = [], []
+            for p in parameters:  # a parameter that met its first gradient later counts from there
+                state = self.state[p]
+                if not state:
+                    state.update(step=0, square_avg=torch.zeros_like(p))
+                state["step"] += 1
+                means.append(state["square_avg"])
+                shares.append(self.share(group, state["step"]))
+            torch._foreach_mul_(means, [1.0 - share for share in shares])
+            torch._foreach_addcmul_(means, grads, grads, shares)
             sigma = torch._foreach_sqrt(means)
             torch._foreach_add_(sigma, group["eps"])
             torch._foreach_addcdiv_(parameters, grads, sigma, value=-group["lr"])
@@ -62,6 +63,8 @@ class AdagradRMS(_RootMeanSquare):
 
     Equal to torch.optim.Adagrad, which takes the root of the SUM, with the rate lr * sqrt(t) at eps = 0. A coordinate
     moves by at most lr * sqrt(t) in step t: after many small gradients a large one can throw it far.
+
+    Raises ValueError for a negative lr, eps or weight_decay.
 
     Source: the mean in place of the sum of Duchi, Hazan & Singer 2011.
     """
@@ -78,6 +81,8 @@ class RMSPropNotes(_RootMeanSquare):
 
     torch.optim.RMSprop begins with 0 instead of g_0^2, so that its first step is 1 / sqrt(1 - alpha) times as long.
 
+    Raises ValueError for a negative lr, eps or weight_decay, or an alpha outside [0, 1).
+
     Source: Tieleman & Hinton 2012, lecture 6.5, with the first step of the lecture notes.
     """
 
@@ -85,7 +90,7 @@ class RMSPropNotes(_RootMeanSquare):
         self, params: Any, lr: float = 0.001, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
     ):
         if not 0.0 <= alpha < 1.0:
-            raise ValueError(f"alpha must lie in [0, 1), got {alpha}")
+            raise ValueError(f"alpha must lie in [0, 1), got {alpha}. Use 0.9 or 0.99")
         super().__init__(params, lr, eps, weight_decay, alpha=alpha)
 
     def share(self, group: dict[str, Any], step: int) -> float:

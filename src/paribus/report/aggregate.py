@@ -3,153 +3,212 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paribus.errors import UserError
+import numpy as np
+
+from paribus.report.arms import Arms, ReportError, arms_by, is_seed
+from paribus.report.shared import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval
-from paribus.stats.multiple import holm
+from paribus.stats.multiple import holm, not_beaten
 from paribus.stats.paired import Difference, paired_difference
 from paribus.store.record import Record
 
-HIGHER_IS_BETTER = {"acc": True, "acc_best": True, "loss": False, "loss_best": False, "ece": False, "ece_best": False}
+HIGHER_IS_BETTER = {"acc": True, "loss": False, "ece": False}
 
 
 @dataclass
-class Row:
-    """An arm. values[metric] has one number for each seed in `seeds`, of the runs that are done."""
+class Cell:
+    """An arm's numbers in one metric.
 
-    arm: str
-    seeds: list[int | None]
-    values: dict[str, list[float]]
-    means: dict[str, Mean]
-    diverged: int
-    failed: int
-    missing: int
-    parameters: int | None
-    ids: list[str]
-    difference: Difference | None = None  # of the first metric, from the baseline
-    p_adjusted: float = math.nan
+    values: of each run that is done, by its seed; runs without a finite value are missing here and in the
+        mean.
+    difference, p_holm: from the baseline over shared seeds; p of the paired t test, adjusted over the arms.
+    best: printed bold.
+    """
+
+    values: dict[Hashable, float]
+    mean: Mean
+    difference: Difference | None = None
+    p_holm: float = math.nan
     best: bool = False
 
 
 @dataclass
+class Row:
+    """An arm. Only runs that are done enter its numbers; the others are counted."""
+
+    arm: str
+    cells: dict[str, Cell]
+    runs: list[Record]  # done, in the order of their seeds
+    diverged: int = 0
+    failed: int = 0
+    running: int = 0
+    missing: int = 0
+
+    @property
+    def n(self) -> int:
+        return len(self.runs)
+
+
+@dataclass
 class Aggregate:
-    """What a table says. The first metric is the one that arms are compared by."""
+    """What a table says. The first metric is the one that arms are compared by.
+
+    varied: the choices in which arms differ; held: those that all runs make alike.
+    facts: semantics, budget, data, world_size, precision, evaluated: the common value, or "varies", or
+        "mixed".
+    """
 
     name: str
     metrics: list[str]
     rows: list[Row]
-    facts: dict[str, Any] = field(default_factory=dict)  # what all runs share
+    baseline: Row
+    level: float = 0.95
+    varied: list[str] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def baseline(self) -> Row:
-        return self.rows[0]
+    def seeds(self) -> list[int]:
+        return sorted({run.seed for row in self.rows for run in row.runs if run.seed is not None})
 
 
 def aggregate(
-    name: str, arms: Mapping[str, Sequence[Record | None]], metrics: Sequence[str], mix: Sequence[str] = ()
+    name: str,
+    arms: Arms | Sequence[Record],
+    metrics: Sequence[str],
+    mix: Sequence[str] = (),
+    *,
+    by: Sequence[str] | None = None,
+    baseline: str | None = None,
+    sort: bool = False,
+    level: float = 0.95,
 ) -> Aggregate:
-    """arms: label -> records, None for a run that is not trained yet; the first arm is the baseline.
+    """One row for each arm.
 
-    mix: facts that the runs may differ in.
+    arms: label -> records, None for a run that is not trained yet; or records, grouped by `by` (see
+        `arms_by`).
+    metrics: names in a record's metrics or timing, or "parameters".
+    mix: facts and choices in which the runs may differ.
+    baseline: label of the arm that others are compared with; default the first.
+    sort: best arm first instead of the order given.
 
-    Raises UserError where runs differ in what a table must not mix, and where nothing is done yet.
+    Bold are, in each metric that has a better direction and in which losses are comparable, the arms of at
+    least two runs, none of them diverged, that `not_beaten` leaves in the set of those that may be best; none
+    of them if that says nothing because it is all.
+
+    Raises ReportError where runs differ in what a table must not mix, for an unknown metric or baseline, and
+    where nothing is done yet.
     """
-    done = [record for records in arms.values() for record in records if record and record.status == "done"]
-    if not done:
-        raise UserError(f"{name}: no run is done yet. Train them first: paribus train -m ...")
-    facts = shared_facts(done, mix)
+    if not isinstance(arms, Mapping):
+        arms = arms_by(arms, by, mix)
     rows = [_row(arm, records, metrics) for arm, records in arms.items()]
-    _compare(rows, metrics[0])
-    return Aggregate(name, list(metrics), rows, facts)
-
-
-def shared_facts(records: Sequence[Record], mix: Sequence[str]) -> dict[str, Any]:
-    """What all records agree on among semantics, budget, data, world size, precision and evaluated checkpoint."""
-    facts: dict[str, Any] = {}
-    for key in sorted({key for record in records for key in record.comparable}):
-        values = {str(record.comparable.get(key)): record for record in records}
-        if len(values) > 1 and key not in mix:
-            shown = "; ".join(f"{value} (run {record.id})" for value, record in sorted(values.items())[:3])
-            raise UserError(
-                f"a table compares runs that are equal in everything it does not vary, and these differ in {key}: {shown}. "
-                f"Leave some out, or add --mix {key}"
+    done = [run for row in rows for run in row.runs]
+    if not done:
+        raise ReportError(
+            f"a table needs at least one run that is done, and {name} has none. Train: paribus train -m ..."
+        )
+    for metric in metrics:
+        if all(math.isnan(_value(run, metric)) for run in done) and not any(
+            metric in _names(run) for run in done
+        ):
+            known = dict.fromkeys(known for run in done for known in _names(run))
+            raise ReportError(
+                f"a metric is something that runs logged, got {metric}. There are {', '.join(known)}"
             )
-        facts[key] = next(iter(values)) if len(values) == 1 else "mixed"
-    return facts
-
-
-def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> Row:
-    present = [record for record in records if record is not None]
-    done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0))
-    values = {metric: [_value(record, metric) for record in done] for metric in metrics}
-    return Row(
-        arm=arm,
-        seeds=[record.seed for record in done],
-        values=values,
-        means={metric: mean_interval([v for v in column if not math.isnan(v)]) for metric, column in values.items()},
-        diverged=sum(record.status == "diverged" for record in present),
-        failed=sum(record.status == "failed" for record in present),
-        missing=sum(record is None or record.status == "running" for record in records),
-        parameters=done[0].parameters if done else None,
-        ids=[record.id for record in done],
-    )
-
-
-def _value(record: Record, metric: str) -> float:
-    for table in (record.metrics, record.timing):
-        if metric in table:
-            return float(table[metric])
-    return math.nan
+    if baseline is not None and baseline not in arms:
+        raise ReportError(f"the baseline is one of the arms {', '.join(arms)}, got {baseline}")
+    base = next(row for row in rows if baseline in (None, row.arm))
+    ran = {
+        arm: [r for r in records if r is not None and r.status in ("done", "diverged")]
+        for arm, records in arms.items()
+    }
+    choices = factors(ran)
+    facts = shared_facts(ran, choices, mix)
+    for metric in metrics:
+        # Losses of different kinds have no common scale, and times depend on what else the machine did.
+        if higher_is_better(metric) is not None and not (
+            "loss" in choices and metric.split("/")[-1].startswith("loss")
+        ):
+            _compare(rows, base, metric, level)
+    direction = higher_is_better(metrics[0])
+    if sort and direction is not None:
+        sign = -1.0 if direction else 1.0
+        rows.sort(key=lambda row: (row.cells[metrics[0]].mean.n == 0, sign * row.cells[metrics[0]].mean.mean))
+    return Aggregate(name, list(metrics), rows, base, level, choices, held_equal(done), facts)
 
 
 def higher_is_better(metric: str) -> bool | None:
     """None for what is neither good nor bad."""
-    return HIGHER_IS_BETTER.get(metric.rsplit("/", 1)[-1])
+    return HIGHER_IS_BETTER.get(metric.rsplit("/", 1)[-1].removesuffix("_best"))
 
 
-def _compare(rows: list[Row], metric: str) -> None:
-    """Paired differences from the baseline with Holm's adjustment; and which arms may be printed bold: the arm with
-    the best mean, and those that can't be told from it (paired t test at 5 %, after Holm).
+def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> Row:
+    present = [record for record in records if record is not None]
+    done = sorted(
+        (r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id)
+    )
+    counts = {
+        status: sum(r.status == status for r in present) for status in ("diverged", "failed", "running")
+    }
+    row = Row(arm, {}, done, missing=len(records) - len(present), **counts)
+    keys = _pairing(done)
+    for metric in metrics:
+        found = zip(keys, (_value(run, metric) for run in done), strict=True)
+        values = {key: value for key, value in found if math.isfinite(value)}
+        row.cells[metric] = Cell(values, mean_interval(list(values.values())))
+    return row
+
+
+def _pairing(runs: Sequence[Record]) -> list[Hashable]:
+    """What pairs each run of an arm with one of another: its seeds; nothing, if several runs of the arm have
+    these.
     """
-    better = higher_is_better(metric)
-    base = rows[0]
-    for row in rows[1:]:
-        row.difference = _paired(row, base, metric)
-    adjusted = holm([row.difference.p if row.difference else math.nan for row in rows[1:]])
-    for row, p in zip(rows[1:], adjusted, strict=True):
-        row.p_adjusted = p
-    measured = [row for row in rows if row.means[metric].n >= 2]
-    if better is None or len(measured) < 2:
-        return
-    top = max(measured, key=lambda row: row.means[metric].mean if better else -row.means[metric].mean)
-    others = [row for row in measured if row is not top]
-    against = [difference.p if (difference := _paired(row, top, metric)) else math.nan for row in others]
-    top.best = True
-    for row, p in zip(others, holm(against), strict=True):
-        row.best = p >= 0.05
+    keys = [(run.seed, *sorted((k, str(v)) for k, v in run.choices.items() if is_seed(k))) for run in runs]
+    alike = Counter(keys)
+    return [key if alike[key] == 1 else (*key, run.id) for key, run in zip(keys, runs, strict=True)]
 
 
-def _paired(row: Row, other: Row, metric: str) -> Difference | None:
-    """Over the seeds that both have; None below two of them."""
-    own = dict(zip(row.seeds, row.values[metric], strict=True))
-    theirs = dict(zip(other.seeds, other.values[metric], strict=True))
-    both = [s for s in own if s in theirs and not math.isnan(own[s]) and not math.isnan(theirs[s])]
-    return paired_difference([own[s] for s in both], [theirs[s] for s in both]) if len(both) >= 2 else None
+def _names(run: Record) -> list[str]:
+    return [*run.metrics, *run.timing, "parameters"]
 
 
-def varied(records: Sequence[Record]) -> list[str]:
-    """The keys of `choices` in which records differ, in the order of their first appearance."""
-    keys = list(dict.fromkeys(key for record in records for key in record.choices))
-    return [key for key in keys if len({str(record.choices.get(key)) for record in records}) > 1]
+def _value(run: Record, metric: str) -> float:
+    if metric == "parameters":
+        return math.nan if run.parameters is None else float(run.parameters)
+    return float(run.metrics.get(metric, run.timing.get(metric, math.nan)))
 
 
-def arms_by(records: Sequence[Record], keys: Sequence[str]) -> dict[str, list[Record | None]]:
-    """Records by their values of `keys` in `choices`; in order of first appearance."""
-    arms: dict[str, list[Record | None]] = {}
-    for record in records:
-        label = ", ".join(f"{key}={record.choices.get(key)}" for key in keys) if keys else "all runs"
-        arms.setdefault(label, []).append(record)
-    return arms
+def _compare(rows: Sequence[Row], base: Row, metric: str, level: float) -> None:
+    others = [row for row in rows if row is not base]
+    for row in others:
+        own, theirs = row.cells[metric].values, base.cells[metric].values
+        shared = [seed for seed in own if seed in theirs]
+        if len(shared) >= 2:
+            row.cells[metric].difference = paired_difference(
+                [own[s] for s in shared], [theirs[s] for s in shared], level
+            )
+    compared = [row.cells[metric] for row in others]
+    for cell, p in zip(
+        compared, holm([c.difference.p if c.difference else math.nan for c in compared]), strict=True
+    ):
+        cell.p_holm = p
+
+    candidates = [
+        row.cells[metric] for row in rows if len(row.cells[metric].values) >= 2 and not row.diverged
+    ]
+    seeds = {
+        seed: column
+        for column, seed in enumerate(dict.fromkeys(s for cell in candidates for s in cell.values))
+    }
+    table = np.full((len(candidates), len(seeds)), np.nan)
+    for k, cell in enumerate(candidates):
+        table[k, [seeds[seed] for seed in cell.values]] = list(cell.values.values())
+    kept = not_beaten(table if higher_is_better(metric) else -table, 1 - level)
+    if not kept.all():
+        for cell, best in zip(candidates, kept, strict=True):
+            cell.best = bool(best)

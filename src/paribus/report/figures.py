@@ -1,37 +1,27 @@
-"""Learning curves: histories in, a figure out; the caller saves."""
+"""Learning curves: histories in, a figure out; the caller saves it, with `save`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from paribus.report.table import is_percent, title
-from paribus.stats.intervals import t_quantile
+from paribus.report.arms import ReportError
+from paribus.report.curves import Curve, mean_curve
+from paribus.report.escape import plain
+from paribus.report.numbers import is_percent, scale, title
+from paribus.report.style import RC, SAVING, look
 
-# Okabe & Ito 2008: tells apart for the colour-blind; dashes tell apart in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.4,
-    "legend.frameon": False,
-    "figure.dpi": 150,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 History = Mapping[str, Sequence[float]]
+AXES = {"epoch": "epoch", "step": "update", "seconds": "training time (s)"}
+LONGEST = 40  # characters of a name
 
 
 def learning_curves(
@@ -39,70 +29,163 @@ def learning_curves(
     histories: Mapping[str, Sequence[History]],
     metrics: Sequence[str] = ("train/loss", "val/acc"),
     x: str = "epoch",
+    level: float = 0.95,
 ) -> Figure:
-    """A panel for each metric: the mean over an arm's seeds, with its 95 % t interval as a band where n >= 2.
+    """A panel for each metric: a line for each arm, the mean over its runs, in a band, the t interval of the
+    mean.
 
-    histories: arm -> one history (columns of equal length) for each seed.
-    Losses are drawn on a logarithmic axis, and accuracies in percent on one that gives the top the most room.
+    Losses stand on a logarithmic axis; their mean and interval are those of the logarithm (a geometric mean),
+    since an interval around an arithmetic mean may reach below zero. Accuracies above 90 % stand on an axis
+    that is
+    logarithmic in the error, as the ticks say: 85, 93, 97, 99 and 100 % lie equally far apart. A run that
+        ends before the others of its arm (stopped, diverged, still running) enters no mean: it is drawn as a
+        thin line that ends in a cross.
+
+    histories: arm -> one history for each run: columns of equal length by name.
+    x: epoch, step or seconds.
+
+    Raises ReportError where no history has any of the metrics.
     """
-    with rc_context(STYLE):
-        rows = math.ceil(len(histories) / 4)
-        figure = Figure(figsize=(4.4 * len(metrics), 3.3 + 0.2 * rows), layout="constrained")
-        axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-        counts = set()
-        for axis, metric in zip(axes, metrics, strict=True):
-            scale = 100.0 if is_percent(metric) else 1.0
-            tops: list[float] = []
-            for number, (arm, runs) in enumerate(histories.items()):
-                points, means, halves, n = band(runs, metric, x)
-                if not points.size:
-                    continue
-                counts.add(n)
-                colour = COLOURS[number % len(COLOURS)]
-                dash = DASHES[number // len(COLOURS) % len(DASHES)] if len(histories) > len(COLOURS) else DASHES[number % 4]
-                axis.plot(points, means * scale, color=colour, linestyle=dash, label=arm)
-                low, high = (means - halves) * scale, (means + halves) * scale
-                if metric.endswith("loss"):  # a logarithmic axis has no place for what an interval says below zero
-                    low = np.maximum(low, means * scale * 1e-1)
-                axis.fill_between(points, low, high, color=colour, alpha=0.12, linewidth=0)
-                tops.extend((means * scale).tolist())
-            if x in ("epoch", "step"):
-                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axis.set_xlabel({"epoch": "epoch", "step": "update", "seconds": "seconds"}.get(x, x))
-            axis.set_ylabel(title(metric))
-            if metric.endswith("loss") and tops and min(tops) > 0:
-                axis.set_yscale("log")
-            elif is_percent(metric) and tops:
-                # The best arms differ by a point while the worst start at chance: show the upper part.
-                low = max(0.0, float(np.quantile(tops, 0.1)) - 5.0)
-                axis.set_ylim(low, min(100.5, max(tops) + 1.0))
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))), handlelength=2.8)
-        figure.suptitle(f"{name}: mean over {_seeds(counts)}, band: 95 % t interval", fontsize=9)
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    for metric in metrics:
+        if not any(metric in run for runs in histories.values() for run in runs):
+            known = dict.fromkeys(
+                key for runs in histories.values() for run in runs for key in run if key not in AXES
+            )
+            raise ReportError(
+                f"a curve is a column of the histories, got {metric}. There are {', '.join(known) or 'none'}"
+            )
+    labels = [plain(arm) or "(no name)" for arm in histories]
+    columns = math.ceil(len(labels) / 24)
+    legend_width = columns * (0.75 + 0.075 * min(LONGEST, max(map(len, labels))))
+    with rc_context(RC):
+        figure = Figure(
+            figsize=(2.95 * len(metrics) + legend_width, max(2.7, 0.55 + 0.19 * len(labels) / columns)),
+            layout="constrained",
+        )
+        panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+        drawn: list[Curve] = []
+        for panel, metric in zip(panels, metrics, strict=True):
+            curves = [mean_curve(runs, metric, x, level, log=_is_loss(metric)) for runs in histories.values()]
+            _draw(panel, curves, metric, x)
+            drawn += curves
+        _legend(figure, labels, columns)
+        figure.suptitle(_heading(name, drawn, level), fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 
 
-def band(runs: Sequence[History], metric: str, x: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """(x, mean, half width of the 95 % t interval, n) over the points that all runs have."""
-    columns = [
-        (np.asarray(run[x], dtype=float), np.asarray(run[metric], dtype=float)) for run in runs if metric in run and x in run
-    ]
-    kept = [(points[~np.isnan(values)], values[~np.isnan(values)]) for points, values in columns]
-    if not kept:
-        empty = np.empty(0)
-        return empty, empty, empty, 0
-    length = min(len(values) for _, values in kept)
-    points = np.mean([points[:length] for points, _ in kept], axis=0)
-    values = np.stack([values[:length] for _, values in kept])
-    n = len(kept)
-    if n == 1:
-        return points, values[0], np.zeros(length), 1
-    half = t_quantile(0.975, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)
-    return points, values.mean(axis=0), half, n
+def save(figure: Figure, stem: Path | str, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Write stem.png, stem.pdf, ...; the same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    paths = []
+    with rc_context(SAVING):
+        for each in formats:
+            path = stem.with_name(f"{stem.name}.{each}")
+            figure.savefig(path, metadata=undated.get(each))
+            paths.append(path)
+    return paths
 
 
-def _seeds(counts: set[int]) -> str:
-    if not counts:
-        return "no runs"
-    low, high = min(counts), max(counts)
-    return f"{low} seed{'s' if low > 1 else ''}" if low == high else f"{low} to {high} seeds"
+def _draw(panel: Axes, curves: Sequence[Curve], metric: str, x: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    factor = scale(metric)
+    shown = [curve for curve in curves if len(curve.x)]
+    log = _is_loss(metric) and all((curve.mean > 0).all() for curve in shown)
+    opacity = max(0.05, min(0.16, 0.8 / len(curves)))  # bands of many arms add up
+    for number, curve in enumerate(curves):
+        style = look(number)
+        for points, values in curve.partial:
+            panel.plot(
+                points, values * factor, color=style["color"], linestyle=style["linestyle"], linewidth=0.7
+            )
+            panel.plot(
+                points[-1:], values[-1:] * factor, color=style["color"], marker="x", mec="auto", mew=1, ms=5
+            )
+        if not len(curve.x):
+            continue
+        band = (curve.low * factor, curve.high * factor)
+        panel.fill_between(curve.x, *band, color=style["color"], alpha=opacity, linewidth=0)
+        # Markers at a phase of their own, so that lines which lie on one another show as several.
+        gap = max(1, len(curve.x) // 5)
+        top = 4 if number == 0 else 3
+        panel.plot(curve.x, curve.mean * factor, **style, markevery=(number % gap, gap), zorder=top)
+    means = [float(value) for curve in shown for value in curve.mean * factor]
+    if log:
+        panel.set_yscale("log")
+        _room(panel, means, log=True)
+    elif is_percent(metric) and means and max(means) > 90:
+        _error_scale(panel, min(means))
+    else:
+        _room(panel, means, log=False)
+    if x != "seconds":
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    panel.margins(x=0.02)
+    panel.set_xlabel(AXES.get(x, x))
+    panel.set_ylabel(title(metric))
+
+
+def _room(panel: Axes, means: Sequence[float], log: bool) -> None:
+    """Limits from the means, so that a wide band does not squeeze them."""
+    if means and max(means) > min(means):
+        low, high = (math.log(min(means)), math.log(max(means))) if log else (min(means), max(means))
+        margin = 0.06 * (high - low)
+        limits = low - margin, high + margin
+        panel.set_ylim(*(map(math.exp, limits) if log else limits))
+
+
+def _error_scale(panel: Axes, lowest: float) -> None:
+    """y -> -log(101 - y) for percent: the error on a logarithmic axis that reaches zero."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    panel.set_yscale(
+        "function", functions=(lambda y: -np.log(np.maximum(101 - y, 1e-3)), lambda z: 101 - np.exp(-z))
+    )
+    panel.set_ylim(max(0.0, lowest - 0.05 * (101 - lowest)), 100.1)
+    panel.yaxis.set_major_locator(FixedLocator((0, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99, 100)))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def _legend(figure: Figure, labels: Sequence[str], columns: int) -> None:
+    """Beside the panels, in the order of the arms."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], **look(number)) for number in range(len(labels))]
+    # Given as numbers and then replaced, because a legend leaves out labels that begin with an underscore.
+    legend = figure.legend(
+        handles,
+        [str(k) for k in range(len(labels))],
+        loc="outside right upper",
+        ncols=columns,
+        handlelength=3.2,
+    )
+    for written, label in zip(legend.get_texts(), labels, strict=True):
+        written.set_text(shortened(label))
+        written.set_parse_math(False)
+
+
+def _heading(name: str, curves: Sequence[Curve], level: float) -> str:
+    counts = sorted({curve.n for curve in curves if curve.n})
+    name = shortened(plain(name))
+    parts = [f"{name}: single runs"]
+    if counts and counts[-1] > 1:
+        n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+        parts = [f"{name}: mean over runs ({n} an arm), band: {100 * level:g} % t interval of the mean"]
+    if any(curve.partial for curve in curves):
+        parts.append("thin line to a cross: a run that ended early")
+    return "\n".join(parts)
+
+
+def shortened(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+def _is_loss(metric: str) -> bool:
+    return metric.rsplit("/", 1)[-1].removesuffix("_best") == "loss"

@@ -8,9 +8,11 @@ import numpy as np
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    r"""Adjusted p values, $\tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})$, in the order given.
+    r"""Adjusted p values, $\tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})$, in the order
+    given.
 
-    They control the family-wise error under any dependence. nan stays nan and does not count. Source: Holm 1979.
+    They control the family-wise error under any dependence. nan stays nan and does not count. Source: Holm
+    1979.
     """
     values = np.asarray(p, dtype=float)
     real = np.flatnonzero(~np.isnan(values))
@@ -21,36 +23,59 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:
-    r"""Which arms may still be the best: a set that holds the truly best arm with probability at least 1 - alpha.
+    r"""Which arms may still be the best: a set that is meant to hold the truly best one with probability 1 -
+    alpha.
 
-    Arm i of K leaves the set if another arm is better in a one-sided paired t test at level alpha / (K - 1). For
-    the best arm each of these K - 1 tests errs with at most that probability, hence the bound (Bonferroni). Source:
-    subset selection, Gupta 1965, with paired tests in place of a common variance.
+    Arm i of K leaves the set if some arm j is better in a one-sided paired test at level alpha / (K - 1):
+    $\bar d_{ji} / \sqrt{v_{ji} / n_{ji}} > t_\nu$, where v is the larger of the pair's own variance of
+    differences and the one pooled over all pairs, and $\nu$ = (K - 1)(S - 1) the pooled degrees of freedom.
 
-    values: (K, S), larger is better, one column for each seed, nan where an arm lacks it; arms are compared on the
-    seeds that both have, and two arms that share fewer than two seeds leave each other alone.
+    Pooling is what lets three seeds say anything against ten arms; the pair's own variance guards an arm that
+    is noisier than the others. The best arm is missed in less than alpha of all tables where the arms spread
+    equally (Bonferroni), in at most 0.05 / 0.08 / 0.10 for 3 / 12 / 30 arms of 3 seeds where their deviations
+    differ tenfold (simulated). For two arms this is the paired t test. Source: subset selection, Gupta 1965.
+
+    values: (K, S), larger is better, one column for each seed, nan where an arm lacks it; two arms are
+        compared on the seeds that both have, and leave each other alone if those are fewer than two.
 
     Returns (K,) booleans.
     """
-    arms = len(values)
-    kept = np.ones(arms, dtype=bool)
-    if arms < 2:
+    kept = np.ones(len(values), dtype=bool)
+    mean, variance, n = _pairs(values)
+    active = ((n >= 2) & ~np.eye(len(n), dtype=bool)).any(axis=1)
+    if not active.any():
         return kept
-    from scipy.special import stdtr
+    values = values[active]
+    mean, variance, n = (each[np.ix_(active, active)] for each in (mean, variance, n))
+    from scipy.special import stdtrit
 
-    scale = np.nanmax(np.abs(values), initial=0.0)
-    for i in range(arms):
-        lead = values - values[i]  # (K, S)
-        n = np.sum(~np.isnan(lead), axis=1)
-        enough = n >= 2
-        lead, n = lead[enough], n[enough]
-        if not len(n):
-            continue
-        mean = np.nanmean(lead, axis=1)
-        sd = np.nanstd(lead, axis=1, ddof=1)
-        constant = sd <= 1e-12 * scale
-        # All differences equal: no t, but a sign-flip test, whose one-sided p is 2^-n.
-        t = mean / np.where(constant, 1.0, sd / np.sqrt(n))
-        p = np.where(constant, np.where(mean > 1e-12 * scale, 0.5**n, 1.0), stdtr(n - 1, -t))
-        kept[i] = not (p < alpha / (arms - 1)).any()
+    weights = np.triu(np.maximum(n - 1, 0), 1)
+    pooled = float((weights * variance).sum() / weights.sum())
+    freedom = max(
+        1, int((~np.isnan(values)).sum()) - len(values) - int((~np.isnan(values)).any(axis=0).sum()) + 1
+    )
+    spread = np.sqrt(np.maximum(variance, pooled) / np.maximum(n, 1))
+    level = alpha / (len(values) - 1)
+    beaten = mean > stdtrit(freedom, 1 - level) * spread
+    # All differences of the table equal: t is not defined, and the sign-flip test has p = 2^-n.
+    constant = spread <= 1e-12 * np.nanmax(np.abs(values))
+    beaten = np.where(constant, (mean > 0) & (0.5**n < level), beaten)
+    kept[active] = ~(beaten & (n >= 2)).any(axis=0)
     return kept
+
+
+def _pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(K, K) each: mean, variance (n - 1) and number of the differences of row arm minus column arm, over
+    shared seeds.
+    """
+    shape = (len(values), len(values))
+    mean, variance, n = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=int)
+    for i, own in enumerate(values):  # a row at a time: (K, K, S) would be gigabytes for thousands of arms
+        d = own - values
+        present = ~np.isnan(d)
+        n[i] = present.sum(axis=1)
+        count = np.maximum(n[i], 1)
+        mean[i] = np.where(present, d, 0.0).sum(axis=1) / count
+        squares = np.where(present, d - mean[i][:, None], 0.0) ** 2
+        variance[i] = squares.sum(axis=1) / np.maximum(n[i] - 1, 1)
+    return mean, variance, n

@@ -35,13 +35,15 @@ class Difference:
 def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Difference:
     """a - b, pair by pair.
 
-    Where all differences are equal, t is not defined, and p is that of the sign-flip test, 2 / 2^n (1 if they are
-    all zero): accuracies are whole numbers of test samples, so three equal differences are no proof.
+    Where all differences are equal, t is not defined, and p is that of the sign-flip test, 2 / 2^n (1 if they
+    are all zero): accuracies are whole numbers of test samples, so three equal differences are no proof.
 
     Raises ValueError unless both have one value for each seed.
     """
     if len(a) != len(b):
-        raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}. Keep the shared seeds")
+        raise ValueError(
+            f"pairs need as many values on both sides, got {len(a)} and {len(b)}. Keep the shared seeds"
+        )
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     d = x - y
     if d.size and np.isfinite(d).all() and np.ptp(d) <= ROUNDING * max(np.abs(x).max(), np.abs(y).max()):
@@ -53,7 +55,9 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     if sd == 0:
         p = 1.0 if mean == 0 else 2.0 ** (1 - n)
         d_z = 0.0 if mean == 0 else math.copysign(math.inf, mean)
-        return Difference(n, mean, sd, summary.low, summary.high, d_z, p, p if n <= LARGEST_EXACT else math.nan)
+        return Difference(
+            n, mean, sd, summary.low, summary.high, d_z, p, p if n <= LARGEST_EXACT else math.nan
+        )
     from scipy.special import stdtr
 
     p = float(2 * stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
@@ -61,7 +65,9 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
 
 
 def _sign_flip(d: np.ndarray) -> float:
-    """Share of the sign patterns s for which |sum of s_i d_i| is at least |sum of d_i|. Source: Fisher 1935, sec. 21."""
+    """Share of the sign patterns s for which |sum of s_i d_i| is at least |sum of d_i|. Source: Fisher 1935,
+    sec. 21.
+    """
     if d.size > LARGEST_EXACT:
         return math.nan
     sums = np.array([d[0]])  # the other sign of the first gives the same absolute values

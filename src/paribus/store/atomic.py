@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def temporary_beside(path: Path) -> Path:
-    """A hidden name in the same folder (renaming is atomic only within a file system), one for each process."""
+    """A hidden name in the same folder (only within a file system is renaming atomic), one for each process."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of `path`: whoever reads sees the old text or the new one, also after a power cut."""
+    """Replace the content of `path`: a reader sees the old text or the new one, also after a power cut."""
     temporary = temporary_beside(path)
     try:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -27,7 +27,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed writers left in `folder`. Only its owner may: a living writer would lose its file."""
+    """Delete what killed writers left in `folder`. Only its owner may: it would take a living writer's."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
 

@@ -22,9 +22,9 @@ class HistoryError(UserError, ValueError):
 class HistoryWriter:
     """Collects rows and writes them at intervals of time, since an epoch may last milliseconds.
 
-    A row maps epoch, step, seconds and metric names to numbers; a new name adds a column, and rows without it stay
-    empty there. Flush before a checkpoint is written: rows that are on neither are lost with a killed process, and
-    the resumed run does not train them again.
+    A row maps epoch, step, seconds and metric names to numbers; a new name adds a column, and rows without it
+    stay empty there. Flush before a checkpoint is written: rows that are on neither are lost with a killed
+    process, and the resumed run does not train them again.
 
     every_seconds: longest time between two writes.
     """
@@ -44,8 +44,8 @@ class HistoryWriter:
     def resume(self, step: int) -> None:
         """Keep the rows of an interrupted run up to `step`: later ones will be trained again.
 
-        The kept lines stay as they are, so that the file ends as that of a run which was never interrupted. Without
-        this call the first write starts the file anew.
+        The kept lines stay as they are, so that the file ends as that of a run which was never interrupted.
+        Without this call the first write starts the file anew.
         """
         columns, lines = _read_lines(self.path)
         if not columns:
@@ -60,7 +60,9 @@ class HistoryWriter:
         if not self._rows:
             return
         rows, self._rows = self._rows, []
-        new = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in self._columns]
+        new = [
+            name for name in dict.fromkeys(name for row in rows for name in row) if name not in self._columns
+        ]
         if not self._columns or new:
             earlier = _read_lines(self.path)[1] if self._columns else []
             self._columns += new
@@ -125,4 +127,7 @@ def _padded(line: Sequence[str], width: int) -> list[str]:
 
 
 def _text(line: Sequence[str]) -> str:
-    return ",".join('"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field for field in line) + "\n"
+    return (
+        ",".join('"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field for field in line)
+        + "\n"
+    )

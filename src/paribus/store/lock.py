@@ -17,9 +17,9 @@ from paribus.errors import UserError
 def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None]:
     """Holds the lock file `path` for the time of the context; `what` names the thing locked in messages.
 
-    The kernel lets go of the lock when the last process that inherited it dies, however it dies, so a lock is never
-    stale and the file is never deleted. On Linux this holds over NFS version 4 too; a file system without locks
-    gives a warning and no protection.
+    The kernel lets go of the lock when the last process that inherited it dies, however it dies, so a lock is
+    never stale and the file is never deleted. On Linux this holds over NFS version 4 too; a file system
+    without locks gives a warning and no protection.
 
     blocking: wait for another holder instead of raising.
 
@@ -32,10 +32,13 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            raise UserError(f"only one process works on {what} at a time, got {holder}. Wait for it, or stop it") from None
+            raise UserError(
+                f"only one process works on {what} at a time, and {holder} does. Wait for it, or stop it"
+            ) from None
         except OSError as error:
             warnings.warn(
-                f"{path.parent} lies on a file system without locks ({error.strerror}): start no second process on {what}",
+                f"{path.parent} lies on a file system without locks ({error.strerror}): "
+                f"start no second process on {what}",
                 stacklevel=3,
             )
         os.ftruncate(descriptor, 0)

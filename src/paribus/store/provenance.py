@@ -22,7 +22,13 @@ def provenance(command: str, world_size: int, device: str | None = None) -> dict
     hardware = dict(_hardware())
     if device is not None:
         hardware["device"] = device
-    return {"command": command, "world_size": world_size, **_code(), "versions": dict(_versions()), "hardware": hardware}
+    return {
+        "command": command,
+        "world_size": world_size,
+        **_code(),
+        "versions": dict(_versions()),
+        "hardware": hardware,
+    }
 
 
 @functools.cache
@@ -31,19 +37,35 @@ def _code() -> dict[str, Any]:
 
 
 def repository_state(folder: Path) -> dict[str, Any]:
-    """The `commit` of the repository whose root is `folder`, and whether code or config differ from it (`dirty`).
+    """The `commit` of the repository whose root is `folder`, and whether code or config differ from it
+    (`dirty`).
 
-    Both are None where `folder` is not such a root, as in an installed wheel: a repository further up is not ours.
+    Both are None where `folder` is not such a root, as in an installed wheel: a repository further up is not
+    ours.
     """
     unknown = {"commit": None, "dirty": None}
     if not (folder / ".git").exists():
         return unknown
     # Hooks and the like point git at another repository through the environment.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--"]
+    command = [
+        "git",
+        "--no-optional-locks",
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--untracked-files=normal",
+        "--",
+    ]
     try:
         done = subprocess.run(
-            [*command, *CODE], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=10
+            [*command, *CODE],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return unknown

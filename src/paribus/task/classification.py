@@ -126,6 +126,10 @@ class Classification(pl.LightningModule):
         if self._restored is not None:
             self._restore(self._restored)
 
+    def on_train_start(self) -> None:
+        if hasattr(self.optimizer, "train"):  # schedule-free optimizers want to be told
+            self.optimizer.train()
+
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:
             # Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.

@@ -66,8 +66,10 @@ class Checkpoints(pl.callbacks.Checkpoint):
         assert self.folder is not None, "the training entry sets the folder"
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
         task: Any = trainer.lightning_module
+        if task.history is not None and trainer.is_global_zero:
+            task.history.flush()  # what the checkpoint resumes from must have its past on disk
+        write_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
         if task.best_weights is not None and trainer.is_global_zero:
             best = {"state_dict": task.best_weights, "monitor": task.monitor, "score": task.best_score}
             write_atomically(self.folder / "best.ckpt", lambda path: torch.save(best, path), True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -121,6 +122,8 @@ def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[pl.Callback
 
 
 def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> list[Any]:
+    if int(os.environ.get("LOCAL_RANK", "0")) != 0:
+        return []
     run = {
         "id": record.id,
         "group": config["group"],
@@ -149,6 +152,7 @@ def build_trainer(
                 strategy=own["strategy"],
                 precision=own["precision"],
                 deterministic=own["deterministic"],
+                profiler=own["profiler"],
                 max_epochs=-1,  # the data knows where the budget ends
                 limit_val_batches=0,  # the task validates
                 logger=loggers or False,
@@ -181,9 +185,10 @@ def usable_checkpoint(path: Path) -> Path | None:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Without Lightning's advertisements and without warnings about what is done here on purpose."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger|LeafSpec).*")
         warnings.filterwarnings("ignore", message=".*val_dataloader.*")
@@ -192,6 +197,7 @@ def quiet_lightning() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 

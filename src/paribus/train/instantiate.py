@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 import types
@@ -19,21 +20,28 @@ _EXTRAS = {"pytorch_optimizer": "optim", "schedulefree": "optim", "datasets": "d
 
 
 def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = None, **kwargs: Any) -> Any:
-    """hydra.utils.instantiate(node, **kwargs) for the node that is called `where` in the config.
+    """The object of the node that is called `where` in the config: its target, called with its values and `kwargs`.
+
+    A node with `_partial_: true` gives a functools.partial.
 
     choice: what the target's own complaints are said to be about, where that is more than the node.
 
     Raises UserError for a key that the target does not take (with the nearest name), a value of the wrong type, a
     missing optional package, and any ValueError or TypeError of the target itself.
     """
-    check_arguments(where, node, kwargs)
+    check_arguments(where, node)
     try:
-        return hydra_instantiate(dict(node), _convert_="all", **kwargs)
-    except InstantiationException as error:
+        # The outermost call is ours: Hydra would look for nodes to instantiate in `kwargs` as well, and hides the class
+        # behind a deferred call.
+        values = {key: hydra_instantiate(item, _convert_="all") if isinstance(item, Mapping) else item
+                  for key, item in node.items() if not _is_directive(key)}
+        make = functools.partial(_locate(where, node["_target_"]), **values)
+        return functools.partial(make, **kwargs) if node.get("_partial_") else make(**kwargs)
+    except (InstantiationException, ValueError, TypeError) as error:
         raise UserError(f"{choice or where}: {_cause(error)}") from error
 
 
-def check_arguments(where: str, node: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> None:
+def check_arguments(where: str, node: Mapping[str, Any]) -> None:
     """Compare the keys and the types of the values of a node with its target's signature."""
     target = _locate(where, node["_target_"])
     try:
@@ -43,7 +51,7 @@ def check_arguments(where: str, node: Mapping[str, Any], given: Mapping[str, Any
     hints = _hints(target)
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for key, value in node.items():
-        if key.startswith("_") and key.endswith("_"):
+        if _is_directive(key):
             continue
         if key not in parameters:
             if open_ended:
@@ -80,6 +88,10 @@ def fits(value: Any, hint: Any) -> bool:
     if value is None or isinstance(value, str | bool | int | float):  # not for a list, nor for a class of objects
         return not (origin is not None or inspect.isclass(hint)) or (inspect.isclass(hint) and isinstance(value, hint))
     return True
+
+
+def _is_directive(key: str) -> bool:
+    return key.startswith("_") and key.endswith("_")
 
 
 def _describe(hint: Any) -> str:

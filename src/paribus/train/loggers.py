@@ -66,28 +66,26 @@ def wandb_logger(
     folder.mkdir(parents=True, exist_ok=True)
     settings = wandb.Settings(console="off", silent=True)
     try:
-        logger = SafeWandbLogger(
+        experiment = wandb.init(
             id=run["id"],
             name=name[:MAX_NAME],
             project=project,
             entity=entity,
-            save_dir=str(folder),
             dir=str(folder),
             group=(run["group"] or "")[:MAX_NAME] or None,
             job_type=(run["arm"] or "")[:MAX_TAG] or None,
             tags=[str(tag) for tag in run["tags"]],
             config=run["config"],
-            mode=mode,
+            mode=mode,  # type: ignore[arg-type]
             resume="allow" if mode == "online" else None,
             settings=settings,
         )
-        _ = logger.experiment  # starts W&B now, so that a failure is met here
     except Exception as error:  # no network, no service, a refused key: the training goes on without W&B
         log.warning("W&B could not start (%s: %s). The run and its record go on without it.", type(error).__name__, error)
         return CSVLogger(save_dir=str(folder), name="", version="csv")
     if mode == "offline":
         log.info("W&B is offline; upload later with: wandb sync %s", folder / "wandb" / "offline-run-*")
-    return logger
+    return SafeWandbLogger(experiment=experiment, save_dir=str(folder))
 
 
 def csv_logger(run: dict[str, Any], folder: Path) -> Logger:

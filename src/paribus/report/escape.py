@@ -1,0 +1,83 @@
+"""Names come from users and stand in documents: whatever they hold is printed and never obeyed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+
+def plain(text: str) -> str:
+    """One line without control characters: those that steer terminals, end table rows or turn the direction
+    of text.
+    """
+    spaced = " ".join(text.split())
+    return "".join(
+        c for c in spaced if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
+    )
+
+
+def markdown(text: str) -> str:
+    """Shown by Markdown (CommonMark, with GitHub's tables, links and formulas) and by HTML in it as it
+    stands.
+    """
+    text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", plain(text))
+    text = re.sub(
+        r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text
+    )  # within a word it means nothing, and norm_type stays legible
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"(?i)(https?|ftp|mailto|xmpp):", r"\1\\:", text)
+    return re.sub(r"(?i)\b(www)\.", r"\1\\.", text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"{\char34}",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",  # after \\ it would begin an optional argument, as * would a starred form
+    "]": "{]}",
+    "*": "{*}",
+    "–": r"\textendash{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
+}
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "varepsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+    "iota": "ι", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
+    "tau": "τ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ",
+    "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω",
+}  # fmt: skip
+_LATEX |= {letter: f"$\\{name}$" for name, letter in _GREEK.items()}
+
+
+def latex(text: str) -> str:
+    """Printed by LaTeX as it stands. Letters of other scripts stay (XeLaTeX and LuaLaTeX print them); other
+    symbols that pdfLaTeX would stop at become their code point.
+    """
+    escaped = "".join(map(_latex, plain(text)))
+    return re.sub(r"-(?=-)", "-{}", escaped)  # -- would become a dash
+
+
+def _latex(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if ord(character) < 0x180 or unicodedata.category(character)[0] in "LMN":
+        return character
+    return f"U+{ord(character):04X}"

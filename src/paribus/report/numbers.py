@@ -1,0 +1,100 @@
+"""Numbers as people read them: rounded to what their uncertainty leaves."""
+
+from __future__ import annotations
+
+import math
+
+NONE = "–"
+MINUS = "−"
+MOST_DECIMALS = 5
+
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_WORDS = {"acc": "accuracy", "ece": "ECE"}
+_TITLES = {
+    "ms_per_update": "ms / update",
+    "seconds_per_epoch": "s / epoch",
+    "samples_per_second": "samples / s",
+    "fit_seconds": "fit (s)",
+    "total_seconds": "total (s)",
+    "parameters": "parameters",
+}
+
+
+def is_percent(metric: str) -> bool:
+    return metric.rsplit("/", 1)[-1].removesuffix("_best") in ("acc", "ece")
+
+
+def scale(metric: str) -> float:
+    """Accuracies are recorded as fractions and shown in percent."""
+    return 100.0 if is_percent(metric) else 1.0
+
+
+def title(metric: str) -> str:
+    """test/acc is "test accuracy (%)"."""
+    split, _, last = metric.rpartition("/")
+    if split not in _SPLITS:
+        return _TITLES.get(metric, metric)
+    word = last.removesuffix("_best")
+    words = ["best"] if last != word else []
+    return " ".join([*words, _SPLITS[split], _WORDS.get(word, word)]) + (" (%)" if is_percent(metric) else "")
+
+
+def decimals(uncertainty: float) -> int:
+    """Places after the point that show two digits of an uncertainty; 0.0996 has 2, for 0.10."""
+    if not (math.isfinite(uncertainty) and uncertainty > 0):
+        return 2
+    return max(0, 1 - int(f"{uncertainty:.1e}".partition("e")[2]))
+
+
+def with_spread(mean: float, spread: float) -> tuple[str, str]:
+    """Mean and spread, both rounded to two digits of the spread; four digits of the mean where there is no
+    spread.
+    """
+    if not math.isfinite(mean):
+        return (NONE if math.isnan(mean) else text(mean, 0)), ""
+    if math.isnan(spread):
+        return short(mean), ""
+    if spread == 0:
+        return short(mean), "0"
+    places = decimals(spread)
+    if places > MOST_DECIMALS:
+        exponent = math.floor(math.log10(max(abs(mean), spread)))
+        digits = max(0, places + exponent)
+        return scientific(mean, digits, exponent), scientific(spread, digits, exponent)
+    return text(mean, places), text(spread, places)
+
+
+def text(value: float, places: int, sign: bool = False) -> str:
+    """With a true minus sign, and without one on what is rounded to zero."""
+    shown = f"{value:{'+' if sign else ''}.{places}f}"
+    if float(shown) == 0:
+        shown = shown.lstrip("+-")
+    return shown.replace("-", MINUS)
+
+
+def scientific(value: float, digits: int, exponent: int) -> str:
+    return f"{text(value / 10.0**exponent, digits)}e{exponent}".replace("-", MINUS)
+
+
+def short(value: float) -> str:
+    """Four digits; whole numbers as they are."""
+    if value == round(value) and abs(value) < 1e9:
+        return f"{value:,.0f}".replace("-", MINUS)
+    return f"{value:.4g}".replace("-", MINUS)
+
+
+def p_value(p: float) -> str:
+    if math.isnan(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def ranges(numbers: list[int]) -> str:
+    """0–2, 5 for [0, 1, 2, 5]."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{p[0]}–{p[-1]}" if len(p) > 2 else ", ".join(map(str, p)) for p in parts)

@@ -1,0 +1,98 @@
+"""What the runs of one table must share: refuses to compare apples with oranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paribus.report.arms import Arms, ReportError, is_seed, level, level_text
+from paribus.store.record import Record
+
+# The choices by which a table varies such a fact on purpose; a dot at the end stands for all below. A data
+# set brings its recommended budget along.
+VARIED_BY: Mapping[str, tuple[str, ...]] = {
+    "semantics": (),
+    "budget": ("budget.", "data.epochs", "data"),
+    "data": (
+        *("data", "data.source.", "data.subset", "data.validation", "data.split_seed"),
+        *("data.label_noise", "data.noise_seed", "data.standardize"),
+    ),
+    "world_size": ("trainer", "trainer.devices", "trainer.num_nodes"),
+    "precision": ("trainer", "trainer.precision"),
+    "evaluated": ("evaluation.checkpoint",),
+}
+
+
+def factors(arms: Arms) -> list[str]:
+    """The choices that tell arms apart: some two arms have no value of them in common."""
+    groups = [[record for record in records if record is not None] for records in arms.values()]
+    groups = [group for group in groups if group]
+    keys = dict.fromkeys(
+        key for group in groups for record in group for key in record.choices if not is_seed(key)
+    )
+    found = []
+    for key in keys:
+        distinct = list(dict.fromkeys(frozenset(level(record, key) for record in group) for group in groups))
+        if any(not a & b for i, a in enumerate(distinct) for b in distinct[:i]):
+            found.append(key)
+    return found
+
+
+def held_equal(records: Sequence[Record]) -> dict[str, str]:
+    """The choices that all records make alike."""
+    common = [key for key in records[0].choices if not is_seed(key)] if records else []
+    return {
+        key: level_text(level(records[0], key))
+        for key in common
+        if len({level(record, key) for record in records}) == 1
+    }
+
+
+def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> dict[str, Any]:
+    """The facts of `comparable` and `evaluated` on which all records agree; "varies" or "mixed" for others.
+
+    The runs of an arm agree in all of them, and arms may differ in those that the choices `varied` change.
+
+    mix: facts that may differ all the same.
+
+    Raises ReportError that names the fact, two runs which differ in it, and the remedy.
+    """
+    facts: dict[str, Any] = {}
+    groups = {arm: [record for record in records if record is not None] for arm, records in arms.items()}
+    everyone = [record for group in groups.values() for record in group]
+    for key in dict.fromkeys(key for record in everyone for key in (*record.comparable, "evaluated")):
+        if len(_values(everyone, key)) <= 1:
+            facts[key] = fact(everyone[0], key)
+            continue
+        if key in mix:
+            facts[key] = "mixed"
+            continue
+        for arm, group in groups.items():
+            if len(_values(group, key)) > 1:
+                raise _refusal(group, key, f"the runs of {arm!r}")
+        if not any(_changes(choice, key) for choice in varied):
+            raise _refusal(everyone, key, "these runs")
+        facts[key] = "varies"
+    return facts
+
+
+def _changes(choice: str, key: str) -> bool:
+    allowed = VARIED_BY.get(key, (key,))
+    return choice in allowed or any(choice.startswith(each) for each in allowed if each.endswith("."))
+
+
+def fact(record: Record, key: str) -> Any:
+    return record.evaluated if key == "evaluated" else record.comparable.get(key)
+
+
+def _values(records: Sequence[Record], key: str) -> dict[str, Record]:
+    return {str(fact(record, key)): record for record in records}
+
+
+def _refusal(records: Sequence[Record], key: str, whose: str) -> ReportError:
+    values = _values(records, key)
+    shown = "; ".join(f"{value} (run {record.id})" for value, record in list(values.items())[:3])
+    return ReportError(
+        f"a table compares runs that are equal in everything it does not vary, and {whose} differ in {key}: "
+        f"{shown}. Leave some out, or accept it with --mix {key}"
+    )
