@@ -24,8 +24,7 @@ HIGHER_IS_BETTER = {"acc": True, "loss": False, "ece": False}
 class Cell:
     """An arm's numbers in one metric.
 
-    values: of each run that is done, by its seed; runs without a finite value are missing here and in the
-        mean.
+    values: of each run that is done, by its seed; runs without a finite value are left out.
     difference, p_holm: from the baseline over shared seeds; p of the paired t test, adjusted over the arms.
     best: printed bold.
     """
@@ -59,8 +58,7 @@ class Aggregate:
     """What a table says. The first metric is the one that arms are compared by.
 
     varied: the choices in which arms differ; held: those that all runs make alike.
-    facts: semantics, budget, data, world_size, precision, evaluated: the common value, or "varies", or
-        "mixed".
+    facts: semantics, budget, data, world_size, precision, evaluated: their common value, "varies" or "mixed".
     """
 
     name: str
@@ -90,8 +88,7 @@ def aggregate(
 ) -> Aggregate:
     """One row for each arm.
 
-    arms: label -> records, None for a run that is not trained yet; or records, grouped by `by` (see
-        `arms_by`).
+    arms: label -> records, None for a run that is not trained yet; or records, see `arms_by`.
     metrics: names in a record's metrics or timing, or "parameters".
     mix: facts and choices in which the runs may differ.
     baseline: label of the arm that others are compared with; default the first.
@@ -165,9 +162,7 @@ def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> 
 
 
 def _pairing(runs: Sequence[Record]) -> list[Hashable]:
-    """What pairs each run of an arm with one of another: its seeds; nothing, if several runs of the arm have
-    these.
-    """
+    """What pairs a run with one of another arm: its seeds, unless several runs of the arm share them."""
     keys = [(run.seed, *sorted((k, str(v)) for k, v in run.choices.items() if is_seed(k))) for run in runs]
     alike = Counter(keys)
     return [key if alike[key] == 1 else (*key, run.id) for key, run in zip(keys, runs, strict=True)]

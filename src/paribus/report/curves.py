@@ -13,9 +13,7 @@ from paribus.stats.intervals import t_quantile
 
 @dataclass
 class Curve:
-    """Mean over n runs at each x, and its t interval [low, high] (nan at n = 1); runs that ended early as (x,
-    y).
-    """
+    """Mean over n runs, its t interval [low, high] (nan at n = 1); `partial` has runs that ended early."""
 
     x: np.ndarray
     mean: np.ndarray

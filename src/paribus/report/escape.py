@@ -7,9 +7,7 @@ import unicodedata
 
 
 def plain(text: str) -> str:
-    """One line without control characters: those that steer terminals, end table rows or turn the direction
-    of text.
-    """
+    """One line without characters that steer terminals or turn the direction of text."""
     spaced = " ".join(text.split())
     return "".join(
         c for c in spaced if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
@@ -17,9 +15,7 @@ def plain(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Shown by Markdown (CommonMark, with GitHub's tables, links and formulas) and by HTML in it as it
-    stands.
-    """
+    """Shown as it stands by Markdown: CommonMark and HTML in it, GitHub's tables, links and formulas."""
     text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", plain(text))
     text = re.sub(
         r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text
@@ -59,10 +55,11 @@ _LATEX = {
     "∞": r"$\infty$",
 }
 _GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "varepsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
-    "iota": "ι", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
-    "tau": "τ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ",
-    "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω",
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "varepsilon": "ε", "zeta": "ζ", "eta": "η",
+    "theta": "θ", "iota": "ι", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π",
+    "rho": "ρ", "sigma": "σ", "tau": "τ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ",
+    "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ",
+    "Omega": "Ω",
 }  # fmt: skip
 _LATEX |= {letter: f"$\\{name}$" for name, letter in _GREEK.items()}
 

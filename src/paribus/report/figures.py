@@ -31,15 +31,13 @@ def learning_curves(
     x: str = "epoch",
     level: float = 0.95,
 ) -> Figure:
-    """A panel for each metric: a line for each arm, the mean over its runs, in a band, the t interval of the
-    mean.
+    """A panel for each metric, with a line for each arm: the mean over its runs, in a band, its t interval.
 
     Losses stand on a logarithmic axis; their mean and interval are those of the logarithm (a geometric mean),
     since an interval around an arithmetic mean may reach below zero. Accuracies above 90 % stand on an axis
-    that is
-    logarithmic in the error, as the ticks say: 85, 93, 97, 99 and 100 % lie equally far apart. A run that
-        ends before the others of its arm (stopped, diverged, still running) enters no mean: it is drawn as a
-        thin line that ends in a cross.
+    that is logarithmic in the error: 85, 93, 97, 99 and 100 % lie equally far apart. A run that ends before
+    the others of its arm (stopped, diverged, still running) enters no mean: it is drawn as a thin line that
+    ends in a cross.
 
     histories: arm -> one history for each run: columns of equal length by name.
     x: epoch, step or seconds.

@@ -47,9 +47,7 @@ def decimals(uncertainty: float) -> int:
 
 
 def with_spread(mean: float, spread: float) -> tuple[str, str]:
-    """Mean and spread, both rounded to two digits of the spread; four digits of the mean where there is no
-    spread.
-    """
+    """Mean and spread, rounded to two digits of the spread; without one, four digits of the mean."""
     if not math.isfinite(mean):
         return (NONE if math.isnan(mean) else text(mean, 0)), ""
     if math.isnan(spread):

@@ -96,8 +96,7 @@ def latex(table: Aggregate, spread: Spread = "sd") -> str:
 
 
 def csv_text(table: Aggregate) -> str:
-    """One line for each arm and metric, everything in full precision and as recorded (fractions, not
-    percent).
+    """One line for each arm and metric, in full precision and as recorded (fractions, not percent).
 
     difference to p_sign_flip: from the baseline, paired by seed, empty where there is none; values are in the
         order of seeds, and runs are the ids of all that are done.

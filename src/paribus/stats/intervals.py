@@ -27,9 +27,8 @@ class Mean:
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Mean:
     r"""$\bar x \pm t_{n-1,\,(1+level)/2}\, s / \sqrt n$: Student's interval.
 
-    Not the bootstrap, whose nominal 95 % interval covers about 77 % at n = 3. One value has neither deviation
-    nor
-    interval, and no value has no mean: nan. A value that is not finite makes the mean so.
+    Not the bootstrap, whose nominal 95 % interval covers about 77 % at n = 3. One value has neither
+    deviation nor interval, and no value has no mean: nan. A value that is not finite makes the mean so.
 
     Raises ValueError unless 0 < level < 1.
     """

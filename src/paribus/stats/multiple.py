@@ -8,8 +8,7 @@ import numpy as np
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    r"""Adjusted p values, $\tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})$, in the order
-    given.
+    r"""Adjusted p values in their order: $\tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})$.
 
     They control the family-wise error under any dependence. nan stays nan and does not count. Source: Holm
     1979.
@@ -23,8 +22,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:
-    r"""Which arms may still be the best: a set that is meant to hold the truly best one with probability 1 -
-    alpha.
+    r"""Which arms may be the best: a set that is to hold the truly best with probability 1 - alpha.
 
     Arm i of K leaves the set if some arm j is better in a one-sided paired test at level alpha / (K - 1):
     $\bar d_{ji} / \sqrt{v_{ji} / n_{ji}} > t_\nu$, where v is the larger of the pair's own variance of
@@ -32,7 +30,7 @@ def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:
 
     Pooling is what lets three seeds say anything against ten arms; the pair's own variance guards an arm that
     is noisier than the others. The best arm is missed in less than alpha of all tables where the arms spread
-    equally (Bonferroni), in at most 0.05 / 0.08 / 0.10 for 3 / 12 / 30 arms of 3 seeds where their deviations
+    equally (Bonferroni), in at most 0.07 / 0.08 / 0.10 for 3 / 12 / 30 arms of 3 seeds where their deviations
     differ tenfold (simulated). For two arms this is the paired t test. Source: subset selection, Gupta 1965.
 
     values: (K, S), larger is better, one column for each seed, nan where an arm lacks it; two arms are
@@ -65,9 +63,7 @@ def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:
 
 
 def _pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(K, K) each: mean, variance (n - 1) and number of the differences of row arm minus column arm, over
-    shared seeds.
-    """
+    """(K, K) each: mean, variance and number of the differences of row minus column, over shared seeds."""
     shape = (len(values), len(values))
     mean, variance, n = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=int)
     for i, own in enumerate(values):  # a row at a time: (K, K, S) would be gigabytes for thousands of arms

@@ -65,9 +65,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
 
 
 def _sign_flip(d: np.ndarray) -> float:
-    """Share of the sign patterns s for which |sum of s_i d_i| is at least |sum of d_i|. Source: Fisher 1935,
-    sec. 21.
-    """
+    """Share of sign patterns s with |sum of s_i d_i| at least |sum of d_i|. Source: Fisher 1935, sec. 21."""
     if d.size > LARGEST_EXACT:
         return math.nan
     sums = np.array([d[0]])  # the other sign of the first gives the same absolute values

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def temporary_beside(path: Path) -> Path:
-    """A hidden name in the same folder (only within a file system is renaming atomic), one for each process."""
+    """A hidden name in the same folder (renaming is atomic only within a file system), one a process."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 

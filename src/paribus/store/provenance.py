@@ -37,8 +37,7 @@ def _code() -> dict[str, Any]:
 
 
 def repository_state(folder: Path) -> dict[str, Any]:
-    """The `commit` of the repository whose root is `folder`, and whether code or config differ from it
-    (`dirty`).
+    """The `commit` of the repository with root `folder`; `dirty`: code or config differ from it.
 
     Both are None where `folder` is not such a root, as in an installed wheel: a repository further up is not
     ours.

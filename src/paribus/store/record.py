@@ -24,13 +24,11 @@ class Record:
     """The content of outputs/runs/<id>/record.json.
 
     failure: its `type` (out_of_memory, bug, ...) and `message`, where status is failed.
-    choices: chosen options and values given on the command line, flat, e.g. {"norm": "batch", "optimizer.lr":
-        0.1}:
-        what a table of a sweep can vary.
+    choices: what a table of a sweep can vary: chosen options and values given on the command line, flat,
+        e.g. {"norm": "batch", "optimizer.lr": 0.1}.
     comparable: what the runs of one table must share unless the table varies it.
     evaluated: which checkpoint the test metrics come from, last or best.
-    metrics: the last value of everything logged, by Lightning's names (test/acc), and `*_best`; fractions,
-        not percent.
+    metrics: the last value of everything logged, by Lightning's names, and `*_best`; test/acc is a fraction.
     timing: steps, epochs, fit_seconds, ms_per_update, seconds_per_epoch, samples_per_second.
     parameters: number of trained scalars.
     provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.
