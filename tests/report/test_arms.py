@@ -18,7 +18,9 @@ def ids(arms):
 
 
 def test_rows_are_what_the_records_vary_and_seeds_are_not():
-    records = [record(f"{norm}{seed}", seed, norm=norm, seeds__order=seed) for norm in "ba" for seed in (0, 1)]
+    records = [
+        record(f"{norm}{seed}", seed, norm=norm, seeds__order=seed) for norm in "ba" for seed in (0, 1)
+    ]
     assert varied(records) == ["norm"]
     assert ids(arms_by(records)) == {"b": ["b0", "b1"], "a": ["a0", "a1"]}
 
@@ -29,12 +31,19 @@ def test_numbers_are_ordered_as_numbers_and_equal_meanings_are_one_row():
 
 
 def test_words_keep_the_order_in_which_they_were_trained():
-    records = [record("x", created="2026-01-02", norm="batch"), record("y", created="2026-01-01", norm="none")]
+    records = [
+        record("x", created="2026-01-02", norm="batch"),
+        record("y", created="2026-01-01", norm="none"),
+    ]
     assert list(arms_by(records)) == ["none", "batch"]
 
 
 def test_several_keys_are_named_in_the_label():
-    records = [record("x", norm="batch", lr=0.1), record("y", norm="none", lr=0.1), record("z", norm="none", lr=1)]
+    records = [
+        record("x", norm="batch", lr=0.1),
+        record("y", norm="none", lr=0.1),
+        record("z", norm="none", lr=1),
+    ]
     assert list(arms_by(records)) == ["norm=batch, lr=0.1", "norm=none, lr=0.1", "norm=none, lr=1"]
 
 
@@ -45,7 +54,9 @@ def test_a_choice_that_was_not_given_is_a_level_of_its_own():
 
 def test_averaging_over_a_choice_takes_an_explicit_word():
     records = [record("x", norm="batch", optimizer="sgd"), record("y", norm="batch", optimizer="adam")]
-    with pytest.raises(ReportError, match=r"differ in optimizer: sgd, adam.*--by optimizer, or --mix optimizer"):
+    with pytest.raises(
+        ReportError, match=r"differ in optimizer: sgd, adam.*--by optimizer, or --mix optimizer"
+    ):
         arms_by(records, ["norm"])
     assert ids(arms_by(records, ["norm"], mix=["optimizer"])) == {"batch": ["x", "y"]}
     assert len(arms_by(records, ["norm", "optimizer"])) == 2

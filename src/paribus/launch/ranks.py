@@ -51,14 +51,14 @@ def run_ranks(config: Mapping[str, Any], record: Record, store: Store) -> Record
     processes = []
     try:
         for rank in range(size):
-            errors = open(folder / f"rank{rank}.err", "w")  # noqa: SIM115 closed with the process
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "paribus.launch.rank", str(folder)],
-                    env={**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
-                    stderr=errors if rank else None,
+            with open(folder / f"rank{rank}.err", "w") as errors:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "paribus.launch.rank", str(folder)],
+                        env={**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
+                        stderr=errors if rank else None,
+                    )
                 )
-            )
         codes = wait_for_all(processes)
     except KeyboardInterrupt:
         for process in processes:

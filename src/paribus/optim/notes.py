@@ -87,7 +87,12 @@ class RMSPropNotes(_RootMeanSquare):
     """
 
     def __init__(
-        self, params: Any, lr: float = 0.001, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+        self,
+        params: Any,
+        lr: float = 0.001,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ):
         if not 0.0 <= alpha < 1.0:
             raise ValueError(f"alpha must lie in [0, 1), got {alpha}. Use 0.9 or 0.99")

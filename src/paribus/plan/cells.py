@@ -83,14 +83,18 @@ def _ids(
 
 
 def plan_sweep(
-    name: str, combinations: Sequence[Sequence[str]], compose: Callable[[Sequence[str]], DictConfig] = load
+    name: str,
+    combinations: Sequence[Sequence[str]],
+    keys: Sequence[str] = (),
+    compose: Callable[[Sequence[str]], DictConfig] = load,
 ) -> Plan:
-    """The cells of a plain sweep; the arm of each is what its overrides say without the seed."""
+    """The cells of a plain sweep; the arm of each is what it says of the varied `keys`, but for seeds."""
+    shown = [key for key in keys if key != "seed" and not key.startswith("seeds.")]
     cells = []
     for overrides in combinations:
         with user_errors():
             config = compose(overrides)
-            varied = [item for item in overrides if not item.lstrip("+").startswith(("seed=", "seeds.", "ablation="))]
+            varied = [item for item in overrides if item.partition("=")[0].lstrip("+") in shown]
             cells.append(Cell(" ".join(varied), config.seed, tuple(overrides), run_id(resolved(config))))
     return _without_duplicates(name, cells)
 

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -33,6 +33,8 @@ def user_errors() -> Iterator[None]:
 def explain(error: BaseException) -> str:
     """A Hydra or OmegaConf error as one message that says what to type next."""
     text = str(error).strip()
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} is not an override ({text.splitlines()[0]}). Write key=value, group=option or +new.key=value"
     if missing := re.search(r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*?)(?:Config search path|$)", text, re.S):
         path, group, listed = missing.groups()
         wanted, options = path.rsplit("/", 1)[-1], [line.strip() for line in listed.splitlines() if line.strip()]

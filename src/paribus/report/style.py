@@ -44,6 +44,6 @@ def look(number: int) -> dict[str, Any]:
     """How arm `number` is drawn in every panel: the first, the baseline, in black, no two of 100 alike."""
     return {
         "color": COLOURS[number % len(COLOURS)],
-        "linestyle": DASHES[(number + number // len(COLOURS)) % len(DASHES)],
+        "linestyle": DASHES[(number % len(COLOURS) + number // len(COLOURS)) % len(DASHES)],
         "marker": MARKERS[number % len(MARKERS)],
     }

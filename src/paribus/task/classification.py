@@ -336,10 +336,10 @@ class Classification(pl.LightningModule):
             "random": self._random_states(),
         }
         with self.evaluation_weights():
-            evaluated = self.network.state_dict()
-            trained = checkpoint["state_dict"]
-            if any(not torch.equal(value, trained[f"network.{key}"]) for key, value in evaluated.items()):
-                checkpoint["evaluation_weights"] = {key: value.clone() for key, value in evaluated.items()}
+            evaluated = {key: value.clone() for key, value in self.network.state_dict().items()}
+        trained = self.network.state_dict()
+        if any(not torch.equal(value, trained[key]) for key, value in evaluated.items()):
+            checkpoint["evaluation_weights"] = evaluated
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint["paribus"]

@@ -60,12 +60,14 @@ def build_network(config: Config, setting: Setting) -> nn.Module:
     norm = config["norm"]
     activation = instantiate("norm", norm["activation"]) if norm["activation"] else None
     source = setting.source
+    with as_user_error("loss"):
+        num_outputs = setting.loss.num_outputs(source.num_classes)
     network: nn.Module = instantiate(
         "model",
         config["model"],
         choice=f"model={_name(config['model'])} with norm={_norm_name(norm)}",
         shape=source.shape,
-        num_outputs=setting.loss.num_outputs(source.num_classes),
+        num_outputs=num_outputs,
         norm=activation,
     )
     if norm["weight"]:

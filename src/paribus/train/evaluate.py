@@ -32,17 +32,16 @@ def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None
     network = build.build_network(config, setting)
     path = checkpoint or folder / "checkpoints" / f"{record.evaluated}.ckpt"
     weights = load_weights(path)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{path} is not a checkpoint of this run's network: {error}") from error
-
     if config["trainer"]["threads"] is not None:
         torch.set_num_threads(config["trainer"]["threads"])
     single = {**config, "trainer": {**config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}}
     trainer = build_trainer(single, [], [], folder)
     plugin, device = trainer.precision_plugin, trainer.strategy.root_device
     network = plugin.convert_module(network).to(device)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} is not a checkpoint of this run's network: {error}") from error
     if data.memory_format == torch.channels_last:
         network.to(memory_format=torch.channels_last)
     dtype = next(p.dtype for p in network.parameters())

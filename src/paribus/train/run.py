@@ -64,7 +64,10 @@ def train(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[st
             record = execute(plain, record, store)
         else:
             from paribus.launch.ranks import run_ranks
+            from paribus.train import build
 
+            setting = build.build_setting(plain)
+            build.preflight(plain, setting, build.build_data(plain, setting))  # a mistake is said once, not by each rank
             record = run_ranks(plain, record, store)
     return record.metrics.get(plain["optimized_metric"])
 

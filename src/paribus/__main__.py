@@ -1,0 +1,5 @@
+"""`python -m paribus` is the `paribus` command."""
+
+from paribus.cli.main import main
+
+main()

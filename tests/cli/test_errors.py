@@ -1,0 +1,90 @@
+"""A user's mistake: exit code 2, one message that says what to type, no traceback, nothing written."""
+
+import pytest
+
+MISTAKES = [
+    ("optimizer=adamm", ["optimizer=adamm", "adam"]),
+    ("optimizer.lrr=1", ["optimizer.lrr", "optimizer.lr"]),
+    ("optimizer.lr=abc", ["optimizer", "'abc'"]),
+    ("optimizer.lr=-1", ["optimizer", "-1"]),
+    ("model=mlp model.width=wide", ["model.width", "whole number", "'wide'"]),
+    ("model.widht=3", ["model.widht", "model.widths"]),
+    ("model=mlp norm=instance", ["model=mlp", "norm=instance", "norm=layer"]),
+    ("norm.activation.groups=7 norm=group", ["7 groups", "16", "8"]),
+    ("data.batch_size=5000", ["5000", "1200", "batch_size=full"]),
+    ("data.batch_size=0", ["data.batch_size", "0"]),
+    ("data.batch_size=half", ["data.batch_size", "'half'"]),
+    ("data.batch_size=1 model=mlp", ["model=mlp", "norm=batch", "(1, 128)"]),
+    ("data.batch_size=63 trainer=ddp_sim", ["63", "2 processes", "62 or 64"]),
+    ("budget.epochs=2 budget.updates=3", ["budget.epochs=2", "budget.updates=3", "budget.epochs=null"]),
+    ("budget.epochs=-1", ["budget.epochs", "-1"]),
+    ("data=mnist data.source.root=nowhere", ["nowhere", "IDX"]),
+    ("data=cifar10 data.source.root=nowhere", ["cifar-10-python.tar.gz", "nowhere"]),
+    ("data=image_folder data.source.root=nowhere", ["train/CLASS", "data.source.root"]),
+    ("data.label_noise=2", ["label_noise", "2"]),
+    ("data.validation=0.0", ["data.validation", "0.0"]),
+    ("scheduler.warmup=1.5", ["warmup", "1.5", "0.05"]),
+    ("scheduler=batch_growth budget.updates=9", ["budget in epochs", "budget.updates"]),
+    ("scheduler.warmup=5 budget.seconds=1", ["scheduler.warmup=5", "0.05"]),
+    ("evaluation.monitor=val/f1", ["evaluation.monitor", "val/acc"]),
+    ("evaluation.checkpoint=first", ["evaluation.checkpoint", "last, best"]),
+    ("seed=abc", ["seeds.init", "'abc'"]),
+    ("trainer.devices=auto", ["trainer.devices", "'auto'"]),
+    ("trainer.devices=2", ["trainer.strategy=ddp"]),
+    ("trainer=gpu", ["trainer=cpu"]),
+    ("trainer.precision=8", ["trainer.precision", "32-true"]),
+    ("trainer.accumulate=100", ["trainer.accumulate=100"]),
+    ("clip.norm=-1", ["clip.norm", "-1"]),
+    ("decay=some", ["decay", "weights"]),
+    ("loss=scalar_mse loss.num_classes=7", ["loss.num_classes", "10"]),
+    ("model=vit_tiny model.patch=3 norm=layer", ["patch", "8 x 8", "model.patch"]),
+    ("callbacks.checkpoints.every_seconds=-1", ["every_seconds", "-1"]),
+    ("foo", ["foo"]),
+    ("norm=[batch", ["norm"]),
+    ("seed=1,2", ["seed=1,2"]),
+]
+
+
+@pytest.mark.parametrize(("command", "said"), MISTAKES, ids=[command for command, _ in MISTAKES])
+def test_a_mistake_in_train(paribus, tmp_path, monkeypatch, command, said):
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    result = paribus("train", *command.split())
+    assert result.code == 2, result.err
+    for part in said:
+        assert part in result.err
+    assert "Traceback" not in result.err
+    assert len(result.err.strip().splitlines()) <= 2
+    assert {path.name for path in tmp_path.iterdir()} <= {"outputs"}
+    assert not list(tmp_path.glob("outputs/runs/*"))
+
+
+def offline(*_, **__):
+    raise OSError("no network")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("table", "there is no sweep"),
+        ("table ablation=demo", "demo"),
+        ("table ablation=dmeo", "dmeo is not an option"),
+        ("table --format word", "markdown"),
+        ("evaluate 123", "'123'"),
+        ("tabel", "tabel"),
+        ("train -m seed=1,2 seed=3", "seed is given twice"),
+        ("train -m optimizer.lr=interval(0.1,0.2)", "hparams_search=optuna"),
+        ("plan norm=bacth", "batch"),
+    ],
+)
+def test_a_mistake_elsewhere(paribus, tmp_path, command, said):
+    result = paribus(*command.split())
+    assert result.code == 2, result.err
+    assert said in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_output_folder_that_cannot_be_written(paribus, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = paribus("train", "paths.outputs=file/below")
+    assert result.code == 2
+    assert "paths.outputs" in result.err

@@ -1,0 +1,84 @@
+import pytest
+
+from paribus.errors import UserError
+from paribus.plan.identity import budget, run_id, semantics, world_size
+
+HARMLESS = [
+    "logger=csv",
+    "paths.outputs=/elsewhere",
+    "group=g",
+    "tags=[a]",
+    "callbacks=[default,grad_monitor]",
+    "trainer.threads=1",
+    "data.workers=3",
+    "optimized_metric=val/loss",
+    "evaluation.batch_size=7",
+    "budget.epochs=20",  # what the data set recommends anyway
+    "batch_size=b64",
+    "optimizer.momentum=0.90",
+]
+MEANINGFUL = [
+    "seed=1",
+    "seeds.order=1",
+    "norm=layer",
+    "norm=[batch,weight]",
+    "optimizer.lr=0.049",
+    "budget.epochs=21",
+    "budget.updates=380",
+    "callbacks=[default,ema]",
+    "callbacks=[default,early_stopping]",
+    "trainer.precision=64-true",
+    "trainer=ddp_sim",
+    "evaluation.checkpoint=best",
+    "data.label_noise=0.1",
+    "decay=all",
+    "clip.norm=1",
+    "augmentation=mixup",
+    "data.batch_size=63",
+]
+
+
+@pytest.mark.parametrize("override", HARMLESS)
+def test_labels_places_and_observers_do_not_change_the_id(compose, override):
+    assert run_id(compose(override)) == run_id(compose())
+
+
+def test_everything_that_can_change_the_result_changes_the_id(compose):
+    ids = [run_id(compose(override)) for override in ("seed=0", *MEANINGFUL)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_order_of_keys_and_the_form_of_numbers_do_not_matter(compose):
+    config = compose("optimizer.lr=1")
+    backwards = dict(reversed(config.items()))
+    backwards["optimizer"] = {**dict(reversed(config["optimizer"].items())), "lr": 1.0}
+    assert run_id(backwards) == run_id(config)
+
+
+def test_an_unknown_key_counts(compose):
+    assert run_id(compose("+new_idea=true")) != run_id(compose())
+
+
+def test_the_source_is_named_but_not_its_folder(compose):
+    here, there = compose("data=mnist", "data.source.root=/a"), compose("data=mnist", "data.source.root=/b")
+    assert run_id(here) == run_id(there)
+    assert semantics(here)["data"]["source"]["name"] == "mnist"
+
+
+def test_exactly_one_budget(compose):
+    assert budget(compose()) == {"epochs": 20}
+    assert budget(compose("budget.seconds=1.5")) == {"seconds": 1.5}
+    with pytest.raises(UserError, match=r"exactly one budget.*budget.epochs=2 and budget.updates=3.*budget.epochs=null"):
+        budget(compose("budget.epochs=2", "budget.updates=3"))
+
+
+@pytest.mark.parametrize("override", ["budget.epochs=0", "budget.updates=1.5", "budget.samples=true", "budget.seconds=x"])
+def test_a_budget_is_a_positive_number(compose, override):
+    with pytest.raises(UserError, match=override.partition("=")[0]):
+        budget(compose(override))
+
+
+def test_world_size(compose):
+    assert world_size(compose("trainer=ddp_sim", "trainer.num_nodes=3")) == 6
+    with pytest.raises(UserError, match=r"trainer.devices.*'auto'"):
+        world_size(compose("trainer.devices=auto"))
