@@ -12,7 +12,7 @@ def root(matrix, power):
 
 
 def test_it_follows_its_algorithm():
-    """Without grafting and momentum, with the preconditioners computed in every step and used from the first."""
+    """Without grafting and momentum; preconditioners computed in every step and used from the first."""
     random = np.random.default_rng(0)
     w = random.normal(size=(5, 3))
     p = torch.tensor(w, requires_grad=True)

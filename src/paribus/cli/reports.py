@@ -24,7 +24,9 @@ def outputs_folder(overrides: Sequence[str]) -> Path:
     return Path(os.environ.get("PARIBUS_OUTPUTS", "outputs"))
 
 
-def collect(overrides: Sequence[str], by: Sequence[str] = ()) -> tuple[str, dict[str, list[Record | None]], str | None]:
+def collect(
+    overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = ()
+) -> tuple[str, dict[str, list[Record | None]], str | None]:
     """(name, arm -> records, metric) of the ablation that is named, or of the newest sweep; None is a missing run.
 
     by: choices to form arms by, over the runs of the sweep, or over all records where there was no sweep.
@@ -46,7 +48,7 @@ def collect(overrides: Sequence[str], by: Sequence[str] = ()) -> tuple[str, dict
     if by:
         ids = [id for ids in sweep["arms"].values() for id in ids] if sweep else None
         records = [r for r in (map(store.read, ids) if ids else store.scan()) if r is not None]
-        return (sweep["name"] if sweep else "all runs"), arms_by(records, by), None
+        return (sweep["name"] if sweep else "all runs"), arms_by(records, by, mix), None
     if sweep is None:
         raise UserError(
             f"there is no sweep in {store.root}. Name an ablation (ablation=demo), or the keys to compare by (--by norm)"
@@ -66,15 +68,10 @@ def write_table(
     from paribus.report.aggregate import aggregate
     from paribus.report.table import FORMATS
 
-    name, arms, metric = collect(overrides, by)
+    name, arms, metric = collect(overrides, by, mix)
     if not metrics:
         metrics = tuple(dict.fromkeys((metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
-    table = aggregate(name, arms, metrics, mix)
-    known = {key for records in arms.values() for record in records if record for key in (*record.metrics, *record.timing)}
-    for wanted in metrics:
-        if wanted not in known:
-            raise UserError(f"--metric {wanted}: no run has it. There are {', '.join(sorted(known))}")
-    write(FORMATS[form](table), output)
+    write(FORMATS[form](aggregate(name, arms, metrics, mix)), output)
 
 
 def write(text: str, output: str | None) -> None:
@@ -91,22 +88,18 @@ def write(text: str, output: str | None) -> None:
 
 
 def write_figures(overrides: Sequence[str], output: str) -> None:
-    from paribus.report.figures import learning_curves
+    from paribus.report.figures import learning_curves, save
 
     name, arms, _ = collect(overrides)
     store = Store(outputs_folder(overrides))
     histories: Mapping[str, list[Any]] = {
-        arm: [store.history(record.id) for record in records if record is not None and record.status == "done"]
+        arm: [store.history(r.id) for r in records if r is not None and r.status in ("done", "diverged")]
         for arm, records in arms.items()
     }
     if not any(histories.values()):
         raise UserError(f"{name}: no run is done yet. Train them first: paribus train -m ...")
     figure = learning_curves(name, {arm: runs for arm, runs in histories.items() if runs})
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix in ("png", "pdf"):
-        path = folder / f"learning_curves.{suffix}"
-        figure.savefig(path)
+    for path in save(figure, Path(output) / "learning_curves"):
         print(path, file=sys.stderr)
 
 

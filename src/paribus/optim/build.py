@@ -1,4 +1,4 @@
-"""Parameter groups: which parameters decay, which are matrices; and the weights that an optimizer evaluates with."""
+"""Parameter groups: what decays, what is a matrix; and the weights that an optimizer evaluates with."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def build_optimizer(
 
     make: a partial of an optimizer's class, e.g. functools.partial(torch.optim.SGD, lr=0.1).
 
-    Frozen parameters are left out. Groups come in the order in which the network's parameters first need them. An
-    optimizer of the Muon family (known by its adamw_lr) gets hidden matrices and kernels apart from the rest. A
-    schedule-free one comes ready to train.
+    Frozen parameters are left out. Groups come in the order in which the network's parameters need them. One of
+    the Muon family (known by its adamw_lr) gets hidden matrices and kernels apart from the rest. A schedule-free
+    one comes ready to train.
 
     Raises ValueError where the optimizer refuses a value.
     """
@@ -81,8 +81,8 @@ def hidden_matrices(network: nn.Module) -> set[str]:
     """Names of what Muon is for: parameters of two and more dimensions that carry activations to activations.
 
     Not the output layer (the linear or convolutional one registered last), embeddings, what a module lists as
-    `no_decay` (tokens, positions), nor weight norm's lengths. The input layer is in: pixels are dense, and the CIFAR
-    networks of Muon's author treat it alike. Weight norm's directions stand for their matrices.
+    `no_decay` (tokens, positions), nor weight norm's lengths. The input layer is in: pixels are dense, unlike
+    words. Weight norm's directions stand for their matrices.
 
     Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon.
     """
@@ -132,7 +132,7 @@ def _is_number(text: str) -> bool:
 def evaluation_weights(optimizer: Optimizer) -> Iterator[None]:
     """The weights that a schedule-free optimizer evaluates with; others train and evaluate with the same.
 
-    Its own eval() and train() undo each other up to rounding. The training weights are copied back instead, so that
+    Its own eval() and train() undo each other up to rounding. The training weights are copied back instead:
     looking at a run does not change it.
 
     Source: Defazio et al. 2024, arXiv:2405.15682.

@@ -11,10 +11,12 @@ from torch import Tensor
 def clip_gradients(
     parameters: Iterable[Tensor], *, norm: float | None = None, value: float | None = None
 ) -> Tensor | None:
-    r"""Limit every entry to [-value, value], then the norm of all: $g \leftarrow g \min(1, norm / (\|g\|_2 + 10^{-6}))$.
+    r"""Limit every entry to [-value, value], then the norm of all of them to `norm`.
 
-    Returns the norm that was compared with `norm`, a scalar tensor, or None where norm is None. A norm that is not
-    finite is not hidden: it makes the gradients NaN, and the run is seen to diverge.
+    $g \leftarrow g \min(1, norm / (\|g\|_2 + 10^{-6}))$ with all gradients as one vector g.
+
+    Returns $\|g\|_2$ after the first step and before the second, a scalar, or None where norm is None. A norm
+    that is not finite is not hidden: it makes gradients NaN, and the run is seen to diverge.
 
     Raises ValueError for a limit that is not positive.
 

@@ -12,13 +12,14 @@ from torch import Tensor
 class Muon(_Muon):
     r"""Momentum, orthogonalised, for groups with use_muon=True; AdamW for the others.
 
-    For a matrix W of m rows and n columns (a kernel (out, in, kh, kw) counts as out rows) with momentum $\mu$,
+    For a matrix W of m rows and n columns (a kernel (out, in, kh, kw) has out rows) with momentum $\mu$,
     $B \leftarrow \mu B + (1 - \mu) G$, $U = (1 - \mu) G + \mu B$, and
-    $W \leftarrow (1 - \eta \lambda) W - \eta \sqrt{\max(1, m / n)}\, \mathrm{NS}_5(U)$, where $\mathrm{NS}_5$ brings all
-    singular values to about 1 (0.7 to 1.2) by five steps of X <- a X + (b X X' + c (X X')^2) X.
+    $W \leftarrow (1 - \eta \lambda) W - \eta \sqrt{\max(1, m / n)}\, \mathrm{NS}_5(U)$.
+    $\mathrm{NS}_5$ brings all singular values to about 1 (0.7 to 1.2) by five steps of
+    $X \leftarrow a X + (b\, X X^\top + c\, (X X^\top)^2) X$.
 
-    The library iterates in bfloat16 whatever the parameters are. On a CPU that is neither fast nor the same on every
-    processor, so the iteration stays in the parameters' type there.
+    The library iterates in bfloat16 whatever the parameters are. On a CPU that is neither fast nor the same
+    on every processor, so the iteration stays in the parameters' type there.
 
     Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon.
     """

@@ -1,9 +1,9 @@
 r"""Adagrad and RMSProp as lecture notes write them, where the libraries' forms differ.
 
-Both are $\theta_{t+1} = \theta_t - \frac{\eta}{\sigma_t + \epsilon}\, g_t$ with their own $\sigma_t$, per coordinate.
+Both are $\theta_{t+1} = \theta_t - \frac{\eta}{\sigma_t + \epsilon}\, g_t$ per coordinate; they differ in $\sigma_t$.
 
-The notes have no $\epsilon$. It stands outside the root, as in torch.optim; with 0 a coordinate whose gradients have
-all been 0 becomes NaN. Weight decay is added to the gradient.
+The notes have no $\epsilon$. It stands outside the root, as in torch.optim; with 0 a coordinate whose
+gradients have all been 0 becomes NaN. Weight decay is added to the gradient.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 
 class _RootMeanSquare(Optimizer):
-    """theta -= lr / (sqrt(v) + eps) * g with v, a mean of squared gradients that begins with the first of them."""
+    """theta -= lr / (sqrt(v) + eps) * g; v is a mean of squared gradients that begins with the first."""
 
     def __init__(self, params: Any, lr: float, eps: float, weight_decay: float, **options: float):
         for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
@@ -61,8 +61,8 @@ class _RootMeanSquare(Optimizer):
 class AdagradRMS(_RootMeanSquare):
     r"""$\sigma_t = \sqrt{\frac{1}{t} \sum_{i \le t} g_i^2}$: the root MEAN square of all gradients so far.
 
-    Equal to torch.optim.Adagrad, which takes the root of the SUM, with the rate lr * sqrt(t) at eps = 0. A coordinate
-    moves by at most lr * sqrt(t) in step t: after many small gradients a large one can throw it far.
+    Equal to torch.optim.Adagrad, which takes the root of the SUM, with the rate lr * sqrt(t) at eps = 0. A
+    coordinate moves by at most lr * sqrt(t) in step t: after many small gradients a large one throws it far.
 
     Raises ValueError for a negative lr, eps or weight_decay.
 
@@ -79,7 +79,7 @@ class AdagradRMS(_RootMeanSquare):
 class RMSPropNotes(_RootMeanSquare):
     r"""$\sigma_0 = |g_0|,\ \sigma_t^2 = \alpha\,\sigma_{t-1}^2 + (1 - \alpha)\,g_t^2$.
 
-    torch.optim.RMSprop begins with 0 instead of g_0^2, so that its first step is 1 / sqrt(1 - alpha) times as long.
+    torch.optim.RMSprop begins with 0 instead of g_0^2, so its first step is 1 / sqrt(1 - alpha) times longer.
 
     Raises ValueError for a negative lr, eps or weight_decay, or an alpha outside [0, 1).
 

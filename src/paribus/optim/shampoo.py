@@ -13,9 +13,9 @@ class Shampoo(ScalableShampoo):
 
     In blocks, and with the length of the step taken from gradient descent (grafting).
 
-    The library keeps its preconditioners as objects of its own, which torch.load(weights_only=True) refuses and
-    load_state_dict() would share between two optimizers. Here a state dict holds their tensors, and the objects
-    are built anew around them at the first step after loading.
+    The library keeps its preconditioners as objects of its own, which torch.load(weights_only=True) refuses
+    and load_state_dict() would share between two optimizers. Here a state dict holds their tensors, and the
+    objects are built anew around them at the first step after loading.
 
     Source: Gupta, Koren & Singer 2018, arXiv:1802.09568; Anil et al. 2020, arXiv:2002.09018.
     """
