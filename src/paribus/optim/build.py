@@ -29,9 +29,9 @@ def build_optimizer(
 
     make: a partial of an optimizer's class, e.g. functools.partial(torch.optim.SGD, lr=0.1).
 
-    Frozen parameters are left out. Groups come in the order in which the network's parameters need them. One of
-    the Muon family (known by its adamw_lr) gets hidden matrices and kernels apart from the rest. A schedule-free
-    one comes ready to train.
+    Frozen parameters are left out. Groups come in the order in which the network's parameters need them. Muon
+    and its family (known by adamw_lr) get hidden matrices and kernels apart from the rest. A schedule-free
+    optimizer comes ready to train.
 
     Raises ValueError where the optimizer refuses a value.
     """

@@ -1,6 +1,7 @@
 r"""Adagrad and RMSProp as lecture notes write them, where the libraries' forms differ.
 
-Both are $\theta_{t+1} = \theta_t - \frac{\eta}{\sigma_t + \epsilon}\, g_t$ per coordinate; they differ in $\sigma_t$.
+Per coordinate, both are $\theta_{t+1} = \theta_t - \frac{\eta}{\sigma_t + \epsilon}\, g_t$. They differ in
+$\sigma_t$.
 
 The notes have no $\epsilon$. It stands outside the root, as in torch.optim; with 0 a coordinate whose
 gradients have all been 0 becomes NaN. Weight decay is added to the gradient.

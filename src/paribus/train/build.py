@@ -16,6 +16,7 @@ from paribus.data.seeds import mix
 from paribus.data.source import Source
 from paribus.errors import UserError
 from paribus.losses import Loss
+from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule
 from paribus.plan.identity import budget, world_size
@@ -129,17 +130,17 @@ def preflight(config: Config, setting: Setting, data: ImageData) -> None:
     with torch.device("meta"):
         network = build_network(config, setting).train()
         build_optim(config, network)
+        synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
         for size in sorted(data.local_batch_sizes()):
             if size < parts:
                 raise UserError(
                     f"trainer.accumulate={parts} splits every batch into as many parts, and there is a batch of {size} samples "
                     "for a process. Use data.drop_last=true, a larger batch or fewer parts"
                 )
-            x = torch.zeros((size // parts, *setting.source.shape))
-            y = torch.zeros(size // parts, dtype=torch.long)
-            with as_user_error(
-                f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size // parts}"
-            ):
+            size = size // parts * (world_size(config) if synchronised else 1)
+            x = torch.zeros((size, *setting.source.shape))
+            y = torch.zeros(size, dtype=torch.long)
+            with as_user_error(f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size}"):
                 setting.loss(network(x), y).backward()
 
 

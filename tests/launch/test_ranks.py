@@ -1,0 +1,53 @@
+"""Runs of several processes: right under a sweep, and equal to the run of one process."""
+
+import json
+
+import pytest
+import torch
+
+from paribus.store.store import Store
+
+BASE = [
+    "model=mlp",
+    "model.width=16",
+    "data.subset=102",
+    "data.batch_size=20",
+    "budget.epochs=2",
+    "trainer.precision=64-true",
+    "evaluation.batch_size=50",
+]
+
+
+def state(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("norm", ["none", "sync_batch"])
+def test_two_processes_under_a_sweep_give_the_result_of_one(paribus, tmp_path, norm):
+    """102 samples in batches of 20 leave a ragged last batch of 2, one sample for each process."""
+    one = paribus("train", *BASE, f"norm={norm}")
+    assert one.code == 0, one.err
+    two = paribus("train", "-m", *BASE, f"norm={norm}", "trainer=ddp_sim", "seed=0,1")
+    assert two.code == 0, two.err
+    records = [r for r in Store(tmp_path / "outputs").scan() if r.seed == 0]
+    assert sorted(r.provenance["world_size"] for r in records) == [1, 2]
+    first, second = sorted(records, key=lambda r: r.provenance["world_size"])
+    assert second.timing["samples"] == first.timing["samples"] == 204
+    for key in ("train/loss", "val/loss", "test/loss", "test/acc"):
+        assert second.metrics[key] == pytest.approx(first.metrics[key], rel=1e-9)
+    store = Store(tmp_path / "outputs")
+    expected, found = state(store.run_dir(first.id)), state(store.run_dir(second.id))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-12)
+    # No second tree of outputs, no half-written run of a second rank.
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
+    assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1
+    assert len(list(tmp_path.glob("outputs/runs/*"))) == 3
+
+
+def test_a_failing_rank_ends_the_run_with_its_message(paribus, tmp_path):
+    result = paribus("train", "-m", *BASE, "trainer=ddp_sim", "+callbacks.broken._target_=no.such.Callback")
+    assert result.code == 1
+    assert "no.such.Callback" in result.err or "no" in result.err
+    for path in tmp_path.glob("outputs/runs/*/record.json"):
+        assert json.loads(path.read_text())["status"] != "done"

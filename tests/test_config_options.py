@@ -1,0 +1,107 @@
+"""Every option of every group: it says what it is, composes, and builds. A new file is covered by being there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from paribus.config import config_dir
+from paribus.errors import UserError
+from paribus.plan.cells import ablation_of
+from paribus.plan.compose import load, resolved
+from paribus.train import build
+from paribus.train.instantiate import check_arguments, instantiate
+from paribus.train.validate import validate
+
+CONF = config_dir()
+OPTIONS = sorted(
+    str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml") if path.parent.name not in ("hydra", "local")
+)
+SEARCHES = [option for option in OPTIONS if option.startswith("hparams_search/")]
+# Options of the model that keep the check of a large network small.
+SLIM = {
+    "resnet56": ["model.blocks=[1,1,1]"],
+    "resnet18": ["model.widths=[8,8,8,8]"],
+    "resnet50": ["model.widths=[8,8,8,8]", "model.blocks=[1,1,1,1]"],
+    "vit_tiny": ["model.depth=1", "norm=layer"],
+    "vit_small": ["model.depth=1", "norm=layer"],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_says_in_its_first_line_what_it_is(option):
+    lines = (CONF / f"{option}.yaml").read_text().splitlines()
+    first = lines[1] if lines[0].startswith("# @package") else lines[0]
+    assert first.startswith("# ")
+    assert first.rstrip().endswith((".", ":", "?"))
+    assert len(first) < 140
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in SEARCHES])
+def test_an_option_composes_and_is_valid(option):
+    group, name = option.split("/")
+    config = resolved(load([f"{group}={name}", *SLIM.get(name, [])]))
+    if name == "b2048" or option.startswith("batch_size/b") and int(name[1:]) > 1200:
+        config["data"]["batch_size"] = 1200  # the digits are fewer
+    validate(config)
+    for section in ("model", "loss", "optimizer", "scheduler", "augmentation"):
+        check_arguments(section, config[section])
+    for node in (config["norm"]["activation"], config["norm"]["weight"], *config["callbacks"].values(), *config["logger"].values()):
+        if node:
+            check_arguments(option, node)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+@pytest.mark.parametrize("norm", sorted(path.stem for path in (CONF / "norm").glob("*.yaml")))
+def test_every_model_builds_with_every_norm_or_says_why_not(name, norm):
+    config = resolved(load([f"model={name}", *SLIM.get(name, []), f"norm={norm}", "loss=mse"]))
+    setting = build.build_setting(config)
+    if norm == "instance" and name == "mlp":
+        with pytest.raises(UserError, match=r"model=mlp with norm=instance.*Use norm="):
+            build.build_network(config, setting)
+        return
+    network = build.build_network(config, setting).train()
+    x = torch.randn(4, *setting.source.shape)
+    outputs = network(x)
+    assert outputs.shape == (4, 10)
+    setting.loss(outputs, torch.arange(4)).backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in network.parameters() if p.requires_grad)
+    network.eval()
+    # In evaluation a sample does not depend on its neighbours.
+    torch.testing.assert_close(network(x)[:2], network(x[:2]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "callbacks").glob("*.yaml")))
+def test_every_callback_builds(name):
+    for key, node in resolved(load([f"callbacks=[{name}]"]))["callbacks"].items():
+        instantiate(f"callbacks.{key}", node)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "ablation").glob("*.yaml")))
+def test_every_ablation_file_states_its_command_and_time_and_parses(name):
+    text = (CONF / "ablation" / f"{name}.yaml").read_text()
+    assert f"# Command: paribus train -m ablation={name}" in text
+    assert "# Time: " in text
+    ablation = ablation_of([f"ablation={name}"])
+    assert ablation is not None
+    assert ablation.name == name
+
+
+def test_no_key_of_the_main_config_is_unread():
+    """Each leaf of train.yaml appears by its last name in the code that reads configs."""
+    code = "".join(
+        path.read_text() for path in Path(build.__file__).parents[1].rglob("*.py") if path.parts[-2] in ("train", "plan", "cli")
+    )
+
+    def leaves(node):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                yield from leaves(value)
+            else:
+                yield key
+
+    main = {key: value for key, value in yaml.safe_load((CONF / "train.yaml").read_text()).items() if key != "defaults"}
+    trainer = yaml.safe_load((CONF / "trainer" / "cpu.yaml").read_text())
+    unread = [key for key in (*leaves(main), *trainer) if f'"{key}"' not in code and f".{key}" not in code]
+    assert unread == []

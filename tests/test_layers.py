@@ -1,0 +1,78 @@
+"""Imports point down only, and what must be quick imports no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "paribus"
+# From top to bottom; a layer may import those of its own line and below.
+LAYERS = [
+    {"cli"},
+    {"report"},
+    {"launch"},
+    {"train"},
+    {"task"},
+    {"plan"},
+    {"store"},
+    {"optim", "losses", "metrics"},
+    {"nn", "data"},
+    {"stats"},
+    {"errors", "config"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+# Downwards in time rather than in rank: a launcher and the training entry call each other by design.
+ALLOWED = {("train", "launch"), ("launch", "cli"), ("train", "cli")}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("paribus."):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("paribus."))
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem in RANK)
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
+def test_imports_point_down(path):
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    for module in imports(path):
+        other = module.split(".")[1]
+        assert RANK[other] >= RANK[own] or (own, other) in ALLOWED, f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("layer", ["nn", "optim", "data", "losses", "metrics"])
+def test_torch_layers_know_nothing_of_hydra_lightning_or_the_store(layer):
+    files = [SOURCE / f"{layer}.py"] if (SOURCE / f"{layer}.py").exists() else (SOURCE / layer).rglob("*.py")
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.split(".")[0] in ("hydra", "omegaconf", "pytorch_lightning") for name in names), path
+
+
+@pytest.mark.parametrize("command", [["--help"], ["plan", "ablation=demo"], ["table", "--help"]])
+def test_quick_commands_import_no_torch(command, tmp_path):
+    code = f"""
+import sys
+sys.argv = ["paribus", *{command!r}]
+from paribus.cli.main import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+slow = {{"torch", "pytorch_lightning", "sklearn", "pandas"}} & set(sys.modules)
+assert not slow, slow
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_importing_the_layers_of_records_and_reports_imports_no_torch():
+    modules = ["paribus.plan.cells", "paribus.store.store", "paribus.report.table", "paribus.report.figures", "paribus.stats.paired"]
+    code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
