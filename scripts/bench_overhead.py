@@ -37,7 +37,14 @@ from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_
 
 def config_of(model: str, batch: int, epochs: int, threads: int) -> dict[str, Any]:
     return resolved(
-        load([f"model={model}", f"data.batch_size={batch}", f"budget.epochs={epochs}", f"trainer.threads={threads}"])
+        load(
+            [
+                f"model={model}",
+                f"data.batch_size={batch}",
+                f"budget.epochs={epochs}",
+                f"trainer.threads={threads}",
+            ]
+        )
     )
 
 
@@ -67,7 +74,10 @@ def hand_written(config: dict[str, Any], epochs: int) -> float:
         network.eval()
         with torch.no_grad():
             outputs = network(x_val)
-            val_loss, val_acc = criterion(outputs, y_val).item(), (outputs.argmax(1) == y_val).float().mean().item()
+            val_loss, val_acc = (
+                criterion(outputs, y_val).item(),
+                (outputs.argmax(1) == y_val).float().mean().item(),
+            )
         history.append((epoch, total.item() / len(x_train), correct.item() / len(x_train), val_loss, val_acc))
     return time.perf_counter() - started
 
@@ -99,7 +109,10 @@ class Usual(pl.LightningModule):
         super().__init__()
         self.network = network
         self.criterion = nn.CrossEntropyLoss()
-        self.train_acc, self.val_acc = MulticlassAccuracy(10, average="micro"), MulticlassAccuracy(10, average="micro")
+        self.train_acc, self.val_acc = (
+            MulticlassAccuracy(10, average="micro"),
+            MulticlassAccuracy(10, average="micro"),
+        )
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
 
     def _step(self, batch: Any, loss_metric: Any, acc_metric: Any, stage: str) -> torch.Tensor:
@@ -162,8 +175,10 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, pytorch-lightning {pl.__version__}, {options.threads} threads; digits, "
-          f"{options.epochs} epochs, {options.repeats} turns; median (least to greatest)")
+    print(
+        f"torch {torch.__version__}, pytorch-lightning {pl.__version__}, {options.threads} threads; digits, "
+        f"{options.epochs} epochs, {options.repeats} turns; median (least to greatest)"
+    )
     print(f"{'model':6}{'batch':>6}  {'by hand, ms/update':>20}  {'Paribus / by hand':>24}  {'usual / by hand':>24}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -181,12 +196,21 @@ def main() -> None:
                         usual.append(times[2] / times[0] if len(times) > 2 else float("nan"))
                 updates = options.epochs * -(-1200 // batch)
                 per_update = statistics.median(base) / updates * 1e3
-                print(f"{model:6}{batch:6}  {per_update:20.3f}  {spread(ours):>24}  {spread(usual):>24}", flush=True)
+                print(
+                    f"{model:6}{batch:6}  {per_update:20.3f}  {spread(ours):>24}  {spread(usual):>24}",
+                    flush=True,
+                )
         ratios = []
         for turn in range(options.repeats + 1):
             imports = whole_process(["-c", "import torch, pytorch_lightning"])
             run = whole_process(
-                ["scripts/train.py", "budget.updates=1", f"seed={turn}", f"paths.outputs={folder}", "callbacks=none"]
+                [
+                    "scripts/train.py",
+                    "budget.updates=1",
+                    f"seed={turn}",
+                    f"paths.outputs={folder}",
+                    "callbacks=none",
+                ]
             )
             if turn:
                 ratios.append(run / imports)

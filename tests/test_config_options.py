@@ -16,7 +16,9 @@ from paribus.train.validate import validate
 
 CONF = config_dir()
 OPTIONS = sorted(
-    str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml") if path.parent.name not in ("hydra", "local")
+    str(path.relative_to(CONF).with_suffix(""))
+    for path in CONF.glob("*/*.yaml")
+    if path.parent.name not in ("hydra", "local")
 )
 SEARCHES = [option for option in OPTIONS if option.startswith("hparams_search/")]
 # Options of the model that keep the check of a large network small.
@@ -42,12 +44,17 @@ def test_an_option_says_in_its_first_line_what_it_is(option):
 def test_an_option_composes_and_is_valid(option):
     group, name = option.split("/")
     config = resolved(load([f"{group}={name}", *SLIM.get(name, [])]))
-    if name == "b2048" or option.startswith("batch_size/b") and int(name[1:]) > 1200:
+    if name == "b2048" or (option.startswith("batch_size/b") and int(name[1:]) > 1200):
         config["data"]["batch_size"] = 1200  # the digits are fewer
     validate(config)
     for section in ("model", "loss", "optimizer", "scheduler", "augmentation"):
         check_arguments(section, config[section])
-    for node in (config["norm"]["activation"], config["norm"]["weight"], *config["callbacks"].values(), *config["logger"].values()):
+    for node in (
+        config["norm"]["activation"],
+        config["norm"]["weight"],
+        *config["callbacks"].values(),
+        *config["logger"].values(),
+    ):
         if node:
             check_arguments(option, node)
 
@@ -91,7 +98,9 @@ def test_every_ablation_file_states_its_command_and_time_and_parses(name):
 def test_no_key_of_the_main_config_is_unread():
     """Each leaf of train.yaml appears by its last name in the code that reads configs."""
     code = "".join(
-        path.read_text() for path in Path(build.__file__).parents[1].rglob("*.py") if path.parts[-2] in ("train", "plan", "cli")
+        path.read_text()
+        for path in Path(build.__file__).parents[1].rglob("*.py")
+        if path.parts[-2] in ("train", "plan", "cli")
     )
 
     def leaves(node):

@@ -73,6 +73,12 @@ assert not slow, slow
 
 
 def test_importing_the_layers_of_records_and_reports_imports_no_torch():
-    modules = ["paribus.plan.cells", "paribus.store.store", "paribus.report.table", "paribus.report.figures", "paribus.stats.paired"]
+    modules = [
+        "paribus.plan.cells",
+        "paribus.store.store",
+        "paribus.report.table",
+        "paribus.report.figures",
+        "paribus.stats.paired",
+    ]
     code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -60,11 +60,20 @@ def test_an_ablation_of_the_users_own_folder(paribus, tmp_path):
     assert paribus("figures", "ablation=mine", "-o", "pictures").code == 0
     assert (tmp_path / "pictures" / "learning_curves.png").stat().st_size > 10_000
     # The baseline of another ablation is the same run, and not trained again.
-    (folder / "other.yaml").write_text((folder / "mine.yaml").read_text().replace("mine", "other").replace("mse", "softmax_mse"))
+    (folder / "other.yaml").write_text(
+        (folder / "mine.yaml").read_text().replace("mine", "other").replace("mse", "softmax_mse")
+    )
     assert "4 runs: 2 done, 2 to train" in paribus("train", "-m", "ablation=other").err
 
 
 def test_optuna_searches_over_recorded_runs(paribus, tmp_path):
-    result = paribus("train", "-m", "hparams_search=optuna", *QUICK, "hydra.sweeper.n_trials=2", "~hydra.sweeper.params.batch_size")
+    result = paribus(
+        "train",
+        "-m",
+        "hparams_search=optuna",
+        *QUICK,
+        "hydra.sweeper.n_trials=2",
+        "~hydra.sweeper.params.batch_size",
+    )
     assert result.code == 0, result.err
     assert len(list(tmp_path.glob("outputs/runs/*/record.json"))) == 2

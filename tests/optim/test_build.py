@@ -15,9 +15,7 @@ def network():
 
 
 def shapes(optimizer):
-    return [
-        (group["weight_decay"], [tuple(p.shape) for p in group["params"]]) for group in optimizer.param_groups
-    ]
+    return [(group["weight_decay"], [tuple(p.shape) for p in group["params"]]) for group in optimizer.param_groups]
 
 
 def test_decay_is_kept_off_vectors():
@@ -39,9 +37,7 @@ def test_frozen_parameters_and_empty_groups_are_left_out():
         (0.0, [(4,), (4,), (3,)]),
         (0, [(3, 36)]),
     ]
-    assert (
-        len(build_optimizer(partial(torch.optim.SGD, lr=0.1), nn.Linear(2, 2, bias=False)).param_groups) == 1
-    )
+    assert len(build_optimizer(partial(torch.optim.SGD, lr=0.1), nn.Linear(2, 2, bias=False)).param_groups) == 1
 
 
 def test_a_network_without_parameters_is_refused():
@@ -53,9 +49,7 @@ def test_a_plain_class_will_do():
     assert build_optimizer(torch.optim.Adam, network()).param_groups[0]["lr"] == 0.001
 
 
-@pytest.mark.parametrize(
-    "optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam]
-)
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam])
 def test_whole_numbers_will_do(optimizer):
     built = build_optimizer(partial(optimizer, lr=1, weight_decay=0, betas=[0, 0.999]), network())
     assert built.param_groups[0]["betas"] == (0.0, 0.999)

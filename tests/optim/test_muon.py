@@ -79,9 +79,7 @@ def test_a_zero_gradient_gives_a_zero_update():
 
 
 def network():
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(36, 8), nn.Linear(8, 3)
-    )
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(36, 8), nn.Linear(8, 3))
 
 
 def test_hidden_matrices_leave_out_vectors_and_the_output_layer():
@@ -121,9 +119,7 @@ def test_the_groups_have_rates_and_decays_of_their_own():
     net = network()
     make = partial(Muon, lr=0.02, weight_decay=0.1, adamw_lr=0.003, adamw_wd=0.2)
     groups = build_optimizer(make, net).param_groups
-    found = [
-        (g["use_muon"], g["lr"], g["weight_decay"], [tuple(p.shape) for p in g["params"]]) for g in groups
-    ]
+    found = [(g["use_muon"], g["lr"], g["weight_decay"], [tuple(p.shape) for p in g["params"]]) for g in groups]
     assert found == [
         (True, 0.02, 0.1, [(4, 1, 3, 3), (8, 36)]),
         (False, 0.003, 0.0, [(4,), (4,), (4,), (8,), (3,)]),
@@ -134,9 +130,7 @@ def test_the_groups_have_rates_and_decays_of_their_own():
 def test_a_network_of_one_layer_is_left_to_adamw():
     linear, same = nn.Linear(4, 2), nn.Linear(4, 2)
     same.load_state_dict(linear.state_dict())
-    muon = build_optimizer(
-        partial(Muon, adamw_lr=0.01, adamw_wd=0.1, adamw_betas=(0.9, 0.95)), linear, decay="all"
-    )
+    muon = build_optimizer(partial(Muon, adamw_lr=0.01, adamw_wd=0.1, adamw_betas=(0.9, 0.95)), linear, decay="all")
     adamw = torch.optim.AdamW(same.parameters(), lr=0.01, weight_decay=0.1, betas=(0.9, 0.95), eps=1e-10)
     x = torch.randn(8, 4)
     for _ in range(20):

@@ -12,10 +12,7 @@ UPDATES = 100
 
 def gradients(updates=UPDATES, dtype=torch.float64):
     generator = torch.Generator().manual_seed(1)
-    return [
-        [torch.randn(shape, generator=generator, dtype=dtype) for shape in [(4, 3), (5,)]]
-        for _ in range(updates)
-    ]
+    return [[torch.randn(shape, generator=generator, dtype=dtype) for shape in [(4, 3), (5,)]] for _ in range(updates)]
 
 
 def parameters(dtype=torch.float64):

@@ -136,9 +136,7 @@ def lars(lr, weight_decay, momentum, trust_coefficient, **_):
     def update(w, g, t):
         nonlocal buffer
         if w.ndim > 1:
-            ratio = (
-                trust_coefficient * np.linalg.norm(w) / (np.linalg.norm(g) + weight_decay * np.linalg.norm(w))
-            )
+            ratio = trust_coefficient * np.linalg.norm(w) / (np.linalg.norm(g) + weight_decay * np.linalg.norm(w))
             g = ratio * (g + weight_decay * w)
         buffer = momentum * buffer + g
         return w - lr * buffer

@@ -39,9 +39,7 @@ def test_it_follows_its_algorithm():
 
 def trained(updates=6):
     p = torch.ones(6, 4, requires_grad=True)
-    optimizer = Shampoo(
-        [p], lr=0.1, start_preconditioning_step=2, preconditioning_compute_steps=2, use_svd=True
-    )
+    optimizer = Shampoo([p], lr=0.1, start_preconditioning_step=2, preconditioning_compute_steps=2, use_svd=True)
     generator = torch.Generator().manual_seed(0)
     for _ in range(updates):
         p.grad = torch.randn(6, 4, generator=generator)

@@ -68,11 +68,15 @@ def test_the_source_is_named_but_not_its_folder(compose):
 def test_exactly_one_budget(compose):
     assert budget(compose()) == {"epochs": 20}
     assert budget(compose("budget.seconds=1.5")) == {"seconds": 1.5}
-    with pytest.raises(UserError, match=r"exactly one budget.*budget.epochs=2 and budget.updates=3.*budget.epochs=null"):
+    with pytest.raises(
+        UserError, match=r"exactly one budget.*budget.epochs=2 and budget.updates=3.*budget.epochs=null"
+    ):
         budget(compose("budget.epochs=2", "budget.updates=3"))
 
 
-@pytest.mark.parametrize("override", ["budget.epochs=0", "budget.updates=1.5", "budget.samples=true", "budget.seconds=x"])
+@pytest.mark.parametrize(
+    "override", ["budget.epochs=0", "budget.updates=1.5", "budget.samples=true", "budget.seconds=x"]
+)
 def test_a_budget_is_a_positive_number(compose, override):
     with pytest.raises(UserError, match=override.partition("=")[0]):
         budget(compose(override))

@@ -33,10 +33,7 @@ def run(arm: str, seed: int, acc: float = 0.9, status="done", facts=None, metric
 
 def arms(n: int = 5, levels=(0.90, 0.92, 0.91), seed: int = 0) -> dict[str, list[Record]]:
     noise = np.random.default_rng(seed).normal(0, 0.002, (len(levels), n))
-    return {
-        f"arm{k}": [run(f"arm{k}", s, level + noise[k, s]) for s in range(n)]
-        for k, level in enumerate(levels)
-    }
+    return {f"arm{k}": [run(f"arm{k}", s, level + noise[k, s]) for s in range(n)] for k, level in enumerate(levels)}
 
 
 def values(records) -> list[float]:
@@ -209,9 +206,7 @@ def test_a_failed_run_of_an_old_version_is_no_obstacle():
 def test_mistakes_are_explained():
     with pytest.raises(ReportError, match=r"none.*paribus train -m"):
         aggregate("norm", {"a": [None, run("a", 0, status="running")]}, ["test/acc"])
-    with pytest.raises(
-        ReportError, match=r"got test/accuracy\. There are test/acc, test/loss, ms_per_update"
-    ):
+    with pytest.raises(ReportError, match=r"got test/accuracy\. There are test/acc, test/loss, ms_per_update"):
         aggregate("norm", arms(), ["test/accuracy"])
     with pytest.raises(ReportError, match="baseline is one of the arms arm0, arm1, arm2, got arm7"):
         aggregate("norm", arms(), ["test/acc"], baseline="arm7")
@@ -229,9 +224,7 @@ def test_directions():
 
 def test_ten_thousand_records_take_seconds():
     sweep = [
-        run(f"arm{k}", s, 0.9 + 0.001 * ((k * 7 + s * 3) % 11), lr=0.001 * k)
-        for k in range(1_000)
-        for s in range(10)
+        run(f"arm{k}", s, 0.9 + 0.001 * ((k * 7 + s * 3) % 11), lr=0.001 * k) for k in range(1_000) for s in range(10)
     ]
     started = time.process_time()
     table = aggregate("sweep", sweep, ["test/acc", "test/loss"])

@@ -18,9 +18,7 @@ def ids(arms):
 
 
 def test_rows_are_what_the_records_vary_and_seeds_are_not():
-    records = [
-        record(f"{norm}{seed}", seed, norm=norm, seeds__order=seed) for norm in "ba" for seed in (0, 1)
-    ]
+    records = [record(f"{norm}{seed}", seed, norm=norm, seeds__order=seed) for norm in "ba" for seed in (0, 1)]
     assert varied(records) == ["norm"]
     assert ids(arms_by(records)) == {"b": ["b0", "b1"], "a": ["a0", "a1"]}
 
@@ -54,9 +52,7 @@ def test_a_choice_that_was_not_given_is_a_level_of_its_own():
 
 def test_averaging_over_a_choice_takes_an_explicit_word():
     records = [record("x", norm="batch", optimizer="sgd"), record("y", norm="batch", optimizer="adam")]
-    with pytest.raises(
-        ReportError, match=r"differ in optimizer: sgd, adam.*--by optimizer, or --mix optimizer"
-    ):
+    with pytest.raises(ReportError, match=r"differ in optimizer: sgd, adam.*--by optimizer, or --mix optimizer"):
         arms_by(records, ["norm"])
     assert ids(arms_by(records, ["norm"], mix=["optimizer"])) == {"batch": ["x", "y"]}
     assert len(arms_by(records, ["norm", "optimizer"])) == 2

@@ -80,9 +80,7 @@ def test_a_line_for_each_arm_and_panel():
     assert [len(panel.lines) for panel in figure.axes] == [3, 3]
     assert [panel.get_ylabel() for panel in figure.axes] == ["training loss", "validation accuracy (%)"]
     runs = arms("abc")["b"]
-    np.testing.assert_allclose(
-        accuracy.lines[1].get_ydata(), 100 * np.mean([run["val/acc"] for run in runs], axis=0)
-    )
+    np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 * np.mean([run["val/acc"] for run in runs], axis=0))
     assert "n = 3 an arm" in figure.get_suptitle()
     assert "95 % t interval" in figure.get_suptitle()
 
@@ -112,9 +110,7 @@ def test_eleven_arms_are_saved_as_vectors_and_pixels(tmp_path, x):
     figure.canvas.draw()
     right = figure.legends[0].get_window_extent().x1
     assert right <= figure.bbox.x1  # nothing is cut off
-    assert figure.legends[0].get_window_extent().x0 >= max(
-        panel.get_window_extent().x1 for panel in figure.axes
-    )
+    assert figure.legends[0].get_window_extent().x0 >= max(panel.get_window_extent().x1 for panel in figure.axes)
 
 
 def test_the_same_histories_give_the_same_bytes(tmp_path):

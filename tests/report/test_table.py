@@ -124,9 +124,7 @@ def test_runs_that_are_not_in_the_means_are_named():
 
 
 def test_mixing_leaves_a_trace():
-    runs = [
-        Record(id=b, status="done", comparable={"budget": b}, metrics={"test/acc": 0.5}) for b in ("10", "20")
-    ]
+    runs = [Record(id=b, status="done", comparable={"budget": b}, metrics={"test/acc": 0.5}) for b in ("10", "20")]
     mixed = aggregate("x", {"a": runs[:1], "b": runs[1:]}, ["test/acc"], mix=["budget"])
     assert "CAUTION: the runs differ in budget." in markdown(mixed)
 

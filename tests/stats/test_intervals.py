@@ -27,9 +27,7 @@ def test_one_value_has_no_interval_and_none_no_mean():
     one, none = mean_interval([0.25]), mean_interval([])
     assert (one.n, one.mean) == (1, 0.25)
     assert none.n == 0
-    assert all(
-        map(math.isnan, (one.sd, one.low, one.high, one.half_width, none.mean, none.sd, none.half_width))
-    )
+    assert all(map(math.isnan, (one.sd, one.low, one.high, one.half_width, none.mean, none.sd, none.half_width)))
 
 
 def test_equal_values_have_no_deviation_whatever_the_rounding():

@@ -14,9 +14,7 @@ from paribus.stats.multiple import holm, not_beaten
 def test_holm_by_its_definition():
     p = np.random.default_rng(0).uniform(0, 0.2, 9)
     ordered = np.sort(p)
-    expected = {
-        x: max(min(1.0, (len(p) - j) * ordered[j]) for j in range(i + 1)) for i, x in enumerate(ordered)
-    }
+    expected = {x: max(min(1.0, (len(p) - j) * ordered[j]) for j in range(i + 1)) for i, x in enumerate(ordered)}
     assert holm(p) == pytest.approx([expected[x] for x in p])
 
 

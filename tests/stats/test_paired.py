@@ -34,9 +34,7 @@ def test_sign_flip_counts_all_patterns(n):
 
 def test_sign_flip_of_larger_samples_agrees_with_scipy():
     d = np.random.default_rng(0).normal(0.3, 1.0, 14)
-    expected = stats.permutation_test(
-        (d,), np.sum, permutation_type="samples", n_resamples=np.inf, vectorized=False
-    )
+    expected = stats.permutation_test((d,), np.sum, permutation_type="samples", n_resamples=np.inf, vectorized=False)
     assert paired_difference(d, np.zeros(14)).p_sign_flip == pytest.approx(expected.pvalue, abs=1e-12)
 
 

@@ -77,9 +77,7 @@ def test_quick_and_without_torch():
         "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)\n"
     )
     best = min(
-        float(
-            subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-        )
+        float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
         for _ in range(3)
     )
     assert best < 0.1  # 0.03 on an idle machine

@@ -41,9 +41,7 @@ def test_a_writer_killed_before_the_rename_leaves_the_old_record(store):
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -9
     assert store.read("a").status == "running"
-    assert (
-        len(list(store.run_dir("a").iterdir())) == 2
-    )  # what it left is removed by the next owner of the lock
+    assert len(list(store.run_dir("a").iterdir())) == 2  # what it left is removed by the next owner of the lock
     with store.lock("a"):
         assert [path.name for path in store.run_dir("a").iterdir()] == ["record.json"]
 

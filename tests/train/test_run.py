@@ -33,7 +33,16 @@ def test_a_run_leaves_a_whole_record(paribus, tmp_path):
     assert record.choices["norm"] == "batch"
     assert record.choices["model.width"] == 16
     assert record.seed == 0
-    for key in ("train/loss", "train/acc", "val/loss", "val/acc", "val/acc_best", "test/acc", "test/loss", "test/ece"):
+    for key in (
+        "train/loss",
+        "train/acc",
+        "val/loss",
+        "val/acc",
+        "val/acc_best",
+        "test/acc",
+        "test/loss",
+        "test/ece",
+    ):
         assert key in record.metrics
     assert {"lr", "grad_norm"} <= set(record.metrics)
     assert record.timing["steps"] == 10
@@ -62,7 +71,9 @@ def test_evaluate_gives_the_recorded_metrics_exactly(paribus, tmp_path):
     assert result.out.count("as recorded") == 3
 
 
-@pytest.mark.parametrize("option", ["evaluation.checkpoint=best", "optimizer=schedulefree_adamw", "trainer.precision=64-true"])
+@pytest.mark.parametrize(
+    "option", ["evaluation.checkpoint=best", "optimizer=schedulefree_adamw", "trainer.precision=64-true"]
+)
 def test_evaluate_takes_the_weights_that_the_run_was_tested_with(paribus, tmp_path, option):
     paribus("train", *QUICK, option)
     result = paribus("evaluate", only_run(tmp_path).name)

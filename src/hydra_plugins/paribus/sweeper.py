@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -25,9 +26,9 @@ class ParibusSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
 
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.context = hydra_context
+        self.settings = config
+        self.jobs: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -36,8 +37,8 @@ class ParibusSweeper(Sweeper):
         from paribus.plan.sweep import combinations, varied_keys
         from paribus.store.store import Store
 
-        folder = Path(self.config.hydra.sweep.dir)
-        overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(arguments)
+        folder = Path(self.settings.hydra.sweep.dir)
+        overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
         products = combinations(overrides)
         ablations = [ablation_of(product) for product in products]
         plans: list[Plan] = []
@@ -48,7 +49,7 @@ class ParibusSweeper(Sweeper):
         if plain:
             plans.append(plan_sweep(folder.name, plain, varied_keys(overrides), self._compose))
 
-        store = Store(Path(self.config.paths.outputs))
+        store = Store(Path(self.settings.paths.outputs))
         results: list[JobReturn] = []
         failed: list[str] = []
         for plan in plans:
@@ -67,7 +68,7 @@ class ParibusSweeper(Sweeper):
             group = json.dumps(plan.name)
             jobs = [[*cell.overrides, f"group={group}", f"arm={json.dumps(cell.arm)}"] for cell in missing]
             if jobs:
-                results = list(self.launcher.launch(jobs, initial_job_idx=0))
+                results = list(self.jobs.launch(jobs, initial_job_idx=0))
                 failed += [
                     f"{cell.arm} seed {cell.seed}: {type(result._return_value).__name__}: {result._return_value}"
                     for cell, result in zip(missing, results, strict=True)
@@ -80,7 +81,7 @@ class ParibusSweeper(Sweeper):
         return results
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        return self.context.config_loader.load_sweep_config(self.settings, list(overrides))
 
 
 def say(line: str) -> None:

@@ -41,7 +41,9 @@ def collect(
         arms = {arm: [store.read(cell.id) for cell in cells] for arm, cells in plan.arms().items()}
         return plan.name, arms, plan.metric
     if unknown := [item for item in overrides if not item.startswith("paths.outputs=")]:
-        raise UserError(f"{unknown[0]}: without ablation=NAME the table is of the newest sweep, and takes no overrides. Use --by")
+        raise UserError(
+            f"{unknown[0]}: without ablation=NAME the table is of the newest sweep and takes no overrides. Use --by"
+        )
     from paribus.report.aggregate import arms_by
 
     sweep = newest_sweep(store)
@@ -51,9 +53,13 @@ def collect(
         return (sweep["name"] if sweep else "all runs"), arms_by(records, by, mix), None
     if sweep is None:
         raise UserError(
-            f"there is no sweep in {store.root}. Name an ablation (ablation=demo), or the keys to compare by (--by norm)"
+            f"there is no sweep in {store.root}. Name an ablation (ablation=demo) or the keys to compare by (--by norm)"
         )
-    return sweep["name"], {arm or "all runs": [store.read(id) for id in ids] for arm, ids in sweep["arms"].items()}, None
+    return (
+        sweep["name"],
+        {arm or "all runs": [store.read(id) for id in ids] for arm, ids in sweep["arms"].items()},
+        None,
+    )
 
 
 def newest_sweep(store: Store) -> dict[str, Any] | None:
@@ -63,7 +69,12 @@ def newest_sweep(store: Store) -> dict[str, Any] | None:
 
 
 def write_table(
-    overrides: Sequence[str], form: str, metrics: Sequence[str], by: Sequence[str], mix: Sequence[str], output: str | None
+    overrides: Sequence[str],
+    form: str,
+    metrics: Sequence[str],
+    by: Sequence[str],
+    mix: Sequence[str],
+    output: str | None,
 ) -> None:
     from paribus.report.aggregate import aggregate
     from paribus.report.table import FORMATS

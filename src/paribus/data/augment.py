@@ -12,7 +12,9 @@ from torch import Tensor
 class Augmentation(Protocol):
     """x (N, C, H, W), y (N,) class indices or (N, K) soft targets -> the same, possibly with soft targets."""
 
-    def __call__(self, x: Tensor, y: Tensor, *, num_classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]: ...
+    def __call__(
+        self, x: Tensor, y: Tensor, *, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]: ...
 
 
 class Identity:
@@ -104,7 +106,7 @@ class _Mixing:
 
 
 class MixUp(_Mixing):
-    r"""x <- \lambda x + (1 - \lambda) x', y likewise, with a random partner and \lambda ~ Beta(alpha, alpha) per sample.
+    r"""x <- \lambda x + (1 - \lambda) x', y likewise, with a random partner, \lambda ~ Beta(alpha, alpha) per sample.
 
     Source: Zhang et al. 2018, arXiv:1710.09412.
     """

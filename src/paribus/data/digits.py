@@ -32,7 +32,9 @@ class Digits:
         spec = importlib.util.find_spec("sklearn")
         path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else None
         if path is None or not path.is_file():
-            raise MissingDataError("The digits come with scikit-learn, which is not installed: pip install scikit-learn")
+            raise MissingDataError(
+                "The digits come with scikit-learn, which is not installed: pip install scikit-learn"
+            )
         with gzip.open(path, "rt") as file:
             table = np.array([line.split(",") for line in file.read().split()], dtype=np.float32)
         x = torch.from_numpy(table[:, :64]).to(torch.uint8).reshape(-1, 1, 8, 8)

@@ -29,6 +29,8 @@ def download(url: str, target: Path, checksum: str, remedy: str) -> None:
             raise MissingDataError(f"{url} has MD5 {digest.hexdigest()}, expected {checksum}. {remedy}")
         os.replace(temporary, target)
     except (urllib.error.URLError, OSError) as error:
-        raise MissingDataError(f"{target.name} is not in {target.parent} and can't be downloaded ({error}). {remedy}") from error
+        raise MissingDataError(
+            f"{target.name} is not in {target.parent} and can't be downloaded ({error}). {remedy}"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

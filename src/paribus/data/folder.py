@@ -46,21 +46,23 @@ class ImageFolder:
         self.train, self.test = train, test
         self.classes = sorted(folder.name for folder in train.iterdir() if folder.is_dir())
         if extra := {folder.name for folder in test.iterdir() if folder.is_dir()} - set(self.classes):
-            raise ValueError(f"{test} has classes that {train} has not: {', '.join(sorted(extra))}. Rename or remove them")
+            raise ValueError(
+                f"{test} has classes that {train} has not: {', '.join(sorted(extra))}. Rename or remove them"
+            )
         self.num_classes = len(self.classes)
 
     def load(self) -> LazyData:
         train, test = self._files(self.train), self._files(self.test)
         if not train or not test:
-            raise MissingDataError(f"{self.root} holds {len(train)} training and {len(test)} test images; both are needed")
+            raise MissingDataError(
+                f"{self.root} holds {len(train)} training and {len(test)} test images; both are needed"
+            )
         if leak := _contents(path for path, _ in train).keys() & _contents(path for path, _ in test).keys():
             known = _contents(path for path, _ in test)
             raise ValueError(
                 f"{len(leak)} test images are also training images, e.g. {known[min(leak)]}. Remove them from one part"
             )
-        return LazyData(
-            ImageFiles(train, self.shape), _labels(train), ImageFiles(test, self.shape), _labels(test)
-        )
+        return LazyData(ImageFiles(train, self.shape), _labels(train), ImageFiles(test, self.shape), _labels(test))
 
     def _files(self, folder: Path) -> list[tuple[Path, int]]:
         return [
@@ -103,7 +105,12 @@ def to_tensor(image: object, shape: tuple[int, int, int]) -> Tensor:
     fitted = image.convert("L" if channels == 1 else "RGB")
     if fitted.size != (width, height):
         fitted = fitted.resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(fitted, dtype=np.uint8)).reshape(height, width, channels).permute(2, 0, 1).contiguous()
+    return (
+        torch.from_numpy(np.array(fitted, dtype=np.uint8))
+        .reshape(height, width, channels)
+        .permute(2, 0, 1)
+        .contiguous()
+    )
 
 
 def _labels(files: Sequence[tuple[Path, int]]) -> Tensor:

@@ -49,13 +49,13 @@ class HuggingFace:
         except Exception as error:  # the package raises a dozen kinds: offline, unknown name, no access
             offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
             raise MissingDataError(
-                f"The data set {path!r} can't be loaded{offline}: {type(error).__name__}: {error}. Give a folder or a name "
-                "of the hub as data.source.path"
+                f"The data set {path!r} can't be loaded{offline}: {type(error).__name__}: {error}. Give a folder or "
+                "a name of the hub as data.source.path"
             ) from error
         for split in (train_split, test_split):
             if split not in parts:
                 raise MissingDataError(
-                    f"{path} has no split {split!r}, it has {', '.join(parts)}. Set data.source.train_split and test_split"
+                    f"{path} has no split {split!r}, it has {', '.join(parts)}. Set data.source.train_split, test_split"
                 )
         self.parts = (parts[train_split], parts[test_split])
         features = self.parts[0].features

@@ -167,9 +167,7 @@ def flip_labels(y: Tensor, share: float, num_classes: int, seed: int) -> Tensor:
 def _count(key: str, value: float | int, total: int) -> int:
     number = round(value * total) if isinstance(value, float) and value < 1 else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= total:
-        raise ValueError(
-            f"{key} must be a share in (0, 1) or a whole number of samples from 1 to {total}, got {value}"
-        )
+        raise ValueError(f"{key} must be a share in (0, 1) or a whole number of samples from 1 to {total}, got {value}")
     return number
 
 

@@ -35,7 +35,7 @@ def run_ranks(config: Mapping[str, Any], record: Record, store: Store) -> Record
     """
     if config["trainer"]["num_nodes"] > 1:
         raise UserError(
-            f"trainer.num_nodes={config['trainer']['num_nodes']}: several machines are started by a cluster's launcher, "
+            f"trainer.num_nodes={config['trainer']['num_nodes']}: several machines are started by a cluster, "
             "one process for each device; on this machine use trainer.num_nodes=1"
         )
     folder = store.run_dir(record.id)

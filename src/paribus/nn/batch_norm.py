@@ -46,13 +46,20 @@ class BatchNorm(nn.Module):
         if self.training:
             self.check(x)
         return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
         )
 
     def check(self, x: Tensor) -> None:
         if x.numel() == x.shape[1]:
             raise ValueError(
-                f"batch statistics need more than one value per channel in training, got a batch of shape {tuple(x.shape)}. "
+                f"batch statistics need more than one value per channel in training, got the shape {tuple(x.shape)}. "
                 "Use a larger batch, data.drop_last=true if it is an epoch's last one, or norm=group or norm=layer"
             )
 
@@ -68,7 +75,8 @@ class BatchNorm(nn.Module):
 class BatchRenorm(BatchNorm):
     r"""Algorithm 1 of the paper. In training, with the batch's $\mu_B, \sigma_B$ and the moving $\mu, \sigma$:
 
-        r = stopgrad(clip(\sigma_B / \sigma, 1 / r_max, r_max)),   d = stopgrad(clip((\mu_B - \mu) / \sigma, -d_max, d_max))
+        r = stopgrad(clip(\sigma_B / \sigma, 1 / r_max, r_max))
+        d = stopgrad(clip((\mu_B - \mu) / \sigma, -d_max, d_max))
         y = \gamma ((x - \mu_B) / \sigma_B \cdot r + d) + \beta
 
     (r_max, d_max) = (1, 0) is batch norm; without limits the output is that of evaluation.
@@ -100,8 +108,8 @@ class BatchRenorm(BatchNorm):
             raise ValueError(f"batch renorm needs r_max >= 1 and d_max >= 0, got {r_max} and {d_max}")
         if not 0.0 <= start <= min(r_full, d_full) or max(r_full, d_full) > 1.0:
             raise ValueError(
-                f"batch renorm's ramps need 0 <= start <= r_full, d_full <= 1 as fractions of the run, got {start}, {r_full}, "
-                f"{d_full}"
+                f"batch renorm's ramps need 0 <= start <= r_full, d_full <= 1 as fractions of the run, "
+                f"got {start}, {r_full}, {d_full}"
             )
         self.final = (r_max, d_max)
         self.ramp = (start, r_full, d_full)
@@ -149,7 +157,7 @@ class _AllReduceSum(torch.autograd.Function):
         return x
 
     @staticmethod
-    def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: object, grad: Tensor) -> Tensor:
         grad = grad.clone()
         dist.all_reduce(grad)
         return grad

@@ -113,7 +113,11 @@ def group(channels: int, layout: Layout, *, groups: int = 8, eps: float = 1e-5, 
             f"group norm splits the channels into equal groups, and {groups} groups don't divide {channels} channels. "
             f"Use norm.activation.groups={near}"
         )
-    return TokenGroupNorm(groups, channels, eps, affine) if layout == "tokens" else nn.GroupNorm(groups, channels, eps, affine)
+    return (
+        TokenGroupNorm(groups, channels, eps, affine)
+        if layout == "tokens"
+        else nn.GroupNorm(groups, channels, eps, affine)
+    )
 
 
 def rms(channels: int, layout: Layout, *, eps: float = 1e-6, affine: bool = True) -> nn.Module:
@@ -151,8 +155,8 @@ class InstanceNorm(nn.Module):
     def _normalise(self, x: Tensor) -> Tensor:
         if x.shape[2:].numel() == 1:
             raise ValueError(
-                f"instance norm needs more than one place per channel, got a map of {tuple(x.shape[2:])}: every value would "
-                "become 0. Use norm=group or norm=batch, or a model with less pooling"
+                f"instance norm needs more than one place per channel, got {tuple(x.shape[2:])}: every value "
+                "would become 0. Use norm=group or norm=batch, or a model with less pooling"
             )
         return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 

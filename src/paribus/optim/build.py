@@ -39,9 +39,7 @@ def build_optimizer(
     options: dict[str, Any] = dict(getattr(make, "keywords", {}))
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     if not named:
-        raise ValueError(
-            "an optimizer needs trainable parameters, and the network has none. Use another model"
-        )
+        raise ValueError("an optimizer needs trainable parameters, and the network has none. Use another model")
     kept_off = no_decay_parameters(network) if decay == "weights" else set()
     splits = "adamw_lr" in inspect.signature(target).parameters
     matrices = hidden_matrices(network) if splits else set()
@@ -69,9 +67,7 @@ def build_optimizer(
         optimizer = make(listed, **changed)
     except Exception as error:  # every library has its own kinds for a value out of range
         shown = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise ValueError(
-            f"{target.__name__} refuses its options: {error}. Change that one of {shown}"
-        ) from error
+        raise ValueError(f"{target.__name__} refuses its options: {error}. Change that one of {shown}") from error
     if hasattr(optimizer, "train"):
         optimizer.train()
     return optimizer
@@ -102,16 +98,12 @@ def _checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for key, value in options.items():
         if isinstance(value, str) and _is_number(value):
-            raise ValueError(
-                f"{key} of {name} must be a number, got the text {value!r}. Write {float(value)!r}"
-            )
+            raise ValueError(f"{key} of {name} must be a number, got the text {value!r}. Write {float(value)!r}")
         if key in ("lr", "weight_decay", "momentum") and not _is_real(value):
             raise ValueError(f"{key} of {name} must be a number, got {value!r}. Write {key}: 0.01, say")
         if isinstance(value, list | tuple):
             if "betas" in key and not all(_is_real(item) for item in value):
-                raise ValueError(
-                    f"{key} of {name} must be numbers, got {value!r}. Write {key}: [0.9, 0.999], say"
-                )
+                raise ValueError(f"{key} of {name} must be numbers, got {value!r}. Write {key}: [0.9, 0.999], say")
             changed[key] = tuple(float(item) for item in value) if "betas" in key else tuple(value)
     return changed
 

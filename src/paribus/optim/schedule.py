@@ -31,7 +31,7 @@ class Schedule:
         whole = isinstance(self.warmup, int) and not isinstance(self.warmup, bool)
         if self.warmup < 0 or not (whole or self.warmup < 1):
             raise ValueError(
-                f"warmup must be 0, a fraction of the run in (0, 1), or a whole number of updates, got {self.warmup!r}. "
+                f"warmup must be 0, a fraction of the run in (0, 1) or a number of updates, got {self.warmup!r}. "
                 "Write warmup=0.05 or warmup=500"
             )
         _within("warmup_start", self.warmup_start, 0.0, 1.0)

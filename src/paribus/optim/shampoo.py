@@ -23,10 +23,7 @@ class Shampoo(ScalableShampoo):
     def state_dict(self) -> dict[str, Any]:
         content = super().state_dict()
         content["state"] = {
-            index: {
-                key: value if isinstance(value, Tensor | dict) else _tensors(value)
-                for key, value in state.items()
-            }
+            index: {key: value if isinstance(value, Tensor | dict) else _tensors(value) for key, value in state.items()}
             for index, state in content["state"].items()
         }
         return content

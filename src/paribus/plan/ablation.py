@@ -86,7 +86,9 @@ class Ablation:
             ordered = [[base[key], *(x for x in levels if x != base[key])] for key, levels in self.factors.items()]
             chosen = [dict(zip(self.factors, levels, strict=True)) for levels in itertools.product(*ordered)]
         else:
-            others = [{**base, key: level} for key, levels in self.factors.items() for level in levels if level != base[key]]
+            others = [
+                {**base, key: level} for key, levels in self.factors.items() for level in levels if level != base[key]
+            ]
             chosen = [base, *others]
         return [Arm(self._label(levels, base), levels) for levels in chosen]
 

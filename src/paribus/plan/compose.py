@@ -34,10 +34,18 @@ def explain(error: BaseException) -> str:
     """A Hydra or OmegaConf error as one message that says what to type next."""
     text = str(error).strip()
     if isinstance(error, OverrideParseException):
-        return f"{error.override} is not an override ({text.splitlines()[0]}). Write key=value, group=option or +new.key=value"
-    if missing := re.search(r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*?)(?:Config search path|$)", text, re.S):
+        reason = text.splitlines()[0]
+        return f"{error.override} is not an override ({reason}). Write key=value, group=option or +new.key=value"
+    if missing := re.search(
+        r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
+        text,
+        re.S,
+    ):
         path, group, listed = missing.groups()
-        wanted, options = path.rsplit("/", 1)[-1], [line.strip() for line in listed.splitlines() if line.strip()]
+        wanted, options = (
+            path.rsplit("/", 1)[-1],
+            [line.strip() for line in listed.splitlines() if line.strip()],
+        )
         return f"{group}={wanted} is not an option.{_nearest(wanted, options)} Options: {', '.join(options)}"
     if missing := re.search(r"Could not override '([^']+)'", text):
         return _nearest_key(missing.group(1))

@@ -110,19 +110,14 @@ def aggregate(
             f"a table needs at least one run that is done, and {name} has none. Train: paribus train -m ..."
         )
     for metric in metrics:
-        if all(math.isnan(_value(run, metric)) for run in done) and not any(
-            metric in _names(run) for run in done
-        ):
+        if all(math.isnan(_value(run, metric)) for run in done) and not any(metric in _names(run) for run in done):
             known = dict.fromkeys(known for run in done for known in _names(run))
-            raise ReportError(
-                f"a metric is something that runs logged, got {metric}. There are {', '.join(known)}"
-            )
+            raise ReportError(f"a metric is something that runs logged, got {metric}. There are {', '.join(known)}")
     if baseline is not None and baseline not in arms:
         raise ReportError(f"the baseline is one of the arms {', '.join(arms)}, got {baseline}")
     base = next(row for row in rows if baseline in (None, row.arm))
     ran = {
-        arm: [r for r in records if r is not None and r.status in ("done", "diverged")]
-        for arm, records in arms.items()
+        arm: [r for r in records if r is not None and r.status in ("done", "diverged")] for arm, records in arms.items()
     }
     choices = factors(ran)
     facts = shared_facts(ran, choices, mix)
@@ -146,12 +141,8 @@ def higher_is_better(metric: str) -> bool | None:
 
 def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> Row:
     present = [record for record in records if record is not None]
-    done = sorted(
-        (r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id)
-    )
-    counts = {
-        status: sum(r.status == status for r in present) for status in ("diverged", "failed", "running")
-    }
+    done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id))
+    counts = {status: sum(r.status == status for r in present) for status in ("diverged", "failed", "running")}
     row = Row(arm, {}, done, missing=len(records) - len(present), **counts)
     keys = _pairing(done)
     for metric in metrics:
@@ -188,18 +179,11 @@ def _compare(rows: Sequence[Row], base: Row, metric: str, level: float) -> None:
                 [own[s] for s in shared], [theirs[s] for s in shared], level
             )
     compared = [row.cells[metric] for row in others]
-    for cell, p in zip(
-        compared, holm([c.difference.p if c.difference else math.nan for c in compared]), strict=True
-    ):
+    for cell, p in zip(compared, holm([c.difference.p if c.difference else math.nan for c in compared]), strict=True):
         cell.p_holm = p
 
-    candidates = [
-        row.cells[metric] for row in rows if len(row.cells[metric].values) >= 2 and not row.diverged
-    ]
-    seeds = {
-        seed: column
-        for column, seed in enumerate(dict.fromkeys(s for cell in candidates for s in cell.values))
-    }
+    candidates = [row.cells[metric] for row in rows if len(row.cells[metric].values) >= 2 and not row.diverged]
+    seeds = {seed: column for column, seed in enumerate(dict.fromkeys(s for cell in candidates for s in cell.values))}
     table = np.full((len(candidates), len(seeds)), np.nan)
     for k, cell in enumerate(candidates):
         table[k, [seeds[seed] for seed in cell.values]] = list(cell.values.values())

@@ -71,8 +71,7 @@ def arms_by(
     arms = {}
     for values in _ordered(list(groups)):
         label = ", ".join(
-            level_text(v) if len(keys) == 1 else f"{k}={level_text(v)}"
-            for k, v in zip(keys, values, strict=True)
+            level_text(v) if len(keys) == 1 else f"{k}={level_text(v)}" for k, v in zip(keys, values, strict=True)
         )
         arms[label or "all runs"] = groups[values]
         _check_equal(label or "all runs", [r for r in groups[values] if r is not None], mix)

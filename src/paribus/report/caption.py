@@ -57,14 +57,10 @@ def footnotes(table: Aggregate) -> list[str]:
         said = [f"{count} {what}" for what, count in counts.items() if count]
         total = row.n + sum(counts.values())
         if said:
-            notes.append(
-                f"Not in the means of {row.arm}: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}."
-            )
+            notes.append(f"Not in the means of {row.arm}: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
         for metric, cell in row.cells.items():
             if lost := row.n - len(cell.values):
-                notes.append(
-                    f"Without a finite {title(metric)}: {lost} of the {row.n} finished runs of {row.arm}."
-                )
+                notes.append(f"Without a finite {title(metric)}: {lost} of the {row.n} finished runs of {row.arm}.")
     return notes
 
 

@@ -49,9 +49,7 @@ def learning_curves(
 
     for metric in metrics:
         if not any(metric in run for runs in histories.values() for run in runs):
-            known = dict.fromkeys(
-                key for runs in histories.values() for run in runs for key in run if key not in AXES
-            )
+            known = dict.fromkeys(key for runs in histories.values() for run in runs for key in run if key not in AXES)
             raise ReportError(
                 f"a curve is a column of the histories, got {metric}. There are {', '.join(known) or 'none'}"
             )
@@ -100,12 +98,8 @@ def _draw(panel: Axes, curves: Sequence[Curve], metric: str, x: str) -> None:
     for number, curve in enumerate(curves):
         style = look(number)
         for points, values in curve.partial:
-            panel.plot(
-                points, values * factor, color=style["color"], linestyle=style["linestyle"], linewidth=0.7
-            )
-            panel.plot(
-                points[-1:], values[-1:] * factor, color=style["color"], marker="x", mec="auto", mew=1, ms=5
-            )
+            panel.plot(points, values * factor, color=style["color"], linestyle=style["linestyle"], linewidth=0.7)
+            panel.plot(points[-1:], values[-1:] * factor, color=style["color"], marker="x", mec="auto", mew=1, ms=5)
         if not len(curve.x):
             continue
         band = (curve.low * factor, curve.high * factor)
@@ -142,9 +136,7 @@ def _error_scale(panel: Axes, lowest: float) -> None:
     """y -> -log(101 - y) for percent: the error on a logarithmic axis that reaches zero."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-    panel.set_yscale(
-        "function", functions=(lambda y: -np.log(np.maximum(101 - y, 1e-3)), lambda z: 101 - np.exp(-z))
-    )
+    panel.set_yscale("function", functions=(lambda y: -np.log(np.maximum(101 - y, 1e-3)), lambda z: 101 - np.exp(-z)))
     panel.set_ylim(max(0.0, lowest - 0.05 * (101 - lowest)), 100.1)
     panel.yaxis.set_major_locator(FixedLocator((0, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99, 100)))
     panel.yaxis.set_minor_locator(NullLocator())

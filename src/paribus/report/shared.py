@@ -27,9 +27,7 @@ def factors(arms: Arms) -> list[str]:
     """The choices that tell arms apart: some two arms have no value of them in common."""
     groups = [[record for record in records if record is not None] for records in arms.values()]
     groups = [group for group in groups if group]
-    keys = dict.fromkeys(
-        key for group in groups for record in group for key in record.choices if not is_seed(key)
-    )
+    keys = dict.fromkeys(key for group in groups for record in group for key in record.choices if not is_seed(key))
     found = []
     for key in keys:
         distinct = list(dict.fromkeys(frozenset(level(record, key) for record in group) for group in groups))

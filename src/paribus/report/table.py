@@ -51,9 +51,7 @@ def markdown(table: Aggregate, spread: Spread = "sd") -> str:
     def cell(entry: Entry) -> str:
         strong = f"**{escape.markdown(entry.strong)}**" if entry.strong else ""
         return (
-            strong + escape.markdown(entry.rest)
-            if not strong
-            else f"{strong} {escape.markdown(entry.rest)}".rstrip()
+            strong + escape.markdown(entry.rest) if not strong else f"{strong} {escape.markdown(entry.rest)}".rstrip()
         )
 
     lines = [[cell(entry) for entry in line] for line in layout(table, spread)]
@@ -111,14 +109,10 @@ def csv_text(table: Aggregate) -> str:
         for metric, cell in row.cells.items():
             m, d = cell.mean, cell.difference
             numbers = [m.n, m.mean, m.sd, m.low, m.high, table.level, int(cell.best)]
-            numbers += (
-                [d.mean, d.low, d.high, d.n, d.d_z, d.p, cell.p_holm, d.p_sign_flip] if d else [math.nan] * 8
-            )
+            numbers += [d.mean, d.low, d.high, d.n, d.d_z, d.p, cell.p_holm, d.p_sign_flip] if d else [math.nan] * 8
             numbers += [row.diverged, row.failed, row.running, row.missing]
             lists = [[run.seed for run in row.runs], cell.values.values(), [run.id for run in row.runs]]
-            writer.writerow(
-                [row.arm, metric, *map(_exact, numbers), *(" ".join(map(str, each)) for each in lists)]
-            )
+            writer.writerow([row.arm, metric, *map(_exact, numbers), *(" ".join(map(str, each)) for each in lists)])
     return buffer.getvalue()
 
 
@@ -149,9 +143,7 @@ def _comparison(row: Row, metric: str, baseline: bool) -> list[Entry]:
     factor = scale(metric)
     mean, low, high = (value * factor for value in (difference.mean, difference.low, difference.high))
     places = min(5, decimals((high - low) / 2))
-    shown = (
-        f"{text(mean, places, sign=True)} ({text(low, places, sign=True)} to {text(high, places, sign=True)})"
-    )
+    shown = f"{text(mean, places, sign=True)} ({text(low, places, sign=True)} to {text(high, places, sign=True)})"
     return [Entry("", shown), Entry("", p_value(row.cells[metric].p_holm))]
 
 

@@ -49,9 +49,7 @@ def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:
 
     weights = np.triu(np.maximum(n - 1, 0), 1)
     pooled = float((weights * variance).sum() / weights.sum())
-    freedom = max(
-        1, int((~np.isnan(values)).sum()) - len(values) - int((~np.isnan(values)).any(axis=0).sum()) + 1
-    )
+    freedom = max(1, int((~np.isnan(values)).sum()) - len(values) - int((~np.isnan(values)).any(axis=0).sum()) + 1)
     spread = np.sqrt(np.maximum(variance, pooled) / np.maximum(n, 1))
     level = alpha / (len(values) - 1)
     beaten = mean > stdtrit(freedom, 1 - level) * spread

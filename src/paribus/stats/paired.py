@@ -41,9 +41,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     Raises ValueError unless both have one value for each seed.
     """
     if len(a) != len(b):
-        raise ValueError(
-            f"pairs need as many values on both sides, got {len(a)} and {len(b)}. Keep the shared seeds"
-        )
+        raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}. Keep the shared seeds")
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     d = x - y
     if d.size and np.isfinite(d).all() and np.ptp(d) <= ROUNDING * max(np.abs(x).max(), np.abs(y).max()):
@@ -55,9 +53,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     if sd == 0:
         p = 1.0 if mean == 0 else 2.0 ** (1 - n)
         d_z = 0.0 if mean == 0 else math.copysign(math.inf, mean)
-        return Difference(
-            n, mean, sd, summary.low, summary.high, d_z, p, p if n <= LARGEST_EXACT else math.nan
-        )
+        return Difference(n, mean, sd, summary.low, summary.high, d_z, p, p if n <= LARGEST_EXACT else math.nan)
     from scipy.special import stdtr
 
     p = float(2 * stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))

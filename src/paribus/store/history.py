@@ -60,9 +60,7 @@ class HistoryWriter:
         if not self._rows:
             return
         rows, self._rows = self._rows, []
-        new = [
-            name for name in dict.fromkeys(name for row in rows for name in row) if name not in self._columns
-        ]
+        new = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in self._columns]
         if not self._columns or new:
             earlier = _read_lines(self.path)[1] if self._columns else []
             self._columns += new
@@ -127,7 +125,4 @@ def _padded(line: Sequence[str], width: int) -> list[str]:
 
 
 def _text(line: Sequence[str]) -> str:
-    return (
-        ",".join('"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field for field in line)
-        + "\n"
-    )
+    return ",".join('"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field for field in line) + "\n"

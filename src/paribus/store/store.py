@@ -76,11 +76,7 @@ class Store:
         prefix = Path(name).name
         matching = [prefix] if prefix in known else [id for id in known if prefix and id.startswith(prefix)]
         if len(matching) != 1:
-            found = (
-                f"{len(matching)} runs do: {', '.join(matching[:5])}"
-                if matching
-                else f"none in {self.runs} does"
-            )
+            found = f"{len(matching)} runs do: {', '.join(matching[:5])}" if matching else f"none in {self.runs} does"
             raise UserError(f"a run is named by its id or the beginning of it, got {name!r}, and {found}")
         record = self.read(matching[0])
         if record is None:
@@ -103,9 +99,7 @@ class Store:
         except OSError as error:
             reason = str(error.strerror)
         if reason:
-            raise UserError(
-                f"records are written to {self.root}: {reason}. Set paths.outputs to another folder"
-            )
+            raise UserError(f"records are written to {self.root}: {reason}. Set paths.outputs to another folder")
         with exclusive(locks / id, f"run {id}", blocking=blocking):
             remove_leftovers(self.run_dir(id))
             yield

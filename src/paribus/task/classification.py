@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,6 +18,7 @@ from paribus.data.augment import Augmentation, Identity
 from paribus.data.seeds import mix
 from paribus.losses import Loss
 from paribus.metrics import Totals
+from paribus.nn.statistics import recomputed_statistics
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
 from paribus.optim.schedule import Schedule
@@ -26,6 +28,7 @@ from paribus.task.evaluation import evaluate
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
 DIVERGENCE_CHECK_SECONDS = 10.0
+STATISTICS_BATCHES = 10  # of evaluation size, for the batch statistics of averaged weights
 
 
 class Classification(pl.LightningModule):
@@ -104,7 +107,7 @@ class Classification(pl.LightningModule):
         self.data: ImageData = self.trainer.datamodule  # type: ignore[attr-defined]
         self.data.place(self.device, self._input_dtype(), self.global_rank)
         if self.data.memory_format == torch.channels_last:
-            self.network.to(memory_format=torch.channels_last)
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         self._generator = torch.Generator(self.device)
@@ -122,13 +125,10 @@ class Classification(pl.LightningModule):
         self._scaler = scaler
         self._last_check = time.monotonic()
         # The bound method, because an attribute that is a module would be a second copy of the network's state.
-        self._forward = (torch.compile(self.network) if self.compile_network else self.network).__call__
+        network = torch.compile(self.network) if self.compile_network else self.network
+        self._forward: Callable[..., Tensor] = network.__call__
         if self._restored is not None:
             self._restore(self._restored)
-
-    def on_train_start(self) -> None:
-        if hasattr(self.optimizer, "train"):  # schedule-free optimizers want to be told
-            self.optimizer.train()
 
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:
@@ -244,11 +244,14 @@ class Classification(pl.LightningModule):
         momentum = self.schedule.momentum(step, horizon)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-            if momentum is not None:
-                if "momentum" in group:
-                    group["momentum"] = momentum
-                elif "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
+            # A schedule that cycles momentum cycles what there is: plain gradient descent stays without, and the
+            # averages of schedule-free optimizers rely on a constant one.
+            if momentum is None or "train_mode" in group:
+                continue
+            if group.get("momentum"):
+                group["momentum"] = momentum
+            elif "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
 
     # ------------------------------------------------------------------------------------------ evaluation
 
@@ -273,6 +276,13 @@ class Classification(pl.LightningModule):
         """The weights to evaluate with: the optimizer's or a callback's average, where there is one."""
         with ExitStack() as stack:
             stack.enter_context(evaluation_weights(self.optimizer))
+            if any("train_mode" in group for group in self.optimizer.param_groups):
+                # Batch norm's moving statistics belong to the weights that training has just gone through.
+                size = self.evaluation_batch_size
+                share = len(self.data.splits.train) // self.trainer.world_size
+                number = min(STATISTICS_BATCHES, max(1, share // size))  # the same for every process
+                batches = islice(self.data.evaluation_batches("train", size), number)
+                stack.enter_context(recomputed_statistics(self.network, (x for x, _ in batches)))
             for provider in self._weight_providers:
                 stack.enter_context(provider(self))
             yield
@@ -304,7 +314,9 @@ class Classification(pl.LightningModule):
         if not self.trainer.is_global_zero:
             return
         if row and self.history is not None:
-            self.history.append({"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values})
+            self.history.append(
+                {"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values}
+            )
         for logger in self.trainer.loggers:
             logger.log_metrics({"epoch": cursor.epoch, **values}, step=cursor.step)
 
@@ -371,7 +383,8 @@ class Classification(pl.LightningModule):
 
 def total_norm(network: nn.Module) -> Tensor:
     """The 2-norm of all gradients together, a scalar."""
-    return torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
+    return torch.linalg.vector_norm(torch.stack(norms))
 
 
 @contextmanager

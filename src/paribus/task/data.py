@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from paribus.data.batches import BatchPlan
 from paribus.data.prepare import LazySet, Splits, TensorSet
@@ -101,7 +101,7 @@ class ImageData(pl.LightningDataModule):
         self.horizon = budget.horizon(self.plan)
         if isinstance(schedule.warmup, int) and schedule.warmup and budget.unit == "seconds":
             raise ValueError(
-                f"a budget in seconds has no known number of updates, so scheduler.warmup={schedule.warmup} updates have no "
+                f"a budget in seconds has no known number of updates, so scheduler.warmup={schedule.warmup} has no "
                 "place in it. Give the warm-up as a fraction, scheduler.warmup=0.05"
             )
         self.cursor = Cursor()
@@ -150,7 +150,7 @@ class ImageData(pl.LightningDataModule):
         if isinstance(train, TensorSet):
             return ChunkLoader(self)
         return DataLoader(
-            train,
+            cast(Dataset, train),
             batch_sampler=RemainingBatches(self),
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
@@ -190,7 +190,9 @@ class ImageData(pl.LightningDataModule):
                 yield share.slice(start, start + batch_size)
         else:
             mine = range(rank, len(part), world)
-            for x, y in DataLoader(part, batch_size=min(batch_size, 256), sampler=mine, num_workers=self.workers):
+            for x, y in DataLoader(
+                cast(Dataset, part), batch_size=min(batch_size, 256), sampler=mine, num_workers=self.workers
+            ):
                 yield x.to(self.device, self.dtype, memory_format=self.memory_format), y.to(self.device)
 
     # ------------------------------------------------------------------------------------------ position

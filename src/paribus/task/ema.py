@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EMA(pl.Callback):
-    r"""Keeps $\bar\theta \leftarrow \beta_t \bar\theta + (1 - \beta_t)\,\theta$ after every update and evaluates with it.
+    r"""Evaluates with $\bar\theta \leftarrow \beta_t \bar\theta + (1 - \beta_t)\,\theta$, kept after every update.
 
     decay: $\beta$, per update, in [0, 1).
     warmup: use $\beta_t = \min(\beta, (1 + t) / (10 + t))$ in update t, so that the initial weights are soon forgotten.

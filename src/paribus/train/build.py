@@ -134,13 +134,15 @@ def preflight(config: Config, setting: Setting, data: ImageData) -> None:
         for size in sorted(data.local_batch_sizes()):
             if size < parts:
                 raise UserError(
-                    f"trainer.accumulate={parts} splits every batch into as many parts, and there is a batch of {size} samples "
+                    f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
                     "for a process. Use data.drop_last=true, a larger batch or fewer parts"
                 )
             size = size // parts * (world_size(config) if synchronised else 1)
             x = torch.zeros((size, *setting.source.shape))
             y = torch.zeros(size, dtype=torch.long)
-            with as_user_error(f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size}"):
+            with as_user_error(
+                f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size}"
+            ):
                 setting.loss(network(x), y).backward()
 
 

@@ -43,7 +43,7 @@ def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None
     except RuntimeError as error:
         raise UserError(f"{path} is not a checkpoint of this run's network: {error}") from error
     if data.memory_format == torch.channels_last:
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = next(p.dtype for p in network.parameters())
     data.place(device, torch.float32 if "mixed" in config["trainer"]["precision"] else dtype, 0)
     with plugin.val_step_context():

@@ -16,7 +16,12 @@ from hydra.utils import instantiate as hydra_instantiate
 
 from paribus.errors import UserError
 
-_EXTRAS = {"pytorch_optimizer": "optim", "schedulefree": "optim", "datasets": "data", "tensorboard": "tensorboard"}
+_EXTRAS = {
+    "pytorch_optimizer": "optim",
+    "schedulefree": "optim",
+    "datasets": "data",
+    "tensorboard": "tensorboard",
+}
 
 
 def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = None, **kwargs: Any) -> Any:
@@ -33,8 +38,11 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
     try:
         # The outermost call is ours: Hydra would look for nodes to instantiate in `kwargs` as well, and hides the class
         # behind a deferred call.
-        values = {key: hydra_instantiate(item, _convert_="all") if isinstance(item, Mapping) else item
-                  for key, item in node.items() if not _is_directive(key)}
+        values = {
+            key: hydra_instantiate(item, _convert_="all") if isinstance(item, Mapping) else item
+            for key, item in node.items()
+            if not _is_directive(key)
+        }
         make = functools.partial(_locate(where, node["_target_"]), **values)
         return functools.partial(make, **kwargs) if node.get("_partial_") else make(**kwargs)
     except (InstantiationException, ValueError, TypeError) as error:

@@ -61,7 +61,9 @@ def wandb_logger(
     name = f"{run['arm'] or run['id']} seed {run['seed']}"
     for tag in run["tags"]:
         if not 1 <= len(str(tag)) <= MAX_TAG:
-            raise UserError(f"W&B accepts tags of 1 to {MAX_TAG} characters, got one of {len(str(tag))}: {tag!r}. Shorten it")
+            raise UserError(
+                f"W&B accepts tags of 1 to {MAX_TAG} characters, got one of {len(str(tag))}: {tag!r}. Shorten it"
+            )
     mode = mode or ("online" if has_wandb_key() else "offline")
     folder.mkdir(parents=True, exist_ok=True)
     settings = wandb.Settings(console="off", silent=True)
@@ -81,7 +83,11 @@ def wandb_logger(
             settings=settings,
         )
     except Exception as error:  # no network, no service, a refused key: the training goes on without W&B
-        log.warning("W&B could not start (%s: %s). The run and its record go on without it.", type(error).__name__, error)
+        log.warning(
+            "W&B could not start (%s: %s). The run and its record go on without it.",
+            type(error).__name__,
+            error,
+        )
         return CSVLogger(save_dir=str(folder), name="", version="csv")
     if mode == "offline":
         log.info("W&B is offline; upload later with: wandb sync %s", folder / "wandb" / "offline-run-*")

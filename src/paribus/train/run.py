@@ -67,7 +67,9 @@ def train(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[st
             from paribus.train import build
 
             setting = build.build_setting(plain)
-            build.preflight(plain, setting, build.build_data(plain, setting))  # a mistake is said once, not by each rank
+            build.preflight(
+                plain, setting, build.build_data(plain, setting)
+            )  # a mistake is said once, not by each rank
             record = run_ranks(plain, record, store)
     return record.metrics.get(plain["optimized_metric"])
 
@@ -127,18 +129,34 @@ def failure_type(error: BaseException) -> str:
 
 def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Options of the groups that make a training, and the values given on the command line: what tables vary."""
-    skip = ("hydra", "paths", "logger", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug")
+    skip = (
+        "hydra",
+        "paths",
+        "logger",
+        "callbacks",
+        "ablation",
+        "experiment",
+        "hparams_search",
+        "local",
+        "debug",
+    )
     groups = {
         group: "+".join(option) if isinstance(option, list | tuple) else option
         for group, option in choices.items()
         if not group.startswith(skip) and option is not None
     }
-    parts = [config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]]
+    parts = [
+        config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]
+    ]
     groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
     values: dict[str, Any] = {}
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key not in choices and key not in ("group", "arm", "tags", "seed", "norm", "callbacks") and not key.startswith("~"):
+        if (
+            key not in choices
+            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
+            and not key.startswith("~")
+        ):
             values[key] = yaml.safe_load(value) if value else None
     if (size := values.pop("data.batch_size", None)) is not None:
         groups["batch_size"] = size

@@ -31,7 +31,13 @@ _WHOLE = {  # least value
     "data.noise_seed": 0,
 }
 _POSITIVE_OR_NULL = ("clip.norm", "clip.value")
-_SWITCHES = ("trainer.compile", "trainer.channels_last", "trainer.deterministic", "data.drop_last", "data.standardize")
+_SWITCHES = (
+    "trainer.compile",
+    "trainer.channels_last",
+    "trainer.deterministic",
+    "data.drop_last",
+    "data.standardize",
+)
 
 
 def validate(config: Mapping[str, Any]) -> None:

@@ -36,8 +36,8 @@ class CNN(nn.Sequential):
                 layers.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
             for _ in range(convolutions):
-                layers.append(nn.Conv2d(channels, out, 3, padding=1, bias=needs_bias(norm, out, "map")))
-                nn.init.kaiming_normal_(layers[-1].weight, nonlinearity="relu")
-                layers += [make(norm, out, "map"), ACTIVATIONS[activation]()]
+                convolution = nn.Conv2d(channels, out, 3, padding=1, bias=needs_bias(norm, out, "map"))
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+                layers += [convolution, make(norm, out, "map"), ACTIVATIONS[activation]()]
                 channels = out
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_outputs))

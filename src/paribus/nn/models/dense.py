@@ -48,7 +48,9 @@ class MLP(nn.Sequential):
         activation: Activation = "relu",
     ):
         if width < 1 or depth < 1:
-            raise ValueError(f"width and depth must be at least 1, got {width} and {depth}. model=linear has no hidden layer")
+            raise ValueError(
+                f"width and depth must be at least 1, got {width} and {depth}. model=linear has no hidden layer"
+            )
         layers: list[nn.Module] = [nn.Flatten()]
         inputs = math.prod(shape)
         for _ in range(depth):

@@ -27,7 +27,10 @@ class _PadShortcut(nn.Module):
         self.extra, self.stride = extra, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
+        return F.pad(
+            x[:, :, :: self.stride, :: self.stride],
+            (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2),
+        )
 
 
 class Block(nn.Module):
