@@ -13,14 +13,7 @@ from torch import Tensor
 from paribus.data.files import download
 from paribus.data.source import RawData, find_file
 
-_TYPES = {
-    8: np.uint8,
-    9: np.int8,
-    11: np.dtype(">i2"),
-    12: np.dtype(">i4"),
-    13: np.dtype(">f4"),
-    14: np.dtype(">f8"),
-}
+_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -39,7 +32,7 @@ def read_idx(path: Path) -> Tensor:
         content = file.read()
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
         raise ValueError(f"{path} is not an IDX file. Delete it and get it again")
-    dtype, dimensions = _TYPES[content[2]], content[3]
+    dtype, dimensions = np.dtype(_TYPES[content[2]]), content[3]
     sizes = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
     values = np.frombuffer(content, dtype, offset=4 + 4 * dimensions)
     if values.size != int(np.prod(sizes)):

@@ -94,6 +94,7 @@ class Classification(pl.LightningModule):
         self.best_score = -math.inf
         self.diverged = False
         self.stop_requested = False
+        self._forward: Callable[[Tensor], Tensor]  # the network, compiled if so wished
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
         self._restored: dict[str, Any] | None = None
@@ -112,7 +113,8 @@ class Classification(pl.LightningModule):
             group.setdefault("initial_lr", group["lr"])
         self._generator = torch.Generator(self.device)
         self._totals = Totals(self.device)
-        self._progress_modules = [m for m in self.network.modules() if hasattr(m, "set_progress")]
+        modules: list[Any] = list(self.network.modules())
+        self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         self._gradient_hooks = [c.on_gradients for c in callbacks if hasattr(c, "on_gradients")]
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
@@ -125,8 +127,8 @@ class Classification(pl.LightningModule):
         self._scaler = scaler
         self._last_check = time.monotonic()
         # The bound method, because an attribute that is a module would be a second copy of the network's state.
-        network = torch.compile(self.network) if self.compile_network else self.network
-        self._forward: Callable[..., Tensor] = network.__call__
+        network: Any = torch.compile(self.network) if self.compile_network else self.network
+        self._forward = network.__call__
         if self._restored is not None:
             self._restore(self._restored)
 
@@ -194,8 +196,8 @@ class Classification(pl.LightningModule):
         cursor = self.data.cursor
         step, horizon = self.data.position()
         self._set_rates(step, horizon)
-        for module in self._progress_modules:
-            module.set_progress(step / horizon)
+        for set_progress in self._progress_hooks:
+            set_progress(step / horizon)
         if not isinstance(self.augmentation, Identity):
             self._generator.manual_seed(mix(self.augmentation_seed, cursor.step, self.global_rank))
             x, y = self.augmentation(x, y, num_classes=self.num_classes, generator=self._generator)
