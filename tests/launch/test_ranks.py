@@ -45,6 +45,32 @@ def test_two_processes_under_a_sweep_give_the_result_of_one(paribus, tmp_path, n
     assert len(list(tmp_path.glob("outputs/runs/*"))) == 3
 
 
+@pytest.mark.parametrize("trainer", ["ddp_sim", "fsdp"])
+def test_sharded_and_replicated_networks_agree_with_one_process(paribus, tmp_path, trainer):
+    common = [*BASE, "norm=layer", "trainer.precision=32-true", "callbacks=[default,ema]", "clip.norm=1"]
+    one = paribus("train", *common)
+    assert one.code == 0, one.err
+    two = paribus("train", *common, f"trainer={trainer}", "trainer.accelerator=cpu")
+    assert two.code == 0, two.err
+    first, second = sorted(Store(tmp_path / "outputs").scan(), key=lambda r: r.provenance["world_size"])
+    assert second.provenance["world_size"] == 2
+    for key in ("train/loss", "val/loss", "test/loss", "grad_norm"):
+        assert second.metrics[key] == pytest.approx(first.metrics[key], rel=1e-4)
+    assert paribus("evaluate", second.id, "--outputs", "outputs").code == 0
+
+
+def test_batch_statistics_of_several_processes_are_those_that_the_checkpoint_holds(paribus, tmp_path):
+    done = paribus("train", *BASE, "norm=batch", "data.drop_last=true", "trainer=ddp_sim")
+    assert done.code == 0, done.err
+    [record] = Store(tmp_path / "outputs").scan()
+    store = Store(tmp_path / "outputs")
+    again = paribus("evaluate", record.id)
+    for line in again.out.splitlines():
+        key, value, *_ = line.split()
+        assert float(value) == pytest.approx(record.metrics[key], rel=1e-9)
+    assert store.history(record.id)["step"] == [5.0, 10.0]
+
+
 def test_a_failing_rank_ends_the_run_with_its_message(paribus, tmp_path):
     result = paribus("train", "-m", *BASE, "trainer=ddp_sim", "+callbacks.broken._target_=no.such.Callback")
     assert result.code == 1

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from paribus.nn.decay import no_decay_parameters
@@ -60,7 +61,7 @@ def build_optimizer(
     if options.get("fused") and (
         options.get("foreach")
         or options.get("differentiable")
-        or any(p.device.type not in _FUSED_DEVICES for _, p in named)
+        or any(p.device.type not in _FUSED_DEVICES or isinstance(p, DTensor) for _, p in named)
     ):
         changed["fused"] = False
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -25,6 +26,7 @@ from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
 from paribus.task.data import Chunk, ImageData
 from paribus.task.evaluation import evaluate
+from paribus.task.sharding import full_state, is_sharded, shard, swapped, whole
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
 DIVERGENCE_CHECK_SECONDS = 10.0
@@ -51,7 +53,7 @@ class Classification(pl.LightningModule):
         self,
         network: nn.Module,
         loss: Loss,
-        optimizer: Optimizer,
+        make_optimizer: Callable[[nn.Module], Optimizer],
         schedule: Schedule,
         augmentation: Augmentation,
         *,
@@ -73,7 +75,8 @@ class Classification(pl.LightningModule):
         self.automatic_optimization = False
         self.network = network
         self.loss = loss
-        self.optimizer = optimizer
+        self.make_optimizer = make_optimizer
+        self.optimizer: Optimizer
         self.schedule = schedule
         self.augmentation = augmentation
         self.num_classes = num_classes
@@ -101,7 +104,14 @@ class Classification(pl.LightningModule):
 
     # ------------------------------------------------------------------------------------------ Lightning's hooks
 
+    def configure_model(self) -> None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ModelParallelStrategy) and not is_sharded(self.network):
+            shard(self.network, strategy.device_mesh["data_parallel"])
+
     def configure_optimizers(self) -> Optimizer:
+        # Not before: sharding and conversion to another precision replace the parameters.
+        self.optimizer = self.make_optimizer(self.network)
         return self.optimizer
 
     def on_fit_start(self) -> None:
@@ -164,6 +174,9 @@ class Classification(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
         data.end_epoch()
+        if self.trainer.world_size > 1:
+            for buffer in self.network.buffers():  # statistics of each process's own share until here
+                torch.distributed.broadcast(buffer, 0)
         totals = self._totals.compute(self._reduce(self._totals.state()))
         row: dict[str, float] = {f"train/{key}": value for key, value in totals.items()}
         self._totals.reset()
@@ -305,7 +318,7 @@ class Classification(pl.LightningModule):
         if score > self.best_score:
             self.best_score = score
             with self.evaluation_weights():
-                self.best_weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+                self.best_weights = full_state(self.network)
 
     # ------------------------------------------------------------------------------------------ logging
 
@@ -350,8 +363,8 @@ class Classification(pl.LightningModule):
             "random": self._random_states(),
         }
         with self.evaluation_weights():
-            evaluated = {key: value.clone() for key, value in self.network.state_dict().items()}
-        trained = self.network.state_dict()
+            evaluated = full_state(self.network)
+        trained = full_state(self.network)
         if any(not torch.equal(value, trained[key]) for key, value in evaluated.items()):
             checkpoint["evaluation_weights"] = evaluated
 
@@ -386,15 +399,4 @@ class Classification(pl.LightningModule):
 def total_norm(network: nn.Module) -> Tensor:
     """The 2-norm of all gradients together, a scalar."""
     norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
-    return torch.linalg.vector_norm(torch.stack(norms))
-
-
-@contextmanager
-def swapped(network: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]:
-    """The network with other parameters and buffers, for the time of the context."""
-    own = {key: value.detach().clone() for key, value in network.state_dict().items()}
-    network.load_state_dict(weights)
-    try:
-        yield
-    finally:
-        network.load_state_dict(own)
+    return whole(torch.linalg.vector_norm(torch.stack(norms)))

@@ -186,8 +186,10 @@ class ImageData(pl.LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if isinstance(part, TensorSet):
             share = part if world == 1 else TensorSet(part.x[rank::world], part.y[rank::world], part.mean, part.std)
-            for start in range(0, len(share), batch_size):
-                yield share.slice(start, start + batch_size)
+            # Every process takes as many steps, since sharded networks exchange weights in each.
+            steps = -(-(-(-len(part) // world)) // batch_size)
+            for step in range(steps):
+                yield share.slice(step * len(share) // steps, (step + 1) * len(share) // steps)
         else:
             mine = range(rank, len(part), world)
             for x, y in DataLoader(

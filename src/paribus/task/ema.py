@@ -54,11 +54,13 @@ class EMA(pl.Callback):
         """The network's parameters are the average within the context, and bit for bit their own after it."""
         parameters = [p.data for p in task.network.parameters()]
         own = [p.clone() for p in parameters]
-        torch._foreach_copy_(parameters, list(self.average.values()))
+        for p, average in zip(parameters, self.average.values(), strict=True):
+            p.copy_(average)
         try:
             yield
         finally:
-            torch._foreach_copy_(parameters, own)
+            for p, value in zip(parameters, own, strict=True):
+                p.copy_(value)
 
     def state_dict(self) -> dict[str, Any]:
         return {"updates": self.updates, "average": self.average}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
@@ -92,7 +94,7 @@ def build_task(config: Mapping[str, Any], setting: build.Setting, history: Histo
     return Classification(
         network,
         setting.loss,
-        build.build_optim(config, network),
+        functools.partial(build.build_optim, config),
         setting.schedule,
         setting.augmentation,
         num_classes=setting.source.num_classes,
@@ -143,13 +145,17 @@ def build_trainer(
     config: Mapping[str, Any], callbacks: list[pl.Callback], loggers: list[Any], folder: Path
 ) -> pl.Trainer:
     own = config["trainer"]
+    strategy: Any = own["strategy"]
+    if strategy == "fsdp":
+        # Its default is tensor parallelism within a machine, where every process would see the same samples.
+        strategy = ModelParallelStrategy(world_size(config), tensor_parallel_size=1, save_distributed_checkpoint=False)
     with quiet_lightning(), build.as_user_error("trainer"):
         try:
             return pl.Trainer(
                 accelerator=own["accelerator"],
                 devices=own["devices"],
                 num_nodes=own["num_nodes"],
-                strategy=own["strategy"],
+                strategy=strategy,
                 precision=own["precision"],
                 deterministic=own["deterministic"],
                 profiler=own["profiler"],
