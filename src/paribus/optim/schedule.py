@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Schedule:
     r"""The base of all: a warm-up from `warmup_start` linearly to 1, then `base(t)`, t in [0, 1).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
@@ -187,7 +188,7 @@ class ImageData(pl.LightningDataModule):
         if isinstance(part, TensorSet):
             share = part if world == 1 else TensorSet(part.x[rank::world], part.y[rank::world], part.mean, part.std)
             # Every process takes as many steps, since sharded networks exchange weights in each.
-            steps = -(-(-(-len(part) // world)) // batch_size)
+            steps = math.ceil(math.ceil(len(part) / world) / batch_size)
             for step in range(steps):
                 yield share.slice(step * len(share) // steps, (step + 1) * len(share) // steps)
         else:
