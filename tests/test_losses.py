@@ -6,13 +6,13 @@ import torch.nn.functional as F
 
 from paribus.losses import CrossEntropy, ScalarSquaredError, SoftmaxSquaredError, SquaredError
 
-LOSSES = [CrossEntropy(), CrossEntropy(0.1), SquaredError(), SoftmaxSquaredError(), ScalarSquaredError(5)]
+LOSSES = [CrossEntropy(5), CrossEntropy(5, 0.1), SquaredError(5), SoftmaxSquaredError(5), ScalarSquaredError(5)]
 IDS = ["cross_entropy", "label_smoothing", "mse", "softmax_mse", "scalar_mse"]
 
 
 def batch(loss, n=7, k=5, dtype=torch.float64):
     generator = torch.Generator().manual_seed(0)
-    outputs = torch.randn(n, loss.num_outputs(k), generator=generator, dtype=dtype)
+    outputs = torch.randn(n, loss.num_outputs, generator=generator, dtype=dtype)
     return outputs, torch.randint(0, k, (n,), generator=generator)
 
 
@@ -48,9 +48,9 @@ def test_half_precision_outputs_are_computed_with_in_float32(loss):
 
 def test_cross_entropy_is_the_negative_log_likelihood():
     """Minimising cross-entropy is maximising likelihood (claim 1.4b)."""
-    outputs, y = batch(CrossEntropy())
+    outputs, y = batch(CrossEntropy(5))
     likelihood = torch.distributions.Categorical(logits=outputs).log_prob(y).exp().prod()
-    torch.testing.assert_close(CrossEntropy()(outputs, y) * len(y), -likelihood.log())
+    torch.testing.assert_close(CrossEntropy(5)(outputs, y) * len(y), -likelihood.log())
 
 
 def test_one_hot_targets_are_equally_far_apart():
@@ -63,36 +63,36 @@ def test_softmax_squared_error_has_no_gradient_from_a_confident_wrong_start():
     """2 (diag p - p p^T)(p - y) in closed form; it vanishes where cross-entropy's does not (claim 1.4c)."""
     z = torch.tensor([[2.0, -1.0, 0.5]], dtype=torch.float64, requires_grad=True)
     y = torch.tensor([1])
-    SoftmaxSquaredError()(z, y).backward()
+    SoftmaxSquaredError(3)(z, y).backward()
     p = z.detach().softmax(1)[0]
     target = F.one_hot(y, 3).double()[0]
     torch.testing.assert_close(z.grad[0], 2 * (p.diag() - p.outer(p)) @ (p - target))
 
     confident = torch.tensor([[30.0, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
-    SoftmaxSquaredError()(confident, y).backward()
+    SoftmaxSquaredError(3)(confident, y).backward()
     assert confident.grad.abs().max() < 1e-10
     confident.grad = None
-    CrossEntropy()(confident, y).backward()
+    CrossEntropy(5)(confident, y).backward()
     assert confident.grad.abs().max() > 0.99
 
 
 def test_squared_error_sums_over_classes():
     z = torch.tensor([[0.5, 0.0], [1.0, 2.0]])
-    torch.testing.assert_close(SquaredError().per_sample(z, torch.tensor([0, 1])), torch.tensor([0.25, 2.0]))
+    torch.testing.assert_close(SquaredError(2).per_sample(z, torch.tensor([0, 1])), torch.tensor([0.25, 2.0]))
 
 
 def test_the_nearest_class_on_the_line_wins():
     loss = ScalarSquaredError(5)
-    assert loss.num_outputs(5) == 1
+    assert loss.num_outputs == 1
     z = torch.tensor([[-3.0], [0.1], [0.13], [0.6], [9.0]])
-    assert loss.predict(z, 5).tolist() == [0, 0, 1, 2, 4]
+    assert loss.predict(z).tolist() == [0, 0, 1, 2, 4]
     assert loss.confidence(z) is None
 
 
 def test_the_order_of_classes_on_the_line_can_be_permuted():
     loss = ScalarSquaredError(3, order=[2, 0, 1])
     assert loss.per_sample(torch.tensor([[1.0], [0.0], [0.5]]), torch.arange(3)).tolist() == [0.0, 0.0, 0.0]
-    assert loss.predict(torch.tensor([[0.9], [0.1], [0.6]]), 3).tolist() == [0, 1, 2]
+    assert loss.predict(torch.tensor([[0.9], [0.1], [0.6]])).tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="every number from 0 to 2"):
         ScalarSquaredError(3, order=[0, 0, 1])
 
@@ -104,13 +104,13 @@ def test_a_soft_scalar_target_is_the_mean_position():
 
 
 def test_confidences_are_probabilities():
-    outputs, _ = batch(CrossEntropy())
-    torch.testing.assert_close(CrossEntropy().confidence(outputs), outputs.float().softmax(1).max(1).values)
-    assert SquaredError().confidence(torch.tensor([[1.7, 0.0], [-1.0, -2.0], [0.2, 0.6]])).tolist() == pytest.approx(
+    outputs, _ = batch(CrossEntropy(5))
+    torch.testing.assert_close(CrossEntropy(5).confidence(outputs), outputs.float().softmax(1).max(1).values)
+    assert SquaredError(2).confidence(torch.tensor([[1.7, 0.0], [-1.0, -2.0], [0.2, 0.6]])).tolist() == pytest.approx(
         [1, 0, 0.6]
     )
 
 
 def test_label_smoothing_of_one_is_refused():
     with pytest.raises(ValueError, match="label_smoothing"):
-        CrossEntropy(1.0)
+        CrossEntropy(5, 1.0)

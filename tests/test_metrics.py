@@ -19,7 +19,7 @@ def test_evaluation_agrees_with_torchmetrics():
     outputs, y = data()
     totals = EvaluationTotals()
     for part, target in zip(outputs.split(33), y.split(33), strict=True):
-        totals.update(part, target, CrossEntropy(), 7)
+        totals.update(part, target, CrossEntropy(7))
     found = totals.compute(totals.state())
     assert found["acc"] == pytest.approx(MulticlassAccuracy(7, average="micro")(outputs, y).item(), abs=1e-6)
     assert found["ece"] == pytest.approx(
@@ -31,16 +31,16 @@ def test_evaluation_agrees_with_torchmetrics():
 def test_states_of_processes_add_up():
     outputs, y = data()
     whole, first, second = EvaluationTotals(), EvaluationTotals(), EvaluationTotals()
-    whole.update(outputs, y, CrossEntropy(), 7)
-    first.update(outputs[:123], y[:123], CrossEntropy(), 7)
-    second.update(outputs[123:], y[123:], CrossEntropy(), 7)
+    whole.update(outputs, y, CrossEntropy(7))
+    first.update(outputs[:123], y[:123], CrossEntropy(7))
+    second.update(outputs[123:], y[123:], CrossEntropy(7))
     merged = EvaluationTotals.compute(first.state() + second.state())
     assert merged == pytest.approx(EvaluationTotals.compute(whole.state()), rel=1e-12)
 
 
 def test_no_confidence_means_no_calibration_error():
     totals = EvaluationTotals()
-    totals.update(torch.zeros(4, 1), torch.arange(4), ScalarSquaredError(4), 4)
+    totals.update(torch.zeros(4, 1), torch.arange(4), ScalarSquaredError(4))
     found = totals.compute(totals.state())
     assert math.isnan(found["ece"])
     assert found["acc"] == 0.25
@@ -48,7 +48,7 @@ def test_no_confidence_means_no_calibration_error():
 
 def test_not_a_number_is_counted_and_breaks_nothing():
     totals = EvaluationTotals()
-    totals.update(torch.full((3, 2), math.nan), torch.zeros(3, dtype=torch.long), CrossEntropy(), 2)
+    totals.update(torch.full((3, 2), math.nan), torch.zeros(3, dtype=torch.long), CrossEntropy(2))
     found = totals.compute(totals.state())
     assert math.isnan(found["loss"])
     assert 0.0 <= found["acc"] <= 1.0
@@ -58,7 +58,7 @@ def test_training_totals_weigh_batches_by_their_size_and_take_soft_targets():
     outputs, y = data(10, 3)
     totals = Totals()
     for part, target in ((outputs[:8], y[:8]), (outputs[8:], torch.nn.functional.one_hot(y[8:], 3).float())):
-        totals.update(CrossEntropy()(part, target), part, target, CrossEntropy())
+        totals.update(CrossEntropy(3)(part, target), part, target, CrossEntropy(3))
     found = totals.compute(totals.state())
     assert found["loss"] == pytest.approx(torch.nn.functional.cross_entropy(outputs, y).item(), rel=1e-6)
     assert found["acc"] == (outputs.argmax(1) == y).double().mean().item()
@@ -72,5 +72,5 @@ def test_training_totals_weigh_batches_by_their_size_and_take_soft_targets():
 def test_a_million_updates_lose_nothing():
     totals = Totals()
     totals.load(torch.tensor([1e8, 5e7, 1e8], dtype=torch.float64))
-    totals.update(torch.tensor(1e-3), torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), CrossEntropy())
+    totals.update(torch.tensor(1e-3), torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), CrossEntropy(3))
     assert totals.state()[0].item() == pytest.approx(1e8 + 1e-3, abs=1e-7)

@@ -14,11 +14,21 @@ from paribus.data.augment import soft
 
 
 class Loss(nn.Module):
-    """The mean of `per_sample` over a batch, and the readings of the outputs."""
+    """The mean of `per_sample` over a batch, and the readings of the outputs.
 
-    def num_outputs(self, num_classes: int) -> int:
-        """How many outputs O a network needs for K classes."""
-        return num_classes
+    num_classes: K of the data set.
+    """
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"classification needs at least two classes, got {num_classes}")
+        self.num_classes = num_classes
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs O a network needs."""
+        return self.num_classes
 
     def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The loss of each sample, (N,)."""
@@ -27,7 +37,7 @@ class Loss(nn.Module):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         return self.per_sample(outputs, target).mean()
 
-    def predict(self, outputs: Tensor, num_classes: int) -> Tensor:
+    def predict(self, outputs: Tensor) -> Tensor:
         """The predicted classes, (N,)."""
         return outputs.argmax(1)
 
@@ -44,8 +54,8 @@ class CrossEntropy(Loss):
     Source: Szegedy et al. 2016, arXiv:1512.00567, section 7, for the smoothing.
     """
 
-    def __init__(self, label_smoothing: float = 0.0):
-        super().__init__()
+    def __init__(self, num_classes: int, label_smoothing: float = 0.0):
+        super().__init__(num_classes)
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}. Try 0.1")
         self.label_smoothing = label_smoothing
@@ -91,7 +101,6 @@ class ScalarSquaredError(Loss):
 
     Classes next to each other in number are then close in target, which one-hot targets avoid.
 
-    num_classes: K, of the data set.
     order: class c stands at position order[c] on the line; null for the order of the numbers.
 
     A soft target stands at the mean position of its classes. There is no confidence, so no calibration error.
@@ -100,17 +109,14 @@ class ScalarSquaredError(Loss):
     position: Tensor
 
     def __init__(self, num_classes: int, order: list[int] | None = None):
-        super().__init__()
-        if num_classes < 2:
-            raise ValueError(f"a line of classes needs at least two, got {num_classes}")
+        super().__init__(num_classes)
         order = list(range(num_classes)) if order is None else order
         if sorted(order) != list(range(num_classes)):
             raise ValueError(f"order must hold every number from 0 to {num_classes - 1} once, got {order}")
         self.register_buffer("position", torch.tensor(order, dtype=torch.float32) / (num_classes - 1), persistent=False)
 
-    def num_outputs(self, num_classes: int) -> int:
-        if num_classes != len(self.position):
-            raise ValueError(f"loss.num_classes is {len(self.position)} and the data has {num_classes} classes")
+    @property
+    def num_outputs(self) -> int:
         return 1
 
     def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -119,7 +125,7 @@ class ScalarSquaredError(Loss):
         goal = position[target] if target.ndim == 1 else target.to(outputs.dtype) @ position
         return (outputs[:, 0] - goal).square()
 
-    def predict(self, outputs: Tensor, num_classes: int) -> Tensor:
+    def predict(self, outputs: Tensor) -> Tensor:
         return (outputs.float() - self.position.to(outputs.device)).abs().argmin(1)
 
     def confidence(self, outputs: Tensor) -> None:

@@ -27,7 +27,7 @@ class Totals:
         if target.ndim == 2:
             target = target.argmax(1)
         self._loss.add_(loss, alpha=size)
-        predicted = criterion.predict(outputs, 0)
+        predicted = criterion.predict(outputs)
         self._correct.add_((predicted == target).sum())
         self.samples += size
 
@@ -63,10 +63,10 @@ class EvaluationTotals:
         # loss, correct, samples, samples with a confidence; then per bin: samples, correct, confidence
         self._state = torch.zeros(4 + 3 * BINS, dtype=wide(torch.device(device)), device=device)
 
-    def update(self, outputs: Tensor, target: Tensor, criterion: Loss, num_classes: int) -> None:
+    def update(self, outputs: Tensor, target: Tensor, criterion: Loss) -> None:
         """Add a batch: outputs (N, O), class indices (N,)."""
         state = self._state
-        correct = (criterion.predict(outputs, num_classes) == target).to(state.dtype)
+        correct = (criterion.predict(outputs) == target).to(state.dtype)
         state[0] += criterion.per_sample(outputs, target).sum(dtype=state.dtype)
         state[1] += correct.sum()
         state[2] += len(target)

@@ -36,7 +36,7 @@ MISTAKES = [
     ("trainer.accumulate=100", ["trainer.accumulate=100"]),
     ("clip.norm=-1", ["clip.norm", "-1"]),
     ("decay=some", ["decay", "weights"]),
-    ("loss=scalar_mse loss.num_classes=7", ["loss.num_classes", "10"]),
+    ("loss=scalar_mse loss.order=[0,1,2]", ["loss", "0 to 9", "[0, 1, 2]"]),
     ("model=vit_tiny model.patch=3 norm=layer", ["patch", "8 x 8", "model.patch"]),
     ("callbacks.checkpoints.every_seconds=-1", ["every_seconds", "-1"]),
     ("foo", ["foo"]),

@@ -88,6 +88,30 @@ def test_a_wandb_that_breaks_in_the_middle_is_reported_once(paribus, tmp_path, m
     assert (record.parent / "train.log").read_text().count("W&B stopped logging") == 1
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_wandb_run_is_finished_whatever_happens(paribus, monkeypatch, fails):
+    """A bare finish would mark a crashed run as finished (wandb#4591)."""
+    import wandb
+
+    from paribus.task.classification import Classification
+
+    codes = []
+    finish = wandb.finish
+    monkeypatch.setattr(wandb, "finish", lambda exit_code=None: (codes.append(exit_code), finish(exit_code=exit_code)))
+    if fails:
+
+        def broken(self):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Classification, "on_train_epoch_end", broken)
+        with pytest.raises(ZeroDivisionError):
+            paribus("train", *QUICK)
+    else:
+        assert paribus("train", *QUICK).code == 0
+    assert codes == [int(fails)]
+    assert wandb.run is None
+
+
 def test_csv_and_tensorboard_write_into_the_runs_folder(paribus, tmp_path):
     result = paribus(
         "train",

@@ -57,7 +57,6 @@ class Classification(pl.LightningModule):
         schedule: Schedule,
         augmentation: Augmentation,
         *,
-        num_classes: int,
         augmentation_seed: int,
         dropout_seed: int,
         clip_norm: float | None = None,
@@ -79,7 +78,6 @@ class Classification(pl.LightningModule):
         self.optimizer: Optimizer
         self.schedule = schedule
         self.augmentation = augmentation
-        self.num_classes = num_classes
         self.augmentation_seed = augmentation_seed
         self.dropout_seed = dropout_seed
         self.clip_norm = clip_norm
@@ -213,7 +211,7 @@ class Classification(pl.LightningModule):
             set_progress(step / horizon)
         if not isinstance(self.augmentation, Identity):
             self._generator.manual_seed(mix(self.augmentation_seed, cursor.step, self.global_rank))
-            x, y = self.augmentation(x, y, num_classes=self.num_classes, generator=self._generator)
+            x, y = self.augmentation(x, y, num_classes=self.loss.num_classes, generator=self._generator)
         world = self.trainer.world_size
         if self.accumulate == 1:
             outputs = self._forward(x)
@@ -281,7 +279,6 @@ class Classification(pl.LightningModule):
                 self.network,
                 self.loss,
                 self.data.evaluation_batches(split, self.evaluation_batch_size),
-                num_classes=self.num_classes,
                 device=self.device,
                 reduce=self._reduce,
             )

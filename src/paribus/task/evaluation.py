@@ -16,7 +16,6 @@ def evaluate(
     loss: Loss,
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
-    num_classes: int,
     device: torch.device,
     reduce: Callable[[Tensor], Tensor] = lambda state: state,
 ) -> dict[str, float]:
@@ -30,7 +29,7 @@ def evaluate(
     try:
         with torch.no_grad():
             for x, y in batches:
-                totals.update(network(x), y, loss, num_classes)
+                totals.update(network(x), y, loss)
     finally:
         network.train(training)
     return totals.compute(reduce(totals.state()))

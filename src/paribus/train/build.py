@@ -47,9 +47,10 @@ class Setting:
 
 
 def build_setting(config: Config) -> Setting:
+    source: Source = instantiate("data.source", config["data"]["source"])
     return Setting(
-        source=instantiate("data.source", config["data"]["source"]),
-        loss=instantiate("loss", config["loss"]),
+        source=source,
+        loss=instantiate("loss", config["loss"], num_classes=source.num_classes),
         schedule=instantiate("scheduler", config["scheduler"]),
         augmentation=instantiate("augmentation", config["augmentation"]),
     )
@@ -60,15 +61,12 @@ def build_network(config: Config, setting: Setting) -> nn.Module:
     torch.manual_seed(mix(config["seeds"]["init"], 0))
     norm = config["norm"]
     activation = instantiate("norm", norm["activation"]) if norm["activation"] else None
-    source = setting.source
-    with as_user_error("loss"):
-        num_outputs = setting.loss.num_outputs(source.num_classes)
     network: nn.Module = instantiate(
         "model",
         config["model"],
         choice=f"model={_name(config['model'])} with norm={_norm_name(norm)}",
-        shape=source.shape,
-        num_outputs=num_outputs,
+        shape=setting.source.shape,
+        num_outputs=setting.loss.num_outputs,
         norm=activation,
     )
     if norm["weight"]:

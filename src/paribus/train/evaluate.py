@@ -51,7 +51,6 @@ def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None
             network,
             setting.loss,
             data.evaluation_batches("test", config["evaluation"]["batch_size"]),
-            num_classes=setting.source.num_classes,
             device=device,
         )
     return {f"test/{key}": value for key, value in results.items() if key in ("loss", "acc") or not math.isnan(value)}

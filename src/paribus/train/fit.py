@@ -97,7 +97,6 @@ def build_task(config: Mapping[str, Any], setting: build.Setting, history: Histo
         functools.partial(build.build_optim, config),
         setting.schedule,
         setting.augmentation,
-        num_classes=setting.source.num_classes,
         augmentation_seed=config["seeds"]["augmentation"],
         dropout_seed=config["seeds"]["init"],
         clip_norm=config["clip"]["norm"],
