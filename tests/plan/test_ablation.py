@@ -55,7 +55,7 @@ def test_ids_of_planned_cells_are_those_of_composing_each_the_plain_way():
 
 
 def test_duplicates_of_a_sweep_are_reported_and_not_dropped_silently():
-    plan = plan_sweep("s", [["seed=1"], ["seed=1"], ["seed=2"]], ["seed"])
+    plan = plan_sweep([["seed=1"], ["seed=1"], ["seed=2"]], ["seed"])
     assert [cell.seed for cell in plan.cells] == [1, 2]
     assert [cell.seed for cell in plan.duplicates] == [1]
 

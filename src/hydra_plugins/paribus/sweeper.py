@@ -47,7 +47,7 @@ class ParibusSweeper(Sweeper):
                 plans.append(plan_ablation(ablation, product, self._compose))
         plain = [product for product, ablation in zip(products, ablations, strict=True) if ablation is None]
         if plain:
-            plans.append(plan_sweep(folder.name, plain, varied_keys(overrides), self._compose))
+            plans.append(plan_sweep(plain, varied_keys(overrides), self._compose))
 
         store = Store(Path(self.settings.paths.outputs))
         results: list[JobReturn] = []

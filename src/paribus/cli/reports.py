@@ -117,14 +117,18 @@ def write_figures(overrides: Sequence[str], output: str) -> None:
 def print_plan(overrides: Sequence[str]) -> None:
     from paribus.plan.cells import ablation_of, plan_ablation, plan_sweep
     from paribus.plan.compose import hydra_context, parse_overrides, user_errors
-    from paribus.plan.sweep import combinations
+    from paribus.plan.sweep import combinations, varied_keys
 
     with hydra_context(), user_errors():
-        products = combinations(parse_overrides(overrides))
-    for product in products:
-        ablation = ablation_of(product)
-        plan = plan_ablation(ablation, product) if ablation else plan_sweep("sweep", [product])
-        store = Store(outputs_folder(overrides))
+        parsed = parse_overrides(overrides)
+        products, keys = combinations(parsed), varied_keys(parsed)
+        ablations = [ablation_of(product) for product in products]
+    store = Store(outputs_folder(overrides))
+    plans = [plan_ablation(found, product) for found, product in zip(ablations, products, strict=True) if found]
+    plain = [product for found, product in zip(ablations, products, strict=True) if not found]
+    if plain:
+        plans.append(plan_sweep(plain, keys))
+    for plan in plans:
         for arm, cells in plan.arms().items():
             states = [record.status if (record := store.read(cell.id)) else "missing" for cell in cells]
             counted = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))

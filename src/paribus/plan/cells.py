@@ -83,19 +83,21 @@ def _ids(
 
 
 def plan_sweep(
-    name: str,
     combinations: Sequence[Sequence[str]],
     keys: Sequence[str] = (),
     compose: Callable[[Sequence[str]], DictConfig] = load,
 ) -> Plan:
-    """The cells of a plain sweep; the arm of each is what it says of the varied `keys`, but for seeds."""
+    """The cells of a plain sweep. It is called by the `keys` that it varies, but for seeds, and so are its arms."""
     shown = [key for key in keys if key != "seed" and not key.startswith("seeds.")]
+    name = " x ".join(shown) or "seeds"
     cells = []
     for overrides in combinations:
         with user_errors():
             config = compose(overrides)
-            varied = [item for item in overrides if item.partition("=")[0].lstrip("+") in shown]
-            cells.append(Cell(" ".join(varied), config.seed, tuple(overrides), run_id(resolved(config))))
+            varied = [item.lstrip("+") for item in overrides if item.partition("=")[0].lstrip("+") in shown]
+            if len(shown) == 1:
+                varied = [item.partition("=")[2] for item in varied]
+            cells.append(Cell(", ".join(varied), config.seed, tuple(overrides), run_id(resolved(config))))
     return _without_duplicates(name, cells)
 
 
