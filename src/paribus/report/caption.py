@@ -73,10 +73,11 @@ def _factors(table: Aggregate) -> str:
 def _held(table: Aggregate) -> str:
     facts, held = table.facts, table.held
     order = {key: rank for rank, key in enumerate(_FIRST)}
-    keys = sorted((key for key in held if key != "trainer"), key=lambda key: order.get(key, len(order)))
-    said = [f"{key} {held[key]}" for key in keys]
+    # Said in other words below.
+    keys = [key for key in held if key != "trainer" and not key.startswith("budget.")]
+    said = [f"{key} {held[key]}" for key in sorted(keys, key=lambda key: order.get(key, len(order)))]
     if (budget := facts.get("budget")) not in (None, "mixed", "varies"):
-        said.append(str(budget))
+        said.append(str(budget).removesuffix("s") if str(budget).startswith("1 ") else str(budget))
     if (world := facts.get("world_size")) not in (None, 1, "mixed", "varies"):
         said.append(f"{world} processes")
     return f" ({', '.join(said)})" if said else ""
