@@ -8,11 +8,12 @@ import yaml
 
 from paribus.config import config_dir
 from paribus.errors import UserError
-from paribus.plan.cells import ablation_of
+from paribus.plan.cells import ablations_of
 from paribus.plan.compose import load, resolved
+from paribus.plan.composer import Composer
+from paribus.plan.validate import validate
 from paribus.train import build
 from paribus.train.instantiate import check_arguments, instantiate
-from paribus.train.validate import validate
 
 CONF = config_dir()
 OPTIONS = sorted(
@@ -90,9 +91,9 @@ def test_every_ablation_file_states_its_command_and_time_and_parses(name):
     text = (CONF / "ablation" / f"{name}.yaml").read_text()
     assert f"# Command: paribus train -m ablation={name}" in text
     assert "# Time: " in text
-    ablation = ablation_of([f"ablation={name}"])
-    assert ablation is not None
-    assert ablation.name == name
+    ablations = ablations_of([f"ablation={name}"], Composer())
+    assert ablations
+    assert {ablation.name for ablation in ablations} == {name}
 
 
 def test_no_key_of_the_main_config_is_unread():

@@ -12,10 +12,10 @@ from paribus.config import config_dir
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
 from paribus.plan.identity import run_id
+from paribus.plan.validate import validate
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.run import execute
-from paribus.train.validate import validate
 
 
 def options(group):

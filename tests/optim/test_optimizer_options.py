@@ -178,7 +178,7 @@ def test_momentum_can_be_cycled(make):
         elif "betas" in group:
             group["betas"] = (0.5, *group["betas"][1:])
     for training in (straight, cycled):
-        training.run(2)
+        training.run(10)  # sign updates differ only where a sign does
     assert not same(straight.parameters(), cycled.parameters())
     assert all(torch.isfinite(p).all() for p in cycled.network.parameters())
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from paribus.stats.paired import paired_difference
+from paribus.stats.signflip import LARGEST_EXACT
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 40])
@@ -42,7 +43,8 @@ def test_the_floor_and_the_limit_of_the_sign_flip_test():
     for n in (2, 5, 16):
         a = np.linspace(1, 2, n)
         assert paired_difference(a, np.zeros(n)).p_sign_flip == 2 / 2**n
-    assert math.isnan(paired_difference(np.linspace(1, 2, 17), np.zeros(17)).p_sign_flip)
+    n = LARGEST_EXACT + 1
+    assert math.isnan(paired_difference(np.linspace(1, 2, n), np.zeros(n)).p_sign_flip)
 
 
 def test_three_equal_differences_are_no_proof():

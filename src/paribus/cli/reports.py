@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,48 +25,59 @@ def outputs_folder(overrides: Sequence[str]) -> Path:
     return Path(os.environ.get("PARIBUS_OUTPUTS", "outputs"))
 
 
-def collect(
-    overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = ()
-) -> tuple[str, dict[str, list[Record | None]], str | None]:
-    """(name, arm -> records, metric) of the ablation that is named, or of the newest sweep; None is a missing run.
+@dataclass(frozen=True)
+class Collected:
+    """The records of one table: arm -> records, None for a run that is missing."""
+
+    name: str
+    arms: dict[str, list[Record | None]]
+    metric: str | None = None
+
+
+def collect(overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = ()) -> list[Collected]:
+    """The records of the ablation that is named (one entry for each of its regimes), or of the newest sweep.
 
     by: choices to form arms by, over the runs of the sweep, or over all records where there was no sweep.
     """
     store = Store(outputs_folder(overrides))
     if any(item.startswith("ablation=") for item in overrides):
-        from paribus.plan.cells import ablation_of, plan_ablation
+        from paribus.plan.command import plan_command
 
-        ablation = ablation_of(overrides)
-        assert ablation is not None
-        plan = plan_ablation(ablation, overrides)
-        arms = {arm: [store.read(cell.id) for cell in cells] for arm, cells in plan.arms().items()}
-        return plan.name, arms, plan.metric
+        return [
+            Collected(
+                plan.name,
+                {arm: [store.read(cell.id) if cell else None for cell in cells] for arm, cells in plan.arms.items()},
+                plan.metric,
+            )
+            for plan in plan_command(overrides, store.read)
+        ]
     if unknown := [item for item in overrides if not item.startswith("paths.outputs=")]:
         raise UserError(
             f"{unknown[0]}: without ablation=NAME the table is of the newest sweep and takes no overrides. Use --by"
         )
     from paribus.report.aggregate import arms_by
 
-    sweep = newest_sweep(store)
+    plans = newest_sweep(store)
     if by:
-        ids = [id for ids in sweep["arms"].values() for id in ids] if sweep else None
+        ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]
         records = [r for r in (map(store.read, ids) if ids else store.scan()) if r is not None]
-        return (sweep["name"] if sweep else "all runs"), arms_by(records, by, mix), None
-    if sweep is None:
+        return [Collected(plans[0]["name"] if plans else "all runs", arms_by(records, by, mix))]
+    if not plans:
         raise UserError(
             f"there is no sweep in {store.root}. Name an ablation (ablation=demo) or the keys to compare by (--by norm)"
         )
-    return (
-        sweep["name"],
-        {arm or "all runs": [store.read(id) for id in ids] for arm, ids in sweep["arms"].items()},
-        None,
-    )
+    return [
+        Collected(
+            plan["name"], {arm or "all runs": [store.read(id) for id in ids] for arm, ids in plan["arms"].items()}
+        )
+        for plan in plans
+    ]
 
 
-def newest_sweep(store: Store) -> dict[str, Any] | None:
-    """The content of the newest sweep.json."""
+def newest_sweep(store: Store) -> list[dict[str, Any]]:
+    """The plans of the newest sweep.json: name, keys and arms of each; none where nothing was swept."""
     found = sorted((store.root / "sweeps").glob("*/sweep.json"), key=lambda path: path.stat().st_mtime)
-    return json.loads(found[-1].read_text()) if found else None
+    return json.loads(found[-1].read_text())["plans"] if found else []
 
 
 def write_table(
@@ -79,10 +91,11 @@ def write_table(
     from paribus.report.aggregate import aggregate
     from paribus.report.table import FORMATS
 
-    name, arms, metric = collect(overrides, by, mix)
-    if not metrics:
-        metrics = tuple(dict.fromkeys((metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
-    write(FORMATS[form](aggregate(name, arms, metrics, mix)), output)
+    tables = []
+    for found in collect(overrides, by, mix):
+        shown = metrics or tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
+        tables.append(FORMATS[form](aggregate(found.name, found.arms, shown, mix)))
+    write("\n".join(tables), output)
 
 
 def write(text: str, output: str | None) -> None:
@@ -101,38 +114,30 @@ def write(text: str, output: str | None) -> None:
 def write_figures(overrides: Sequence[str], output: str) -> None:
     from paribus.report.figures import learning_curves, save
 
-    name, arms, _ = collect(overrides)
     store = Store(outputs_folder(overrides))
-    histories: Mapping[str, list[Any]] = {
-        arm: [store.history(r.id) for r in records if r is not None and r.status in ("done", "diverged")]
-        for arm, records in arms.items()
-    }
-    if not any(histories.values()):
-        raise UserError(f"{name}: no run is done yet. Train them first: paribus train -m ...")
-    figure = learning_curves(name, {arm: runs for arm, runs in histories.items() if runs})
-    for path in save(figure, Path(output) / "learning_curves"):
-        print(path, file=sys.stderr)
+    for number, found in enumerate(collect(overrides)):
+        histories: Mapping[str, list[Any]] = {
+            arm: [store.history(r.id) for r in records if r is not None and r.status in ("done", "diverged")]
+            for arm, records in found.arms.items()
+        }
+        if not any(histories.values()):
+            raise UserError(f"{found.name}: no run is done yet. Train them first: paribus train -m ...")
+        figure = learning_curves(found.name, {arm: runs for arm, runs in histories.items() if runs})
+        name = "learning_curves" if number == 0 else f"learning_curves_{number + 1}"
+        for path in save(figure, Path(output) / name):
+            print(path, file=sys.stderr)
 
 
 def print_plan(overrides: Sequence[str]) -> None:
-    from paribus.plan.cells import ablation_of, plan_ablation, plan_sweep
-    from paribus.plan.compose import hydra_context, parse_overrides, user_errors
-    from paribus.plan.sweep import combinations, varied_keys
+    from paribus.plan.command import plan_command
 
-    with hydra_context(), user_errors():
-        parsed = parse_overrides(overrides)
-        products, keys = combinations(parsed), varied_keys(parsed)
-        ablations = [ablation_of(product) for product in products]
     store = Store(outputs_folder(overrides))
-    plans = [plan_ablation(found, product) for found, product in zip(ablations, products, strict=True) if found]
-    plain = [product for found, product in zip(ablations, products, strict=True) if not found]
-    if plain:
-        plans.append(plan_sweep(plain, keys))
-    for plan in plans:
-        for arm, cells in plan.arms().items():
-            states = [record.status if (record := store.read(cell.id)) else "missing" for cell in cells]
-            counted = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-            print(f"{arm or 'run'}: {counted}  ({' '.join(cell.id for cell in cells)})")
+    for plan in plan_command(overrides, store.read):
+        for arm, cells in plan.arms.items():
+            found = [cell for cell in cells if cell is not None]
+            states = [record.status if (record := store.read(cell.id)) else "missing" for cell in found]
+            counted = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "waiting for tuning"
+            print(f"{arm or 'run'}: {counted}  ({' '.join(cell.id for cell in found)})")
         done = sum(1 for cell in plan.cells if (r := store.read(cell.id)) and r.status in ("done", "diverged"))
         print(f"{plan.name}: {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train")
 

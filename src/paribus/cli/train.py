@@ -27,14 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
-        from paribus.plan.compose import user_errors
+        from paribus.plan.compose import resolved, user_errors
         from paribus.train.run import train
 
         job = HydraConfig.get()
         overrides = [str(item) for item in job.overrides.task]
         try:
             with user_errors():
-                return train(config, dict(job.runtime.choices), overrides)
+                plain = resolved(config)
+            return train(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:
                 raise  # the sweeper collects the failures of its jobs

@@ -1,110 +1,285 @@
-"""From overrides or an ablation to cells, each with the id of its run. Composes each distinct arm once."""
+"""From an ablation or a sweep to cells, each with the id and the resolved configuration of its run.
+
+Which cells there are can depend on results: an arm's reporting runs use the winner of its tuning grid, and the next
+step of a path starts from the best arm of the step before. So a plan is made from the records that there are, and made
+again when more of them are there, until it has no missing cell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
-
-from paribus.plan.ablation import Ablation, Arm
-from paribus.plan.compose import load, resolved, user_errors
+from paribus.errors import UserError
+from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of, parse
+from paribus.plan.compose import group_options, is_group
+from paribus.plan.composer import Composer, parsed
+from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.plan.identity import run_id
+from paribus.plan.metrics import higher_is_better
+from paribus.plan.tuning import Point, best_point, grid, on_edge
+from paribus.plan.validate import validate
+from paribus.store.record import Record
+
+Read = Callable[[str], Record | None]  # the record of a run
 
 
 @dataclass(frozen=True)
 class Cell:
-    """An arm with one seed: a run. `overrides` is the whole command line that trains it."""
+    """An arm with one seed, at one point of its tuning grid: a run.
+
+    overrides: the command line that trains it. config, choices: what this command line resolves to.
+    """
 
     arm: str
-    seed: int | None
+    seed: int
+    purpose: Literal["tune", "report"]
     overrides: tuple[str, ...]
     id: str
+    config: Mapping[str, Any]
+    choices: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid."""
+
+    point: Point
+    score: float
+    edges: tuple[str, ...]
 
 
 @dataclass
 class Plan:
-    """The cells of a sweep in the order in which they are trained, without duplicates."""
+    """The cells of an ablation (in one regime) or of a sweep, as far as they are known.
+
+    arms: the rows of the table; None for the reporting runs of an arm whose tuning is not finished.
+    tuning: the runs that tuning and the choice of a path need.
+    duplicates: cells that a sweep names twice.
+    excluded, invalid: arms that are not trained and why; invalid ones are mistakes.
+    complete: no cell depends on a result that is not there.
+    """
 
     name: str
-    cells: list[Cell]
     metric: str = "test/acc"
+    arms: dict[str, list[Cell | None]] = field(default_factory=dict)
+    tuning: list[Cell] = field(default_factory=list)
     duplicates: list[Cell] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
+    invalid: list[Excluded] = field(default_factory=list)
+    tuned: dict[str, Tuned] = field(default_factory=dict)
+    complete: bool = True
 
-    def arms(self) -> dict[str, list[Cell]]:
-        """Cells by arm, in order."""
-        table: dict[str, list[Cell]] = {}
-        for cell in self.cells:
-            table.setdefault(cell.arm, []).append(cell)
-        return table
-
-
-def ablation_of(overrides: Sequence[str]) -> Ablation | None:
-    """The ablation that a command line names, if any."""
-    with user_errors():
-        config = load(overrides)
-        section = OmegaConf.to_container(config.ablation, resolve=True) if config.get("ablation") else None
-    return Ablation.parse(section) if section else None  # type: ignore[arg-type]
+    @property
+    def cells(self) -> list[Cell]:
+        """Each run once, in the order of training: all arms with the first seed, then with the next."""
+        report = [cell for cells in self.arms.values() for cell in cells if cell is not None]
+        ordered = [*sorted(self.tuning, key=lambda cell: cell.seed), *sorted(report, key=lambda cell: cell.seed)]
+        return list({cell.id: cell for cell in reversed(ordered)}.values())[::-1]
 
 
-def plan_ablation(
-    ablation: Ablation, overrides: Sequence[str], compose: Callable[[Sequence[str]], DictConfig] = load
-) -> Plan:
-    """Arms x seeds of an ablation. `overrides` is the rest of the command line, `ablation=NAME` included."""
-    cells = []
-    for seed in ablation.seeds:
-        for arm in ablation.arms():
-            cells.append((arm, seed))
-    ids = _ids(cells, overrides, compose)
-    return _without_duplicates(
-        ablation.name,
-        [
-            Cell(arm.name, seed, (*overrides, *arm.overrides(), f"seed={seed}"), ids[arm.name, seed])
-            for arm, seed in cells
-        ],
-        ablation.metric,
-    )
+def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]:
+    """The ablation that a command line names, once for each of its regimes; none for a plain command line."""
+    composed = composer(overrides)
+    section, name = composed.config.get("ablation"), composed.choices.get("ablation")
+    return parse(section, f"conf/ablation/{name}.yaml" if name else None) if section else []
 
 
-def _ids(
-    cells: Iterable[tuple[Arm, int]], overrides: Sequence[str], compose: Callable[[Sequence[str]], DictConfig]
-) -> dict[tuple[str, int], str]:
-    """Seeds are plain values: composed once per arm, then set. Hydra takes 0.1-0.25 s for every composition."""
-    composed: dict[str, DictConfig] = {}
-    ids = {}
-    for arm, seed in cells:
-        with user_errors():
-            if arm.name not in composed:
-                composed[arm.name] = compose([*overrides, *arm.overrides()])
-            config = composed[arm.name]
-            config.seed = seed
-            ids[arm.name, seed] = run_id(resolved(config))
-    return ids
+def plan_ablation(ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer) -> Plan:
+    """The cells of an ablation. `overrides` is the rest of the command line, `ablation=NAME` included.
+
+    Raises UserError for what no record could mend: unknown options, a command line that sets what the ablation varies.
+    """
+    return _Planner(ablation, overrides, read, composer).plan()
 
 
-def plan_sweep(
-    combinations: Sequence[Sequence[str]],
-    keys: Sequence[str] = (),
-    compose: Callable[[Sequence[str]], DictConfig] = load,
-) -> Plan:
+class _Planner:
+    def __init__(self, ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer):
+        self.ablation = ablation
+        self.overrides = tuple(overrides)
+        self.read = read
+        self.composer = composer
+        self.result = Plan(ablation.title, ablation.metric)
+
+    def plan(self) -> Plan:
+        self.check_levels()
+        self.check_command_line()
+        if self.ablation.design == "path":
+            self.walk()
+        else:
+            found, self.result.excluded = arms(self.ablation)
+            for each in found:
+                self.add(each)
+        if self.result.invalid and not self.result.arms:
+            raise AblationError(
+                f"{self.ablation.source}: {self.result.invalid[0].name}: {self.result.invalid[0].reason}"
+            )
+        return self.result
+
+    def check_levels(self) -> None:
+        """Options of groups are known without composing anything."""
+        for factor in self.ablation.factors:
+            for level in factor.levels:
+                self.check_options(f"ablation.factors.{factor.name}", level.sets)
+        for number, rule in enumerate(self.ablation.when):
+            self.check_options(f"ablation.when[{number}].set", rule.sets)
+
+    def check_options(self, where: str, sets: Mapping[str, Any]) -> None:
+        for key, value in sets.items():
+            if not is_group(key):
+                continue
+            options = group_options(key)
+            for option in value if isinstance(value, list) else [value]:
+                if option not in options:
+                    near = difflib.get_close_matches(str(option), options, n=2, cutoff=0.5)
+                    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                    raise AblationError(
+                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{hint} "
+                        f"Options: {', '.join(options)}"
+                    )
+
+    def check_command_line(self) -> None:
+        varied = {key for factor in self.ablation.factors for level in factor.levels for key in level.sets}
+        varied |= {key for rule in self.ablation.when for key in (*rule.sets, *rule.tune)} | set(self.ablation.tune)
+        for text in self.overrides:
+            key = parsed(text).key_or_group
+            if key in varied or key == "seed" or key.startswith("seeds."):
+                raise UserError(
+                    f"{text}: the ablation {self.ablation.name} decides {key} itself, for each of its runs. Drop it"
+                    + (
+                        ", or write ablation.seeds=NUMBER"
+                        if key.startswith("seed")
+                        else f", or change {self.ablation.source}"
+                    )
+                )
+
+    def add(self, each: Arm) -> None:
+        """The tuning runs of an arm, and its reporting runs at the winner."""
+        try:
+            points = self.points(each)
+            tuned = self.tune(each, points) if each.tune else Tuned({}, math.nan, ())
+            self.report(each, tuned)
+        except AblationError:
+            raise
+        except UserError as error:
+            self.result.invalid.append(Excluded(each.name, str(error)))
+
+    def points(self, each: Arm) -> list[Point]:
+        config = self.composer((*self.overrides, *each.overrides())).config
+        own = {}
+        for key in each.tune:
+            node: Any = config
+            for part in key.split("."):
+                if not isinstance(node, Mapping) or part not in node:
+                    raise AblationError(
+                        f"{self.ablation.source}: ablation.tune.{key} is not a key of {each.name}'s configuration"
+                    )
+                node = node[part]
+            own[key] = node
+        try:
+            return grid(each.tune, own)
+        except ValueError as error:
+            raise AblationError(f"{self.ablation.source}: ablation.tune.{error} ({each.name})") from None
+
+    def tune(self, each: Arm, points: Sequence[Point]) -> Tuned | None:
+        """The best point; None while some of its runs have no result."""
+        scores: list[list[float]] = []
+        for point in points:
+            cells = [self.cell(each, point, seed, "tune") for seed in self.ablation.seeds.tune]
+            self.result.tuning += cells
+            scores.append([value for cell in cells if (value := self.score(cell)) is not None])
+        if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
+            return None
+        best = best_point(scores, bool(higher_is_better(self.ablation.select_on)))
+        edges = on_edge(each.tune, points, points[best])
+        return Tuned(points[best], fmean(scores[best]), tuple(edges))
+
+    def score(self, cell: Cell) -> float | None:
+        """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
+        record = self.read(cell.id)
+        if record is None or record.status not in ("done", "diverged"):
+            return None
+        return record.metrics.get(self.ablation.select_on, math.nan) if record.status == "done" else math.nan
+
+    def report(self, each: Arm, tuned: Tuned | None) -> None:
+        seeds = self.ablation.seeds.report
+        if tuned is None:
+            self.result.arms[each.name] = [None] * len(seeds)
+            self.result.complete = False
+            return
+        self.result.arms[each.name] = [self.cell(each, tuned.point, seed, "report") for seed in seeds]
+        if tuned.point:
+            self.result.tuned[each.name] = tuned
+
+    def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
+        still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
+        overrides = (*self.overrides, *each.overrides(), *overrides_of(point), f"seed={seed}", *still)
+        composed = self.composer(overrides)
+        validate(composed.config)
+        return Cell(each.name, seed, purpose, overrides, run_id(composed.config), composed.config, composed.choices)
+
+    def walk(self) -> None:
+        """Greedy: each step takes the change with the best mean of `select_on` over the tuning seeds, while it helps."""
+        higher = bool(higher_is_better(self.ablation.select_on))
+        levels = baseline(self.ablation)
+        here = arm(self.ablation, "baseline", levels)
+        assert isinstance(here, Arm), "no rule excludes the baseline"
+        standing = self.tune(here, self.points(here))
+        self.report(here, standing)
+        step = 0
+        while standing is not None:
+            step += 1
+            tried: list[tuple[str, Arm, dict[str, Any], Tuned | None]] = []
+            for change, changed in single_changes(self.ablation, levels):
+                candidate = arm(self.ablation, f"step {step}: {change}", changed)
+                if isinstance(candidate, Excluded):
+                    self.result.excluded.append(candidate)
+                    continue
+                equal_budgets(self.ablation, [here, candidate])
+                try:
+                    tried.append((change, candidate, changed, self.tune(candidate, self.points(candidate))))
+                except AblationError:
+                    raise
+                except UserError as error:
+                    self.result.invalid.append(Excluded(candidate.name, str(error)))
+            if any(tuned is None for *_, tuned in tried):
+                self.result.complete = False
+                return
+            scores = [[tuned.score] for *_, tuned in tried if tuned is not None]
+            best = best_point([[standing.score], *scores], higher)
+            if best == 0:
+                return
+            change, chosen, levels, standing = tried[best - 1]
+            assert standing is not None
+            name = f"+ {change}" if f"+ {change}" not in self.result.arms else f"+ {change} (step {step})"
+            self.report(Arm(name, chosen.levels, chosen.sets, chosen.tune), standing)
+
+
+def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], composer: Composer) -> Plan:
     """The cells of a plain sweep. It is called by the `keys` that it varies, but for seeds, and so are its arms."""
     shown = [key for key in keys if key != "seed" and not key.startswith("seeds.")]
-    name = " x ".join(shown) or "seeds"
-    cells = []
+    plan = Plan(" x ".join(shown) or "seeds")
+    seen: set[tuple[str, str]] = set()
     for overrides in combinations:
-        with user_errors():
-            config = compose(overrides)
-            varied = [item.lstrip("+") for item in overrides if item.partition("=")[0].lstrip("+") in shown]
-            if len(shown) == 1:
-                varied = [item.partition("=")[2] for item in varied]
-            cells.append(Cell(", ".join(varied), config.seed, tuple(overrides), run_id(resolved(config))))
-    return _without_duplicates(name, cells)
-
-
-def _without_duplicates(name: str, cells: Sequence[Cell], metric: str = "test/acc") -> Plan:
-    seen: set[str] = set()
-    plan = Plan(name, [], metric)
-    for cell in cells:
-        (plan.duplicates if cell.id in seen else plan.cells).append(cell)
-        seen.add(cell.id)
+        varied = [item.lstrip("+") for item in overrides if item.partition("=")[0].lstrip("+") in shown]
+        if len(shown) == 1:
+            varied = [item.partition("=")[2] for item in varied]
+        name = ", ".join(varied)
+        try:
+            composed = composer(overrides)
+            validate(composed.config)
+        except UserError as error:
+            plan.invalid.append(Excluded(name or " ".join(overrides), str(error)))
+            continue
+        config = composed.config
+        cell = Cell(name, config["seed"], "report", tuple(overrides), run_id(config), config, composed.choices)
+        if (name, cell.id) in seen:
+            plan.duplicates.append(cell)
+            continue
+        seen.add((name, cell.id))
+        plan.arms.setdefault(name, []).append(cell)
     return plan

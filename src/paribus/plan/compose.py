@@ -97,9 +97,9 @@ def hydra_context() -> Iterator[None]:
 
 
 def load(overrides: Sequence[str]) -> DictConfig:
-    """Compose train.yaml with the overrides of a command line."""
+    """Compose train.yaml with the overrides of a command line, with Hydra's own node."""
     with hydra_context():
-        return compose("train", overrides=list(overrides))
+        return compose("train", overrides=list(overrides), return_hydra_config=True)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -122,6 +122,12 @@ def search_path() -> list[Path]:
     if local.is_dir() and local.resolve() != roots[0].resolve():
         roots.append(local)
     return roots
+
+
+def group_options(group: str) -> list[str]:
+    """The options of a config group, in order."""
+    with hydra_context():
+        return sorted(GlobalHydra.instance().config_loader().get_group_options(group))
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Any]:

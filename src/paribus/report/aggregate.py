@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from paribus.plan.metrics import higher_is_better
 from paribus.report.arms import Arms, ReportError, arms_by, is_seed
 from paribus.report.shared import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.multiple import holm, not_beaten
 from paribus.stats.paired import Difference, paired_difference
 from paribus.store.record import Record
-
-HIGHER_IS_BETTER = {"acc": True, "loss": False, "ece": False}
 
 
 @dataclass
@@ -132,11 +131,6 @@ def aggregate(
         sign = -1.0 if direction else 1.0
         rows.sort(key=lambda row: (row.cells[metrics[0]].mean.n == 0, sign * row.cells[metrics[0]].mean.mean))
     return Aggregate(name, list(metrics), rows, base, level, choices, held_equal(done), facts)
-
-
-def higher_is_better(metric: str) -> bool | None:
-    """None for what is neither good nor bad."""
-    return HIGHER_IS_BETTER.get(metric.rsplit("/", 1)[-1].removesuffix("_best"))
 
 
 def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> Row:

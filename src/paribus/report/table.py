@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from paribus.plan.metrics import higher_is_better
 from paribus.report import escape
-from paribus.report.aggregate import Aggregate, Cell, Row, higher_is_better
+from paribus.report.aggregate import Aggregate, Cell, Row
 from paribus.report.caption import caption, footnotes
 from paribus.report.numbers import NONE, decimals, p_value, scale, text, title, with_spread
 

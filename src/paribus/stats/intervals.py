@@ -32,8 +32,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Mean:
 
     Raises ValueError unless 0 < level < 1.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level is a probability between 0 and 1, got {level}. Try 0.95")
+    check_probability("level", level, 0.95)
     x = np.asarray(values, dtype=float)
     n = x.size
     if n == 0:
@@ -52,3 +51,9 @@ def t_quantile(probability: float, freedom: int) -> float:
     from scipy.special import stdtrit  # scipy.stats takes five times as long to import
 
     return float(stdtrit(freedom, probability))
+
+
+def check_probability(name: str, value: float, example: float) -> None:
+    """Raises ValueError unless 0 < value < 1."""
+    if not 0 < value < 1:
+        raise ValueError(f"{name} is a probability between 0 and 1, got {value}. Try {example}")

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from paribus.stats.intervals import mean_interval
-
-LARGEST_EXACT = 16  # pairs; the exact test visits 2^(n - 1) sign patterns
-ROUNDING = 1e-12  # relative to the values: differences that agree to this are equal
+from paribus.stats.signflip import LARGEST_EXACT, ROUNDING, sign_flip
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,8 @@ class Difference:
     """Mean difference over n pairs, its deviation and t interval; effect size d_z = mean / sd.
 
     p: two-sided, of the paired t test.
-    p_sign_flip: two-sided and exact, whatever the distribution, but never below 2 / 2^n; nan above 16 pairs.
+    p_sign_flip: two-sided and exact, whatever the distribution, but never below 2 / 2^n; nan above
+        `LARGEST_EXACT` pairs, where `sign_flip` needs a generator.
     """
 
     n: int
@@ -53,19 +52,9 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     if sd == 0:
         p = 1.0 if mean == 0 else 2.0 ** (1 - n)
         d_z = 0.0 if mean == 0 else math.copysign(math.inf, mean)
-        return Difference(n, mean, sd, summary.low, summary.high, d_z, p, p if n <= LARGEST_EXACT else math.nan)
+        return Difference(n, mean, sd, summary.low, summary.high, d_z, p, p)
     from scipy.special import stdtr
 
     p = float(2 * stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
-    return Difference(n, mean, sd, summary.low, summary.high, mean / sd, p, _sign_flip(d))
-
-
-def _sign_flip(d: np.ndarray) -> float:
-    """Share of sign patterns s with |sum of s_i d_i| at least |sum of d_i|. Source: Fisher 1935, sec. 21."""
-    if d.size > LARGEST_EXACT:
-        return math.nan
-    sums = np.array([d[0]])  # the other sign of the first gives the same absolute values
-    for value in d[1:]:
-        sums = np.concatenate([sums + value, sums - value])
-    tolerance = ROUNDING * np.abs(d).sum()
-    return float(np.mean(np.abs(sums) >= abs(d.sum()) - tolerance))
+    p_sign_flip = sign_flip(d).p if n <= LARGEST_EXACT else math.nan
+    return Difference(n, mean, sd, summary.low, summary.high, mean / sd, p, p_sign_flip)

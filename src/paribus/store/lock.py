@@ -13,6 +13,10 @@ from pathlib import Path
 from paribus.errors import UserError
 
 
+class Busy(UserError):
+    """Another process holds the lock."""
+
+
 @contextmanager
 def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None]:
     """Holds the lock file `path` for the time of the context; `what` names the thing locked in messages.
@@ -23,7 +27,7 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
 
     blocking: wait for another holder instead of raising.
 
-    Raises UserError where another process holds the lock and `blocking` is false.
+    Raises Busy where another process holds the lock and `blocking` is false.
     """
     # Open for writing, because NFS locks only those; not truncated, because it names the holder.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -32,7 +36,7 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            raise UserError(
+            raise Busy(
                 f"only one process works on {what} at a time, and {holder} does. Wait for it, or stop it"
             ) from None
         except OSError as error:

@@ -89,7 +89,7 @@ class Store:
 
         blocking: wait for the other process instead of raising.
 
-        Raises UserError where another process holds it, or the folder can't be written.
+        Raises Busy where another process holds it, UserError where the folder can't be written.
         """
         # Not in the run's folder: a run that fails before it starts leaves none.
         locks = self.root / "locks"

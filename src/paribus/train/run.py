@@ -17,61 +17,54 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig
 
 from paribus.errors import Interrupted, UserError
-from paribus.plan.compose import resolved
 from paribus.plan.identity import comparable, run_id, world_size
+from paribus.plan.validate import validate
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.validate import validate
 
 log = logging.getLogger("paribus")
 
 
-def train(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> float | None:
-    """Train the run that `config` describes unless it is done; return its optimized_metric.
+def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
+    """The record of the run that `config` describes, which is trained unless it is done.
 
-    choices: the option chosen of each config group, as Hydra knows them.
+    config: resolved. choices: the option chosen of each config group, as Hydra knows them.
     overrides: the command line, for the record.
 
-    Raises UserError for a configuration that can't work, before anything is written; Interrupted when the user
-    stops it; the exception itself for a bug, after the record says so.
+    Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
+    this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
-    plain = resolved(config)
-    validate(plain)
-    store = Store(Path(plain["paths"]["outputs"]))
-    id = run_id(plain)
+    validate(config)
+    store = Store(Path(config["paths"]["outputs"]))
+    id = run_id(config)
     with store.lock(id):
         record = store.read(id)
         if record is not None and record.status in ("done", "diverged"):
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
-            return record.metrics.get(plain["optimized_metric"])
+            return record
         record = Record(
             id=id,
             status="running",
-            ablation=plain["group"],
-            arm=plain["arm"],
-            seed=plain["seed"],
-            choices=chosen(plain, choices, overrides),
-            evaluated=plain["evaluation"]["checkpoint"],
-            comparable=comparable(plain),
-            provenance=provenance(command=repeating(overrides), world_size=world_size(plain)),
+            ablation=config["group"],
+            arm=config["arm"],
+            seed=config["seed"],
+            choices=chosen(config, choices, overrides),
+            evaluated=config["evaluation"]["checkpoint"],
+            comparable=comparable(config),
+            provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
             created=now(),
         )
-        if world_size(plain) == 1:
-            record = execute(plain, record, store)
-        else:
-            from paribus.launch.ranks import run_ranks
-            from paribus.train import build
+        if world_size(config) == 1:
+            return execute(config, record, store)
+        from paribus.launch.ranks import run_ranks
+        from paribus.train import build
 
-            setting = build.build_setting(plain)
-            build.preflight(
-                plain, setting, build.build_data(plain, setting)
-            )  # a mistake is said once, not by each rank
-            record = run_ranks(plain, record, store)
-    return record.metrics.get(plain["optimized_metric"])
+        setting = build.build_setting(config)
+        build.preflight(config, setting, build.build_data(config, setting))  # a mistake is said once, not by each rank
+        return run_ranks(config, record, store)
 
 
 def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
@@ -212,13 +205,15 @@ def graceful_stop(request: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
+    # A signal that is ignored stays ignored: the parent of this process speaks for it (as under nohup).
+    signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.getsignal(number) for number in signals}
 
     def handle(number: int, frame: Any) -> None:
         for each in signals:
             signal.signal(each, signal.default_int_handler)
-        say("\nstopping after this step; the run can go on later. Once more to stop at once")
+        if number == signal.SIGINT:
+            say("\nstopping after this step; the run can go on later. Once more to stop at once")
         request()
 
     for number in signals:

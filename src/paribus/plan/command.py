@@ -1,0 +1,34 @@
+"""From a command line to its plans: one for each ablation (and regime) that it names, one for a plain sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paribus.plan.cells import Plan, Read, ablations_of, plan_ablation, plan_sweep
+from paribus.plan.compose import hydra_context, parse_overrides, user_errors
+from paribus.plan.composer import Composer
+from paribus.plan.sweep import combinations, varied_keys
+
+
+def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None = None) -> list[Plan]:
+    """The plans of `paribus train -m ARGUMENTS`, as far as the records that `read` finds allow.
+
+    composer: remembers what it composed; pass the same one to plan again after a stage of training.
+
+    Raises UserError for a command line or an ablation file that can't mean anything.
+    """
+    composer = composer or Composer()
+    with hydra_context():
+        with user_errors():
+            overrides = parse_overrides(arguments)
+        keys = varied_keys(overrides)
+        plans: list[Plan] = []
+        plain: list[list[str]] = []
+        for product in combinations(overrides):
+            if ablations := ablations_of(product, composer):
+                plans += [plan_ablation(ablation, product, read, composer) for ablation in ablations]
+            else:
+                plain.append(product)
+        if plain:
+            plans.append(plan_sweep(plain, keys, composer))
+        return plans

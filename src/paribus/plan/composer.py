@@ -1,0 +1,184 @@
+"""Resolved configurations of thousands of command lines: Hydra composes each distinct choice of options once.
+
+Hydra takes about 0.1 s to compose one configuration. The cells of a plan differ mostly in plain values (seeds, learning
+rates), and a plain value can be put into a composed configuration afterwards, wherever interpolations carry it.
+Whatever is not certainly a plain value goes through Hydra, so the result is that of composing each cell the plain way.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from paribus.plan.compose import is_group, load, resolved, user_errors
+
+Path = tuple[str, ...]
+_REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
+_WORD = re.compile(r"[\w.]+")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A resolved configuration. Configurations of one Composer share their equal parts: don't change them.
+
+    choices: the option chosen of each config group.
+    """
+
+    config: dict[str, Any]
+    choices: Mapping[str, Any]
+
+
+class Composer:
+    """Composes command lines, and remembers.
+
+    compose: from a command line to a configuration with Hydra's own node.
+    """
+
+    def __init__(self, compose: Callable[[Sequence[str]], DictConfig] = load):
+        self._compose = compose
+        self._templates: dict[tuple[str, ...], _Template] = {}
+
+    def __call__(self, overrides: Sequence[str]) -> Composed:
+        """The configuration of a command line.
+
+        Raises UserError with the nearest names where Hydra can't compose it.
+        """
+        groups: list[str] = []
+        values: dict[Path, Any] = {}
+        with user_errors():
+            for text in overrides:
+                path, value = _plain_value(text)
+                if path is None:
+                    groups.append(text)
+                else:
+                    values[path] = value
+            template = self._template(tuple(groups))
+            if (config := template.with_values(values)) is not None:
+                return Composed(config, template.choices)
+            whole = self._compose(overrides)
+            return Composed(resolved(whole), _choices(whole))
+
+    def _template(self, groups: tuple[str, ...]) -> _Template:
+        if groups not in self._templates:
+            self._templates[groups] = _Template(self._compose(groups))
+        return self._templates[groups]
+
+
+class _Template:
+    """One choice of options, composed; plain values are put into it."""
+
+    def __init__(self, config: DictConfig):
+        self.choices = _choices(config)
+        self._leaves: dict[Path, Any] = {}
+        _flatten((), OmegaConf.to_container(config, resolve=False), self._leaves)
+        try:
+            self._resolved: dict[str, Any] | None = resolved(config)
+        except OmegaConfBaseException:  # a value that must be given is missing: each cell gives its own
+            self._resolved = None
+        self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
+        self._entangled: set[Path] = set()  # values that others are made of in some other way
+        for path in self._leaves:
+            if path[0] == "hydra" or not _interpolates(self._leaves[path]):
+                continue
+            source = self._source(path)
+            if source is None and "${." in self._leaves[path].replace(" ", ""):
+                self._entangled.add(())  # relative to where it stands: could be made of any value
+            elif source is None:
+                words = (tuple(word.strip(".").split(".")) for word in _WORD.findall(self._leaves[path]))
+                self._entangled.update(words)
+            else:
+                self._carried.setdefault(source, []).append(path)
+
+    def _source(self, path: Path) -> Path | None:
+        """The value that ${a.b} stands for, through chains of them; None for any other form."""
+        for _ in range(10):
+            if not _interpolates(self._leaves.get(path)):
+                return path if path in self._leaves else None
+            if not (match := _REFERENCE.fullmatch(self._leaves[path])):
+                return None
+            path = tuple(match.group(1).split("."))
+        return None
+
+    def with_values(self, values: Mapping[Path, Any]) -> dict[str, Any] | None:
+        """The resolved configuration with these values; None where only Hydra can say what it is."""
+        if self._resolved is None:
+            return None
+        for path in values:
+            known = path in self._leaves and not isinstance(self._leaves[path], list | dict)
+            if not known or any(path[: len(other)] == other[: len(path)] for other in self._entangled):
+                return None
+        changes: dict[Path, Any] = {}
+        for path, value in values.items():
+            for target in self._carried.get(path, ()):
+                changes[target] = value
+        changes.update(values)
+        return _changed(self._resolved, changes)
+
+
+def _choices(config: DictConfig) -> Mapping[str, Any]:
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    assert isinstance(choices, dict)
+    return choices  # type: ignore[return-value]
+
+
+@functools.lru_cache(maxsize=100_000)
+def parsed(text: str) -> Override:
+    """Hydra's own parse of one override. Raises its OverrideParseException."""
+    return OverridesParser.create().parse_override(text)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _plain_value(text: str) -> tuple[Path | None, Any]:
+    """(path, value) of an override that sets one plain value, (None, None) of any other."""
+    override = parsed(text)
+    key = override.key_or_group
+    if override.type is not OverrideType.CHANGE or override.is_sweep_override() or "/" in key or "@" in text:
+        return None, None
+    value = override.value()
+    if key.startswith("hydra.") or is_group(key) or not isinstance(value, bool | int | float | str | None):
+        return None, None
+    return (None, None) if _interpolates(value) or value == "???" else (tuple(key.split(".")), value)
+
+
+def _interpolates(value: Any) -> bool:
+    return isinstance(value, str) and "${" in value
+
+
+def _flatten(prefix: Path, node: Any, leaves: dict[Path, Any]) -> None:
+    if isinstance(node, dict) and node:
+        for key, item in node.items():
+            _flatten((*prefix, str(key)), item, leaves)
+    elif isinstance(node, list):
+        leaves[prefix] = node
+        for index, item in enumerate(node):
+            _flatten((*prefix, str(index)), item, leaves)
+    else:
+        leaves[prefix] = node
+
+
+def _changed(node: dict[str, Any], changes: Mapping[Path, Any]) -> dict[str, Any]:
+    """A copy of nested dicts with some leaves replaced; unchanged parts are shared."""
+    copy = dict(node)
+    below: dict[str, dict[Path, Any]] = {}
+    for (key, *rest), value in changes.items():
+        if rest:
+            below.setdefault(key, {})[tuple(rest)] = value
+        else:
+            copy[key] = value
+    for key, inner in below.items():
+        item = copy[key]
+        copy[key] = _changed(item, inner) if isinstance(item, dict) else _changed_list(item, inner)
+    return copy
+
+
+def _changed_list(items: list[Any], changes: Mapping[Path, Any]) -> list[Any]:
+    numbered = {str(index): item for index, item in enumerate(items)}
+    return list(_changed(numbered, changes).values())
