@@ -223,7 +223,7 @@ class _Planner:
         return Cell(each.name, seed, purpose, overrides, run_id(composed.config), composed.config, composed.choices)
 
     def walk(self) -> None:
-        """Greedy: each step takes the change with the best mean of `select_on` over the tuning seeds, while it helps."""
+        """Greedy: each step takes the change with the best mean of `select_on` over tuning seeds, while it helps."""
         higher = bool(higher_is_better(self.ablation.select_on))
         levels = baseline(self.ablation)
         here = arm(self.ablation, "baseline", levels)
