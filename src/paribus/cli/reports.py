@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.errors import UserError
+from paribus.plan.cells import Plan
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -27,11 +28,15 @@ def outputs_folder(overrides: Sequence[str]) -> Path:
 
 @dataclass(frozen=True)
 class Collected:
-    """The records of one table: arm -> records, None for a run that is missing."""
+    """The records of one table: arm -> records, None for a run that is missing.
+
+    plan: what they are the records of, where an ablation is named: tuned values, hypotheses, smallest effect.
+    """
 
     name: str
     arms: dict[str, list[Record | None]]
     metric: str | None = None
+    plan: Plan | None = None
 
 
 def collect(overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = ()) -> list[Collected]:
@@ -48,6 +53,7 @@ def collect(overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str]
                 plan.name,
                 {arm: [store.read(cell.id) if cell else None for cell in cells] for arm, cells in plan.arms.items()},
                 plan.metric,
+                plan,
             )
             for plan in plan_command(overrides, store.read)
         ]

@@ -62,6 +62,7 @@ class Plan:
     duplicates: cells that a sweep names twice.
     excluded, invalid: arms that are not trained and why; invalid ones are mistakes.
     complete: no cell depends on a result that is not there.
+    ablation: what is planned; None for a plain sweep.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Plan:
     invalid: list[Excluded] = field(default_factory=list)
     tuned: dict[str, Tuned] = field(default_factory=dict)
     complete: bool = True
+    ablation: Ablation | None = None
 
     @property
     def cells(self) -> list[Cell]:
@@ -103,7 +105,7 @@ class _Planner:
         self.overrides = tuple(overrides)
         self.read = read
         self.composer = composer
-        self.result = Plan(ablation.title, ablation.metric)
+        self.result = Plan(ablation.title, ablation.metric, ablation=ablation)
 
     def plan(self) -> Plan:
         self.check_levels()

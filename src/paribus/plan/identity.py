@@ -17,7 +17,19 @@ from paribus.errors import UserError
 SEMANTICS = 1
 
 # Labels, places and views. None of these can change a weight or a metric.
-_LABELS = {"hydra", "paths", "logger", "ablation", "group", "arm", "tags", "seed", "optimized_metric"}
+_LABELS = {
+    "stack",
+    "members",
+    "hydra",
+    "paths",
+    "logger",
+    "ablation",
+    "group",
+    "arm",
+    "tags",
+    "seed",
+    "optimized_metric",
+}
 _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, already part of the budget
 _SOURCE_PLACES = {"root", "path", "download"}
 _OBSERVERS = {"checkpoints", "progress", "lr_monitor", "grad_monitor"}
