@@ -7,7 +7,6 @@ again when more of them are there, until it has no missing cell.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ from statistics import fmean
 from typing import Any, Literal
 
 from paribus.errors import UserError
-from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of, parse
+from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group
 from paribus.plan.composer import Composer, parsed
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.plan.identity import run_id
 from paribus.plan.metrics import higher_is_better
+from paribus.plan.parser import near, parse
 from paribus.plan.tuning import Point, best_point, grid, on_edge
 from paribus.plan.validate import validate
 from paribus.store.record import Record
@@ -137,10 +137,8 @@ class _Planner:
             options = group_options(key)
             for option in value if isinstance(value, list) else [value]:
                 if option not in options:
-                    near = difflib.get_close_matches(str(option), options, n=2, cutoff=0.5)
-                    hint = f" Did you mean {' or '.join(near)}?" if near else ""
                     raise AblationError(
-                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{hint} "
+                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{near(option, options)} "
                         f"Options: {', '.join(options)}"
                     )
 
