@@ -156,18 +156,40 @@ class WandbServer:
 
     def on_RunFullHistory(self, given: Any) -> Any:
         run = self.runs[f"{given['project']}/{given['name']}"]
-        return {"project": {"run": {"history": [json.dumps(row) for _, row in sorted(run["history"].items())]}}}
+        return {
+            "project": {"run": {"history": [json.dumps(_served(row)) for _, row in sorted(run["history"].items())]}}
+        }
+
+    def on_RunParquetHistory(self, given: Any) -> Any:
+        run = self.runs[f"{given['project']}/{given['runName']}"]
+        rows = [_served(row) for _, row in sorted(run["history"].items())]
+        return {"project": {"run": {"parquetHistory": {"parquetUrls": [], "liveData": rows}}}}
+
+    def on_HistoryPage(self, given: Any) -> Any:
+        run = self.runs[f"{given['project']}/{given['run']}"]
+        rows = [row for _, row in sorted(run["history"].items()) if given["minStep"] <= row["_step"] < given["maxStep"]]
+        return {"project": {"run": {"history": [json.dumps(_served(row)) for row in rows]}}}
 
     def on_upsertView2(self, given: Any) -> Any:
         self.views.append(given)
         return {"upsertView": {"view": {"id": "v", "name": given.get("name") or "view"}, "inserted": True}}
 
     def node(self, run: dict[str, Any]) -> dict[str, Any]:
-        history = [json.dumps(row) for _, row in sorted(run["history"].items())]
+        history = [json.dumps(_served(row)) for _, row in sorted(run["history"].items())]
         return {
             **{key: run[key] for key in ("name", "displayName", "state", "jobType", "tags")},
-            **{"id": run["name"], "group": run["groupName"], "groupName": run["groupName"], "description": "", "notes": ""},
-            **{"config": json.dumps(run["config"]), "summaryMetrics": json.dumps(run["summary"]), "systemMetrics": "{}"},
+            **{
+                "id": run["name"],
+                "group": run["groupName"],
+                "groupName": run["groupName"],
+                "description": "",
+                "notes": "",
+            },
+            **{
+                "config": json.dumps(run["config"]),
+                "summaryMetrics": json.dumps(_served(run["summary"])),
+                "systemMetrics": "{}",
+            },
             **{"sweepName": None, "readOnly": False, "commit": None, "heartbeatAt": _NOW, "createdAt": _NOW},
             **{"user": {"name": "me", "username": "me"}, "historyLineCount": len(history), "projectId": "1"},
             **{"historyTail": json.dumps(history[-1:]), "eventsTail": "[]", "eventsLineCount": 0, "logLineCount": 0},
@@ -177,6 +199,12 @@ class WandbServer:
 
 
 _NOW = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(0))
+
+
+def _served(row: dict[str, Any]) -> dict[str, Any]:
+    """Clients send NaN and Infinity bare, which is no JSON; W&B gives them back as strings."""
+    bare = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return {key: bare.get(str(value), value) if isinstance(value, float) else value for key, value in row.items()}
 
 
 def _entity() -> dict[str, str]:

@@ -81,6 +81,22 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
     evaluate_run(run, checkpoint, outputs)
 
 
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--project", help="Upload to this project, runs that were trained without W&B as well.")
+@click.option("--entity", help="The W&B team or user (default: the one of the run, or of the key).")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be uploaded.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def sync(
+    overrides: tuple[str, ...], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
+) -> None:
+    """Upload offline runs to W&B, of an ablation (ablation=NAME) or all, and compare what arrived with the records."""
+    from paribus.cli.sync import sync
+
+    sync(overrides, project, entity, wait, dry_run, yes)
+
+
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
     sys.exit(guarded(run_command))

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import netrc
-import os
-import time
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +12,12 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.utilities import rank_zero_only
 
 from paribus.errors import UserError
+from paribus.plan.wandb_access import base_url, has_key, unreachable, was_silent
 from paribus.plan.wandb_limits import check_project, labels
 
 log = logging.getLogger(__name__)
 
 AXES = ("step", "epoch", "seconds")
-RETRY_SECONDS = 60.0  # a server that did not answer is not asked again so soon: a stack has many runs
 
 
 class SafeWandbLogger(WandbLogger):
@@ -56,7 +51,7 @@ class SafeWandbLogger(WandbLogger):
             self.experiment.summary.update({key: _plain(value) for key, value in summary.items()})
             self.experiment.finish(exit_code=exit_code)
         except TimeoutError:
-            _silent[_base_url()] = time.monotonic()
+            was_silent()
             log.warning("W&B did not take everything in time; the rest is kept. Upload it later: paribus sync")
         except Exception as error:
             log.warning("W&B could not finish its run (%s: %s).", type(error).__name__, error)
@@ -86,10 +81,11 @@ def wandb_logger(
     check_project(project, entity)
     known = labels(run["id"], run["group"], run["arm"], run["seed"], run["tags"])
     folder.mkdir(parents=True, exist_ok=True)
-    mode = mode or ("online" if has_wandb_key() else "offline")
-    if mode == "online" and (reason := unreachable(_base_url(), wait / 8)):
-        log.warning("W&B at %s can't be reached (%s): this run goes on offline.", _base_url(), reason)
+    mode = mode or ("online" if has_key() else "offline")
+    if mode == "online" and (reason := unreachable(wait / 8)):
+        log.warning("W&B at %s can't be reached (%s): this run goes on offline.", base_url(), reason)
         mode = "offline"
+    earlier = any(folder.glob("wandb/*run-*/run-*.wandb"))
     import wandb
 
     try:
@@ -105,7 +101,8 @@ def wandb_logger(
             tags=known.tags,
             config=dict(run["config"]),
             mode=mode,  # type: ignore[arg-type]
-            resume="allow",
+            # A first offline part overwrites when it is uploaded, so that uploading it twice changes nothing.
+            resume="allow" if mode == "online" or earlier else None,
             reinit="create_new",
             settings=wandb.Settings(
                 console="off",
@@ -126,46 +123,6 @@ def wandb_logger(
     if mode == "offline":
         log.info("W&B is offline; upload later with: paribus sync (or wandb sync %s)", experiment.settings.sync_dir)
     return SafeWandbLogger(experiment, str(folder))
-
-
-def has_wandb_key() -> bool:
-    """Whether W&B would find an API key without asking."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = _base_url().split("//")[-1].split("/")[0].split(":")[0]
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def _base_url() -> str:
-    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").rstrip("/")
-
-
-_silent: dict[str, float] = {}  # servers that did not answer, and when
-
-
-def unreachable(url: str, seconds: float) -> str | None:
-    """Why a W&B server does not answer a question of no consequence; None if it does.
-
-    seconds: longest time to connect, and longest to wait for the answer.
-    """
-    if time.monotonic() - _silent.get(url, -math.inf) < RETRY_SECONDS:
-        return "it did not answer a moment ago"
-    request = urllib.request.Request(
-        f"{url}/graphql",
-        json.dumps({"query": "query Viewer { viewer { id } }", "operationName": "Viewer"}).encode(),
-        {"content-type": "application/json"},
-    )
-    try:
-        urllib.request.urlopen(request, timeout=seconds).close()
-    except (OSError, ValueError) as error:
-        if getattr(error, "code", 500) < 500:  # it wants a key, which the client has
-            return None
-        _silent[url] = time.monotonic()
-        return str(getattr(error, "reason", error)) or type(error).__name__
-    return None
 
 
 def _plain(value: Any) -> Any:
