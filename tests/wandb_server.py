@@ -1,4 +1,4 @@
-"""A W&B server of a hundred lines on a loopback port: the part of the protocol that the client uses, and its failures."""
+"""A small W&B server on a loopback port: the part of the protocol that the client uses, and its failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WandbServer:
         self.runs: dict[str, dict[str, Any]] = {}
         self.views: list[dict[str, Any]] = []
         self.requests: list[tuple[str, Any]] = []
-        self.failure: str | None | Callable[[str], str | None] = None
+        self.failure: str | Callable[[str], str | None] | None = None
         self.released = threading.Event()
         server = self
 

@@ -97,6 +97,18 @@ def sync(
     sync(overrides, project, entity, wait, dry_run, yes)
 
 
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--entity", help="The W&B team or user (default: the one of the key).")
+@click.option("--project", help="The W&B project (default: the one that the ablation logs to).")
+@click.option("--dry-run", is_flag=True, help="Print the JSON; needs no network and no key.")
+def dashboard(overrides: tuple[str, ...], entity: str | None, project: str | None, dry_run: bool) -> None:
+    """A W&B workspace and report of an ablation (ablation=NAME), or of the last sweep."""
+    from paribus.cli.dashboard import dashboard
+
+    dashboard(overrides, entity, project, dry_run)
+
+
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
     sys.exit(guarded(run_command))

@@ -4,6 +4,7 @@ everything is checked before anything is trained."""
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,11 @@ def shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     return f"{text[: limit - 9]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def accepted(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a summary as W&B keeps them: it drops those that are not finite, but keeps their names."""
+    return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
 
 
 def check_project(project: str, entity: str | None) -> None:

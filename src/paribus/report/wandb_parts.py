@@ -60,7 +60,7 @@ def uploads(store: Store, ids: Iterable[str], server: str, project: str | None, 
             Upload(
                 record,
                 labels(id, group, arm, seed, config.get("tags") or []),
-                {key: value for key, value in config.items() if key not in ("paths", "logger")},
+                {k: v for k, v in config.items() if k not in ("paths", "logger")} | {"choices": record.choices},
                 project or (node["project"] if node else "paribus"),
                 entity or (node.get("entity") if node else None),
                 parts,

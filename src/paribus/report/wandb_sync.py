@@ -1,7 +1,8 @@
 """Uploads to W&B what runs have kept for it, and believes nothing: each run is read back and compared with its record.
 
-W&B's own client marks a run as synced even where the upload has failed, and what a killed process had not yet written is
-in none of its files. So what turns out to be missing is filled in from the record, and only a run that agrees is marked.
+W&B's own client marks a run as synced even where the upload has failed, and what a killed process had not yet written
+is in none of its files. So what turns out to be missing is filled in from the record, and only a run that agrees is
+marked.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from paribus.errors import UserError
 from paribus.plan.wandb_access import base_url, has_key, unreachable
+from paribus.plan.wandb_limits import accepted
 from paribus.report.wandb_check import Difference, difference, final
 from paribus.report.wandb_parts import Upload, mark
 from paribus.store.history import HistoryError
@@ -171,9 +173,7 @@ def _fill_in(upload: Upload, path: str, missing: Difference, wait: float) -> Non
         )
         for row in missing.rows:
             run.log(row)
-        run.summary.update(
-            {k: str(v) if v != v or v in (float("inf"), -float("inf")) else v for k, v in final(upload.record).items()}
-        )
+        run.summary.update(accepted(final(upload.record)))
         run.finish(exit_code=int(upload.record.status == "failed"))
 
 

@@ -56,8 +56,8 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
         trainer = build_trainer(config, callbacks, loggers, folder)
         if trainer.world_size != world_size(config):
             raise UserError(
-                f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is trained, "
-                "because each of them would see the wrong share of the data"
+                f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is "
+                "trained, because each of them would see the wrong share of the data"
             )
         checkpoint = usable_checkpoint(folder / "checkpoints" / "last.ckpt")
         started = time.perf_counter()
@@ -143,7 +143,7 @@ def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> li
         "arm": config["arm"],
         "seed": config["seed"],
         "tags": config["tags"],
-        "config": {key: value for key, value in config.items() if key not in ("paths", "logger")},
+        "config": {k: v for k, v in config.items() if k not in ("paths", "logger")} | {"choices": record.choices},
     }
     loggers: list[Any] = []
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from paribus.errors import UserError
 from paribus.plan.wandb_access import base_url, has_key, unreachable, was_silent
-from paribus.plan.wandb_limits import check_project, labels
+from paribus.plan.wandb_limits import accepted, check_project, labels
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class SafeWandbLogger(WandbLogger):
         experiment.define_metric("*", step_metric="step")
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:  # type: ignore[override]
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if self._broken or (step is not None and step < self._sent):
             return
         try:
@@ -48,7 +47,7 @@ class SafeWandbLogger(WandbLogger):
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         """End this W&B run, whichever others are live in the process. `summary`: the numbers that tables show."""
         try:
-            self.experiment.summary.update({key: _plain(value) for key, value in summary.items()})
+            self.experiment.summary.update(accepted(summary))
             self.experiment.finish(exit_code=exit_code)
         except TimeoutError:
             was_silent()
@@ -123,10 +122,6 @@ def wandb_logger(
     if mode == "offline":
         log.info("W&B is offline; upload later with: paribus sync (or wandb sync %s)", experiment.settings.sync_dir)
     return SafeWandbLogger(experiment, str(folder))
-
-
-def _plain(value: Any) -> Any:
-    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def csv_logger(run: Mapping[str, Any], folder: Path) -> Logger:
