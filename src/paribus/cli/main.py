@@ -109,6 +109,32 @@ def dashboard(overrides: tuple[str, ...], entity: str | None, project: str | Non
     dashboard(overrides, entity, project, dry_run)
 
 
+@cli.command("import")
+@click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT")
+@click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
+    """Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, or a W&B project."""
+    from pathlib import Path
+
+    from paribus.cli.adopt import adopt
+    from paribus.cli.reports import outputs_folder
+
+    adopt(source, by, Path(outputs) if outputs else outputs_folder(()), wait)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="FILE.csv or FILE.parquet.")
+@click.option("--histories", is_flag=True, help="One line for each value over time, instead of one for each run.")
+def export(overrides: tuple[str, ...], output: str, histories: bool) -> None:
+    """Tidy data of all runs, or of an ablation (ablation=NAME) with its tuning runs."""
+    from paribus.cli.export import export
+
+    export(overrides, output, histories)
+
+
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
     sys.exit(guarded(run_command))
