@@ -60,10 +60,9 @@ def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequ
         if world_size(config) == 1:
             return execute(config, record, store)
         from paribus.launch.ranks import run_ranks
-        from paribus.train import build
+        from paribus.train.preflight import Preflight
 
-        setting = build.build_setting(config)
-        build.preflight(config, setting, build.build_data(config, setting))  # a mistake is said once, not by each rank
+        Preflight().check(config)  # a mistake is said once, not by each rank
         return run_ranks(config, record, store)
 
 
@@ -72,11 +71,12 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     # torch and Lightning are imported here: whatever could be said without them has been said.
     from paribus.train import build
     from paribus.train.fit import fit
+    from paribus.train.preflight import Preflight
 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
-    build.preflight(config, setting, data)
+    Preflight().check_built(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
     folder = store.run_dir(record.id)
     new = not folder.exists()
