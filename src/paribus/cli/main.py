@@ -63,11 +63,13 @@ def figures(overrides: tuple[str, ...], output: str) -> None:
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
-def plan(overrides: tuple[str, ...]) -> None:
-    """Arms, runs, and which of them are done. Trains nothing."""
-    from paribus.cli.reports import print_plan
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a program.")
+@click.option("--measure", is_flag=True, help="Time a few updates where no record tells how long a run takes.")
+def plan(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:
+    """Arms, runs, which of them are done, what can't work, and how long it takes. Trains nothing."""
+    from paribus.cli.plan import show_plan
 
-    print_plan(overrides)
+    show_plan(overrides, as_json, measure)
 
 
 @cli.command()
