@@ -1,4 +1,4 @@
-"""Verdicts on claims over the regimes that an ablation was run in: what the table, `paribus claims` and the page share."""
+"""Verdicts on claims over the regimes of an ablation: what the table, `paribus claims` and the page share."""
 
 from __future__ import annotations
 
