@@ -15,7 +15,7 @@ from paribus.plan.cells import Plan, Read
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-DEFAULT_METRICS = ("test/acc", "test/loss", "val/acc", "parameters", "ms_per_update", "fit_seconds")
+DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
 
 
 def outputs_folder(overrides: Sequence[str]) -> Path:

@@ -164,6 +164,9 @@ def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
     pairs = max(row.cells[table.metrics[0]].difference.n for row in compared)  # type: ignore[union-attr]
     said = "Sign flip: exact test of the same differences, not adjusted"
     floor = sign_flip_floor(pairs)
+    if table.looks is not None:
+        stages = zip(table.looks.sizes, table.looks.shares, strict=True)
+        floor = min((sign_flip_floor(n) / share for n, share in stages if n <= pairs), default=1.0)
     if floor > 1 - table.level:
         return f"{said}; with {pairs} pairs it can't fall below {floor:.4g}, whatever they show."
     return f"{said} (floor {p_value(floor)})."

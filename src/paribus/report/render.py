@@ -8,6 +8,7 @@ from paribus.report import escape
 from paribus.report.sheet import NUMBER, Column, Entry, Sheet, aligned
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+WIDE = 36  # letters in a column of words, above which LaTeX breaks them into lines
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
@@ -91,7 +92,8 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
     body: list[list[str]] = [[] for _ in sheet.rows]
     for column, entries in columns_of(sheet):
         if column.words:
-            preamble.append("l")
+            wide = max((len(entry.text) for entry in entries), default=0) > WIDE
+            preamble.append(rf">{{\raggedright\arraybackslash}}p{{{WIDE // 2}em}}" if wide else "l")
             head.append(_head(column.head, "l"))
             for line, entry in zip(body, entries, strict=True):
                 line.append(_words(entry))
@@ -103,13 +105,14 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         for line, entry in zip(body, entries, strict=True):
             line.append(_number(entry))
             if two:
-                line.append(escape.latex(entry.rest))
+                line.append(f"{_up(entry.marks) if entry.number else ''} {escape.latex(entry.rest)}".strip())
     caption = escape.latex(sheet.caption)
     lines = [
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{caption}}}",
         rf"  \label{{tab:{sheet.label}}}",
+        r"  \par\medskip",
         r"  \sisetup{mode=text, reset-text-series=false, retain-explicit-plus, group-digits=integer,",
         r"    group-minimum-digits=4, group-separator={,}}",
         r"  \sbox0{%",
@@ -122,7 +125,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         r"  \end{tabular}}%",
         r"  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
         *(
-            rf"  \par\smallskip{{\footnotesize {_up((k,)) if k else ''}{escape.latex(note)}\par}}"
+            rf"  \par\smallskip{{\raggedright\footnotesize {_up((k,)) if k else ''}{escape.latex(note)}\par}}"
             for k, note in _numbered(sheet)
         ),
         r"\end{table}",
@@ -137,7 +140,7 @@ def columns_of(sheet: Sheet) -> list[tuple[Column, list[Entry]]]:
 
 def follows(column: Column, entries: list[Entry]) -> bool:
     """Whether LaTeX has a second column for what follows the numbers."""
-    return not column.words and any(entry.rest for entry in entries)
+    return not column.words and any(entry.rest or (entry.marks and entry.number) for entry in entries)
 
 
 def _numbered(sheet: Sheet) -> list[tuple[int, str]]:
@@ -179,7 +182,7 @@ def _number(entry: Entry) -> str:
     if not entry.number or "e" in entry.text:
         return f"{{{_words(Entry(entry.text, bold=entry.bold, marks=entry.marks))}}}"
     digits = entry.text.replace(",", "").replace("−", "-").replace(" ", "")
-    return (r"\bfseries " if entry.bold else "") + digits + _up(entry.marks)
+    return (r"\bfseries " if entry.bold else "") + digits
 
 
 def _format(entries: list[Entry]) -> str:
