@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -30,25 +31,59 @@ def train(overrides: tuple[str, ...]) -> None:
     hydra_main(overrides)
 
 
+FORMATS = click.Choice(["markdown", "latex", "html", "csv"])
+OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, not the terminal.")
+
+
 @cli.command()
 @click.argument("overrides", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["markdown", "latex", "csv"]), default="markdown")
-@click.option("--metric", "metrics", multiple=True, help="A metric such as test/acc; may be given several times.")
+@click.option("--format", "form", type=FORMATS, default="markdown")
+@click.option(
+    "--metric", "metrics", multiple=True, help="Such as test/acc; several times; arms are compared by the first."
+)
+@click.option(
+    "--columns",
+    default="",
+    help="Metrics, and difference, p, sign_flip, d_z, improvement, detectable, tuned, n, diverged, at_chance: a,b,...",
+)
+@click.option("--spread", default="sd", help="What stands behind ±: sd, or interval (half the 95 % interval).")
+@click.option("--grid", help="ROWS,COLUMNS: two factors; none: a row for each arm (default: where the design is such).")
+@click.option("--baseline", help="The arm that others are compared with (default: the ablation's).")
+@click.option("--sort", is_flag=True, help="Best arm first.")
 @click.option("--by", multiple=True, help="Keys whose values make the rows (without an ablation).")
 @click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead of the terminal.")
+@OUTPUT
 def table(
-    overrides: tuple[str, ...],
-    form: str,
-    metrics: tuple[str, ...],
-    by: tuple[str, ...],
-    mix: tuple[str, ...],
-    output: str | None,
-) -> None:
-    """The table of an ablation (ablation=NAME), or of the last sweep."""
-    from paribus.cli.reports import write_table
+    overrides: tuple[str, ...], form: str, metrics: tuple[str, ...], columns: str, grid: str | None,
+    by: tuple[str, ...], output: str | None, **asked: Any,
+) -> None:  # fmt: skip
+    """The table of an ablation (ablation=NAME) with the verdicts on its hypotheses, or of the last sweep."""
+    from paribus.cli.tables import write_table
 
-    write_table(overrides, form, metrics, by, mix, output)
+    places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
+    named = tuple(name.strip() for name in columns.split(",") if name.strip())
+    write_table(overrides, form, metrics, by, output, columns=named, grid=places, **asked)
+
+
+@cli.command()
+@click.argument("ablations", nargs=-1)
+@click.option("--format", "form", type=click.Choice(["markdown", "latex", "html"]), default="markdown")
+@OUTPUT
+def claims(ablations: tuple[str, ...], form: str, output: str | None) -> None:
+    """The verdicts on the hypotheses of these ablations, or of all."""
+    from paribus.cli.tables import print_claims
+
+    print_claims(ablations, form, output)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def verify(file: str, outputs: str | None) -> None:
+    """Compute each number of the generated tables in a paper (.tex, .md, .html) again."""
+    from paribus.cli.tables import verify_file
+
+    verify_file(file, outputs)
 
 
 @cli.command()
