@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-
 from paribus.errors import RunsFailed
+from paribus.launch.jobs import Jobs, Launch, say
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
@@ -18,9 +16,6 @@ from paribus.plan.composer import Composer
 from paribus.plan.sweep import varied_keys
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
-
-Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
-FINISHED = ("done", "diverged")
 
 
 class Sweep:
@@ -33,18 +28,17 @@ class Sweep:
     def __init__(self, arguments: Sequence[str], composer: Composer, launch: Launch, settings: Any):
         self.arguments = list(arguments)
         self.composer = composer
-        self.launch = launch
         self.folder = Path(settings.hydra.sweep.dir)
         self.store = Store(Path(settings.paths.outputs))
+        self.jobs = Jobs(launch, self.store)
         self.failures: dict[str, str] = {}  # run -> what went wrong
 
-    def run(self) -> list[JobReturn]:
-        """Train everything that is missing; the results of all jobs.
+    def run(self) -> None:
+        """Train everything that is missing.
 
         Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
         cell when some have failed: one failure does not keep the others from training.
         """
-        results: list[JobReturn] = []
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
@@ -55,19 +49,14 @@ class Sweep:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
-            jobs = [command_line(cell, plan) for cell, plan in missing.values()]
-            returned = self.launch(jobs, initial_job_idx=len(results))
-            for (cell, _), result in zip(missing.values(), returned, strict=True):
-                if result.status == JobStatus.FAILED:
-                    error = result._return_value
-                    self.failures[cell.id] = f"{cell.arm} seed {cell.seed}: {type(error).__name__}: {error}"
-            results += returned
+            failures = self.jobs.train({id: command_line(cell, plan) for id, (cell, plan) in missing.items()})
+            for id, reason in failures.items():
+                self.failures[id] = f"{missing[id][0].arm} seed {missing[id][0].seed}: {reason}"
             stage += 1
         self.write(plans)
         invalid = [f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid]
         if self.failures or invalid:
             raise RunsFailed([*self.failures.values(), *invalid])
-        return results
 
     def missing(self, plans: Sequence[Plan]) -> dict[str, tuple[Cell, Plan]]:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
@@ -75,7 +64,7 @@ class Sweep:
         return {
             id: cells[id]
             for id in reversed(cells)
-            if id not in self.failures and ((record := self.store.read(id)) is None or record.status not in FINISHED)
+            if id not in self.failures and not self.jobs.finished(id)
         }
 
     def announce(self, plan: Plan, missing: dict[str, Any], stage: int) -> None:
@@ -112,8 +101,3 @@ class Sweep:
 def command_line(cell: Cell, plan: Plan) -> list[str]:
     """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
     return [*cell.overrides, f"group={json.dumps(plan.name)}", f"arm={json.dumps(cell.arm)}"]
-
-
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 from paribus.errors import UserError
 from paribus.store.atomic import remove_leftovers, write_atomically
 from paribus.store.history import read_history
-from paribus.store.lock import exclusive
+from paribus.store.lock import exclusive, is_held
 from paribus.store.record import Record, RecordError
 
 
@@ -103,3 +103,7 @@ class Store:
         with exclusive(locks / id, f"run {id}", blocking=blocking):
             remove_leftovers(self.run_dir(id))
             yield
+
+    def is_locked(self, id: str) -> bool:
+        """Whether some process trains this run now, on this machine or on another one that shares the folder."""
+        return is_held(self.root / "locks" / id)
