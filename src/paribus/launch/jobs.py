@@ -20,6 +20,10 @@ Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
 FINISHED = ("done", "diverged")
 
 
+class JobLost(Exception):
+    """A job ended without saying what became of its runs: killed, out of memory, its machine gone."""
+
+
 class Jobs:
     """Hands command lines to a launcher until each run has a result: a record, or a reason why there is none.
 
@@ -49,7 +53,10 @@ class Jobs:
                 error = result._return_value if failed and result is not None else None
                 if self.finished(id) or isinstance(error, Busy) or self.store.is_locked(id):
                     continue
-                failures[id] = f"{type(error).__name__}: {error}" if error is not None else self.lost(id, reason)
+                if error is None or isinstance(error, JobLost):
+                    failures[id] = self.lost(id, f" ({error})" if error is not None else reason)
+                else:
+                    failures[id] = f"{type(error).__name__}: {error}"
         return failures
 
     def finished(self, id: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
@@ -155,6 +156,7 @@ def build_trainer(
                 devices=own["devices"],
                 num_nodes=own["num_nodes"],
                 strategy=strategy,
+                plugins=[LightningEnvironment()],  # ranks are ours, whatever cluster's variables they see
                 precision=own["precision"],
                 deterministic=own["deterministic"],
                 profiler=own["profiler"],
