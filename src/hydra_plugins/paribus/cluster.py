@@ -1,4 +1,4 @@
-"""Launchers beyond one machine: SLURM and plain processes through submitit, and Ray. Their options: conf/hydra/launcher."""
+"""Launchers beyond one machine: SLURM through submitit, and Ray. Their options are in conf/hydra/launcher."""
 
 from __future__ import annotations
 

@@ -61,11 +61,7 @@ class Sweep:
     def missing(self, plans: Sequence[Plan]) -> dict[str, tuple[Cell, Plan]]:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
         cells = {cell.id: (cell, plan) for plan in reversed(plans) for cell in reversed(plan.cells)}
-        return {
-            id: cells[id]
-            for id in reversed(cells)
-            if id not in self.failures and not self.jobs.finished(id)
-        }
+        return {id: cells[id] for id in reversed(cells) if id not in self.failures and not self.jobs.finished(id)}
 
     def announce(self, plan: Plan, missing: dict[str, Any], stage: int) -> None:
         to_train = sum(cell.id in missing for cell in plan.cells)
@@ -92,6 +88,7 @@ class Sweep:
                 "name": plan.name,
                 "keys": varied_keys(parse_overrides(self.arguments)),
                 "arms": {arm: [cell.id for cell in cells if cell] for arm, cells in plan.arms.items()},
+                "tuning": [cell.id for cell in plan.tuning],
             }
             for plan in plans
         ]
