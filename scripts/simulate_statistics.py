@@ -1,4 +1,4 @@
-"""Do the functions of paribus.stats keep their promises? Coverage, errors, tuning bias, verdicts, power, sequential seeds.
+"""Do the functions of paribus.stats keep their promises? Coverage, errors, tuning bias, verdicts, power, stopping.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -28,11 +26,11 @@ class ParibusSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> None:
         from paribus.launch.sweep import Sweep
         from paribus.plan.composer import Composer
 
         composer = Composer(
             lambda overrides: self.context.config_loader.load_sweep_config(self.settings, list(overrides))
         )
-        return Sweep(arguments, composer, self.jobs.launch, self.settings, self.on_invalid).run()
+        Sweep(arguments, composer, self.jobs.launch, self.settings, self.on_invalid).run()

@@ -118,6 +118,54 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
     evaluate_run(run, checkpoint, outputs)
 
 
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(overrides: tuple[str, ...], as_json: bool) -> None:
+    """How far an ablation is (ablation=NAME): by arm, what runs, what failed and why, time left."""
+    from paribus.cli.status import print_status
+
+    print_status(overrides, as_json)
+
+
+@cli.command()
+@click.argument("filters", nargs=-1)
+@click.option("--newer", metavar="SPAN", help="Created within 12h, 2d, ...")
+@click.option("--older", metavar="SPAN", help="Created longer ago than that.")
+@click.option("--sort", "by", metavar="KEY", help="age, test/acc, optimizer.lr, ...; -KEY for the largest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="Show only the first ones.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def runs(
+    filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List runs: all, or those with e.g. norm=batch,group status=done arm='b*' optimizer.lr=0.1."""
+    from paribus.cli.runs import list_runs
+
+    list_runs(filters, newer, older, by, limit, as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def rerun(run: str, outputs: str | None) -> None:
+    """Train a recorded run again and compare weights, history, metrics; exit code 1 where they differ."""
+    from paribus.cli.rerun import rerun_run
+
+    rerun_run(run, outputs)
+
+
+@cli.command()
+@click.option("--recent", metavar="SPAN", default="14d", show_default=True, help="Runs and sweeps younger are kept.")
+@click.option("--dry-run", is_flag=True, help="List only.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
+    """Remove checkpoints of runs that no ablation file and no recent sweep needs; never a record."""
+    from paribus.cli.gc import collect_garbage
+
+    collect_garbage(recent, dry_run, yes, outputs)
+
+
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
     sys.exit(guarded(run_command))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-
 from paribus.errors import RunsFailed, UserError
+from paribus.launch.jobs import Jobs, Launch, say
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
@@ -21,9 +19,7 @@ from paribus.plan.sweep import varied_keys
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
-Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
 Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
-FINISHED = ("done", "diverged")
 PROGRESS_SECONDS = 3.0
 
 
@@ -38,23 +34,22 @@ class Sweep:
     def __init__(self, arguments: Sequence[str], composer: Composer, launch: Launch, settings: Any, on_invalid: str):
         self.arguments = list(arguments)
         self.composer = composer
-        self.launch = launch
         self.folder = Path(settings.hydra.sweep.dir)
         self.store = Store(Path(settings.paths.outputs))
         self.on_invalid = on_invalid
         if on_invalid not in ("stop", "skip"):
             raise UserError(f"hydra.sweeper.on_invalid must be stop or skip, got {on_invalid!r}")
+        self.jobs = Jobs(launch, self.store)
         self.failures: dict[str, str] = {}  # run -> what went wrong
         self.said: set[str] = set()
         self.invalid: dict[str, str] = {}  # setting -> why it can't work; empty where it can
 
-    def run(self) -> list[JobReturn]:
-        """Train everything that is missing; the results of all jobs.
+    def run(self) -> None:
+        """Train everything that is missing.
 
         Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
         cell when some have failed: one failure does not keep the others from training.
         """
-        results: list[JobReturn] = []
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
@@ -65,27 +60,18 @@ class Sweep:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
-            jobs = [command_line(cell, plan) for cell, plan in missing.values()]
-            returned = self.launch(jobs, initial_job_idx=len(results))
-            for (cell, _), result in zip(missing.values(), returned, strict=True):
-                if result.status == JobStatus.FAILED:
-                    error = result._return_value
-                    self.failures[cell.id] = f"{cell.arm} seed {cell.seed}: {type(error).__name__}: {error}"
-            results += returned
+            failures = self.jobs.train({id: command_line(cell, plan) for id, (cell, plan) in missing.items()})
+            for id, reason in failures.items():
+                self.failures[id] = f"{missing[id][0].arm} seed {missing[id][0].seed}: {reason}"
             stage += 1
         self.write(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
-        return results
 
     def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
         cells = {cell.id: (cell, plan) for plan in reversed(plans) for cell in reversed(plan.cells)}
-        return {
-            id: cells[id]
-            for id in reversed(cells)
-            if id not in self.failures and ((record := self.store.read(id)) is None or record.status not in FINISHED)
-        }
+        return {id: cells[id] for id in reversed(cells) if id not in self.failures and not self.jobs.finished(id)}
 
     def without_invalid(
         self, plans: Sequence[Plan], missing: dict[str, tuple[Cell, Plan]]
@@ -135,13 +121,9 @@ class Sweep:
         counts = (
             f"{len(plan.arms)} arms, {len(plan.cells)} runs: {len(plan.cells) - to_train} done, {to_train} to train"
         )
-        later = (
-            ""
-            if plan.complete
-            else ", more when these are tuned"
-            if to_train
-            else ", waiting for tuning runs that failed"
-        )
+        later = ""
+        if not plan.complete:
+            later = ", more when these are tuned" if to_train else ", waiting for tuning runs that failed"
         twice = f"; {len(plan.duplicates)} named twice are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
 
@@ -153,6 +135,7 @@ class Sweep:
                 "name": plan.name,
                 "keys": varied_keys(parse_overrides(self.arguments)),
                 "arms": {arm: [cell.id for cell in cells if cell] for arm, cells in plan.arms.items()},
+                "tuning": [cell.id for cell in plan.tuning],
             }
             for plan in plans
         ]
@@ -162,8 +145,3 @@ class Sweep:
 def command_line(cell: Cell, plan: Plan) -> list[str]:
     """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
     return [*cell.overrides, f"group={json.dumps(plan.name)}", f"arm={json.dumps(cell.arm)}"]
-
-
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -83,13 +83,3 @@ def _key(choices: Mapping[str, Any], length: str, *, exact: bool) -> str:
             continue  # a learning rate and the like
         kept[name] = value
     return f"{length} {sorted(kept.items(), key=str)}"
-
-
-def duration(seconds: float) -> str:
-    """43 s, 5 min 20 s, 3 h 10 min."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

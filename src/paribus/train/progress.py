@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import pytorch_lightning as pl
 
-from paribus.plan.estimate import duration
+from paribus.store.clock import duration
 
 
 class Progress(pl.Callback):

@@ -108,7 +108,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     record.metrics = outcome.metrics
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters
-    record.provenance.setdefault("hardware", {})["device"] = outcome.device
+    record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)
     record.finished = now()
     if main:
         store.write(record)
