@@ -20,7 +20,6 @@ from paribus.report import escape
 from paribus.report.aggregate import Aggregate
 from paribus.report.arms import is_seed
 from paribus.report.numbers import title
-from paribus.report.table import markdown
 from paribus.store.record import Record
 
 CURVES = ("train/loss", "val/loss", "val/acc")
@@ -32,10 +31,12 @@ MOST_RUNS = 1000  # W&B draws 10 by default
 class Board:
     """What is shown of one ablation (in one regime) or of one sweep.
 
-    tuning: the runs of its tuning grid. tuned: the config keys that are tuned.
+    text: its table and verdicts as Markdown. tuning: the runs of its tuning grid. tuned: the config keys that are
+    tuned.
     """
 
     table: Aggregate
+    text: str
     tuning: Sequence[Record] = ()
     tuned: Sequence[str] = ()
     select_on: str = "val/acc"
@@ -83,7 +84,7 @@ def report(boards: Sequence[Board], entity: str, project: str, name: str, comman
         grids = _Grids(board, wr, expr)
         blocks += [
             wr.H1(escape.plain(board.table.name)),
-            wr.MarkdownBlock(text=markdown(board.table)),
+            wr.MarkdownBlock(text=board.text),
             wr.H2("Learning curves"),
             grids.curves(),
             wr.H2("Sensitivity"),

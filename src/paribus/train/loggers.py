@@ -112,16 +112,14 @@ def wandb_logger(
                 x_transaction_log_flush_interval=5.0,
             ),
         )
+        if mode == "offline":
+            log.info("W&B is offline; upload later: paribus sync (or: wandb sync %s)", experiment.settings.sync_dir)
+        return SafeWandbLogger(experiment, str(folder))
     except Exception as error:  # no service, a refused key, a server that answers nonsense
         log.warning(
-            "W&B could not start (%s: %s). The run and its record go on without it.",
-            type(error).__name__,
-            error,
+            "W&B could not start (%s: %s). The run and its record go on without it.", type(error).__name__, error
         )
         return CSVLogger(save_dir=str(folder), name="", version="csv")
-    if mode == "offline":
-        log.info("W&B is offline; upload later with: paribus sync (or wandb sync %s)", experiment.settings.sync_dir)
-    return SafeWandbLogger(experiment, str(folder))
 
 
 def csv_logger(run: Mapping[str, Any], folder: Path) -> Logger:

@@ -17,8 +17,8 @@ class WandbServer:
     """Keeps what it is sent, as W&B does.
 
     runs: by project/id: config, tags, group, job type, summary, history (lines by their offset), exit code.
-    failure: what a request meets: None (is served), "500", "hang", "drop" (the connection is closed), or a function of
-        the path that says which.
+    failure: what a request meets: None (is served), "500" or another status, "hang", "drop" (the connection is closed),
+        or a function of the path that says which.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class WandbServer:
                     body = None  # telemetry and files
                 server.requests.append((self.path, body))
                 data = json.dumps({} if failure else server.serve(self.path, body)).encode()
-                self.send_response(500 if failure else 200)
+                self.send_response(int(failure) if failure else 200)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
