@@ -170,9 +170,18 @@ class WandbServer:
         rows = [row for _, row in sorted(run["history"].items()) if given["minStep"] <= row["_step"] < given["maxStep"]]
         return {"project": {"run": {"history": [json.dumps(_served(row)) for row in rows]}}}
 
-    def on_upsertView2(self, given: Any) -> Any:
+    def on_UpsertView2(self, given: Any) -> Any:
         self.views.append(given)
-        return {"upsertView": {"view": {"id": "v", "name": given.get("name") or "view"}, "inserted": True}}
+        view = {key: given.get(key) for key in ("name", "displayName", "type", "description", "spec")}
+        times = {"createdAt": _NOW, "updatedAt": _NOW}
+        project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
+        return {"upsertView": {"view": {"id": "dmlldw==", **view, **times, "project": project}, "inserted": True}}
+
+    on_upsertView = on_UpsertView2
+
+    def on_GetProjects(self, given: Any) -> Any:
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": [], "pageInfo": page}}
 
     def node(self, run: dict[str, Any]) -> dict[str, Any]:
         history = [json.dumps(_served(row)) for _, row in sorted(run["history"].items())]

@@ -78,7 +78,7 @@ def test_what_a_killed_process_had_not_written_comes_from_the_record(paribus, wa
     trained(store, "a" * 16, logged=(3, 6))
     done = paribus("sync", "--yes", "--wait", "20")
     assert done.code == 0, done.err
-    assert "1 rows were filled in" in done.err
+    assert "of which 1 of the rows came" in done.err
     assert steps(wandb_server, "a" * 16) == [3, 6, 9]
     assert wandb_server.run("a" * 16)["groupName"] == "norm"
 
@@ -94,7 +94,7 @@ def test_a_run_with_several_parts_arrives_as_one(paribus, wandb_server, store):
     finish([again], failed=False, summary={**record.metrics, "status": "done"})
     done = paribus("sync", "--yes", "--wait", "20")
     assert done.code == 0, done.err
-    assert "filled in" not in done.err
+    assert "of the rows" not in done.err
     assert steps(wandb_server, record.id) == [3, 6, 9]
 
 
@@ -152,6 +152,18 @@ def test_a_server_that_fails_is_said_and_nothing_is_marked(paribus, wandb_server
     assert done.code == 2
     assert "the same command tries again" in done.err
     assert not (store.run_dir("a" * 16) / "wandb" / MARK).exists()
+
+
+def test_a_server_that_fails_in_the_middle(paribus, wandb_server, store):
+    trained(store, "a" * 16)
+    wandb_server.failure = lambda path: "500" if path.endswith("file_stream") else None
+    done = paribus("sync", "--yes", "--wait", "2")
+    assert done.code == 1
+    assert "differs from the record in 3 rows" in done.err
+    assert not (store.run_dir("a" * 16) / "wandb" / MARK).exists()
+    wandb_server.failure = None
+    assert paribus("sync", "--yes", "--wait", "20").code == 0
+    assert set(steps(wandb_server, "a" * 16)) == {3, 6, 9}
 
 
 def test_rows_that_never_arrive_are_named(paribus, wandb_server, store):

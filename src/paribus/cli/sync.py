@@ -42,7 +42,7 @@ def sync(
         left = (time.monotonic() - started) / number * (len(todo) - number)
         note = outcome.problem or "agrees with its record"
         if outcome.filled and outcome.upload.parts and not outcome.problem:
-            note += f" ({outcome.filled} rows were filled in from it)"
+            note += f" (of which {outcome.filled} of the rows came)"
         say(f"[{number}/{len(todo)}] {outcome.path}: {note}" + (f"; about {left:.0f} s left" if left > 5 else ""))
         if outcome.problem:
             problems.append(f"{outcome.path}: {outcome.problem}")
