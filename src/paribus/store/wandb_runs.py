@@ -18,6 +18,7 @@ from paribus.store.adopted import (
     leaves,
     merged,
     plain,
+    trained,
     without_repeats,
 )
 from paribus.store.record import Record
@@ -133,7 +134,7 @@ def _adopted(
     rows: list[Row],
     choices: dict[str, Any],
 ) -> Adopted:
-    metrics = last_values(rows)
+    metrics, rows = last_values(rows), trained(rows)
     for key, value in leaves(summary):
         if key.startswith("_") or key in _STEPS or key in _SECONDS or key == "epoch":
             continue
