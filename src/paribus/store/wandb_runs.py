@@ -115,7 +115,7 @@ def choices_of(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         and not key.startswith("seeds.")
         and (
             len({repr(each.get(key)) for each in flat}) > 1
-            or ("." not in key and isinstance(flat[0].get(key), str) and len(flat[0][key]) < 40)
+            or (isinstance(configs[0].get(key), str) and len(configs[0][key]) < 40)
         )
     ]
     result = []
