@@ -195,3 +195,15 @@ def test_csv_and_tensorboard_write_into_the_runs_folder(paribus, tmp_path):
     for column in ("val/acc", "test/acc", "lr/0", "momentum/0", "update_ratio/", "grad_norm/"):
         assert column in header
     assert list((run / "tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize(("said", "found"), [("offline", 1), ("dryrun", 1), ("disabled", 0)])
+def test_the_environment_says_the_mode(paribus, tmp_path, monkeypatch, said, found):
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_MODE", said)
+    result = paribus("train", *QUICK)
+    assert result.code == 0, result.err
+    [log] = tmp_path.glob("outputs/runs/*/train.log")
+    assert "W&B could not" not in log.read_text()
+    assert len(list(tmp_path.glob("outputs/runs/*/wandb/offline-run-*"))) == found

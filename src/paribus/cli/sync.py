@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from paribus.cli.reports import collect, outputs_folder
+from paribus.cli.export import chosen
+from paribus.cli.reports import outputs_folder
 from paribus.errors import RunsFailed, UserError
 from paribus.plan.wandb_access import base_url
 from paribus.report.wandb_parts import Upload, uploads
@@ -20,12 +21,11 @@ def sync(
     overrides: Sequence[str], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
 ) -> None:
     store = Store(outputs_folder(overrides))
-    if any(item.startswith("ablation=") for item in overrides):
-        found = collect(overrides)
-        ids = list({r.id: None for each in found for arm in each.arms.values() for r in arm if r is not None})
-    else:
-        ids = store.ids()
+    records = chosen(store, overrides)
+    ids = [record.id for record in records]
     todo = uploads(store, ids, base_url(), project, entity)
+    if running := sum(record.status == "running" for record in records):
+        say(f"{running} runs are not finished: what they have for W&B stays for later")
     if not todo:
         say(f"nothing to upload: {len(ids)} runs, none of them has anything for {base_url()} that it does not have")
         return
