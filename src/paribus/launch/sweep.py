@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.errors import RunsFailed
+from paribus.errors import JobFailed, RunsFailed, UserError
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
@@ -60,7 +60,7 @@ class Sweep:
             for (cell, _), result in zip(missing.values(), returned, strict=True):
                 if result.status == JobStatus.FAILED:
                     error = result._return_value
-                    self.failures[cell.id] = f"{cell.arm} seed {cell.seed}: {type(error).__name__}: {error}"
+                    self.failures[cell.id] = f"{cell.arm} seed {cell.seed}: {described(error)}"
             results += returned
             stage += 1
         self.write(plans)
@@ -112,6 +112,11 @@ class Sweep:
 def command_line(cell: Cell, plan: Plan) -> list[str]:
     """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
     return [*cell.overrides, f"group={json.dumps(plan.name)}", f"arm={json.dumps(cell.arm)}"]
+
+
+def described(error: BaseException) -> str:
+    """What people read: the name of an exception says nothing where the message was written for them."""
+    return str(error) if isinstance(error, UserError | JobFailed) else f"{type(error).__name__}: {error}"
 
 
 def say(line: str) -> None:

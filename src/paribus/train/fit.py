@@ -41,6 +41,7 @@ class Outcome:
     parameters: int
     diverged: bool
     device: str
+    threads: int  # sums of another number of threads may differ in their last bits
 
 
 def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
@@ -85,6 +86,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
         parameters=sum(p.numel() for p in task.network.parameters()),
         diverged=task.diverged,
         device=torch.cuda.get_device_name() if config["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu",
+        threads=torch.get_num_threads(),
     )
 
 
