@@ -75,7 +75,7 @@ class ForkServer:
 
         Raises RuntimeError where the server itself has ended.
         """
-        found = []
+        found: list[Ended] = []
         try:
             while self.connection.poll(0.0 if found else timeout):
                 found.append(self.connection.recv())

@@ -23,7 +23,7 @@ from paribus.launch.options import Options
 from paribus.launch.ranks import scrubbed
 from paribus.launch.slots import Place, Slots
 from paribus.plan.composer import Composed, Composer
-from paribus.plan.identity import run_id, world_size
+from paribus.plan.identity import run_id
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -115,9 +115,9 @@ class LocalLauncher:
             else:
                 self.ready.remove(job)
         while self.waiting and not self.ready_at(now):
-            job = self.compose(*self.waiting.popleft())
-            if job is not None and not self.try_start(job):
-                self.ready.append(job)
+            new = self.compose(*self.waiting.popleft())
+            if new is not None and not self.try_start(new):
+                self.ready.append(new)
 
     def ready_at(self, now: float) -> bool:
         """Whether a job waits for a slot, which those behind it must not take from it."""
@@ -236,7 +236,7 @@ class LocalLauncher:
         if not again:
             self.keep_output(job)
         folder = job.store.run_dir(job.id)
-        log = next((path for path in (folder / "train.log", folder / "output.log", self.output(job)) if path.exists()))
+        log = next(path for path in (folder / "train.log", folder / "output.log", self.output(job)) if path.exists())
         lines = [f"failed: {job.name}: {cause.kind}: {cause.message}", *cause.traceback.splitlines(), f"  {log}"]
         if again:
             lines.append("  it is tried again, from its last checkpoint")

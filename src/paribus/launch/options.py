@@ -1,4 +1,4 @@
-"""The options of the local launcher: conf/hydra/launcher/paribus.yaml, `hydra.launcher.KEY=VALUE` on the command line."""
+"""The options of the local launcher: conf/hydra/launcher/paribus.yaml, `hydra.launcher.KEY=VALUE` in a command."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ the server computes nothing, starts no thread and touches no accelerator: `pytho
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import gc
 import os
@@ -146,10 +147,8 @@ class Server:
         for other, each in self.processes.items():
             if each.client is process.connection:
                 os.kill(other, signal.SIGKILL)
-        try:
+        with contextlib.suppress(OSError):  # its client may be gone, and its own ended with it
             process.client.send(Ended(process.key, os.waitstatus_to_exitcode(status), process.result))
-        except OSError:  # the client is gone: whoever waits for it will know
-            pass
 
     def fork(self, order: Order, client: Connection) -> None:
         ours, theirs = socket.socketpair()
@@ -208,7 +207,7 @@ def _redirect(path: str) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent dies, however it dies. Only Linux can; elsewhere the server sees to it."""
+    """Ask the kernel for SIGKILL when the parent dies, however it dies. Elsewhere than on Linux the server sees to it."""
     if sys.platform == "linux":
         parent = os.getppid()
         PR_SET_PDEATHSIG = 1

@@ -223,7 +223,7 @@ def log_file(path: Path) -> Iterator[None]:
 def graceful_stop(request: Any) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
 
-    Further SIGTERMs change nothing: a cluster sends one to every process, and the process that started this one another.
+    Further SIGTERMs change nothing: a cluster sends one to every process, and the one that started this one another.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
