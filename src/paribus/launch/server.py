@@ -207,7 +207,7 @@ def _redirect(path: str) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent dies, however it dies. Elsewhere than on Linux the server sees to it."""
+    """Ask the kernel for SIGKILL when the parent dies, however it dies. Outside of Linux the server sees to it."""
     if sys.platform == "linux":
         parent = os.getppid()
         PR_SET_PDEATHSIG = 1
