@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from paribus.cli.reports import outputs_folder
+from paribus.durations import duration
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.estimate import Costs, Estimate
-from paribus.store.clock import duration
 from paribus.store.store import Store
 
 FINISHED = ("done", "diverged")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.errors import UserError
+from paribus.errors import JobFailed, UserError
 from paribus.store.lock import Busy
 from paribus.store.store import Store
 
@@ -56,7 +56,7 @@ class Jobs:
                 if error is None or isinstance(error, JobLost):
                     failures[id] = self.lost(id, f" ({error})" if error is not None else reason)
                 else:
-                    failures[id] = f"{type(error).__name__}: {error}"
+                    failures[id] = described(error)
         return failures
 
     def finished(self, id: str) -> bool:
@@ -87,6 +87,11 @@ class Jobs:
         say(f"waiting for {len(ids)} runs that other processes train")
         while all(self.store.is_locked(id) for id in ids):
             time.sleep(self.poll_seconds)
+
+
+def described(error: BaseException) -> str:
+    """What people read: the name of an exception says nothing where the message was written for them."""
+    return str(error) if isinstance(error, UserError | JobFailed) else f"{type(error).__name__}: {error}"
 
 
 def say(line: str) -> None:

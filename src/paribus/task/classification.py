@@ -114,6 +114,9 @@ class Classification(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.data: ImageData = self.trainer.datamodule  # type: ignore[attr-defined]
+        size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        if size != self.trainer.world_size:  # each process would see the wrong share of the data
+            raise RuntimeError(f"the run has {self.trainer.world_size} processes, its process group has {size}")
         self.data.place(self.device, self._input_dtype(), self.global_rank)
         if self.data.memory_format == torch.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -42,7 +42,7 @@ class Outcome:
     parameters: int
     diverged: bool
     device: str
-    threads: int
+    threads: int  # sums of another number of threads may differ in their last bits
 
 
 def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
