@@ -328,12 +328,11 @@ class Classification(pl.LightningModule):
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in values.items()})
         if not self.trainer.is_global_zero:
             return
+        values = {"epoch": cursor.epoch, "seconds": round(cursor.seconds, 6), **values}
         if row and self.history is not None:
-            self.history.append(
-                {"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values}
-            )
+            self.history.append({"epoch": cursor.epoch, "step": cursor.step, **values})
         for logger in self.trainer.loggers:
-            logger.log_metrics({"epoch": cursor.epoch, **values}, step=cursor.step)
+            logger.log_metrics(values, step=cursor.step)
 
     def _stop_if_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):

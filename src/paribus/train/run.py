@@ -23,6 +23,7 @@ from paribus.errors import Interrupted, UserError
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.validate import validate
+from paribus.plan.wandb_limits import check_run
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -47,6 +48,7 @@ def train(
     validate(config)
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
+    check_run(id, config)
     with store.lock(id):
         record = store.read(id)
         if record is not None and record.status in ("done", "diverged"):
