@@ -22,6 +22,7 @@ from paribus.metrics import Totals
 from paribus.nn.statistics import recomputed_statistics
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
+from paribus.optim.rates import set_rates
 from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
 from paribus.task.data import Chunk, ImageData
@@ -206,7 +207,7 @@ class Classification(pl.LightningModule):
         """One update from this process's share (x, y) of a global batch of `size` samples."""
         cursor = self.data.cursor
         step, horizon = self.data.position()
-        self._set_rates(step, horizon)
+        set_rates(self.optimizer, self.schedule, step, horizon)
         for set_progress in self._progress_hooks:
             set_progress(step / horizon)
         if not isinstance(self.augmentation, Identity):
@@ -251,20 +252,6 @@ class Classification(pl.LightningModule):
             loss.backward()
         else:
             self.manual_backward(loss)
-
-    def _set_rates(self, step: float, horizon: float) -> None:
-        factor = self.schedule.factor(step, horizon)
-        momentum = self.schedule.momentum(step, horizon)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-            # A schedule that cycles momentum cycles what there is: plain gradient descent stays without, and the
-            # averages of schedule-free optimizers rely on a constant one.
-            if momentum is None or "train_mode" in group:
-                continue
-            if group.get("momentum"):
-                group["momentum"] = momentum
-            elif "betas" in group:
-                group["betas"] = (momentum, *group["betas"][1:])
 
     # ------------------------------------------------------------------------------------------ evaluation
 
