@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from paribus.curvature.analysis import Effort, analyse
-from paribus.curvature.density import lanczos, spectral_density
+from paribus.curvature.density import spectral_density
 from paribus.curvature.eigen import extreme, noise_floor, random_unit
+from paribus.curvature.krylov import lanczos
 from paribus.curvature.objective import Function, Risk
 from paribus.losses import CrossEntropy
 from paribus.nn.models.dense import MLP
@@ -87,8 +88,10 @@ def test_mass_mean_second_moment_and_shares_are_those_of_the_spectrum():
 
 def test_lanczos_ends_where_the_krylov_space_does():
     a = torch.diag(torch.tensor([1.0, 2.0, 2.0, 2.0], dtype=torch.float64))
-    alpha, beta = lanczos(lambda v: a @ v, torch.full((4,), 0.5, dtype=torch.float64), 4)
-    assert (len(alpha), len(beta)) == (2, 1)
+    alpha, beta, basis = lanczos(lambda v: a @ v, torch.full((4,), 0.5, dtype=torch.float64), 4)
+    assert (len(alpha), len(basis), beta[-1]) == (2, 2, 0.0)
+    v = torch.stack(basis, 1)
+    torch.testing.assert_close(v.T @ a @ v, torch.diag(torch.tensor(alpha)) + torch.tensor([[0, beta[0]], [beta[0], 0]]))
 
 
 def test_lanczos_agrees_with_the_dense_hessian_of_a_network_of_3000_parameters():

@@ -7,6 +7,7 @@ import sys
 import click
 
 from paribus import __version__
+from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
@@ -79,6 +80,9 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
     from paribus.cli.reports import evaluate_run
 
     evaluate_run(run, checkpoint, outputs)
+
+
+cli.add_command(curvature)
 
 
 def main() -> None:

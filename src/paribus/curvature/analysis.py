@@ -14,7 +14,7 @@ from paribus.curvature.density import Density, spectral_density
 from paribus.curvature.eigen import End, extreme, noise_floor, random_unit
 from paribus.curvature.escape import Confirmation, confirm
 from paribus.curvature.objective import Objective
-from paribus.curvature.refine import Refined, flatness, newton_step, refine
+from paribus.curvature.refine import Refined, Space, flatness, refine
 from paribus.curvature.verdict import Counts, Verdict, count, judge, tolerance
 
 OnProgress = Callable[[str, int, int], None]
@@ -122,8 +122,15 @@ def analyse(
         and plain values only. `save` is called whenever something was added.
     """
     stages = {} if stages is None else stages
-    before = objective.products
-    refined = _refined(objective, theta, effort, stages, save, on_progress)
+    earlier, before = stages.get("products", 0), objective.products
+
+    def keep() -> None:
+        stages["products"] = earlier + objective.products - before
+        save()
+
+    if "loss" not in stages:
+        stages.update(loss=objective.value(theta), norm=float(theta.norm()))
+    refined = _refined(objective, theta, effort, stages, keep, on_progress)
     theta = refined.theta
     n = len(theta)
 
@@ -131,16 +138,21 @@ def analyse(
         return objective.product(theta, v)
 
     if n <= effort.dense_up_to:
-        top, bottom, step, eigenvalues, noise = _dense(objective, refined, stages, save, on_progress)
+        top, bottom, eigenvalues, noise = _dense(objective, refined, stages, keep, on_progress)
         density = None
     else:
-        top, bottom, noise = _ends(product, refined, effort, seed, stages, save, on_progress)
+        top, bottom, noise = _ends(product, refined, effort, seed, stages, keep, on_progress)
         eigenvalues = None
-        step = newton_step(objective, theta, refined.gradient, effort.refine_products)
-        density = _density(product, theta, effort, seed, stages, save, on_progress)
+        density = _density(product, theta, effort, seed, stages, keep, on_progress)
     norm = max(abs(top.value), abs(bottom.value))
     zero = tolerance(n, norm, noise)
-    flat = flatness(product(step), step, refined.gradient, norm)
+    if "flatness" not in stages:
+        step = stages["hessian"]["step"] if "hessian" in stages else None
+        if step is None:
+            step = _least_residual(objective, refined, effort)
+        stages["flatness"] = flatness(product(step), step, refined.gradient, norm)
+        keep()
+    flat = stages["flatness"]
     verdict, reason = judge(
         gradient_norm=refined.gradient_norms[-1],
         theta_norm=float(theta.norm()),
@@ -150,10 +162,14 @@ def analyse(
         bottom_error=bottom.error,
         zero=zero,
     )
+    if verdict in ("not critical", "gradient-flat"):
+        reason += f"; refining ended because {refined.reason}"
+        if stages["norm"] * 2 < float(theta.norm()) and refined.loss < 1e-6 * stages["loss"]:
+            reason += ". The loss tends to zero while θ grows: its critical point lies at infinity"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)
-    spent = stages.get("products", 0) + objective.products - before
+    spent = stages["products"]
     return Analysis(refined, flat, top, bottom, zero, eigenvalues, density, verdict, reason, confirmation, spent)
 
 
@@ -165,25 +181,32 @@ def _refined(
     save: Callable[[], None],
     on_progress: OnProgress,
 ) -> Refined:
-    kept = stages.get("refine", {"theta": theta, "norms": [], "reason": None})
+    kept = stages.get("refine", {"theta": theta, "norms": [], "reason": None, "damping": 0.0})
     steps = effort.refine_steps - max(0, len(kept["norms"]) - 1)
-    before = objective.products
-    earlier = stages.get("products", 0)
 
     def on_step(state: Refined) -> None:
         norms = [*kept["norms"][:-1], *state.gradient_norms]
-        stages["refine"] = {"theta": state.theta, "norms": norms, "reason": None}
-        stages["products"] = earlier + objective.products - before
+        stages["refine"] = {"theta": state.theta, "norms": norms, "reason": None, "damping": state.damping}
         save()
         on_progress(f"refining, ‖g‖ = {norms[-1]:.2e}", len(norms) - 1, effort.refine_steps)
 
     finished = kept["reason"] is not None
     refined = refine(
-        objective, kept["theta"], steps=0 if finished else steps, inner=effort.refine_products, on_step=on_step
+        objective,
+        kept["theta"],
+        steps=0 if finished else steps,
+        inner=effort.refine_products,
+        damping=kept["damping"],
+        on_step=on_step,
     )
     refined.gradient_norms = [*kept["norms"][:-1], *refined.gradient_norms]
     refined.reason = kept["reason"] if finished else refined.reason
-    stages["refine"] = {"theta": refined.theta, "norms": refined.gradient_norms, "reason": refined.reason}
+    stages["refine"] = {
+        "theta": refined.theta,
+        "norms": refined.gradient_norms,
+        "reason": refined.reason,
+        "damping": refined.damping,
+    }
     save()
     return refined
 
@@ -194,8 +217,8 @@ def _dense(
     stages: MutableMapping[str, Any],
     save: Callable[[], None],
     on_progress: OnProgress,
-) -> tuple[End, End, Tensor, np.ndarray, float]:
-    """Both ends, the Newton step of least residual and length, all eigenvalues, and the noise of the Hessian."""
+) -> tuple[End, End, np.ndarray, float]:
+    """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual and length is kept."""
     theta = refined.theta
     n = len(theta)
     if "hessian" not in stages:
@@ -213,7 +236,13 @@ def _dense(
     values, ends = found["values"], found["ends"]
     error = tolerance(n, float(values.abs().max()), found["noise"])
     bottom, top = (End(float(values[k]), ends[:, k], 0.0, error, n, True) for k in (0, -1))
-    return top, bottom, found["step"], values.cpu().numpy(), found["noise"]
+    return top, bottom, values.cpu().numpy(), found["noise"]
+
+
+def _least_residual(objective: Objective, refined: Refined, effort: Effort) -> Tensor:
+    if refined.gradient_norms[-1] == 0.0:
+        return torch.zeros_like(refined.theta)
+    return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)[0]
 
 
 def _ends(

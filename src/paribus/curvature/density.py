@@ -10,6 +10,8 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
+from paribus.curvature.krylov import lanczos
+
 
 @dataclass(frozen=True)
 class Density:
@@ -59,35 +61,12 @@ def spectral_density(
     nodes, weights = np.zeros((probes, steps)), np.zeros((probes, steps))
     for probe in range(probes):
         signs = torch.randint(0, 2, (n,), generator=generator, device=generator.device) * 2 - 1
-        alpha, beta = lanczos(product, signs.double() / n**0.5, steps)
-        x, vectors = eigh_tridiagonal(alpha, beta)
+        alpha, beta, _ = lanczos(product, signs.double() / n**0.5, steps)
+        x, vectors = eigh_tridiagonal(alpha, beta[: len(alpha) - 1])
         nodes[probe, : len(x)] = x
         weights[probe, : len(x)] = vectors[0] ** 2
         on_probe(probe + 1)
     return Density(nodes, weights)
-
-
-def lanczos(product: Callable[[Tensor], Tensor], v: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    r"""Diagonal (m,) and off-diagonal (m - 1,) of $T = V^\top A V$ over the Krylov space of the unit vector v.
-
-    All vectors are orthogonalised against all before them, twice; m < `steps` where the space ends early.
-    (scipy's eigensolvers do the same but do not hand out T.)
-    """
-    basis = [v]
-    alpha: list[float] = []
-    beta: list[float] = []
-    for _ in range(steps):
-        w = product(basis[-1])
-        alpha.append(float(basis[-1] @ w))
-        for _ in range(2):
-            for u in basis:
-                w = w - (u @ w) * u
-        norm = float(w.norm())
-        if norm <= 1e-12 * max(1e-300, max(map(abs, alpha)) + max(beta, default=0.0)):
-            break
-        beta.append(norm)
-        basis.append(w / norm)
-    return np.array(alpha), np.array(beta[: len(alpha) - 1])
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:

@@ -12,7 +12,6 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-FIRST_BASIS = 24  # vectors of the first Krylov space
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,8 @@ class End:
     r"""An extreme eigenvalue $\lambda$ with unit eigenvector v (n,).
 
     residual: $\|A v - \lambda v\|$. Some eigenvalue lies within it: a bound.
-    error: $\min(r, r^2 / \delta)$ with $\delta$ the gap to the next Ritz value: an estimate, since the gap is one.
+    error: $\min(r, r^2 / \delta)$ with $\delta$ the gap to the next Ritz value (an estimate, since the gap is one), and
+        no less than the rounding error $n\,\epsilon\,\|A\|$.
     products: matrix-vector products spent.
     """
 
@@ -43,12 +43,14 @@ def extreme(
     tolerance: float = 1e-6,
     products: int = 50,
     reference: float | None = None,
+    basis: int = 24,
 ) -> End:
     r"""The largest or the smallest eigenvalue of a symmetric matrix (n, n), n of at least 3.
 
     product: v (n,) -> A v (n,). start: where the Krylov space begins, not orthogonal to what is sought.
     tolerance: stop when the estimated error is at most tolerance * max(|value|, `reference`).
     products: never spend more than these; of a space that is too small the best value is returned, converged=False.
+    basis: vectors of the first Krylov space.
 
     ARPACK runs to the end of one Krylov space at a time and begins again from the Ritz vector, in a space twice as
     large: so every product counts, a partial answer is never lost, and memory grows only where it must.
@@ -70,7 +72,6 @@ def extreme(
 
     operator = LinearOperator((n, n), matvec=matvec, dtype=np.float64)
     vector = start.double().cpu().numpy()
-    basis = FIRST_BASIS
     while True:
         room = min(basis, n, products - spent - 2)
         # With this tolerance ARPACK calls every Ritz pair converged, and stops when its space is full.
@@ -84,8 +85,9 @@ def extreme(
         residual = float(np.linalg.norm(image - value * vector))
         seen = max(seen, float(np.linalg.norm(image)))
         gap = abs(float(values[1 - best]) - value)
-        error = min(residual, residual**2 / gap) if gap > 0 else residual
-        goal = max(tolerance * max(abs(value), reference or 0.0), n * np.finfo(np.float64).eps * seen)
+        rounding = n * np.finfo(np.float64).eps * seen
+        error = max(rounding, min(residual, residual**2 / gap) if gap > 0 else residual)
+        goal = max(tolerance * max(abs(value), reference or 0.0), rounding)
         # A space in which the start was invariant has a residual of zero and says nothing of the rest.
         converged = error <= goal or room >= n
         if converged or products - spent < 8:

@@ -95,11 +95,13 @@ class Function(Objective):
 
 
 class Risk(Objective):
-    r"""The mean loss of a network over samples: $\frac{1}{N} \sum_b N_b\, \ell(\mathrm{network}_\theta(x_b), y_b)$.
+    r"""The mean loss of a network over samples: $\frac{1}{N} \sum_b N_b\, \ell(\mathrm{network}_\theta(x_b), y_b)$,
+    and, where there is one, the penalty $\frac12 \sum_i c_i \theta_i^2$.
 
     batches: gives all batches (x, y) anew at each call, N = `samples` in all.
     statistics: "moving": norms as in evaluation; "batch": batch statistics of each batch, and power iterations of
         spectral norm, as in training (from the same buffers each time, and with no trace left in them).
+    penalty: c (n,), the weight decay of each coordinate; None for none.
 
     Dropout is off. The network is copied, in the type `dtype`; the original is never touched again.
     """
@@ -113,11 +115,13 @@ class Risk(Objective):
         *,
         dtype: torch.dtype = torch.float64,
         statistics: Literal["moving", "batch"] = "moving",
+        penalty: Tensor | None = None,
     ):
         super().__init__()
         self.loss = loss
         self.batches = batches
         self.samples = samples
+        self.penalty = penalty
         self.dtype = dtype
         self.network = copy.deepcopy(network).to(dtype)
         self.network.zero_grad()
@@ -139,6 +143,8 @@ class Risk(Objective):
 
     def terms(self, theta: Tensor) -> Iterator[Tensor]:
         parameters = self.unflatten(theta)
+        if self.penalty is not None:
+            yield 0.5 * (self.penalty * theta.square()).sum()
         for x, y in self.batches():
             # Copies, since norms in training mode write into them.
             buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}

@@ -96,6 +96,7 @@ class Classification(pl.LightningModule):
         self.best_score = -math.inf
         self.diverged = False
         self.stop_requested = False
+        self.observed_seconds = 0.0  # that callbacks took for measurements; no part of the training time
         self._forward: Callable[[Tensor], Tensor]  # the network, compiled if so wished
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
@@ -153,16 +154,17 @@ class Classification(pl.LightningModule):
     def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
         started = time.perf_counter()
         cursor = self.data.cursor
-        seconds_before = cursor.seconds
+        # What callbacks take to measure is no part of the training time.
+        seconds_before = cursor.seconds + self.observed_seconds
         updates = 0
         for x, y, size in self.data.batches(chunk):
             self._update(x, y, size)
             updates += 1
-            cursor.seconds = seconds_before + time.perf_counter() - started
+            cursor.seconds = seconds_before + time.perf_counter() - started - self.observed_seconds
             if self.stop_requested or self.data.spent():
                 break
         if self._bare:
-            each = (cursor.seconds - seconds_before) / max(updates, 1)
+            each = (time.perf_counter() - started) / max(updates, 1)
             self.data.updates_per_chunk = max(1, min(2 * updates + 1, int(CHUNK_SECONDS / max(each, 1e-6))))
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
@@ -318,6 +320,10 @@ class Classification(pl.LightningModule):
             )
         for logger in self.trainer.loggers:
             logger.log_metrics({"epoch": cursor.epoch, **values}, step=cursor.step)
+
+    def observe(self, values: dict[str, float]) -> None:
+        """Log what a callback has measured, as a row of its own between those of epochs."""
+        self._log(values)
 
     def _stop_if_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):
