@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from paribus import __version__
+from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
@@ -218,6 +219,9 @@ def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     from paribus.cli.gc import collect_garbage
 
     collect_garbage(recent, dry_run, yes, outputs)
+
+
+cli.add_command(curvature)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from paribus.metrics import Totals
 from paribus.nn.statistics import recomputed_statistics
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
+from paribus.optim.rates import set_rates
 from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
 from paribus.task.data import Chunk, ImageData
@@ -95,6 +96,7 @@ class Classification(pl.LightningModule):
         self.best_score = -math.inf
         self.diverged = False
         self.stop_requested = False
+        self.observed_seconds = 0.0  # that callbacks took for measurements; no part of the training time
         self._forward: Callable[[Tensor], Tensor]  # the network, compiled if so wished
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
@@ -155,16 +157,17 @@ class Classification(pl.LightningModule):
     def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
         started = time.perf_counter()
         cursor = self.data.cursor
-        seconds_before = cursor.seconds
+        # What callbacks take to measure is no part of the training time.
+        seconds_before = cursor.seconds + self.observed_seconds
         updates = 0
         for x, y, size in self.data.batches(chunk):
             self._update(x, y, size)
             updates += 1
-            cursor.seconds = seconds_before + time.perf_counter() - started
+            cursor.seconds = seconds_before + time.perf_counter() - started - self.observed_seconds
             if self.stop_requested or self.data.spent():
                 break
         if self._bare:
-            each = (cursor.seconds - seconds_before) / max(updates, 1)
+            each = (time.perf_counter() - started) / max(updates, 1)
             self.data.updates_per_chunk = max(1, min(2 * updates + 1, int(CHUNK_SECONDS / max(each, 1e-6))))
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
@@ -209,7 +212,7 @@ class Classification(pl.LightningModule):
         """One update from this process's share (x, y) of a global batch of `size` samples."""
         cursor = self.data.cursor
         step, horizon = self.data.position()
-        self._set_rates(step, horizon)
+        set_rates(self.optimizer, self.schedule, step, horizon)
         for set_progress in self._progress_hooks:
             set_progress(step / horizon)
         if not isinstance(self.augmentation, Identity):
@@ -254,20 +257,6 @@ class Classification(pl.LightningModule):
             loss.backward()
         else:
             self.manual_backward(loss)
-
-    def _set_rates(self, step: float, horizon: float) -> None:
-        factor = self.schedule.factor(step, horizon)
-        momentum = self.schedule.momentum(step, horizon)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-            # A schedule that cycles momentum cycles what there is: plain gradient descent stays without, and the
-            # averages of schedule-free optimizers rely on a constant one.
-            if momentum is None or "train_mode" in group:
-                continue
-            if group.get("momentum"):
-                group["momentum"] = momentum
-            elif "betas" in group:
-                group["betas"] = (momentum, *group["betas"][1:])
 
     # ------------------------------------------------------------------------------------------ evaluation
 
@@ -333,6 +322,10 @@ class Classification(pl.LightningModule):
             self.history.append({"epoch": cursor.epoch, "step": cursor.step, **values})
         for logger in self.trainer.loggers:
             logger.log_metrics(values, step=cursor.step)
+
+    def observe(self, values: dict[str, float]) -> None:
+        """Log what a callback has measured, as a row of its own between those of epochs."""
+        self._log(values)
 
     def _stop_if_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):
