@@ -49,7 +49,7 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
     for plan in plans:
         chosen = options.grid
         if chosen is None and not options.columns:
-            chosen = grid_factors(aggregate_plan(plan, read, options.metrics[:1], options.mix)) or ()
+            chosen = grid_factors(plan) or ()
         kind = "grid" if chosen else "arms"
         found.append(build(_source(kind, [plan], read, options, chosen or ()), read))
     if any(plan.ablation is not None and plan.ablation.hypotheses for plan in plans):
