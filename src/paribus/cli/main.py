@@ -54,11 +54,13 @@ def table(
 @cli.command()
 @click.argument("overrides", nargs=-1)
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
-def figures(overrides: tuple[str, ...], output: str) -> None:
-    """Learning curves of an ablation (ablation=NAME), or of the last sweep, as PNG and PDF."""
-    from paribus.cli.reports import write_figures
+@click.option("--only", multiple=True, metavar="NAME", help="Only this figure; a pattern such as 'learning_*' will do.")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def figures(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    """Every figure of an ablation (ablation=NAME), of the last sweep, or of runs (their ids), as PDF and PNG."""
+    from paribus.cli.figures import write_figures
 
-    write_figures(overrides, output)
+    write_figures(overrides, output, only, mix)
 
 
 @cli.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,11 @@ def newest_sweep(store: Store) -> list[dict[str, Any]]:
     return json.loads(found[-1].read_text())["plans"] if found else []
 
 
+def shown_metrics(found: Collected) -> tuple[str, ...]:
+    """The metric that arms are compared by, and those that stand beside it."""
+    return tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
+
+
 def write_table(
     overrides: Sequence[str],
     form: str,
@@ -99,7 +104,7 @@ def write_table(
 
     tables = []
     for found in collect(overrides, by, mix):
-        shown = metrics or tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
+        shown = metrics or shown_metrics(found)
         tables.append(FORMATS[form](aggregate(found.name, found.arms, shown, mix)))
     write("\n".join(tables), output)
 
@@ -115,23 +120,6 @@ def write(text: str, output: str | None) -> None:
     except OSError as error:
         raise UserError(f"{path} can't be written: {error}. Choose another file with -o") from error
     print(path, file=sys.stderr)
-
-
-def write_figures(overrides: Sequence[str], output: str) -> None:
-    from paribus.report.figures import learning_curves, save
-
-    store = Store(outputs_folder(overrides))
-    for number, found in enumerate(collect(overrides)):
-        histories: Mapping[str, list[Any]] = {
-            arm: [store.history(r.id) for r in records if r is not None and r.status in ("done", "diverged")]
-            for arm, records in found.arms.items()
-        }
-        if not any(histories.values()):
-            raise UserError(f"{found.name}: no run is done yet. Train them first: paribus train -m ...")
-        figure = learning_curves(found.name, {arm: runs for arm, runs in histories.items() if runs})
-        name = "learning_curves" if number == 0 else f"learning_curves_{number + 1}"
-        for path in save(figure, Path(output) / name):
-            print(path, file=sys.stderr)
 
 
 def print_plan(overrides: Sequence[str]) -> None:
