@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.axes._base import _AxesBase
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from paribus.report.escape import plain
 from paribus.report.style import look
@@ -87,12 +88,10 @@ def heading(figure: Figure, name: str, *said: str) -> None:
 def name_ticks(panel: _AxesBase, names: Sequence[str], axis: str = "y") -> None:
     """One tick for each name, as it stands; on x they are turned where they would touch."""
     which = panel.yaxis if axis == "y" else panel.xaxis
-    which.set_ticks(range(len(names)), [str(k) for k in range(len(names))])
-    turned = axis == "x" and max(map(len, names), default=0) > 7
-    for written, name in zip(which.get_ticklabels(), names, strict=True):
-        as_it_stands(written, shortened(name))
-        if turned:
-            written.set(rotation=35, ha="right", rotation_mode="anchor")
+    turned: dict[str, Any] = {}
+    if axis == "x" and max(map(len, names), default=0) > 7:
+        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    which.set_ticks(range(len(names)), [shortened(name) for name in names], parse_math=False, **turned)
     which.set_tick_params(length=0)
 
 
@@ -112,6 +111,23 @@ def error_scale(panel: Axes, lowest: float) -> None:
     panel.yaxis.set_major_locator(FixedLocator((0, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99, 100)))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def log_losses(panel: Axes, values: Sequence[float]) -> None:
+    """A logarithmic y axis around these values, with numbers as people write them."""
+    panel.set_yscale("log")
+    room(panel, values, log=True)
+    plain_logs(panel)
+
+
+def plain_logs(panel: Axes) -> None:
+    """Ticks at 1, 2, 5, 10, ... on a logarithmic y axis; over many decades only at powers of ten."""
+    low, high = panel.get_ylim()
+    wide = high / max(low, 1e-300) > 1e3
+    panel.yaxis.set_major_locator(LogLocator(10, (1.0,) if wide else (1.0, 2.0, 5.0), numticks=9 if wide else 12))
+    if not wide:
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def log_ticks(panel: Axes, axis: str, values: Sequence[float]) -> None:

@@ -60,9 +60,8 @@ def forest(
         what = title(metric).removesuffix(" (%)")
         as_it_stands(panel.xaxis.label, f"{what}: difference from {shortened(baseline)}{unit}")
         beside = panel.secondary_yaxis("right")
-        name_ticks(beside, words)
-        for written, word in zip(beside.yaxis.get_ticklabels(), words, strict=True):
-            as_it_stands(written, word)
+        beside.set_yticks(range(len(words)), words)
+        beside.tick_params(length=0)
         beside.spines["right"].set_visible(False)
         n = counted([each.n for each in compared])
         said = [f"paired differences, {100 * level:g} % t interval, n = {n} shared seeds; p after Holm"]

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from paribus.report.arms import ReportError
 from paribus.report.curves import Curve, mean_curve
-from paribus.report.figures.axes import counted, error_scale, heading, is_loss, legend, room, size
+from paribus.report.figures.axes import counted, error_scale, heading, is_loss, legend, log_losses, room, size
 from paribus.report.numbers import is_percent, scale, title
 from paribus.report.style import RC, look
 
@@ -82,8 +82,7 @@ def _draw(panel: Axes, curves: Sequence[Curve], metric: str, x: str) -> None:
         panel.plot(curve.x, curve.mean * factor, **style, markevery=(number % gap, gap), zorder=top)
     means = [float(value) for curve in shown for value in curve.mean * factor]
     if log:
-        panel.set_yscale("log")
-        room(panel, means, log=True)
+        log_losses(panel, means)
     elif is_percent(metric) and means and max(means) > 90:
         error_scale(panel, min(means))
     else:

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from paribus.report.arms import ReportError
-from paribus.report.figures.axes import error_scale, heading, room
+from paribus.report.figures.axes import error_scale, heading, log_losses
 from paribus.report.figures.learning import AXES, History
 from paribus.report.numbers import scale, title
 from paribus.report.style import RC, look
@@ -44,8 +44,7 @@ def training(name: str, history: History, x: str = "epoch") -> Figure:
                 words = title(column).split(" ")[0] if len(columns) > 1 else None
                 panel.plot(points, values, **look(number), markevery=(number % gap, gap), label=words)
             if label == "loss" and min(drawn) > 0:
-                panel.set_yscale("log")
-                room(panel, drawn, log=True)
+                log_losses(panel, drawn)
             elif label.startswith("accuracy") and max(drawn) > 90:
                 error_scale(panel, min(drawn))
             panel.set_xlabel(AXES.get(x, x))

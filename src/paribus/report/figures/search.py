@@ -19,6 +19,7 @@ from paribus.report.figures.axes import (
     heading,
     is_loss,
     legend,
+    log_losses,
     log_ticks,
     room,
     size,
@@ -134,7 +135,7 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
     with rc_context(RC):
         figure = Figure(figsize=size(3.6, arms), layout="constrained")
         panel = figure.subplots()
-        opacity = max(0.03, min(0.14, 0.5 / len(arms)))
+        opacity = max(0.02, 0.25 / len(arms))
         for number, arm in enumerate(arms):
             own = np.array([sign * factor * s if math.isfinite(s) else -math.inf for s in scores[arm]])
             if not len(own):
@@ -180,7 +181,6 @@ def _limits(panel: Axes, values: Sequence[float], metric: str) -> None:
     if is_percent(metric) and values and max(values) > 90:
         error_scale(panel, min(values))
     elif is_loss(metric) and values and min(values) > 0:
-        panel.set_yscale("log")
-        room(panel, values, log=True)
+        log_losses(panel, values)
     else:
         room(panel, values)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from paribus.report.figures.axes import heading, legend, log_ticks, size
+from paribus.report.figures.axes import heading, legend, log_ticks, plain_logs, size
 from paribus.report.style import RC, look
 from paribus.stats.intervals import mean_interval
 
@@ -42,7 +40,7 @@ def batch_times(
                 if what.startswith("ms"):
                     panel.axhline(SATURATED * means[0], color=style["color"], linewidth=0.8, linestyle=(0, (1, 2)))
             panel.set_yscale("log")
-            _plain_logs(panel)
+            plain_logs(panel)
             log_ticks(panel, "x", sizes)
             panel.set_xlabel("batch size")
             panel.set_ylabel(what)
@@ -55,9 +53,3 @@ def batch_times(
             f"dotted: {SATURATED:g} x the smallest batch",
         )
     return figure
-
-
-def _plain_logs(panel: Axes) -> None:
-    panel.yaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=12))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_minor_formatter(NullFormatter())
