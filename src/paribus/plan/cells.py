@@ -7,7 +7,6 @@ again when more of them are there, until it has no missing cell.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,14 @@ from statistics import fmean
 from typing import Any, Literal
 
 from paribus.errors import UserError
-from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of, parse
+from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group
 from paribus.plan.composer import Composer, parsed
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.plan.identity import run_id
 from paribus.plan.metrics import higher_is_better
+from paribus.plan.parser import near, parse
+from paribus.plan.sequential import extend
 from paribus.plan.tuning import Point, best_point, grid, on_edge
 from paribus.plan.validate import validate
 from paribus.store.record import Record
@@ -58,6 +59,7 @@ class Plan:
     """The cells of an ablation (in one regime) or of a sweep, as far as they are known.
 
     arms: the rows of the table; None for the reporting runs of an arm whose tuning is not finished.
+    levels: of each arm, by factor.
     tuning: the runs that tuning and the choice of a path need.
     duplicates: cells that a sweep names twice.
     excluded, invalid: arms that are not trained and why; invalid ones are mistakes.
@@ -68,6 +70,7 @@ class Plan:
     name: str
     metric: str = "test/acc"
     arms: dict[str, list[Cell | None]] = field(default_factory=dict)
+    levels: dict[str, dict[str, str]] = field(default_factory=dict)
     tuning: list[Cell] = field(default_factory=list)
     duplicates: list[Cell] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
@@ -106,6 +109,7 @@ class _Planner:
         self.read = read
         self.composer = composer
         self.result = Plan(ablation.title, ablation.metric, ablation=ablation)
+        self.reported: dict[str, tuple[Arm, Tuned]] = {}
 
     def plan(self) -> Plan:
         self.check_levels()
@@ -116,6 +120,8 @@ class _Planner:
             found, self.result.excluded = arms(self.ablation)
             for each in found:
                 self.add(each)
+            if self.ablation.seeds.looks:
+                extend(self.result, self.read, self.further)
         if self.result.invalid and not self.result.arms:
             raise AblationError(
                 f"{self.ablation.source}: {self.result.invalid[0].name}: {self.result.invalid[0].reason}"
@@ -137,10 +143,8 @@ class _Planner:
             options = group_options(key)
             for option in value if isinstance(value, list) else [value]:
                 if option not in options:
-                    near = difflib.get_close_matches(str(option), options, n=2, cutoff=0.5)
-                    hint = f" Did you mean {' or '.join(near)}?" if near else ""
                     raise AblationError(
-                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{hint} "
+                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{near(option, options)} "
                         f"Options: {', '.join(options)}"
                     )
 
@@ -209,13 +213,19 @@ class _Planner:
 
     def report(self, each: Arm, tuned: Tuned | None) -> None:
         seeds = self.ablation.seeds.report
+        self.result.levels[each.name] = {factor: level.name for factor, level in each.levels.items()}
         if tuned is None:
             self.result.arms[each.name] = [None] * len(seeds)
             self.result.complete = False
             return
         self.result.arms[each.name] = [self.cell(each, tuned.point, seed, "report") for seed in seeds]
+        self.reported[each.name] = (each, tuned)
         if tuned.point:
             self.result.tuned[each.name] = tuned
+
+    def further(self, name: str, seed: int) -> Cell:
+        each, tuned = self.reported[name]
+        return self.cell(each, tuned.point, seed, "report")
 
     def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]

@@ -78,6 +78,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     data = build.build_data(config, setting)
     build.preflight(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
+    record.classes = setting.source.num_classes
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
