@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,8 +51,9 @@ def studies(overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str]
     from paribus.report.study import study
 
     store = Store(outputs_folder(overrides))
+    read = functools.cache(store.read)
     return [
-        study(found.name, found.arms, shown_metrics(found), found.plan, store.read, store.history, mix)
+        study(found.name, found.arms, shown_metrics(found), found.plan, read, store.history, mix)
         for found in collect(overrides, by, mix)
     ]
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.plan.ablation import Ablation
 from paribus.plan.cells import Cell, Plan
+from paribus.plan.findings import Finding, implied, judged, score
 from paribus.report.aggregate import Aggregate, aggregate
 from paribus.report.arms import Arms, ReportError
 from paribus.store.record import Record
@@ -17,12 +19,16 @@ History = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class Trial:
-    """A tuning run at one point of its arm's grid. score: of the metric that is selected on, nan where it diverged."""
+    """A tuning run at one point of its arm's grid; point is empty where only a path was chosen.
+
+    score: of the metric that is selected on, nan where it diverged. at_chance: the same, what guessing scores there.
+    """
 
     arm: str
     point: Mapping[str, Any]
     seed: int
     score: float
+    at_chance: float
     record: Record
 
 
@@ -30,7 +36,8 @@ class Trial:
 class Study:
     """An ablation in one regime.
 
-    table: None while no run is done. histories: run id -> columns. trials: tuning runs that have ended.
+    table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
+    arm's being better than the baseline where it has none. tuning: the records of tuning runs by arm.
     """
 
     name: str
@@ -39,27 +46,30 @@ class Study:
     table: Aggregate | None
     histories: Mapping[str, History] = field(default_factory=dict)
     trials: Sequence[Trial] = ()
+    findings: Sequence[Finding] = ()
+    tuning: Arms = field(default_factory=dict)
     plan: Plan | None = None
 
     @property
+    def ablation(self) -> Ablation | None:
+        return self.plan.ablation if self.plan else None
+
+    @property
     def regime(self) -> str | None:
-        return self.plan.ablation.regime if self.plan and self.plan.ablation else None
+        return self.ablation.regime if self.ablation else None
 
     @property
     def smallest(self) -> float | None:
         """The smallest effect of interest, in the unit of the metric."""
-        return self.plan.ablation.smallest_effect if self.plan and self.plan.ablation else None
+        return self.ablation.smallest_effect if self.ablation else None
 
     @property
     def select_on(self) -> str:
-        return self.plan.ablation.select_on if self.plan and self.plan.ablation else self.metric
+        return self.ablation.select_on if self.ablation else self.metric
 
     def runs(self, *statuses: str) -> dict[str, list[Record]]:
         """arm -> records with one of these statuses, or all of them."""
-        return {
-            arm: [r for r in records if r is not None and (not statuses or r.status in statuses)]
-            for arm, records in self.arms.items()
-        }
+        return {arm: present(records, *statuses) for arm, records in self.arms.items()}
 
     def curves(self) -> dict[str, list[History]]:
         """arm -> histories of the runs that have one."""
@@ -82,17 +92,28 @@ def study(
 
     read, history: the store's. Raises ReportError where `aggregate` refuses to compare the runs.
     """
-    records = [record for of in arms.values() for record in of if record is not None]
+    records = [record for of in arms.values() for record in present(of)]
     done = [record for record in records if record.status == "done"]
     table = None
     if done:
         logged = {key for run in done for key in (*run.metrics, *run.timing)}
         shown = [metric for metric in dict.fromkeys(metrics) if metric in logged or metric == metrics[0]]
         table = aggregate(name, arms, shown, mix)
-    ended = {cell.id: read(cell.id) for cell in plan.tuning} if plan else {}
-    trials = [trial for cell in plan.tuning if (trial := _trial(cell, plan, ended[cell.id]))] if plan else []
+    tuning: dict[str, list[Record | None]] = {}
+    trials = []
+    for cell in plan.tuning if plan else ():
+        record = read(cell.id)
+        tuning.setdefault(cell.arm, []).append(record)
+        if plan and plan.ablation and record is not None and record.status in ("done", "diverged"):
+            trials.append(_trial(cell, plan.ablation, record))
+    found = judged(plan, read, implied(plan)) if plan and plan.ablation and plan.arms else []
     histories = {record.id: history(record.id) for record in records}
-    return Study(name, metrics[0], arms, table, histories, trials, plan)
+    return Study(name, metrics[0], arms, table, histories, trials, found, tuning, plan)
+
+
+def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:
+    """The records that there are, with one of these statuses if any is named."""
+    return [record for record in records if record is not None and (not statuses or record.status in statuses)]
 
 
 def need_runs(studies: Sequence[Study]) -> None:
@@ -104,13 +125,11 @@ def need_runs(studies: Sequence[Study]) -> None:
         )
 
 
-def _trial(cell: Cell, plan: Plan, record: Record | None) -> Trial | None:
-    if record is None or record.status not in ("done", "diverged") or plan.ablation is None:
-        return None
-    keys = dict.fromkeys([*plan.ablation.tune, *(key for rule in plan.ablation.when for key in rule.tune)])
+def _trial(cell: Cell, ablation: Ablation, record: Record) -> Trial:
+    keys = dict.fromkeys([*ablation.tune, *(key for rule in ablation.when for key in rule.tune)])
     point = {key: value for key in keys if (value := _at(cell.config, key)) is not None}
-    score = record.metrics.get(plan.ablation.select_on, math.nan) if record.status == "done" else math.nan
-    return Trial(cell.arm, point, cell.seed, score, record)
+    own = record.metrics.get(ablation.select_on, math.nan) if record.status == "done" else math.nan
+    return Trial(cell.arm, point, cell.seed, own, score(record, ablation.select_on), record)
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:

@@ -50,12 +50,25 @@ def seed_values(study: Study) -> dict[str, Mapping[Hashable, float]]:
 
 def comparisons(study: Study) -> list[Compared]:
     """The arms that have a paired difference from the baseline, in the order of the table."""
-    found = []
+    found, verdicts = [], arm_verdicts(study)
     for row in study.table.rows if study.table else ():
         cell = row.cells[study.metric]
         if (d := cell.difference) is not None and math.isfinite(d.mean):
-            found.append(Compared(row.arm, d.n, d.mean, d.low, d.high, cell.p_holm))
+            said = verdicts.get(row.arm, "")
+            found.append(Compared(row.arm, d.n, d.mean, d.low, d.high, cell.p_holm, said))
     return found
+
+
+def arm_verdicts(study: Study) -> dict[str, str]:
+    """arm -> outcome of the hypotheses that compare just this arm with the baseline in the table's metric."""
+    found: dict[str, list[str]] = {}
+    for each in study.findings:
+        if len(each.pairs) == 1 and study.table and each.hypothesis.metric == study.metric:
+            arm, versus = each.pairs[0]
+            if versus == study.table.baseline.arm:
+                own = "" if each.hypothesis.id == arm else f"{each.hypothesis.id} "
+                found.setdefault(arm, []).append(own + each.verdict.outcome)
+    return {arm: ", ".join(outcomes) for arm, outcomes in found.items()}
 
 
 def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]] | None:
@@ -90,11 +103,17 @@ def _series(arm: str, study: Study) -> str:
 
 
 def grid_scores(study: Study) -> dict[str, list[float]]:
-    """arm -> score of each grid point, the mean over its tuning seeds; nan where one of them diverged."""
+    """arm -> score of each grid point: the mean over its tuning seeds, diverged runs at chance.
+
+    Where nobody knows what guessing scores, they are as bad as the worst run of all.
+    """
+    finite = [trial.at_chance for trial in study.trials if math.isfinite(trial.at_chance)]
+    worst = (max if higher_is_better(study.select_on) is False else min)(finite, default=math.nan)
     points: dict[str, dict[str, list[float]]] = {}
     for trial in study.trials:
-        if trial.point:
-            points.setdefault(trial.arm, {}).setdefault(repr(trial.point), []).append(trial.score)
+        if trial.point and finite:
+            own = trial.at_chance if math.isfinite(trial.at_chance) else worst
+            points.setdefault(trial.arm, {}).setdefault(repr(trial.point), []).append(own)
     return {arm: [mean_interval(own).mean for own in of.values()] for arm, of in points.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,11 +79,11 @@ def as_it_stands(written: Text, name: str) -> None:
 
 
 def heading(figure: Figure, name: str, *said: str) -> None:
-    """The name of the ablation and what the reader must know, a line for each."""
+    """The name of the ablation and what the reader must know, a line for each, wrapped to the width of the figure."""
     first, *others = said
-    figure.suptitle(
-        "\n".join([f"{shortened(name)}: {first}", *others]), fontsize=9, x=0.01, ha="left", parse_math=False
-    )
+    across = max(20, int(figure.get_figwidth() / LETTER))
+    lines = [line for text in (f"{shortened(name)}: {first}", *others) for line in textwrap.wrap(text, across)]
+    figure.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
 
 
 def name_ticks(panel: _AxesBase, names: Sequence[str], axis: str = "y") -> None:

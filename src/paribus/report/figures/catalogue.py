@@ -81,7 +81,8 @@ def _best_of_k(study: Study) -> Drawn:
     scores = grid_scores(study)
     if max((len(of) for of in scores.values()), default=0) < 2:
         return Missing("it needs tuning runs at two or more grid points (ablation.tune)")
-    return best_of_k(study.name, scores, study.select_on)
+    lost = any(not math.isfinite(trial.score) for trial in study.trials)
+    return best_of_k(study.name, scores, study.select_on, "diverged runs score at chance" if lost else "")
 
 
 def _forest(study: Study) -> Drawn:

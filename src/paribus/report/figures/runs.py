@@ -115,7 +115,7 @@ def _recorded(history: History, column: str) -> bool:
 
 def _need(found: object, history: Mapping[str, Sequence[float]], column: str) -> None:
     if not found:
-        raise ReportError(f"this figure needs {column} in the history, which has {', '.join(history) or 'nothing'}")
+        raise ReportError(f"the history of this run has no {column}")
 
 
 def _series(history: History, column: str, x: str) -> tuple[np.ndarray, np.ndarray]:

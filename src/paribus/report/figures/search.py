@@ -32,6 +32,8 @@ from paribus.stats.tuning import best_of_k as expected_best
 
 Scores = Mapping[float, Sequence[float]]  # value of the tuned key -> score of each tuning seed, nan where it diverged
 
+BANDS = 4  # arms whose bands can be told apart
+
 
 def sensitivity(
     name: str, scores: Mapping[str, Scores], key: str, metric: str, chosen: Mapping[str, float] | None = None
@@ -82,39 +84,31 @@ def sensitivity(
     return figure
 
 
-def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: str, chance: float | None = None) -> Figure:
+def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: str, note: str = "") -> Figure:
     """The score to expect of the best of k points tried at random from each arm's grid: what a budget of k is worth.
-
-    scores: arm -> score of each grid point, the mean over its tuning seeds; nan where a run diverged, which is scored
-        `chance`.
 
     Unbiased over subsets without replacement (Tang et al. 2020). Curves that cross say that the better arm depends on
     the budget for tuning.
+
+    scores: arm -> score of each grid point, finite: the mean over its tuning seeds, diverged runs at chance.
+    note: what a reader must know beside.
     """
     factor = scale(metric)
     sign = -1.0 if higher_is_better(metric) is False else 1.0
-    filled = scored(scores, chance, sign)
     with rc_context(RC):
-        arms = list(scores)
-        figure = Figure(figsize=size(3.6, arms), layout="constrained")
+        figure = Figure(figsize=size(3.6, list(scores)), layout="constrained")
         panel = figure.subplots()
         drawn: list[float] = []
-        for number, arm in enumerate(arms):
-            if not filled[arm]:
-                continue
-            curve = expected_best([sign * score for score in filled[arm]])
+        for number, own in enumerate(scores.values()):
+            curve = expected_best([sign * score for score in own])
             drawn += (sign * factor * curve.unbiased).tolist()
             panel.plot(curve.k, sign * factor * curve.unbiased, **look(number))
         _limits(panel, drawn, metric)
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panel.set_xlabel("grid points tried, k")
         panel.set_ylabel(title(metric))
-        legend(figure, arms)
-        lost = any(not math.isfinite(score) for of in scores.values() for score in of)
-        how = "at chance" if chance is not None else "as the worst point of all"
-        heading(
-            figure, name, "expected best of k points of the grid", *([f"diverged points score {how}"] if lost else [])
-        )
+        legend(figure, list(scores))
+        heading(figure, name, "expected best of k points of the grid", *([note] if note else []))
     return figure
 
 
@@ -122,7 +116,7 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
     """Performance profile: the share of an arm's runs that do better than a score, for every score.
 
     A curve above another at all scores belongs to an arm that is better in distribution, and not only in the mean.
-    Bands are exact (Clopper & Pearson) and hold at each score alone. Diverged runs, nan, do better than nothing.
+    Bands, of up to four arms, are exact (Clopper & Pearson) and hold at each score alone. Diverged runs, nan, do better than nothing.
 
     scores: arm -> score of each run. Source: Dolan & More 2002; Agarwal et al. 2021.
     """
@@ -135,7 +129,7 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
     with rc_context(RC):
         figure = Figure(figsize=size(3.6, arms), layout="constrained")
         panel = figure.subplots()
-        opacity = max(0.02, 0.25 / len(arms))
+        opacity = 0.1 if len(arms) <= BANDS else 0.0  # wide as they are at few seeds, more would hide the lines
         for number, arm in enumerate(arms):
             own = np.array([sign * factor * s if math.isfinite(s) else -math.inf for s in scores[arm]])
             if not len(own):
@@ -164,13 +158,6 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
             f"band: exact {100 * level:g} % interval at each τ",
         )
     return figure
-
-
-def scored(scores: Mapping[str, Sequence[float]], chance: float | None, sign: float) -> dict[str, list[float]]:
-    """Diverged points at chance, or, where nobody knows that, as bad as the worst point of all arms."""
-    finite = [score for of in scores.values() for score in of if math.isfinite(score)]
-    worst = chance if chance is not None else sign * min((sign * score for score in finite), default=math.nan)
-    return {arm: [s if math.isfinite(s) else worst for s in of] for arm, of in scores.items() if finite}
 
 
 def _mean(scores: Sequence[float]) -> float:
