@@ -65,6 +65,18 @@ def figures(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix:
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="report.html", show_default=True)
+@click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def report(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    """One self-contained HTML page: verdicts, table, interactive curves, every run."""
+    from paribus.cli.page import write_page
+
+    write_page(overrides, output, by, mix)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
 def plan(overrides: tuple[str, ...]) -> None:
     """Arms, runs, and which of them are done. Trains nothing."""
     from paribus.cli.reports import print_plan

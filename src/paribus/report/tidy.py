@@ -14,6 +14,7 @@ from paribus.stats.intervals import mean_interval
 from paribus.stats.paired import paired_difference
 
 TIMES = ("ms_per_update", "seconds_per_epoch")
+SATURATED = 1.5  # an update that costs this many times one of the smallest batch
 
 
 @dataclass(frozen=True)

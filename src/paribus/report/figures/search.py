@@ -116,7 +116,8 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
     """Performance profile: the share of an arm's runs that do better than a score, for every score.
 
     A curve above another at all scores belongs to an arm that is better in distribution, and not only in the mean.
-    Bands, of up to four arms, are exact (Clopper & Pearson) and hold at each score alone. Diverged runs, nan, do better than nothing.
+    Bands, of up to four arms, are exact (Clopper & Pearson) and hold at each score alone. Diverged runs, nan, do
+    better than nothing.
 
     scores: arm -> score of each run. Source: Dolan & More 2002; Agarwal et al. 2021.
     """

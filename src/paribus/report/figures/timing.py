@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from paribus.report.figures.axes import heading, legend, log_ticks, plain_logs, size
 from paribus.report.style import RC, look
+from paribus.report.tidy import SATURATED
 from paribus.stats.intervals import mean_interval
-
-SATURATED = 1.5  # an update that costs this many times one of the smallest batch
 
 
 def batch_times(
