@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paribus.cli.reports import collect, outputs_folder, shown_metrics
+from paribus.cli.tables import Reader
 from paribus.errors import UserError
 from paribus.store.store import Store
 
@@ -50,11 +50,10 @@ def studies(overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str]
     """What the command line names, ready to be drawn: one entry for each regime."""
     from paribus.report.study import study
 
-    store = Store(outputs_folder(overrides))
-    read = functools.cache(store.read)
+    read = Reader(Store(outputs_folder(overrides)))
     return [
-        study(found.name, found.arms, shown_metrics(found), found.plan, read, store.history, mix)
-        for found in collect(overrides, by, mix)
+        study(found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix)
+        for found in collect(overrides, by, mix, read)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -30,25 +31,59 @@ def train(overrides: tuple[str, ...]) -> None:
     hydra_main(overrides)
 
 
+FORMATS = click.Choice(["markdown", "latex", "html", "csv"])
+OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, not the terminal.")
+
+
 @cli.command()
 @click.argument("overrides", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["markdown", "latex", "csv"]), default="markdown")
-@click.option("--metric", "metrics", multiple=True, help="A metric such as test/acc; may be given several times.")
+@click.option("--format", "form", type=FORMATS, default="markdown")
+@click.option(
+    "--metric", "metrics", multiple=True, help="Such as test/acc; several times; arms are compared by the first."
+)
+@click.option(
+    "--columns",
+    default="",
+    help="Metrics, and difference, p, sign_flip, d_z, improvement, detectable, tuned, n, diverged, at_chance: a,b,...",
+)
+@click.option("--spread", default="sd", help="What stands behind ±: sd, or interval (half the 95 % interval).")
+@click.option("--grid", help="ROWS,COLUMNS: two factors; none: a row for each arm (default: where the design is such).")
+@click.option("--baseline", help="The arm that others are compared with (default: the ablation's).")
+@click.option("--sort", is_flag=True, help="Best arm first.")
 @click.option("--by", multiple=True, help="Keys whose values make the rows (without an ablation).")
 @click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead of the terminal.")
+@OUTPUT
 def table(
-    overrides: tuple[str, ...],
-    form: str,
-    metrics: tuple[str, ...],
-    by: tuple[str, ...],
-    mix: tuple[str, ...],
-    output: str | None,
-) -> None:
-    """The table of an ablation (ablation=NAME), or of the last sweep."""
-    from paribus.cli.reports import write_table
+    overrides: tuple[str, ...], form: str, metrics: tuple[str, ...], columns: str, grid: str | None,
+    by: tuple[str, ...], output: str | None, **asked: Any,
+) -> None:  # fmt: skip
+    """The table of an ablation (ablation=NAME) with the verdicts on its hypotheses, or of the last sweep."""
+    from paribus.cli.tables import write_table
 
-    write_table(overrides, form, metrics, by, mix, output)
+    places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
+    named = tuple(name.strip() for name in columns.split(",") if name.strip())
+    write_table(overrides, form, metrics, by, output, columns=named, grid=places, **asked)
+
+
+@cli.command()
+@click.argument("ablations", nargs=-1)
+@click.option("--format", "form", type=click.Choice(["markdown", "latex", "html"]), default="markdown")
+@OUTPUT
+def claims(ablations: tuple[str, ...], form: str, output: str | None) -> None:
+    """The verdicts on the hypotheses of these ablations, or of all."""
+    from paribus.cli.tables import print_claims
+
+    print_claims(ablations, form, output)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def verify(file: str, outputs: str | None) -> None:
+    """Compute each number of the generated tables in a paper (.tex, .md, .html) again."""
+    from paribus.cli.tables import verify_file
+
+    verify_file(file, outputs)
 
 
 @cli.command()
@@ -77,11 +112,13 @@ def report(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tu
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
-def plan(overrides: tuple[str, ...]) -> None:
-    """Arms, runs, and which of them are done. Trains nothing."""
-    from paribus.cli.reports import print_plan
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a program.")
+@click.option("--measure", is_flag=True, help="Time a few updates where no record tells how long a run takes.")
+def plan(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:
+    """Arms, runs, which of them are done, what can't work, and how long it takes. Trains nothing."""
+    from paribus.cli.plan import show_plan
 
-    print_plan(overrides)
+    show_plan(overrides, as_json, measure)
 
 
 @cli.command()
@@ -93,6 +130,54 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
     from paribus.cli.reports import evaluate_run
 
     evaluate_run(run, checkpoint, outputs)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(overrides: tuple[str, ...], as_json: bool) -> None:
+    """How far an ablation is (ablation=NAME): by arm, what runs, what failed and why, time left."""
+    from paribus.cli.status import print_status
+
+    print_status(overrides, as_json)
+
+
+@cli.command()
+@click.argument("filters", nargs=-1)
+@click.option("--newer", metavar="SPAN", help="Created within 12h, 2d, ...")
+@click.option("--older", metavar="SPAN", help="Created longer ago than that.")
+@click.option("--sort", "by", metavar="KEY", help="age, test/acc, optimizer.lr, ...; -KEY for the largest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="Show only the first ones.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def runs(
+    filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List runs: all, or those with e.g. norm=batch,group status=done arm='b*' optimizer.lr=0.1."""
+    from paribus.cli.runs import list_runs
+
+    list_runs(filters, newer, older, by, limit, as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def rerun(run: str, outputs: str | None) -> None:
+    """Train a recorded run again and compare weights, history, metrics; exit code 1 where they differ."""
+    from paribus.cli.rerun import rerun_run
+
+    rerun_run(run, outputs)
+
+
+@cli.command()
+@click.option("--recent", metavar="SPAN", default="14d", show_default=True, help="Runs and sweeps younger are kept.")
+@click.option("--dry-run", is_flag=True, help="List only.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
+    """Remove checkpoints of runs that no ablation file and no recent sweep needs; never a record."""
+    from paribus.cli.gc import collect_garbage
+
+    collect_garbage(recent, dry_run, yes, outputs)
 
 
 def main() -> None:

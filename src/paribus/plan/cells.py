@@ -47,11 +47,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid."""
+    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid.
+
+    trials: every point of the grid with the ids of its runs, in the order of the tuning seeds.
+    """
 
     point: Point
     score: float
     edges: tuple[str, ...]
+    trials: tuple[tuple[Point, tuple[str, ...]], ...] = ()
 
 
 @dataclass
@@ -194,22 +198,18 @@ class _Planner:
     def tune(self, each: Arm, points: Sequence[Point]) -> Tuned | None:
         """The best point; None while some of its runs have no result."""
         scores: list[list[float]] = []
+        trials: list[tuple[Point, tuple[str, ...]]] = []
         for point in points:
             cells = [self.cell(each, point, seed, "tune") for seed in self.ablation.seeds.tune]
             self.result.tuning += cells
+            trials.append((point, tuple(cell.id for cell in cells)))
             scores.append([value for cell in cells if (value := self.score(cell)) is not None])
         if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
             return None
-        best = best_point(scores, bool(higher_is_better(self.ablation.select_on)))
-        edges = on_edge(each.tune, points, points[best])
-        return Tuned(points[best], fmean(scores[best]), tuple(edges))
+        return winner(trials, scores, bool(higher_is_better(self.ablation.select_on)))
 
     def score(self, cell: Cell) -> float | None:
-        """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
-        record = self.read(cell.id)
-        if record is None or record.status not in ("done", "diverged"):
-            return None
-        return record.metrics.get(self.ablation.select_on, math.nan) if record.status == "done" else math.nan
+        return tuning_score(self.read(cell.id), self.ablation.select_on)
 
     def report(self, each: Arm, tuned: Tuned | None) -> None:
         seeds = self.ablation.seeds.report
@@ -269,6 +269,20 @@ class _Planner:
             assert standing is not None
             name = f"+ {change}" if f"+ {change}" not in self.result.arms else f"+ {change} (step {step})"
             self.report(Arm(name, chosen.levels, chosen.sets, chosen.tune), standing)
+
+
+def tuning_score(record: Record | None, metric: str) -> float | None:
+    """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
+    if record is None or record.status not in ("done", "diverged"):
+        return None
+    return record.metrics.get(metric, math.nan) if record.status == "done" else math.nan
+
+
+def winner(trials: Sequence[tuple[Point, tuple[str, ...]]], scores: Sequence[Sequence[float]], higher: bool) -> Tuned:
+    """The best of the trials by their scores, one list for each."""
+    points = [point for point, _ in trials]
+    best = best_point(scores, higher)
+    return Tuned(points[best], fmean(scores[best]), tuple(on_edge(points[best], points, points[best])), tuple(trials))
 
 
 def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], composer: Composer) -> Plan:

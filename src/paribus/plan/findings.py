@@ -153,7 +153,8 @@ def score(record: Record | None, metric: str) -> float:
     return guess if guess is not None else -math.inf if higher else math.inf
 
 
-def _waits(record: Record | None) -> bool:
+def waits(record: Record | None) -> bool:
+    """Whether a run still has to come to its end."""
     return record is None or record.status == "running"
 
 
@@ -172,7 +173,7 @@ class _Scores:
         n = self.seeds(pairs)
         if looks is not None:  # a look happens when its runs are over
             rows = [self.records[label][:n] for pair in pairs for label in pair]
-            n = next((k for k in range(n) if any(_waits(row[k]) for row in rows)), n)
+            n = next((k for k in range(n) if any(waits(row[k]) for row in rows)), n)
         if not n:
             return paired_difference([], [], level)
         sides = [

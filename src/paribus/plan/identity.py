@@ -109,6 +109,11 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def setting_id(config: Mapping[str, Any]) -> str:
+    """The id of everything but the seeds: equal for the runs that repeat each other."""
+    return run_id({**config, "seeds": None})
+
+
 def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _canonical(item) for key, item in value.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from html import escape as _html
 
 
 def plain(text: str) -> str:
@@ -48,6 +49,7 @@ _LATEX = {
     "±": r"$\pm$",
     "−": "$-$",
     "×": r"$\times$",
+    "→": r"$\rightarrow$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "≤": r"$\leq$",
@@ -78,3 +80,8 @@ def _latex(character: str) -> str:
     if ord(character) < 0x180 or unicodedata.category(character)[0] in "LMN":
         return character
     return f"U+{ord(character):04X}"
+
+
+def html(text: str) -> str:
+    """Shown by a browser as it stands, also within a quoted attribute."""
+    return _html(plain(text), quote=True)

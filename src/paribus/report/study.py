@@ -10,8 +10,9 @@ from typing import Any
 from paribus.plan.ablation import Ablation
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.findings import Finding, implied, judged, score
-from paribus.report.aggregate import Aggregate, aggregate
+from paribus.report.aggregate import Aggregate, aggregate_plan
 from paribus.report.arms import Arms, ReportError
+from paribus.report.source import plan_of
 from paribus.store.record import Record
 
 History = Mapping[str, Sequence[float]]
@@ -44,15 +45,15 @@ class Study:
     metric: str
     arms: Arms
     table: Aggregate | None
+    plan: Plan
     histories: Mapping[str, History] = field(default_factory=dict)
     trials: Sequence[Trial] = ()
     findings: Sequence[Finding] = ()
     tuning: Arms = field(default_factory=dict)
-    plan: Plan | None = None
 
     @property
     def ablation(self) -> Ablation | None:
-        return self.plan.ablation if self.plan else None
+        return self.plan.ablation
 
     @property
     def regime(self) -> str | None:
@@ -93,22 +94,24 @@ def study(
     read, history: the store's. Raises ReportError where `aggregate` refuses to compare the runs.
     """
     records = [record for of in arms.values() for record in present(of)]
-    done = [record for record in records if record.status == "done"]
+    plan = plan or plan_of(name, arms, metrics[0])
     table = None
-    if done:
-        logged = {key for run in done for key in (*run.metrics, *run.timing)}
+    if done := [record for record in records if record.status == "done"]:
+        logged = {
+            key for run in done for key in (*run.metrics, *run.timing, *(["parameters"] if run.parameters else []))
+        }
         shown = [metric for metric in dict.fromkeys(metrics) if metric in logged or metric == metrics[0]]
-        table = aggregate(name, arms, shown, mix)
+        table = aggregate_plan(plan, read, shown, mix)
     tuning: dict[str, list[Record | None]] = {}
     trials = []
-    for cell in plan.tuning if plan else ():
+    for cell in plan.tuning:
         record = read(cell.id)
         tuning.setdefault(cell.arm, []).append(record)
-        if plan and plan.ablation and record is not None and record.status in ("done", "diverged"):
+        if plan.ablation and record is not None and record.status in ("done", "diverged"):
             trials.append(_trial(cell, plan.ablation, record))
-    found = judged(plan, read, implied(plan)) if plan and plan.ablation and plan.arms else []
+    found = judged(plan, read, implied(plan)) if plan.ablation and plan.arms else []
     histories = {record.id: history(record.id) for record in records}
-    return Study(name, metrics[0], arms, table, histories, trials, found, tuning, plan)
+    return Study(name, metrics[0], arms, table, plan, histories, trials, found, tuning)
 
 
 def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:

@@ -97,7 +97,7 @@ def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]
 
 def _series(arm: str, study: Study) -> str:
     """Arms that differ only in their batch size are one line: the parts of the name that do not name it."""
-    if study.plan and study.plan.ablation and len(study.plan.ablation.factors) > 1:
+    if study.ablation and len(study.ablation.factors) > 1:
         kept = [part for part in arm.split(", ") if not part.startswith(("batch_size=", "data.batch_size="))]
         return ", ".join(kept) or "all"
     return "all"
@@ -141,7 +141,7 @@ def batch_times(study: Study) -> dict[str, dict[str, dict[int, list[float]]]]:
 
 def path_steps(study: Study) -> list[Step]:
     """The arms of a path design, each with its paired gain on the one before; none for other designs."""
-    ablation = study.plan.ablation if study.plan else None
+    ablation = study.ablation
     values = {arm: of for arm, of in seed_values(study).items() if of}
     if ablation is None or ablation.design != "path" or not values:
         return []

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
@@ -41,6 +42,7 @@ class Outcome:
     parameters: int
     diverged: bool
     device: str
+    threads: int
 
 
 def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
@@ -85,6 +87,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
         parameters=sum(p.numel() for p in task.network.parameters()),
         diverged=task.diverged,
         device=torch.cuda.get_device_name() if config["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu",
+        threads=torch.get_num_threads(),
     )
 
 
@@ -155,6 +158,7 @@ def build_trainer(
                 devices=own["devices"],
                 num_nodes=own["num_nodes"],
                 strategy=strategy,
+                plugins=[LightningEnvironment()],  # ranks are ours, whatever cluster's variables they see
                 precision=own["precision"],
                 deterministic=own["deterministic"],
                 profiler=own["profiler"],

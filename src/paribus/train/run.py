@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from paribus.errors import Interrupted, UserError
+from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.validate import validate
 from paribus.store.provenance import provenance
@@ -60,10 +61,9 @@ def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequ
         if world_size(config) == 1:
             return execute(config, record, store)
         from paribus.launch.ranks import run_ranks
-        from paribus.train import build
+        from paribus.train.preflight import Preflight
 
-        setting = build.build_setting(config)
-        build.preflight(config, setting, build.build_data(config, setting))  # a mistake is said once, not by each rank
+        Preflight().check(config)  # a mistake is said once, not by each rank
         return run_ranks(config, record, store)
 
 
@@ -72,11 +72,12 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     # torch and Lightning are imported here: whatever could be said without them has been said.
     from paribus.train import build
     from paribus.train.fit import fit
+    from paribus.train.preflight import Preflight
 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
-    build.preflight(config, setting, data)
+    Preflight().check_built(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
     record.classes = setting.source.num_classes
     folder = store.run_dir(record.id)
@@ -107,7 +108,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     record.metrics = outcome.metrics
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters
-    record.provenance["hardware"]["device"] = outcome.device
+    record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)
     record.finished = now()
     if main:
         store.write(record)
@@ -119,42 +120,6 @@ def failure_type(error: BaseException) -> str:
     """out_of_memory, or bug for what has no better name."""
     text = f"{type(error).__name__} {error}".lower()
     return "out_of_memory" if "outofmemory" in text or "out of memory" in text else "bug"
-
-
-def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Options of the groups that make a training, and the values given on the command line: what tables vary."""
-    skip = (
-        "hydra",
-        "paths",
-        "logger",
-        "callbacks",
-        "ablation",
-        "experiment",
-        "hparams_search",
-        "local",
-        "debug",
-    )
-    groups = {
-        group: "+".join(option) if isinstance(option, list | tuple) else option
-        for group, option in choices.items()
-        if not group.startswith(skip) and option is not None
-    }
-    parts = [
-        config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]
-    ]
-    groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
-    values: dict[str, Any] = {}
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if (
-            key not in choices
-            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
-            and not key.startswith("~")
-        ):
-            values[key] = yaml.safe_load(value) if value else None
-    if (size := values.pop("data.batch_size", None)) is not None:
-        groups["batch_size"] = size
-    return {**groups, **values}
 
 
 def repeating(overrides: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ def _sensitivity(study: Study) -> Drawn:
     if found is None:
         return Missing("nothing is tuned over numbers here (ablation.tune)")
     key, scores = found
-    tuned = study.plan.tuned if study.plan else {}
+    tuned = study.plan.tuned
     chosen = {arm: float(t.point[key]) for arm, t in tuned.items() if key in t.point}
     return sensitivity(study.name, scores, key, study.select_on, chosen)
 

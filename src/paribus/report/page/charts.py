@@ -41,7 +41,7 @@ def sensitivity(study: Study) -> Chart | None:
         return None
     key, scores = found
     factor = scale(study.select_on)
-    tuned = study.plan.tuned if study.plan else {}
+    tuned = study.plan.tuned
     series: list[Chart] = []
     shown: list[float] = []
     for number, arm in enumerate(study.arms):

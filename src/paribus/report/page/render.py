@@ -16,15 +16,15 @@ from markupsafe import Markup
 
 from paribus import __version__
 from paribus.report.arms import level_text
-from paribus.report.caption import caption, footnotes
 from paribus.report.escape import plain
 from paribus.report.numbers import title
 from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, flat, listed, value_text
-from paribus.report.study import Study
+from paribus.report.render import html_notes, html_table
+from paribus.report.sheets import arms_sheet
+from paribus.report.study import Study, present
 from paribus.report.style import COLOURS, DASHES, MARKERS, look
-from paribus.report.table import Entry, layout
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim
 
@@ -86,10 +86,7 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "about": words.REGIMES.get(study.regime or "", ""),
         "arms": [plain(arm) or "(no name)" for arm in study.arms],
         "shown": _first_shown(study),
-        "head": [entry.rest for entry in layout(table)[0]] if table else [],
-        "rows": _rows(number, study) if table else [],
-        "caption": caption(table) if table else "",
-        "notes": footnotes(table) if table else [],
+        **_table(number, study),
         "forest": _forest(number, study),
         "baseline": plain(table.baseline.arm) if table else "",
         "metric": title(study.metric),
@@ -98,7 +95,6 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "tuned": _tuned(study),
         "lost": any(not math.isfinite(trial.score) for trial in study.trials),
         "listed": listed(number, study),
-        "excluded": study.plan.excluded if study.plan else [],
         "value": lambda run: value_text(study.metric, {**run.timing, **run.metrics}.get(study.metric)),
     }
 
@@ -116,14 +112,16 @@ def _drawn(study: Study, share: float) -> dict[str, Any]:
     }
 
 
-def _rows(number: int, study: Study) -> list[list[tuple[Entry, str]]]:
-    """The table's entries, each with the place in the page where its runs are listed."""
-    places = {arm: f"#{anchor(number, k)}" for k, arm in enumerate(study.arms)}
-    assert study.table is not None
-    return [
-        [(entry, places[row.arm] if column else "") for column, entry in enumerate(line)]
-        for row, line in zip(study.table.rows, layout(study.table)[1:], strict=True)
-    ]
+def _table(number: int, study: Study) -> dict[str, Any]:
+    """The table and its notes; every number leads to the place where its runs are listed."""
+    if study.table is None:
+        return {"table": None}
+    places = {record.id: anchor(number, k) for k, of in enumerate(study.arms.values()) for record in present(of)}
+    sheet = arms_sheet(study.table)
+    shown = html_table(
+        sheet, lambda entry: f"#{places[entry.runs[0]]}" if entry.runs and entry.runs[0] in places else None
+    )
+    return {"table": Markup(shown), "notes": Markup(html_notes(sheet))}
 
 
 def _forest(number: int, study: Study) -> dict[str, Any] | None:
@@ -177,8 +175,6 @@ def _first_shown(study: Study) -> set[int]:
 
 
 def _tuned(study: Study) -> list[dict[str, Any]]:
-    if study.plan is None:
-        return []
     return [
         {
             "arm": plain(arm),
@@ -225,7 +221,7 @@ def _outcomes(studies: Sequence[Study]) -> list[dict[str, Any]]:
 def _counts(studies: Sequence[Study]) -> dict[str, int]:
     states = [record.status for _, record in everyone(studies).values()]
     counts = {status: states.count(status) for status in ("done", "running", "diverged", "failed")}
-    waiting = {cell.id for each in studies if each.plan for cell in each.plan.cells} - set(everyone(studies))
+    waiting = {cell.id for each in studies for cell in each.plan.cells} - set(everyone(studies))
     return {**counts, "not trained yet": len(waiting)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from paribus.plan.findings import Finding
-from paribus.report.numbers import decimals, is_percent, p_value, scale, text, title
+from paribus.report.numbers import p_value, scale, title
 from paribus.report.verdicts import Claim
 
 REGIMES = {
@@ -21,14 +21,6 @@ MEANING = {
     "CONDITIONAL": "it depends on the regime",
 }
 SIGNS = {"SUPPORTED": "✓", "REVERSED": "⇄", "REFUTED": "✗", "INCONCLUSIVE": "?", "CONDITIONAL": "◐"}
-
-
-def unit(metric: str) -> str:
-    if is_percent(metric):
-        return " points"
-    return {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s", "seconds_per_epoch": " s"}.get(
-        metric, ""
-    )
 
 
 def compared(finding: Finding) -> str:
@@ -56,13 +48,15 @@ def numbers(finding: Finding) -> str:
 
 
 def difference_text(metric: str, mean: float, low: float, high: float) -> str:
-    """With its interval, rounded to what that leaves."""
-    factor = scale(metric)
-    places = min(5, decimals((high - low) / 2 * factor))
-    shown, left, right = (
-        text(value * factor, places, sign=True) if math.isfinite(value) else "" for value in (mean, low, high)
-    )
-    return f"{shown}{unit(metric)}" + (f" ({left} to {right})" if left and right else "")
+    """+0.4 points (-1.1 to +1.8), rounded to what the interval leaves."""
+    entry = with_interval(mean, low, high, metric)
+    return f"{entry.text}{_unit(metric)} {entry.rest}".rstrip()
+
+
+def _unit(metric: str) -> str:
+    if is_percent(metric):
+        return " points"
+    return {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s"}.get(metric, "")
 
 
 def p_text(p: float) -> str:
@@ -73,7 +67,7 @@ def p_text(p: float) -> str:
 
 def amount(metric: str, value: float) -> str:
     """An effect in the unit in which differences are shown."""
-    return f"{value * scale(metric):.3g}{unit(metric)}"
+    return f"{value * scale(metric):.3g}{_unit(metric)}"
 
 
 def smallest(finding: Finding) -> str:
@@ -82,7 +76,8 @@ def smallest(finding: Finding) -> str:
 
 def overall(claim: Claim) -> str:
     """What the claim's outcome means, and where regimes differ, which of them say what."""
-    if claim.overall.outcome != "CONDITIONAL":
-        return MEANING[claim.overall.outcome]
-    parts = [f"{outcome} in {', '.join(names)}" for outcome, names in claim.overall.regimes.items()]
-    return f"{MEANING['CONDITIONAL']}: {'; '.join(parts)}"
+    meaning = MEANING[claim.overall.outcome]
+    if len(claim.overall.regimes) < 2:
+        return meaning
+    parts = "; ".join(f"{outcome} in {' and '.join(names)}" for outcome, names in claim.overall.regimes.items())
+    return f"{meaning}: {parts}" if claim.overall.outcome == "CONDITIONAL" else f"not settled in every regime: {parts}"
