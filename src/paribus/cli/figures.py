@@ -15,6 +15,7 @@ from paribus.errors import UserError
 from paribus.store.store import Store
 
 if TYPE_CHECKING:
+    from paribus.plan.composer import Composer
     from paribus.report.figures.catalogue import Drawn
     from paribus.report.study import Study
 
@@ -46,14 +47,19 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
         raise UserError("no figure could be drawn; the reasons stand above. Train runs first: paribus train -m ...")
 
 
-def studies(overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str] = ()) -> list[Study]:
-    """What the command line names, ready to be drawn: one entry for each regime."""
+def studies(
+    overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str] = (), composer: Composer | None = None
+) -> list[Study]:
+    """What the command line names, ready to be drawn: one entry for each regime.
+
+    composer: remembers what it composed, for those who ask again.
+    """
     from paribus.report.study import study
 
     read = Reader(Store(outputs_folder(overrides)))
     return [
         study(found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix)
-        for found in collect(overrides, by, mix, read)
+        for found in collect(overrides, by, mix, read, composer)
     ]
 
 

@@ -112,6 +112,18 @@ def report(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tu
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
+@click.option("--port", type=click.IntRange(0, 65535), default=8778, show_default=True, help="0: any that is free.")
+@click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def watch(overrides: tuple[str, ...], port: int, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    """Serve the report on this machine, and keep it up to date while the ablation runs."""
+    from paribus.cli.page import watch_page
+
+    watch_page(overrides, port, by, mix)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for a program.")
 @click.option("--measure", is_flag=True, help="Time a few updates where no record tells how long a run takes.")
 def plan(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:

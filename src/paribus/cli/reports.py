@@ -8,12 +8,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.store.record import Record
 from paribus.store.store import Store
+
+if TYPE_CHECKING:
+    from paribus.plan.composer import Composer
 
 DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
 
@@ -40,12 +43,16 @@ class Collected:
 
 
 def collect(
-    overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = (), read: Read | None = None
+    overrides: Sequence[str],
+    by: Sequence[str] = (),
+    mix: Sequence[str] = (),
+    read: Read | None = None,
+    composer: Composer | None = None,
 ) -> list[Collected]:
     """The records of the ablation that is named (one entry for each of its regimes), or of the newest sweep.
 
     by: choices to form arms by, over the runs of the sweep, or over all records where there was no sweep.
-    read: of a record by its id, where the caller remembers them.
+    read: of a record by its id, where the caller remembers them. composer: remembers compositions, for asking again.
     """
     store = Store(outputs_folder(overrides))
     read = read or store.read
@@ -59,7 +66,7 @@ def collect(
                 plan.metric,
                 plan,
             )
-            for plan in plan_command(overrides, read)
+            for plan in plan_command(overrides, read, composer)
         ]
     if unknown := [item for item in overrides if not item.startswith("paths.outputs=")]:
         raise UserError(

@@ -49,23 +49,23 @@ def html(sheet: Sheet, heading: bool = False) -> str:
     )
 
 
-def html_table(sheet: Sheet, link: Callable[[Entry], str | None] = lambda entry: None) -> str:
+def html_table(sheet: Sheet, link: Callable[[int, Entry], str | None] = lambda row, entry: None) -> str:
     """The table alone.
 
     Each number that comes from runs has their ids in data-runs. Figure spaces align the points, for right-aligned
     cells with tabular numerals.
 
-    link: where an entry leads, if anywhere.
+    link: where an entry of a row leads, if anywhere.
     """
 
-    def cell(entry: Entry, text: str, column: Column) -> str:
+    def cell(row: int, entry: Entry, text: str, column: Column) -> str:
         runs = f' data-runs="{escape.html(" ".join(entry.runs))}"' if entry.runs else ""
         tag = "strong" if entry.bold else "span"
         shown = f"<{tag}>{escape.html(text)}</{tag}>" if text else ""
         marks = f"<sup>{','.join(map(str, entry.marks))}</sup>" if entry.marks else ""
         rest = f' <span class="rest">{escape.html(entry.rest)}</span>' if entry.rest else ""
         inside = f"{shown}{marks}{rest}"
-        if inside and (where := link(entry)):
+        if inside and (where := link(row, entry)):
             inside = f'<a href="{escape.html(where)}">{inside}</a>'
         return f'<td class="{"words" if column.words else "number"}"{runs}>{inside}</td>'
 
@@ -75,7 +75,8 @@ def html_table(sheet: Sheet, link: Callable[[Entry], str | None] = lambda entry:
         if not column.words:
             padded = aligned([text if NUMBER.fullmatch(text) else "" for text in texts], FIGURE_SPACE)
             texts = [a.lstrip(FIGURE_SPACE) if NUMBER.fullmatch(t) else t for a, t in zip(padded, texts, strict=True)]
-        columns.append([cell(entry, text, column) for entry, text in zip(entries, texts, strict=True)])
+        pairs = enumerate(zip(entries, texts, strict=True))
+        columns.append([cell(row, entry, text, column) for row, (entry, text) in pairs])
     head = "".join(
         f'<th scope="col" class="{"words" if c.words else "number"}">{escape.html(c.head)}</th>' for c in sheet.columns
     )

@@ -96,7 +96,7 @@ def regimes(studies: Sequence[Study]) -> Chart | None:
     shown: list[float] = []
     for number, arm in enumerate(arms):
         means = [of.get(arm, mean_interval([])) for of in rows]
-        shift = (number - (len(arms) - 1) / 2) * min(0.09, 0.5 / len(arms))
+        shift = (number - (len(arms) - 1) / 2) * min(0.05, 0.5 / len(arms))
         at = [round(k + shift, 3) for k in range(len(means))]
         line = {side: short([getattr(mean, name) * factor for mean in means]) for side, name in _SIDES.items()}
         notes = [f"n = {mean.n}" for mean in means]

@@ -22,8 +22,9 @@ from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, flat, listed, value_text
 from paribus.report.render import html_notes, html_table
+from paribus.report.sheet import Entry
 from paribus.report.sheets import arms_sheet
-from paribus.report.study import Study, present
+from paribus.report.study import Study
 from paribus.report.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim
@@ -33,14 +34,15 @@ SCRIPTS = ("chart.js", "page.js")
 
 @dataclass(frozen=True)
 class Live:
-    """A page that is served while the ablation runs: counts of runs by status, and seconds left if they are known."""
+    """A page that is served while the ablation runs: how many runs are over, of how many, and that in words.
+
+    version: of the records that the page shows.
+    """
 
     done: int
     total: int
-    running: int
-    failed: int
+    text: str
     version: str
-    left: str = ""
 
 
 def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: str, live: Live | None = None) -> str:
@@ -65,6 +67,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
         failures=failures(studies),
         counts=_counts(studies),
         command=command,
+        finished=max((r.finished for _, r in everyone(studies).values() if r.finished), default=""),
         sources=records["sources"],
         data=Markup(_json(data)),
         style=Markup(_asset("page.css")),
@@ -116,12 +119,13 @@ def _table(number: int, study: Study) -> dict[str, Any]:
     """The table and its notes; every number leads to the place where its runs are listed."""
     if study.table is None:
         return {"table": None}
-    places = {record.id: anchor(number, k) for k, of in enumerate(study.arms.values()) for record in present(of)}
     sheet = arms_sheet(study.table)
-    shown = html_table(
-        sheet, lambda entry: f"#{places[entry.runs[0]]}" if entry.runs and entry.runs[0] in places else None
-    )
-    return {"table": Markup(shown), "notes": Markup(html_notes(sheet))}
+    places = [anchor(number, list(study.arms).index(row.arm)) for row in study.table.rows]
+
+    def link(row: int, entry: Entry) -> str | None:
+        return f"#{places[row]}" if entry.number else None
+
+    return {"table": Markup(html_table(sheet, link)), "notes": Markup(html_notes(sheet))}
 
 
 def _forest(number: int, study: Study) -> dict[str, Any] | None:
@@ -144,13 +148,13 @@ def _forest(number: int, study: Study) -> dict[str, Any] | None:
             "arm": plain(each.arm) or "(no name)",
             "place": places[each.arm],
             "low": at(each.low) if math.isfinite(each.low) else None,
-            "width": round(at(each.high) - at(each.low), 2) if math.isfinite(each.low) else 0,
+            "high": at(each.high) if math.isfinite(each.high) else None,
             "mean": at(each.mean),
             "side": "open" if not _clear(each) else "up" if each.mean > 0 else "down",
             "text": words.difference_text(study.metric, each.mean, each.low, each.high),
-            "p": words.p_text(each.p_holm),
+            "p": words.p_text(each.p_holm).removeprefix("= "),
             "n": each.n,
-            "verdict": each.verdict,
+            "verdicts": [part.rpartition(" ")[::2] for part in each.verdict.split(", ") if part],
         }
         for each in compared
     ]

@@ -52,7 +52,7 @@ function ticks(axis, low, high, room) {
       for (const s of steps) found.push(Number((s * 10 ** e).toPrecision(6)));
     found = found.filter((v) => v >= low && v <= high);
   }
-  if (axis.kind === "linear" && !axis.ticks || (axis.kind !== "linear" && found.length < 2 && !axis.ticks)) {
+  if (!axis.ticks && (axis.kind === "linear" || found.length < (axis.kind === "error" ? 4 : 2))) {
     const raw = (high - low) / most, size = 10 ** Math.floor(Math.log10(raw));
     let step = [1, 2, 5, 10].map((s) => s * size).find((s) => s >= raw) || raw;
     if (axis.whole) step = Math.max(1, Math.round(step));
@@ -60,7 +60,8 @@ function ticks(axis, low, high, room) {
     for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) found.push(Number(v.toPrecision(12)));
   }
   const every = Math.ceil(found.length / most);
-  return axis.kind === "error" ? found : found.filter((_, k) => k % every === 0);
+  if (axis.kind === "error") return found.filter((v) => v <= 100);
+  return found.filter((_, k) => k % every === 0);
 }
 
 class Chart {
@@ -114,7 +115,7 @@ class Chart {
     const rows = y.kind === "band" ? y.names.length : 0;
     const domain = this.domains();
     const letters = (texts) => Math.max(0, ...texts.map((t) => Math.min(t.length, 26))) * 6.9;
-    const height = rows ? 64 + rows * Math.max(17, Math.min(28, 420 / rows)) : Math.round(Math.min(330, Math.max(230, width * 0.62)));
+    const height = rows ? 64 + rows * Math.max(17, Math.min(34, 420 / rows)) : Math.round(Math.min(330, Math.max(230, width * 0.62)));
     const yTicks = ticks(y, ...domain.y, (height - 60) / 34);
     const yTexts = rows ? y.names : yTicks.map(number);
     const left = Math.min(letters(yTexts) + (rows ? 14 : 30), width * 0.42), right = 14, top = 26, bottom = 42;
@@ -132,16 +133,20 @@ class Chart {
 
     const clip = `clip-${Chart.count = (Chart.count || 0) + 1}`;
     const plot = svg("g", { transform: `translate(${left} ${top})` });
-    const data = svg("g", { "clip-path": `url(#${clip})` });
-    plot.append(svg("defs", {}, svg("clipPath", { id: clip }, svg("rect", { x: -6, y: -6, width: inner.width + 12, height: inner.height + 12 }))));
+    const data = svg("g", { "clip-path": `url(#${clip})` }), bands = svg("g", { "clip-path": `url(#${clip}-in)` });
+    plot.append(svg("defs", {}, svg("clipPath", { id: clip }, svg("rect", { x: -6, y: -6, width: inner.width + 12, height: inner.height + 12 })),
+      svg("clipPath", { id: `${clip}-in` }, svg("rect", { width: inner.width, height: inner.height }))));
     this.axes(plot, inner, yTicks, yTexts, rows);
-    plot.append(data);
+    const labels = [];
+    plot.append(bands, data);
     for (const line of this.spec.lines || []) {
       const at = this.toY(line.y);
-      data.append(svg("line", { class: "rule", x1: 0, x2: inner.width, y1: at, y2: at }), this.text(line.label, inner.width - 2, at - 5, "end"));
+      data.append(svg("line", { class: "rule", x1: 0, x2: inner.width, y1: at, y2: at }));
+      labels.push(this.text(line.label, 6, at - 6, "start", "halo"));
     }
     for (const join of this.spec.joins || []) this.join(data, join);
-    for (const s of this.visible()) this.series(data, s);
+    for (const s of this.visible()) this.series(data, bands, s);
+    plot.append(...labels);
     this.cross = svg("line", { class: "cross", y1: 0, y2: inner.height, visibility: "hidden" });
     this.brush = svg("rect", { class: "brush", y: 0, height: inner.height, visibility: "hidden" });
     plot.append(this.cross, this.brush);
@@ -203,14 +208,14 @@ class Chart {
     return found.filter((piece) => piece.length);
   }
 
-  series(data, s) {
+  series(data, bands, s) {
     const [, dashes, marker] = this.look(s), colour = this.colour(s);
     const path = (points) => `M${points.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`;
     const mark = (a, b, size, extra = {}) => svg("path", { d: MARKS[marker], fill: colour, transform: `translate(${a.toFixed(1)} ${b.toFixed(1)}) scale(${size})`, ...extra });
     if (s.low && s.high && !s.whiskers && !s.noBand) {
       const highs = this.pieces(s, s.high);
       this.pieces(s, s.low).forEach((low, k) => {
-        if (highs[k]) data.append(svg("path", { class: "band", fill: colour, d: `${path([...low, ...highs[k].slice().reverse()])}Z` }));
+        if (highs[k]) bands.append(svg("path", { class: "band", fill: colour, d: `${path([...low, ...highs[k].slice().reverse()])}Z` }));
       });
     }
     const pieces = this.pieces(s), points = pieces.flat();
