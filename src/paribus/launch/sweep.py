@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.errors import RunsFailed
+from paribus.launch.stacking import failures_of, jobs_of
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
@@ -34,6 +35,7 @@ class Sweep:
         self.arguments = list(arguments)
         self.composer = composer
         self.launch = launch
+        self.settings = settings
         self.folder = Path(settings.hydra.sweep.dir)
         self.store = Store(Path(settings.paths.outputs))
         self.failures: dict[str, str] = {}  # run -> what went wrong
@@ -55,12 +57,12 @@ class Sweep:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
-            jobs = [command_line(cell, plan) for cell, plan in missing.values()]
-            returned = self.launch(jobs, initial_job_idx=len(results))
-            for (cell, _), result in zip(missing.values(), returned, strict=True):
+            lines = {cell.id: (cell, command_line(cell, plan)) for cell, plan in missing.values()}
+            jobs = jobs_of(lines, self.settings, self.folder)
+            returned = self.launch([job.line for job in jobs], initial_job_idx=len(results))
+            for job, result in zip(jobs, returned, strict=True):
                 if result.status == JobStatus.FAILED:
-                    error = result._return_value
-                    self.failures[cell.id] = f"{cell.arm} seed {cell.seed}: {type(error).__name__}: {error}"
+                    self.failures.update(failures_of(job, result._return_value, self.store, described))
             results += returned
             stage += 1
         self.write(plans)
@@ -112,6 +114,10 @@ class Sweep:
 def command_line(cell: Cell, plan: Plan) -> list[str]:
     """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
     return [*cell.overrides, f"group={json.dumps(plan.name)}", f"arm={json.dumps(cell.arm)}"]
+
+
+def described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def say(line: str) -> None:

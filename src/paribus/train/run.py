@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequ
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
+    if config["members"]:
+        from paribus.train.stack import train_stack
+
+        return train_stack(config)
     validate(config)
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
@@ -45,18 +50,7 @@ def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequ
         if record is not None and record.status in ("done", "diverged"):
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
             return record
-        record = Record(
-            id=id,
-            status="running",
-            ablation=config["group"],
-            arm=config["arm"],
-            seed=config["seed"],
-            choices=chosen(config, choices, overrides),
-            evaluated=config["evaluation"]["checkpoint"],
-            comparable=comparable(config),
-            provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
-            created=now(),
-        )
+        record = new_record(config, choices, overrides)
         if world_size(config) == 1:
             return execute(config, record, store)
         from paribus.launch.ranks import run_ranks
@@ -65,6 +59,27 @@ def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequ
         setting = build.build_setting(config)
         build.preflight(config, setting, build.build_data(config, setting))  # a mistake is said once, not by each rank
         return run_ranks(config, record, store)
+
+
+def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
+    """The record of a run that begins."""
+    return Record(
+        id=run_id(config),
+        status="running",
+        ablation=config["group"],
+        arm=config["arm"],
+        seed=config["seed"],
+        choices=chosen(config, choices, overrides),
+        evaluated=config["evaluation"]["checkpoint"],
+        comparable=comparable(config),
+        provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
+        created=now(),
+    )
+
+
+def failed(record: Record, type: str, message: str) -> Record:
+    """The record, of a run that failed now."""
+    return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
 
 
 def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
@@ -95,12 +110,9 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
                 shutil.rmtree(folder)  # a run that can't start leaves nothing
             raise
         except Exception as error:
-            record.status = "failed"
-            record.failure = {"type": failure_type(error), "message": f"{type(error).__name__}: {error}"}
-            record.finished = now()
             log.error("%s", traceback.format_exc())
             if main:
-                store.write(record)
+                store.write(failed(record, failure_type(error), f"{type(error).__name__}: {error}"))
             raise
     record.status = "diverged" if outcome.diverged else "done"
     record.metrics = outcome.metrics
@@ -117,7 +129,8 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
 def failure_type(error: BaseException) -> str:
     """out_of_memory, or bug for what has no better name."""
     text = f"{type(error).__name__} {error}".lower()
-    return "out_of_memory" if "outofmemory" in text or "out of memory" in text else "bug"
+    signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
+    return "out_of_memory" if any(sign in text for sign in signs) else "bug"
 
 
 def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
