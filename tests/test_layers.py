@@ -14,6 +14,7 @@ LAYERS = [
     {"report"},
     {"launch"},
     {"train"},
+    {"stack"},
     {"task"},
     {"plan"},
     {"store"},

@@ -27,6 +27,7 @@ from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
 from paribus.task.data import Chunk, ImageData
 from paribus.task.evaluation import evaluate
+from paribus.task.journal import Journal
 from paribus.task.sharding import full_state, is_sharded, shard, swapped, whole
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
@@ -88,12 +89,8 @@ class Classification(pl.LightningModule):
         self.evaluate_every = evaluate_every
         self.evaluation_batch_size = evaluation_batch_size
         self.test_weights = test_weights
-        self.monitor = monitor
-        self.mode = mode
-        self.history = history
-        self.metrics: dict[str, float] = {}  # the latest value of everything logged, and the best
+        self.journal = Journal(history, monitor, mode)
         self.best_weights: dict[str, Tensor] | None = None
-        self.best_score = -math.inf
         self.diverged = False
         self.stop_requested = False
         self.observed_seconds = 0.0  # that callbacks took for measurements; no part of the training time
@@ -171,7 +168,7 @@ class Classification(pl.LightningModule):
             self.data.updates_per_chunk = max(1, min(2 * updates + 1, int(CHUNK_SECONDS / max(each, 1e-6))))
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
-            self._stop_if_diverged(float(self._totals.state()[0]))
+            self._check_divergence()
         if self.data.spent():
             self.data.exhausted = True
 
@@ -212,7 +209,7 @@ class Classification(pl.LightningModule):
         """One update from this process's share (x, y) of a global batch of `size` samples."""
         cursor = self.data.cursor
         step, horizon = self.data.position()
-        set_rates(self.optimizer, self.schedule, step, horizon)
+        set_rates(self.optimizer.param_groups, *self.schedule.at(step, horizon))
         for set_progress in self._progress_hooks:
             set_progress(step / horizon)
         if not isinstance(self.augmentation, Identity):
@@ -298,34 +295,29 @@ class Classification(pl.LightningModule):
         return state
 
     def _keep_best(self, row: dict[str, float]) -> None:
-        for key, value in list(row.items()):
-            if key.startswith("val/"):
-                better = max if key.endswith("acc") else min
-                row[f"{key}_best"] = better(value, self.metrics.get(f"{key}_best", value))
-        sign = 1.0 if self.mode == "max" else -1.0
-        score = sign * row[self.monitor]
-        if score > self.best_score:
-            self.best_score = score
+        if self.journal.is_best(row):
             with self.evaluation_weights():
                 self.best_weights = full_state(self.network)
 
     # ------------------------------------------------------------------------------------------ logging
 
     def _log(self, values: dict[str, float], row: bool = True) -> None:
-        cursor = self.data.cursor
-        self.metrics.update(values)
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in values.items()})
-        if not self.trainer.is_global_zero:
-            return
-        values = {"epoch": cursor.epoch, "seconds": round(cursor.seconds, 6), **values}
-        if row and self.history is not None:
-            self.history.append({"epoch": cursor.epoch, "step": cursor.step, **values})
-        for logger in self.trainer.loggers:
-            logger.log_metrics(values, step=cursor.step)
+        loggers = self.trainer.loggers if self.trainer.is_global_zero else None
+        self.journal.write(values, self.data.cursor, loggers, row)
 
     def observe(self, values: dict[str, float]) -> None:
         """Log what a callback has measured, as a row of its own between those of epochs."""
         self._log(values)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The latest value of everything logged, and the best."""
+        return self.journal.metrics
+
+    def _check_divergence(self) -> None:
+        """In the middle of a long epoch."""
+        self._stop_if_diverged(float(self._totals.state()[0]))
 
     def _stop_if_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -348,9 +340,8 @@ class Classification(pl.LightningModule):
         checkpoint["paribus"] = {
             "cursor": self.data.cursor.state(),
             "totals": self._totals.state(),
-            "metrics": dict(self.metrics),
             "best_weights": self.best_weights,
-            "best_score": self.best_score,
+            **self.journal.state(),
             "schedule": self.schedule.state_dict(),
             "random": self._random_states(),
         }
@@ -366,12 +357,9 @@ class Classification(pl.LightningModule):
     def _restore(self, state: dict[str, Any]) -> None:
         self.data.cursor.load(state["cursor"])
         self._totals.load(state["totals"])
-        self.metrics = dict(state["metrics"])
         self.best_weights = state["best_weights"]
-        self.best_score = state["best_score"]
         self.schedule.load_state_dict(state["schedule"])
-        if self.history is not None and self.trainer.is_global_zero:
-            self.history.resume(self.data.cursor.step)
+        self.journal.load(state, self.data.cursor if self.trainer.is_global_zero else None)
         torch.set_rng_state(state["random"][self.global_rank]["cpu"].cpu())
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["random"][self.global_rank]["cuda"].cpu(), self.device)
