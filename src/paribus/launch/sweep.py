@@ -10,6 +10,7 @@ from typing import Any
 
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.jobs import Jobs, Launch, say
+from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
@@ -36,6 +37,7 @@ class Sweep:
         self.arguments = list(arguments)
         self.composer = composer
         self.folder = Path(settings.hydra.sweep.dir)
+        self.settings = settings
         self.store = Store(Path(settings.paths.outputs))
         self.on_invalid = on_invalid
         if on_invalid not in ("stop", "skip"):
@@ -63,13 +65,22 @@ class Sweep:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
-            failures = self.jobs.train({id: command_line(cell, plan) for id, (cell, plan) in missing.items()})
+            failures = self.train(missing)
             for id, reason in failures.items():
-                self.failures[id] = f"{missing[id][0].arm} seed {missing[id][0].seed}: {reason}"
+                cell, _ = missing[id]
+                self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
             stage += 1
         self.write(plans)
+        self.conclude(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
+
+    def train(self, missing: Missing) -> dict[str, str]:
+        """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""
+        lines = {id: command_line(cell, plan) for id, (cell, plan) in missing.items()}
+        return self.jobs.train(
+            lines, lambda ids: jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
+        )
 
     def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
@@ -129,6 +140,16 @@ class Sweep:
             later = ", more when these are tuned" if to_train else ", waiting for tuning runs that failed"
         twice = f"; {len(plan.duplicates)} named twice are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
+
+    def conclude(self, plans: Sequence[Plan]) -> None:
+        """The last word: how many runs have a result, and where to look at them."""
+        for plan in plans:
+            records = [record for cell in plan.cells if (record := self.store.read(cell.id)) is not None]
+            done, diverged = (sum(r.status == status for r in records) for status in ("done", "diverged"))
+            also = f", {diverged} diverged" if diverged else ""
+            say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
+        ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
+        say(f"look at them: paribus table {ablation}".rstrip())
 
     def write(self, plans: Sequence[Plan]) -> None:
         """What the sweep consists of, for tables of sweeps that no file describes."""
