@@ -233,5 +233,3 @@ class _Training:
                 named = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 self.failures[member.record.id] = named
         return []
-
-
