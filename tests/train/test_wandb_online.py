@@ -78,8 +78,9 @@ def test_a_server_that_fails_at_the_start_costs_the_stated_time_and_nothing_else
     paribus, wandb_server, tmp_path, failure
 ):
     if failure == "refuse":
-        wandb_server.http.server_close()
-    wandb_server.failure = failure
+        wandb_server.refuse()
+    else:
+        wandb_server.failure = failure
     result = paribus("train", *QUICK, "logger.wandb.wait=4")
     assert result.code == 0, result.err
     store = Store(tmp_path / "outputs")
