@@ -18,5 +18,9 @@ class RunsFailed(Exception):
         super().__init__(f"{len(failures)} runs failed")
 
 
+class JobFailed(Exception):
+    """A job of a sweep failed in its own process. The message says how; its traceback was shown there."""
+
+
 class Interrupted(BaseException):
     """The user asked to stop (Ctrl-C, SIGTERM); the run is saved and the same command goes on with it."""

@@ -98,11 +98,13 @@ def figures(overrides: tuple[str, ...], output: str) -> None:
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
-def plan(overrides: tuple[str, ...]) -> None:
-    """Arms, runs, and which of them are done. Trains nothing."""
-    from paribus.cli.reports import print_plan
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a program.")
+@click.option("--measure", is_flag=True, help="Time a few updates where no record tells how long a run takes.")
+def plan(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:
+    """Arms, runs, which of them are done, what can't work, and how long it takes. Trains nothing."""
+    from paribus.cli.plan import show_plan
 
-    print_plan(overrides)
+    show_plan(overrides, as_json, measure)
 
 
 @cli.command()
@@ -114,6 +116,108 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
     from paribus.cli.reports import evaluate_run
 
     evaluate_run(run, checkpoint, outputs)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--project", help="Upload to this project, runs that were trained without W&B as well.")
+@click.option("--entity", help="The W&B team or user (default: the one of the run, or of the key).")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be uploaded.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def sync(
+    overrides: tuple[str, ...], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
+) -> None:
+    """Upload offline runs to W&B, of an ablation (ablation=NAME) or all, and compare what arrived with the records."""
+    from paribus.cli.sync import sync
+
+    sync(overrides, project, entity, wait, dry_run, yes)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--entity", help="The W&B team or user (default: the one of the key).")
+@click.option("--project", help="The W&B project (default: the one that the ablation logs to).")
+@click.option("--dry-run", is_flag=True, help="Print the JSON; needs no network and no key.")
+def dashboard(overrides: tuple[str, ...], entity: str | None, project: str | None, dry_run: bool) -> None:
+    """A W&B workspace and report of an ablation (ablation=NAME), or of the last sweep."""
+    from paribus.cli.dashboard import dashboard
+
+    dashboard(overrides, entity, project, dry_run)
+
+
+@cli.command("import")
+@click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT")
+@click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
+    """Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, or a W&B project."""
+    from pathlib import Path
+
+    from paribus.cli.adopt import adopt
+    from paribus.cli.reports import outputs_folder
+
+    adopt(source, by, Path(outputs) if outputs else outputs_folder(()), wait)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="FILE.csv or FILE.parquet.")
+@click.option("--histories", is_flag=True, help="One line for each value over time, instead of one for each run.")
+def export(overrides: tuple[str, ...], output: str, histories: bool) -> None:
+    """Tidy data of all runs, or of an ablation (ablation=NAME) with its tuning runs."""
+    from paribus.cli.export import export
+
+    export(overrides, output, histories)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(overrides: tuple[str, ...], as_json: bool) -> None:
+    """How far an ablation is (ablation=NAME): by arm, what runs, what failed and why, time left."""
+    from paribus.cli.status import print_status
+
+    print_status(overrides, as_json)
+
+
+@cli.command()
+@click.argument("filters", nargs=-1)
+@click.option("--newer", metavar="SPAN", help="Created within 12h, 2d, ...")
+@click.option("--older", metavar="SPAN", help="Created longer ago than that.")
+@click.option("--sort", "by", metavar="KEY", help="age, test/acc, optimizer.lr, ...; -KEY for the largest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="Show only the first ones.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def runs(
+    filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List runs: all, or those with e.g. norm=batch,group status=done arm='b*' optimizer.lr=0.1."""
+    from paribus.cli.runs import list_runs
+
+    list_runs(filters, newer, older, by, limit, as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def rerun(run: str, outputs: str | None) -> None:
+    """Train a recorded run again and compare weights, history, metrics; exit code 1 where they differ."""
+    from paribus.cli.rerun import rerun_run
+
+    rerun_run(run, outputs)
+
+
+@cli.command()
+@click.option("--recent", metavar="SPAN", default="14d", show_default=True, help="Runs and sweeps younger are kept.")
+@click.option("--dry-run", is_flag=True, help="List only.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
+    """Remove checkpoints of runs that no ablation file and no recent sweep needs; never a record."""
+    from paribus.cli.gc import collect_garbage
+
+    collect_garbage(recent, dry_run, yes, outputs)
 
 
 def main() -> None:

@@ -118,20 +118,6 @@ def write_figures(overrides: Sequence[str], output: str) -> None:
             print(path, file=sys.stderr)
 
 
-def print_plan(overrides: Sequence[str]) -> None:
-    from paribus.plan.command import plan_command
-
-    store = Store(outputs_folder(overrides))
-    for plan in plan_command(overrides, store.read):
-        for arm, cells in plan.arms.items():
-            found = [cell for cell in cells if cell is not None]
-            states = [record.status if (record := store.read(cell.id)) else "missing" for cell in found]
-            counted = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "waiting for tuning"
-            print(f"{arm or 'run'}: {counted}  ({' '.join(cell.id for cell in found)})")
-        done = sum(1 for cell in plan.cells if (r := store.read(cell.id)) and r.status in ("done", "diverged"))
-        print(f"{plan.name}: {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train")
-
-
 def evaluate_run(run: str, checkpoint: str | None, outputs: str | None) -> None:
     store = Store(Path(outputs) if outputs else outputs_folder(()))
     record = store.find(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,8 +143,22 @@ def override_value(level: Any) -> str:
         return "{" + ",".join(f"{key}:{override_value(item)}" for key, item in level.items()) + "}"
     if isinstance(level, Sequence) and not isinstance(level, str):
         return "[" + ",".join(override_value(item) for item in level) + "]"
-    plain = isinstance(level, str) and level.replace("_", "").replace("-", "").replace(".", "").isalnum()
-    if isinstance(level, str) and not (plain and yaml.safe_load(level) == level):  # neither syntax nor a number
-        escaped = level.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
-    return str(level)
+    return _word(level) if isinstance(level, str) else str(level)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _word(text: str) -> str:
+    """Quoted where it holds syntax, or would be read as something else than a word."""
+    plain = text.replace("_", "").replace("-", "").replace(".", "").isalnum()
+    if plain and text.lower() not in ("true", "false", "null") and not _is_number(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

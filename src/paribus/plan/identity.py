@@ -109,6 +109,11 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def setting_id(config: Mapping[str, Any]) -> str:
+    """The id of everything but the seeds: equal for the runs that repeat each other."""
+    return run_id({**config, "seeds": None})
+
+
 _PLAIN = frozenset((str, int, bool, type(None)))  # stand for themselves; most of a config
 
 

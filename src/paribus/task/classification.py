@@ -114,6 +114,9 @@ class Classification(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.data: ImageData = self.trainer.datamodule  # type: ignore[attr-defined]
+        size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        if size != self.trainer.world_size:  # each process would see the wrong share of the data
+            raise RuntimeError(f"the run has {self.trainer.world_size} processes, its process group has {size}")
         self.data.place(self.device, self._input_dtype(), self.global_rank)
         if self.data.memory_format == torch.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -325,12 +328,11 @@ class Classification(pl.LightningModule):
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in values.items()})
         if not self.trainer.is_global_zero:
             return
+        values = {"epoch": cursor.epoch, "seconds": round(cursor.seconds, 6), **values}
         if row and self.history is not None:
-            self.history.append(
-                {"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values}
-            )
+            self.history.append({"epoch": cursor.epoch, "step": cursor.step, **values})
         for logger in self.trainer.loggers:
-            logger.log_metrics({"epoch": cursor.epoch, **values}, step=cursor.step)
+            logger.log_metrics(values, step=cursor.step)
 
     def _stop_if_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from paribus.errors import UserError
 from paribus.store.record import Record
@@ -23,10 +22,7 @@ def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None
     Raises UserError where config or checkpoint are missing or damaged.
     """
     folder = store.run_dir(record.id)
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'config.yaml'} can't be read: {error}. Train the run again") from error
+    config = store.config(record.id)
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
     network = build.build_network(config, setting)
