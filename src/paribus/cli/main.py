@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from paribus import __version__
+from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
@@ -89,11 +90,37 @@ def verify(file: str, outputs: str | None) -> None:
 @cli.command()
 @click.argument("overrides", nargs=-1)
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
-def figures(overrides: tuple[str, ...], output: str) -> None:
-    """Learning curves of an ablation (ablation=NAME), or of the last sweep, as PNG and PDF."""
-    from paribus.cli.reports import write_figures
+@click.option("--only", multiple=True, metavar="NAME", help="Only this figure; a pattern such as 'learning_*' will do.")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def figures(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    """Every figure of an ablation (ablation=NAME), of the last sweep, or of runs (their ids), as PDF and PNG."""
+    from paribus.cli.figures import write_figures
 
-    write_figures(overrides, output)
+    write_figures(overrides, output, only, mix)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="report.html", show_default=True)
+@click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def report(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    """One self-contained HTML page: verdicts, table, interactive curves, every run."""
+    from paribus.cli.page import write_page
+
+    write_page(overrides, output, by, mix)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--port", type=click.IntRange(0, 65535), default=8778, show_default=True, help="0: any that is free.")
+@click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def watch(overrides: tuple[str, ...], port: int, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    """Serve the report on this machine, and keep it up to date while the ablation runs."""
+    from paribus.cli.page import watch_page
+
+    watch_page(overrides, port, by, mix)
 
 
 @cli.command()
@@ -218,6 +245,9 @@ def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     from paribus.cli.gc import collect_garbage
 
     collect_garbage(recent, dry_run, yes, outputs)
+
+
+cli.add_command(curvature)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
     if measure and estimate.unknown:
-        from paribus.train.measure import measure as measured
+        from paribus.train.trial import measure as measured
 
         for number, (cell, runs) in enumerate(estimate.unknown):
             say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")

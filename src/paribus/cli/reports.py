@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.store.record import Record
 from paribus.store.store import Store
+
+if TYPE_CHECKING:
+    from paribus.plan.composer import Composer
 
 DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
 
@@ -40,12 +43,16 @@ class Collected:
 
 
 def collect(
-    overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = (), read: Read | None = None
+    overrides: Sequence[str],
+    by: Sequence[str] = (),
+    mix: Sequence[str] = (),
+    read: Read | None = None,
+    composer: Composer | None = None,
 ) -> list[Collected]:
     """The records of the ablation that is named (one entry for each of its regimes), or of the newest sweep.
 
     by: choices to form arms by, over the runs of the sweep, or over all records where there was no sweep.
-    read: of a record by its id, where the caller remembers them.
+    read: of a record by its id, where the caller remembers them. composer: remembers compositions, for asking again.
     """
     store = Store(outputs_folder(overrides))
     read = read or store.read
@@ -59,7 +66,7 @@ def collect(
                 plan.metric,
                 plan,
             )
-            for plan in plan_command(overrides, read)
+            for plan in plan_command(overrides, read, composer)
         ]
     if unknown := [item for item in overrides if not item.startswith("paths.outputs=")]:
         raise UserError(
@@ -88,6 +95,11 @@ def newest_sweep(store: Store) -> list[dict[str, Any]]:
     return json.loads(found[-1].read_text())["plans"] if found else []
 
 
+def shown_metrics(found: Collected) -> tuple[str, ...]:
+    """The metric that arms are compared by, and those that stand beside it."""
+    return tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
+
+
 def write(text: str, output: str | None) -> None:
     if output is None:
         sys.stdout.write(text)
@@ -99,23 +111,6 @@ def write(text: str, output: str | None) -> None:
     except OSError as error:
         raise UserError(f"{path} can't be written: {error}. Choose another file with -o") from error
     print(path, file=sys.stderr)
-
-
-def write_figures(overrides: Sequence[str], output: str) -> None:
-    from paribus.report.figures import learning_curves, save
-
-    store = Store(outputs_folder(overrides))
-    for number, found in enumerate(collect(overrides)):
-        histories: Mapping[str, list[Any]] = {
-            arm: [store.history(r.id) for r in records if r is not None and r.status in ("done", "diverged")]
-            for arm, records in found.arms.items()
-        }
-        if not any(histories.values()):
-            raise UserError(f"{found.name}: no run is done yet. Train them first: paribus train -m ...")
-        figure = learning_curves(found.name, {arm: runs for arm, runs in histories.items() if runs})
-        name = "learning_curves" if number == 0 else f"learning_curves_{number + 1}"
-        for path in save(figure, Path(output) / name):
-            print(path, file=sys.stderr)
 
 
 def evaluate_run(run: str, checkpoint: str | None, outputs: str | None) -> None:

@@ -32,7 +32,17 @@ _LABELS = {
 }
 _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, already part of the budget
 _SOURCE_PLACES = {"root", "path", "download"}
-_OBSERVERS = {"checkpoints", "progress", "lr_monitor", "grad_monitor"}
+_OBSERVERS = {
+    "checkpoints",
+    "progress",
+    "lr_monitor",
+    "grad_monitor",
+    "sharpness",
+    "noise_scale",
+    "gradient_cosine",
+    "plateau",
+    "snapshots",
+}
 _TRAINER_SEMANTICS = ("precision", "accumulate", "compile", "channels_last", "deterministic")
 BUDGET_UNITS = ("epochs", "updates", "samples", "seconds")
 

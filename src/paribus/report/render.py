@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from paribus.report import escape
 from paribus.report.sheet import NUMBER, Column, Entry, Sheet, aligned
@@ -41,22 +42,32 @@ def markdown(sheet: Sheet, heading: bool = False) -> str:
 
 
 def html(sheet: Sheet, heading: bool = False) -> str:
-    """A <table> in a <figure>, with classes and no style of its own: words, number, bold, note.
+    """A <table> in a <figure>, with classes and no style of its own: words, number, note."""
+    title = f"<h3>{escape.html(sheet.title)}</h3>\n" if heading else ""
+    return (
+        f'{title}<figure class="table">\n{html_table(sheet)}<figcaption>{html_notes(sheet)}</figcaption>\n</figure>\n'
+    )
+
+
+def html_table(sheet: Sheet, link: Callable[[int, Entry], str | None] = lambda row, entry: None) -> str:
+    """The table alone.
 
     Each number that comes from runs has their ids in data-runs. Figure spaces align the points, for right-aligned
     cells with tabular numerals.
+
+    link: where an entry of a row leads, if anywhere.
     """
 
-    def cell(entry: Entry, text: str, column: Column) -> str:
+    def cell(row: int, entry: Entry, text: str, column: Column) -> str:
         runs = f' data-runs="{escape.html(" ".join(entry.runs))}"' if entry.runs else ""
         tag = "strong" if entry.bold else "span"
         shown = f"<{tag}>{escape.html(text)}</{tag}>" if text else ""
         marks = f"<sup>{','.join(map(str, entry.marks))}</sup>" if entry.marks else ""
-        kind = "words" if column.words else "number"
-        return f'<td class="{kind}"{runs}>{shown}{marks}{_rest(entry.rest)}</td>'
-
-    def _rest(rest: str) -> str:
-        return f' <span class="rest">{escape.html(rest)}</span>' if rest else ""
+        rest = f' <span class="rest">{escape.html(entry.rest)}</span>' if entry.rest else ""
+        inside = f"{shown}{marks}{rest}"
+        if inside and (where := link(row, entry)):
+            inside = f'<a href="{escape.html(where)}">{inside}</a>'
+        return f'<td class="{"words" if column.words else "number"}"{runs}>{inside}</td>'
 
     columns = []
     for column, entries in columns_of(sheet):
@@ -64,21 +75,20 @@ def html(sheet: Sheet, heading: bool = False) -> str:
         if not column.words:
             padded = aligned([text if NUMBER.fullmatch(text) else "" for text in texts], FIGURE_SPACE)
             texts = [a.lstrip(FIGURE_SPACE) if NUMBER.fullmatch(t) else t for a, t in zip(padded, texts, strict=True)]
-        columns.append([cell(entry, text, column) for entry, text in zip(entries, texts, strict=True)])
+        pairs = enumerate(zip(entries, texts, strict=True))
+        columns.append([cell(row, entry, text, column) for row, (entry, text) in pairs])
     head = "".join(
         f'<th scope="col" class="{"words" if c.words else "number"}">{escape.html(c.head)}</th>' for c in sheet.columns
     )
-    rows = [f"<tr>{''.join(line)}</tr>" for line in zip(*columns, strict=True)]
+    rows = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*columns, strict=True))
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n"
+
+
+def html_notes(sheet: Sheet) -> str:
+    """Caption and footnotes."""
     notes = [f"<p>{escape.html(sheet.caption)}</p>"]
     notes += [f'<p class="note"><sup>{k or ""}</sup> {escape.html(note)}</p>' for k, note in _numbered(sheet)]
-    title = f"<h3>{escape.html(sheet.title)}</h3>\n" if heading else ""
-    return (
-        f'{title}<figure class="table">\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
-        + "\n".join(rows)
-        + "\n</tbody>\n</table>\n<figcaption>"
-        + "\n".join(notes)
-        + "</figcaption>\n</figure>\n"
-    )
+    return "\n".join(notes)
 
 
 def latex(sheet: Sheet, heading: bool = False) -> str:

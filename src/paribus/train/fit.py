@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,7 @@ class Outcome:
 
 def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
     """Train from the last checkpoint of this run, or from the start, and test."""
-    if config["trainer"]["threads"] is not None:
-        torch.set_num_threads(config["trainer"]["threads"])
+    set_threads(config)
     history = HistoryWriter(folder / "history.csv")
     task = build_task(config, setting, history)
     callbacks = build_callbacks(config, folder)
@@ -101,6 +100,11 @@ def final_summary(outcome: Outcome | None, metrics: Mapping[str, float]) -> dict
         return {**metrics, "status": "failed"}
     status = "diverged" if outcome.diverged else "done"
     return {**outcome.metrics, **outcome.timing, "parameters": outcome.parameters, "status": status}
+
+
+def set_threads(config: Mapping[str, Any]) -> None:
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
 
 
 def build_task(config: Mapping[str, Any], setting: build.Setting, history: HistoryWriter) -> Classification:
@@ -160,7 +164,11 @@ def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> li
 
 
 def build_trainer(
-    config: Mapping[str, Any], callbacks: list[pl.Callback], loggers: list[Any], folder: Path
+    config: Mapping[str, Any],
+    callbacks: list[pl.Callback],
+    loggers: list[Any],
+    folder: Path,
+    plugins: Sequence[Any] = (),
 ) -> pl.Trainer:
     own = config["trainer"]
     strategy: Any = own["strategy"]
@@ -174,7 +182,8 @@ def build_trainer(
                 devices=own["devices"],
                 num_nodes=own["num_nodes"],
                 strategy=strategy,
-                plugins=[LightningEnvironment()],  # ranks are ours, whatever cluster's variables they see
+                # Ranks are ours, whatever cluster's variables they see.
+                plugins=[LightningEnvironment(), *plugins],
                 precision=own["precision"],
                 deterministic=own["deterministic"],
                 profiler=own["profiler"],
@@ -207,6 +216,14 @@ def usable_checkpoint(path: Path) -> Path | None:
     return path
 
 
+def position(path: Path) -> tuple[int, int]:
+    """(epoch, update) at which the run of a checkpoint goes on; the start where there is none that can be used."""
+    if usable_checkpoint(path) is None:
+        return 0, 0
+    cursor = torch.load(path, map_location="cpu", weights_only=True)["paribus"]["cursor"]
+    return cursor["epoch"], cursor["update"]
+
+
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Without Lightning's advertisements and without warnings about what is done here on purpose."""
@@ -217,6 +234,7 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger|LeafSpec).*")
         warnings.filterwarnings("ignore", message=".*val_dataloader.*")
+        warnings.filterwarnings("ignore", message=".*this fit will run with no optimizer.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         try:

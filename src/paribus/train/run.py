@@ -45,6 +45,10 @@ def train(
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
+    if config["members"]:
+        from paribus.train.stack import train_stack
+
+        return train_stack(config)
     validate(config)
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
