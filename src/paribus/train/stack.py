@@ -194,6 +194,7 @@ class _Training:
 
     def begin(self, member: Member) -> None:
         member.record.comparable = comparable(member.config, self.data.splits.fingerprint)
+        member.record.classes = self.setting.source.num_classes
         member.folder.mkdir(parents=True, exist_ok=True)
         (member.folder / "config.yaml").write_text(
             yaml.safe_dump(dict(member.config), sort_keys=False, allow_unicode=True)
@@ -233,5 +234,3 @@ class _Training:
                 named = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 self.failures[member.record.id] = named
         return []
-
-
