@@ -58,7 +58,7 @@ def learning(study: Study, share: float = 1.0) -> dict[str, Any] | None:
         "axes": axes,
         "means": means,
         "runs": lines,
-        "cut": cut if longest > min(most, each) else None,
+        "cut": thinned if longest > min(most, each) else None,
     }
 
 

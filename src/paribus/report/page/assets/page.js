@@ -93,7 +93,8 @@ function start() {
   choose();
 
   // On paper, text has to stay as large as on the screen.
-  window.onbeforeprint = () => { for (const chart of charts.values()) if (chart.spec) chart.draw(chart.host.closest(".pair, .card:not(.wide):not(:only-child)") ? 330 : 660); };
+  const halved = (host) => host.closest(".pair") || host.closest(".grid > .card:not(:last-child:nth-child(odd))");
+  window.onbeforeprint = () => { for (const chart of charts.values()) if (chart.spec) chart.draw(halved(chart.host) ? 330 : 660); };
   window.onafterprint = () => { for (const chart of charts.values()) if (chart.spec) chart.draw(); };
 
   // Runs: a number's link opens the list of its arm, a run's link its record.
