@@ -1,4 +1,4 @@
-"""Do the functions of paribus.stats keep their promises? Coverage, errors, tuning bias, verdicts, power, stopping.
+"""Does paribus.stats keep its promises? Coverage, errors, tuning bias, verdicts, power, sequential seeds.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 
@@ -230,19 +230,38 @@ def sequential(replicates: int, seed: int, arms: int = 8) -> Result:
     """Seeds added where the verdict is open: errors over all arms of a table, and what they cost."""
     found = Result(
         f"Sequential seeds, {arms} arms against a baseline; all alike, but gain d in the last two columns (sd = d)",
-        ["looks", "every look at 5 %", "SUPPORTED", "REVERSED, per arm", "interval misses, per arm", "mean seeds",
-         "SUPPORTED at gain d", "mean seeds at gain d"],
-    )  # fmt: skip
+        [
+            "looks",
+            "significant, every look at 5 %",
+            "significant, sequential p",
+            "SUPPORTED",
+            "REVERSED, per arm",
+            "interval misses, per arm",
+            "mean seeds",
+            "SUPPORTED at gain d",
+            "mean seeds at gain d",
+        ],
+    )
     for sizes in ((10, 20, 30), (5, 10, 15, 20, 25, 30), (3, 6, 12, 24), (10, 30)):
         looks = Looks(sizes)
         null = _sequential(np.random.default_rng([seed, len(sizes), 3]), replicates, arms, looks, 0.0)
         gain = _sequential(np.random.default_rng([seed, len(sizes), 4]), max(1, replicates // 4), arms, looks, 1.0)
-        supported = null.supported.any(1).mean()
+        significant, supported = null.significant.any(1).mean(), null.supported.any(1).mean()
         reversed_, missed = null.reversed.mean(), null.missed.mean()
         found.rows.append(
-            [" ".join(map(str, sizes)), null.naive.any(1).mean(), supported, reversed_, missed, null.seeds.mean(),
-             gain.supported.mean(), gain.seeds.mean()]
-        )  # fmt: skip
+            [
+                " ".join(map(str, sizes)),
+                null.naive.any(1).mean(),
+                significant,
+                supported,
+                reversed_,
+                missed,
+                null.seeds.mean(),
+                gain.supported.mean(),
+                gain.seeds.mean(),
+            ]
+        )
+        found.promise(significant <= 0.055, f"significant in {significant:.3f} of tables of equals, looks {sizes}")
         found.promise(supported <= 0.055, f"SUPPORTED in {supported:.3f} of tables without a gain, looks {sizes}")
         found.promise(reversed_ <= 0.03, f"REVERSED in {reversed_:.3f} of arms without a loss, looks {sizes}")
         found.promise(missed <= 0.055, f"intervals of all looks miss the truth in {missed:.3f} of arms, looks {sizes}")
@@ -251,9 +270,10 @@ def sequential(replicates: int, seed: int, arms: int = 8) -> Result:
 
 @dataclass
 class _Arms:
-    """(replicates, arms) each."""
+    """(replicates, arms) each. naive, significant: at any look, if none stopped; the others as arms stop."""
 
     naive: np.ndarray
+    significant: np.ndarray
     supported: np.ndarray
     reversed: np.ndarray
     missed: np.ndarray
@@ -265,7 +285,7 @@ def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks
     x = r.normal(size=(replicates, arms + 1, cap)) * math.sqrt(0.5)
     d = x[:, 1:] - x[:, :1] + gain
     shape = (replicates, arms)
-    p_now, open_ = np.ones(shape), np.ones(shape, dtype=bool)
+    p_now, p_all, open_ = np.ones(shape), np.ones(shape), np.ones(shape, dtype=bool)
     n_now = np.zeros(shape, dtype=int)
     index = np.full(shape, 3)
     naive, missed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
@@ -275,7 +295,8 @@ def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks
         bounds[size] = (mean, error)
         naive |= p <= ALPHA
         missed |= np.abs(mean - gain) > stdtrit(size - 1, 1 - ALPHA * share / 2) * error
-        p_now = np.where(open_, np.minimum(p_now, p / share), p_now)
+        p_all = np.minimum(p_all, p / share)
+        p_now = np.where(open_, p_all, p_now)
         n_now = np.where(open_, size, n_now)
         significant = holm_rows(np.minimum(p_now, 1)) <= ALPHA
         # Holm may settle an arm that stopped before: judge every arm at its own look.
@@ -292,7 +313,7 @@ def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks
             adjusted = holm(np.minimum(p_now[k], 1))[arm]
             said = verdict(ours, adjusted, 1.0, bounds_level=bounds_level(n, looks)).outcome
             assert said == OUTCOMES[index[k, arm]], (said, OUTCOMES[index[k, arm]])
-    return _Arms(naive, index == 0, index == 1, missed, n_now)
+    return _Arms(naive, holm_rows(p_all) <= ALPHA, index == 0, index == 1, missed, n_now)
 
 
 SIMULATIONS = (coverage, type_one, family_wise, tuning_bias, confusion, power, sequential)

@@ -30,7 +30,8 @@ class ParibusSweeper(Sweeper):
         from paribus.launch.sweep import Sweep
         from paribus.plan.composer import Composer
 
-        composer = Composer(
+        # Ours remembers what the plan composed, and composes nothing again.
+        composer = getattr(self.jobs, "composer", None) or Composer(
             lambda overrides: self.context.config_loader.load_sweep_config(self.settings, list(overrides))
         )
         Sweep(arguments, composer, self.jobs.launch, self.settings, self.on_invalid).run()

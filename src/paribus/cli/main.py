@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from paribus import __version__
+from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
@@ -146,6 +147,60 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
+@click.option("--project", help="Upload to this project, runs that were trained without W&B as well.")
+@click.option("--entity", help="The W&B team or user (default: the one of the run, or of the key).")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be uploaded.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def sync(
+    overrides: tuple[str, ...], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
+) -> None:
+    """Upload offline runs to W&B, of an ablation (ablation=NAME) or all, and compare what arrived with the records."""
+    from paribus.cli.sync import sync
+
+    sync(overrides, project, entity, wait, dry_run, yes)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--entity", help="The W&B team or user (default: the one of the key).")
+@click.option("--project", help="The W&B project (default: the one that the ablation logs to).")
+@click.option("--dry-run", is_flag=True, help="Print the JSON; needs no network and no key.")
+def dashboard(overrides: tuple[str, ...], entity: str | None, project: str | None, dry_run: bool) -> None:
+    """A W&B workspace and report of an ablation (ablation=NAME), or of the last sweep."""
+    from paribus.cli.dashboard import dashboard
+
+    dashboard(overrides, entity, project, dry_run)
+
+
+@cli.command("import")
+@click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT")
+@click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
+    """Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, or a W&B project."""
+    from pathlib import Path
+
+    from paribus.cli.adopt import adopt
+    from paribus.cli.reports import outputs_folder
+
+    adopt(source, by, Path(outputs) if outputs else outputs_folder(()), wait)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="FILE.csv or FILE.parquet.")
+@click.option("--histories", is_flag=True, help="One line for each value over time, instead of one for each run.")
+def export(overrides: tuple[str, ...], output: str, histories: bool) -> None:
+    """Tidy data of all runs, or of an ablation (ablation=NAME) with its tuning runs."""
+    from paribus.cli.export import export
+
+    export(overrides, output, histories)
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(overrides: tuple[str, ...], as_json: bool) -> None:
     """How far an ablation is (ablation=NAME): by arm, what runs, what failed and why, time left."""
@@ -190,6 +245,9 @@ def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     from paribus.cli.gc import collect_garbage
 
     collect_garbage(recent, dry_run, yes, outputs)
+
+
+cli.add_command(curvature)
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from paribus.cli.reports import outputs_folder
+from paribus.durations import duration
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.estimate import Costs, Estimate
-from paribus.store.clock import duration
 from paribus.store.store import Store
 
 FINISHED = ("done", "diverged")
@@ -31,7 +31,7 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
     if measure and estimate.unknown:
-        from paribus.train.measure import measure as measured
+        from paribus.train.trial import measure as measured
 
         for number, (cell, runs) in enumerate(estimate.unknown):
             say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")

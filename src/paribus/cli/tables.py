@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,22 +82,38 @@ def verify_file(path: str, outputs: str | None) -> None:
     """Prints what was checked; raises UserError where the paper and the records differ."""
     from paribus.report.verify import verify
 
+    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    read = Reader(store)
+    tables = drifted = 0
+    for file, text in _parts(Path(path), {}).items():
+        for each in verify(text, read):
+            where = f"{file}:{each.line}: {each.title}"
+            if not each.drift:
+                print(f"{where}: {each.numbers} numbers agree with the records")
+            for line in (*each.drift, *each.notices):
+                print(f"{where}: {line}")
+            tables, drifted = tables + 1, drifted + bool(each.drift)
+    if not tables:
+        raise UserError(
+            f"a paper to verify holds tables that `paribus table -o FILE` wrote, with their comments, and {path} has "
+            "none. Write one: paribus table ablation=NAME --format latex -o table.tex"
+        )
+    if drifted:
+        raise UserError(
+            f"{drifted} of {tables} tables of {path} do not say what the records in {store.runs} say. Write them again "
+            "with paribus table, or restore the records"
+        )
+
+
+def _parts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
+    r"""The file, and what a LaTeX file names with \input or \include, if it is there."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read: {error}. Name a .tex, .md or .html file") from error
-    store = Store(Path(outputs) if outputs else outputs_folder(()))
-    checked = verify(text, Reader(store))
-    for each in checked:
-        where = f"{path}:{each.line}: {each.title}"
-        if not each.drift:
-            print(f"{where}: {each.numbers} numbers agree with the records")
-        for drift in each.drift:
-            print(f"{where}: {drift}")
-        for notice in each.notices:
-            print(f"{where}: {notice}")
-    if drifted := sum(bool(each.drift) for each in checked):
-        raise UserError(
-            f"{drifted} of {len(checked)} tables of {path} do not say what the records in {store.runs} say. Write them "
-            "again with paribus table, or restore the records"
-        )
+    found[path] = text
+    for name in re.findall(r"(?m)^[^%\n]*\\(?:input|include)\{([^}]+)\}", text) if path.suffix == ".tex" else ():
+        inner = path.parent / (name if name.endswith(".tex") else f"{name}.tex")
+        if inner.is_file() and inner not in found:
+            _parts(inner, found)
+    return found

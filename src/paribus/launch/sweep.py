@@ -10,6 +10,7 @@ from typing import Any
 
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.jobs import Jobs, Launch, say
+from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
@@ -35,6 +36,7 @@ class Sweep:
         self.arguments = list(arguments)
         self.composer = composer
         self.folder = Path(settings.hydra.sweep.dir)
+        self.settings = settings
         self.store = Store(Path(settings.paths.outputs))
         self.on_invalid = on_invalid
         if on_invalid not in ("stop", "skip"):
@@ -60,13 +62,21 @@ class Sweep:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
-            failures = self.jobs.train({id: command_line(cell, plan) for id, (cell, plan) in missing.items()})
+            failures = self.train(missing)
             for id, reason in failures.items():
-                self.failures[id] = f"{missing[id][0].arm} seed {missing[id][0].seed}: {reason}"
+                cell, _ = missing[id]
+                self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
             stage += 1
         self.write(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
+
+    def train(self, missing: Missing) -> dict[str, str]:
+        """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""
+        lines = {id: command_line(cell, plan) for id, (cell, plan) in missing.items()}
+        return self.jobs.train(
+            lines, lambda ids: jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
+        )
 
     def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""

@@ -184,7 +184,7 @@ class _Scores:
             return sequential_difference(sides[0], sides[1], looks, level)
         with np.errstate(invalid="ignore"):
             there = ~np.isnan(sides[0] - sides[1])
-        return paired_difference(sides[0][there], sides[1][there], level)
+        return paired_difference(sides[0][there], sides[1][there], level, exact=False)
 
     def count(self, label: str, what: str) -> int:
         records = self.records[label]

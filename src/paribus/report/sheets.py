@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from paribus.report.aggregate import Aggregate
 from paribus.report.arms import ReportError
 from paribus.report.caption import caption, excluded, footnotes
 from paribus.report.columns import View, columns, default_columns, metric_column
 from paribus.report.numbers import title
 from paribus.report.sheet import Column, Entry, Sheet, label_of
+
+if TYPE_CHECKING:
+    from paribus.plan.cells import Plan
 
 
 def arms_sheet(table: Aggregate, view: View | None = None) -> Sheet:
@@ -30,12 +35,12 @@ def arms_sheet(table: Aggregate, view: View | None = None) -> Sheet:
     )
 
 
-def grid_factors(table: Aggregate) -> tuple[str, str] | None:
+def grid_factors(plan: Plan) -> tuple[str, str] | None:
     """The two factors of a design grid, (rows, columns); None where there are not exactly two that vary."""
-    if table.plan is None or table.plan.ablation is None or table.plan.ablation.design != "grid":
+    if plan.ablation is None or plan.ablation.design != "grid":
         return None
-    names = list(dict.fromkeys(name for levels in table.plan.levels.values() for name in levels))
-    varying = [name for name in names if len({levels.get(name) for levels in table.plan.levels.values()}) > 1]
+    names = list(dict.fromkeys(name for levels in plan.levels.values() for name in levels))
+    varying = [name for name in names if len({levels.get(name) for levels in plan.levels.values()}) > 1]
     return (varying[0], varying[1]) if len(varying) == 2 else None
 
 

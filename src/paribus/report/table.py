@@ -12,7 +12,7 @@ from paribus.report.aggregate import Aggregate
 from paribus.report.columns import View
 from paribus.report.sheet import Sheet
 from paribus.report.sheets import arms_sheet
-from paribus.report.source import traced
+from paribus.report.trace import traced
 
 RENDER: Mapping[str, Callable[..., str]] = {"markdown": render.markdown, "latex": render.latex, "html": render.html}
 FORMATS = (*RENDER, "csv")

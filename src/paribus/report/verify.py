@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from paribus.plan.cells import Read
 from paribus.report.arms import ReportError
 from paribus.report.render import columns_of, follows, html, latex, markdown
-from paribus.report.source import Region, absent, build, regions
+from paribus.report.source import absent, build
+from paribus.report.trace import Region, regions
 
 _TOKEN = re.compile(
     r"[+−-]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+−-]?\d+)?|SUPPORTED|REVERSED|REFUTED|INCONCLUSIVE|CONDITIONAL|\bbaseline\b"
@@ -35,15 +36,9 @@ def verify(document: str, read: Read) -> list[Checked]:
     been renamed if no row was added or taken. The words of a caption may be changed; its numbers are then no longer
     checked, which is a notice.
 
-    Raises ReportError where it holds no such table, or one whose comments are damaged.
+    Raises ReportError where the comments of one are damaged.
     """
-    found = regions(document)
-    if not found:
-        raise ReportError(
-            "a paper to verify holds tables that `paribus table -o FILE` wrote, with their comments, and this one has "
-            "none. Write one: paribus table ablation=NAME --format latex -o table.tex"
-        )
-    return [_check(region, read) for region in found]
+    return [_check(region, read) for region in regions(document)]
 
 
 def _check(region: Region, read: Read) -> Checked:
