@@ -13,7 +13,7 @@ from paribus.report.page.charts import axis
 from paribus.report.page.thin import history_columns, kept_rows, points_each, short
 from paribus.report.study import Study
 
-SHOWN = ("train/loss", "val/loss", "train/acc", "val/acc", "lr", "grad_norm", "sharpness")
+SHOWN = ("train/loss", "val/loss", "train/acc", "val/acc", "lr", "grad_norm", "sharpness", "sharpness_lr_half")
 X = ("epoch", "step", "seconds")
 MEANS, RUNS = 600_000, 900_000  # bytes, over all studies
 

@@ -61,7 +61,7 @@ function start() {
         select.append(...metrics.map(([value, label]) => new Option(label, value, value === first[k], value === first[k])));
       });
       const { cut } = study.learning;
-      if (cut) figure.querySelector(".cut").textContent = `Of up to ${cut.recorded} points recorded, means keep ${cut.means} and single runs ${cut.runs}: the extremes of each stretch, so no spike is lost.`;
+      if (cut) figure.querySelector(".cut").textContent = `Of up to ${cut.recorded} points recorded, means keep at most ${cut.means} and single runs ${cut.runs}, with the extremes of each stretch, so no spike is lost.`;
       const [a, b] = [0, 1].map((side) => charts.get(`learning-${number}-${side}`));
       a.linked = [b];
       b.linked = [a];
@@ -162,7 +162,7 @@ function start() {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const group of all("details.runs")) {
-      const about = group.querySelector("summary").textContent.toLowerCase();
+      const about = all("summary b, summary .tag", group).map((node) => node.textContent.toLowerCase()).join(" ");
       let hits = 0;
       for (const row of all("tr[data-run]", group)) {
         const text = `${about} ${row.textContent.toLowerCase()}`;
