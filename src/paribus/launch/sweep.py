@@ -68,6 +68,7 @@ class Sweep:
                 self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
             stage += 1
         self.write(plans)
+        self.conclude(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
 
@@ -136,6 +137,16 @@ class Sweep:
             later = ", more when these are tuned" if to_train else ", waiting for tuning runs that failed"
         twice = f"; {len(plan.duplicates)} named twice are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
+
+    def conclude(self, plans: Sequence[Plan]) -> None:
+        """The last word: how many runs have a result, and where to look at them."""
+        for plan in plans:
+            records = [record for cell in plan.cells if (record := self.store.read(cell.id)) is not None]
+            done, diverged = (sum(r.status == status for r in records) for status in ("done", "diverged"))
+            also = f", {diverged} diverged" if diverged else ""
+            say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
+        ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
+        say(f"look at them: paribus table {ablation}".rstrip())
 
     def write(self, plans: Sequence[Plan]) -> None:
         """What the sweep consists of, for tables of sweeps that no file describes."""

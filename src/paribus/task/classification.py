@@ -68,6 +68,7 @@ class Classification(pl.LightningModule):
         evaluate_every: int = 1,
         evaluation_batch_size: int = 1000,
         test_weights: str = "last",
+        statistics: str = "moving",
         monitor: str = "val/acc",
         mode: str = "max",
         history: HistoryWriter | None = None,
@@ -89,6 +90,7 @@ class Classification(pl.LightningModule):
         self.evaluate_every = evaluate_every
         self.evaluation_batch_size = evaluation_batch_size
         self.test_weights = test_weights
+        self.statistics = statistics
         self.journal = Journal(history, monitor, mode)
         self.best_weights: dict[str, Tensor] | None = None
         self.diverged = False
@@ -270,22 +272,26 @@ class Classification(pl.LightningModule):
                 self.data.evaluation_batches(split, self.evaluation_batch_size),
                 device=self.device,
                 reduce=self._reduce,
+                batch_statistics=self.statistics == "batch",
             )
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:
-        """The weights to evaluate with: the optimizer's or a callback's average, where there is one."""
+        """The weights to evaluate with: the optimizer's or a callback's average, and statistics that belong to them."""
         with ExitStack() as stack:
             stack.enter_context(evaluation_weights(self.optimizer))
-            if any("train_mode" in group for group in self.optimizer.param_groups):
+            for provider in self._weight_providers:
+                stack.enter_context(provider(self))
+            averaged = any("train_mode" in group for group in self.optimizer.param_groups)
+            if averaged or self.statistics == "recomputed":
                 # Batch norm's moving statistics belong to the weights that training has just gone through.
                 size = self.evaluation_batch_size
                 share = len(self.data.splits.train) // self.trainer.world_size
-                number = min(STATISTICS_BATCHES, max(1, share // size))  # the same for every process
+                number = max(1, share // size)  # the same for every process
+                if self.statistics != "recomputed":
+                    number = min(STATISTICS_BATCHES, number)
                 batches = islice(self.data.evaluation_batches("train", size), number)
                 stack.enter_context(recomputed_statistics(self.network, (x for x, _ in batches)))
-            for provider in self._weight_providers:
-                stack.enter_context(provider(self))
             yield
 
     def _reduce(self, state: Tensor) -> Tensor:

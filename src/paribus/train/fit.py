@@ -125,6 +125,7 @@ def build_task(config: Mapping[str, Any], setting: build.Setting, history: Histo
         evaluate_every=evaluation["every"],
         evaluation_batch_size=evaluation["batch_size"],
         test_weights=evaluation["checkpoint"],
+        statistics=evaluation["statistics"],
         monitor=evaluation["monitor"],
         mode=evaluation["mode"],
         history=history,
