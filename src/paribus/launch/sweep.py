@@ -17,6 +17,7 @@ from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
 from paribus.plan.identity import setting_id
 from paribus.plan.sweep import varied_keys
+from paribus.plan.wandb_limits import check_wandb
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
@@ -55,6 +56,8 @@ class Sweep:
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
+            for plan in plans:
+                check_wandb(plan)
             missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)
