@@ -57,7 +57,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process has ended: with this exit code (minus the signal that killed it), and result, pickled, if it had one."""
+    """A process has ended, with this exit code (or minus the signal that killed it), and a pickled result if any."""
 
     key: int
     code: int
