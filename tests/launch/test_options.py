@@ -23,7 +23,7 @@ def test_options_as_people_write_them():
     options = Options.parse({"time_limit": "1h30m", "gpus": [0, 2], "retries": {"killed": 5}, "slots": 3})
     assert options.time_limit == 5400.0
     assert options.gpus == ("0", "2")
-    assert options.retries == {"out_of_memory": 1, "killed": 5, "timeout": 0, "bug": 0}
+    assert options.retries == {"out_of_memory": 1, "killed": 5, "timeout": 0, "storage": 0, "bug": 0}
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class Sweep:
         cell when some have failed: one failure does not keep the others from training.
         """
         results: list[JobReturn] = []
+        self.store.locks()  # a folder that can't be written is said before anything is planned
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
