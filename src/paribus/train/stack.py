@@ -152,7 +152,7 @@ class _Training:
 
         positions: dict[tuple[int, int], list[Member]] = {}
         for member in self.members:
-            positions.setdefault(position(member.folder / "checkpoints" / "last.ckpt"), []).append(member)
+            positions.setdefault(position(member.folder), []).append(member)
         return [positions[key] for key in sorted(positions)]
 
     def together(self, members: Sequence[Member], compile: bool) -> None:
