@@ -35,7 +35,11 @@ cluster.shutdown()
 @pytest.mark.slow
 def test_a_node_that_dies_loses_no_run(tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
-    environment |= {"PYTHONPATH": str(Path(__file__).parent), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    environment |= {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_worker_niceness": "0",
+    }
     with subprocess.Popen(
         [sys.executable, "-c", NODES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as nodes:
@@ -50,8 +54,9 @@ def test_a_node_that_dies_loses_no_run(tmp_path):
                 time.sleep(0.05)
             running = [record.id for record in store.scan() if record.status == "running"]
             nodes.stdin.write("kill\n")
-            nodes.stdin.close()
+            nodes.stdin.flush()
             said = sweep.communicate()[1]
+        nodes.stdin.close()
         assert sweep.returncode == 0, said
     assert len(running) == 2, "one of the two nodes had trained its run before the other one began"
     records = list(store.scan())
