@@ -9,7 +9,13 @@ from omegaconf import DictConfig
 
 
 class ParibusSweeper(Sweeper):
-    """Plans, hands the missing cells to the launcher, and plans again until nothing is missing."""
+    """Plans, hands the missing cells to the launcher, and plans again until nothing is missing.
+
+    on_invalid: stop or skip, see `paribus.launch.sweep`.
+    """
+
+    def __init__(self, on_invalid: str = "stop"):
+        self.on_invalid = on_invalid
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -24,7 +30,8 @@ class ParibusSweeper(Sweeper):
         from paribus.launch.sweep import Sweep
         from paribus.plan.composer import Composer
 
-        composer = Composer(
+        # Ours remembers what the plan composed, and composes nothing again.
+        composer = getattr(self.jobs, "composer", None) or Composer(
             lambda overrides: self.context.config_loader.load_sweep_config(self.settings, list(overrides))
         )
-        Sweep(arguments, composer, self.jobs.launch, self.settings).run()
+        Sweep(arguments, composer, self.jobs.launch, self.settings, self.on_invalid).run()

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from paribus.cli.reports import outputs_folder
+from paribus.durations import duration, in_seconds
 from paribus.store import query
-from paribus.store.clock import duration, parse_duration
 from paribus.store.store import Store
 
 COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
@@ -22,8 +22,8 @@ def list_runs(
     found = query.runs(
         store,
         [item for item in filters if not item.startswith("paths.outputs=")],
-        newer=parse_duration(newer) if newer else math.inf,
-        older=parse_duration(older) if older else 0.0,
+        newer=in_seconds(newer) if newer else math.inf,
+        older=in_seconds(older) if older else 0.0,
     )
     key = (by or "age").removeprefix("-")
     if by:

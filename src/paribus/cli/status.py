@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from paribus.cli.reports import outputs_folder
+from paribus.durations import duration
 from paribus.errors import UserError
 from paribus.plan.status import STATES, Progress, progress
-from paribus.store.clock import duration
 from paribus.store.store import Store
 
 

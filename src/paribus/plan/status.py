@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
+from paribus.durations import seconds_since
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.identity import budget
-from paribus.store.clock import seconds_since
 from paribus.store.history import HistoryError
 from paribus.store.record import Record
 from paribus.store.store import Store

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.durations import seconds_since
 from paribus.errors import UserError
-from paribus.store.clock import seconds_since
 from paribus.store.record import Record
 from paribus.store.store import Store
 

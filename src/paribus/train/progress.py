@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import pytorch_lightning as pl
 
-from paribus.store.clock import duration
+from paribus.durations import duration
 
 
 class Progress(pl.Callback):
