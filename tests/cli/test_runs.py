@@ -84,7 +84,7 @@ def test_runs_for_programs(paribus, store):
     [
         (["norn=batch"], "Did you mean norm?"),
         (["batch"], "a filter is KEY=VALUE"),
-        (["--newer", "soon"], "12h or 2d"),
+        (["--newer", "soon"], "90s, 15min, 2h, 1d"),
         (["--sort=test/ac"], "test/acc"),
     ],
 )
