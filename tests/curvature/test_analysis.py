@@ -61,11 +61,14 @@ def test_a_small_gradient_in_the_kernel_of_the_hessian_is_gradient_flat():
     found = analysed(slope, 0.3, 0.4)
     assert found.refined.gradient_norms[-1] == pytest.approx(1e-5)  # below 1e-6 ||H||, and yet no minimum
     assert found.verdict == "gradient-flat"
-    assert analyse(
-        Function(lambda t: slope(t) + (t[2:] ** 2).sum()),
-        torch.full((40,), 0.1, dtype=torch.float64),
-        Effort(dense_up_to=10, probes=0),
-    ).verdict == "gradient-flat"
+    assert (
+        analyse(
+            Function(lambda t: slope(t) + (t[2:] ** 2).sum()),
+            torch.full((40,), 0.1, dtype=torch.float64),
+            Effort(dense_up_to=10, probes=0),
+        ).verdict
+        == "gradient-flat"
+    )
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])

@@ -9,6 +9,8 @@ import click
 from paribus import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
+from paribus.cli.landscape import landscape
+from paribus.cli.surface import surface
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
 
@@ -82,7 +84,8 @@ def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
     evaluate_run(run, checkpoint, outputs)
 
 
-cli.add_command(curvature)
+for command in (curvature, landscape, surface):
+    cli.add_command(command)
 
 
 def main() -> None:

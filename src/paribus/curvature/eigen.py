@@ -13,7 +13,6 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 
-
 @dataclass(frozen=True)
 class End:
     r"""An extreme eigenvalue $\lambda$ with unit eigenvector v (n,).

@@ -8,9 +8,7 @@ import numpy as np
 from torch import Tensor
 
 
-def lanczos(
-    product: Callable[[Tensor], Tensor], v: Tensor, steps: int
-) -> tuple[np.ndarray, np.ndarray, list[Tensor]]:
+def lanczos(product: Callable[[Tensor], Tensor], v: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray, list[Tensor]]:
     r"""Diagonal (m,), off-diagonal (m,) and basis V of $A V = V T + \beta_m v_{m+1} e_m^\top$, from the unit vector v.
 
     m is below `steps` where the space ends early, and then the last off-diagonal element is 0. The basis has m + 1

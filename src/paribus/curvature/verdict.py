@@ -66,7 +66,10 @@ def judge(
     norm = max(abs(top), abs(bottom))
     scale = norm * max(1.0, theta_norm)
     if flatness > FLAT and gradient_norm > ROUNDING * scale:
-        return "gradient-flat", f"‖Hp + g‖ / (‖H‖ ‖p‖ + ‖g‖) = {flatness:.3f} > {FLAT}: the gradient is in the kernel of H"
+        return (
+            "gradient-flat",
+            f"‖Hp + g‖ / (‖H‖ ‖p‖ + ‖g‖) = {flatness:.3f} > {FLAT}: the gradient is in the kernel of H",
+        )
     if gradient_norm > CRITICAL * scale:
         return "not critical", f"‖g‖ = {gradient_norm:.3g} > {CRITICAL:g} ‖H‖ max(1, ‖θ‖) = {CRITICAL * scale:.3g}"
     if norm <= zero or norm == 0.0:

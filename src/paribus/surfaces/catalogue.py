@@ -59,12 +59,12 @@ class Surface:
 class Valley(Surface):
     r"""$\frac{h}{2} (x^2 + y^2 / \kappa)$: steep across, flat along.
 
-    curvature: h, of x. condition: $\kappa$, the ratio of the curvatures; 1e4 with h = 100 is diag(100, 0.01).
+    curvature: h, of x. condition: $\kappa$, the ratio of the curvatures; h = 100 with 1e4 is diag(100, 0.01).
     Gradient descent goes down for rates below 2 / h, and swings from wall to wall above 1 / h.
     """
 
-    curvature: float = 100.0
-    condition: float = 1e4
+    curvature: float = 1.0
+    condition: float = 100.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -204,9 +204,7 @@ class Beale(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return (
-            (1.5 - x + x * y).square() + (2.25 - x + x * y.square()).square() + (2.625 - x + x * y.pow(3)).square()
-        )
+        return (1.5 - x + x * y).square() + (2.25 - x + x * y.square()).square() + (2.625 - x + x * y.pow(3)).square()
 
     def origin(self) -> tuple[float, ...]:
         return (1.0, 1.5)

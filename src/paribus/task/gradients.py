@@ -34,9 +34,7 @@ class NoiseScale(Probe):
 
     name = "noise_scale"
 
-    def __init__(
-        self, every: int = 50, share: float | None = 0.1, small: int = 8, parts: int = 16, decay: float = 0.9
-    ):
+    def __init__(self, every: int = 50, share: float | None = 0.1, small: int = 8, parts: int = 16, decay: float = 0.9):
         super().__init__(every, share)
         if small < 2 or parts < 2 or not 0.0 <= decay < 1.0:
             raise ValueError(
@@ -53,9 +51,7 @@ class NoiseScale(Probe):
         if self._risk is None:
             dtype = next(task.network.parameters()).dtype
             wide = torch.float64 if dtype == torch.float64 else torch.float32
-            self._risk = Risk(
-                task.network, task.loss, lambda: self._batch, self.small, dtype=wide, statistics="batch"
-            )
+            self._risk = Risk(task.network, task.loss, lambda: self._batch, self.small, dtype=wide, statistics="batch")
         theta = self._risk.point(task.network)
         total = self.small * self.parts
         generator = torch.Generator().manual_seed(mix(task.data.order_seed, 2, task.data.cursor.step))
@@ -74,8 +70,7 @@ class NoiseScale(Probe):
         if not self.averages:
             self.averages = [signal, trace]
         self.averages = [
-            self.decay * old + (1 - self.decay) * new
-            for old, new in zip(self.averages, (signal, trace), strict=True)
+            self.decay * old + (1 - self.decay) * new for old, new in zip(self.averages, (signal, trace), strict=True)
         ]
         signal, trace = self.averages
         return {"gradient_variance": trace} | ({"noise_scale": trace / signal} if signal > 0 else {})
