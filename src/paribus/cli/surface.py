@@ -86,8 +86,8 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
         )
         # Surfaces that differ in what a figure shows (a varied condition, say) have a figure of their own.
         ground_keys = [item for item in parts if item.startswith("surface.") and not item.startswith("surface.start")]
-        key = (str(choices.surface), " ".join(ground_keys))
-        found.setdefault(key, (ground, [], tolerance))[1].append(path)
+        shown = (str(choices.surface), " ".join(ground_keys))
+        found.setdefault(shown, (ground, [], tolerance))[1].append(path)
     results = []
     for number, ((option, ground_keys_text), (ground, paths, tolerance)) in enumerate(found.items()):
         several = sum(other == option for other, _ in found) > 1

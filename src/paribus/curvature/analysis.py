@@ -118,8 +118,8 @@ def analyse(
     """The analysis of the critical point next to theta (n,), float64.
 
     seed: of the random vectors that Krylov spaces begin with.
-    stages: what is known from an interrupted call with the same arguments, or one with fewer refine_steps; filled as the analysis goes on, tensors
-        and plain values only. `save` is called whenever something was added.
+    stages: what an interrupted call with the same arguments knows, or one with fewer refine_steps; filled as the
+        analysis goes on, tensors and plain values only. `save` is called whenever something was added.
     """
     stages = {} if stages is None else stages
     earlier, before = stages.get("products", 0), objective.products
@@ -222,7 +222,7 @@ def _dense(
     save: Callable[[], None],
     on_progress: OnProgress,
 ) -> tuple[End, End, np.ndarray, float]:
-    """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual and length is kept."""
+    """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual is kept."""
     theta = refined.theta
     n = len(theta)
     if "hessian" not in stages:
@@ -275,7 +275,7 @@ def _ends(
                 return product(v)
 
             reference = abs(found["top"].value) if found else None
-            result = extreme(counted, start, end, products=effort.end_products, reference=reference)  # type: ignore[arg-type]
+            result = extreme(counted, start, end, products=effort.end_products, reference=reference)
             stages[end] = vars(result)
             save()
         found[end] = End(**stages[end])

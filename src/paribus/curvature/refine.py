@@ -130,20 +130,8 @@ def flatness(image: Tensor, step: Tensor, gradient: Tensor, norm: float) -> floa
     return float((image + gradient).norm()) / below if below > 0 else 0.0
 
 
-def _kink(objective: Objective, state: Refined, p: Tensor, image: Tensor) -> str:
-    """Says so where the gradient jumps: just beside theta it is not what the Hessian predicts."""
-    share = 1e-6
-    _, beside = objective.gradient(state.theta + share * p)
-    predicted = share * image
-    defect = float((beside - state.gradient - predicted).norm())
-    rounding = 1e4 * EPS * float(state.gradient.norm())
-    if defect <= 0.1 * float(predicted.norm()) + rounding:
-        return ""
-    return ": the gradient jumps beside this point (a kink, as relu has), where no smooth critical point is in reach"
-
-
 def _search(objective: Objective, state: Refined, space: Space) -> tuple[float, Tensor, float, Tensor] | None:
-    """(damping, theta, f, g) of the best step: from the last damping down as long as that helps, and up until it does."""
+    """(damping, theta, f, g) of the best step: from the last damping down while that helps, and up until it does."""
     least = (1e-10 * space.norm) ** 2
 
     def tried(damping: float) -> tuple[float, float, Tensor, float, Tensor]:

@@ -124,10 +124,8 @@ def contours(figure: Figure, panel: Axes, x: np.ndarray, y: np.ndarray, values: 
     low, high = float(finite.min()), float(finite.max())
     high = high if high > low else low + 1e-9 * max(1.0, abs(low))
     log = low > 0 and high > 20 * low
-    if log:
-        levels, norm = np.geomspace(low, high, 19), LogNorm(low, high)
-    else:
-        levels, norm = np.linspace(low, high, 19), Normalize(low, high)
+    levels = np.geomspace(low, high, 19) if log else np.linspace(low, high, 19)
+    norm: Any = LogNorm(low, high) if log else Normalize(low, high)
     levels[-1] = np.nextafter(high, np.inf)
     shown = np.clip(np.where(np.isfinite(values), values, high), levels[0], high)
     filled = panel.contourf(x, y, shown, levels=levels, norm=norm, cmap="viridis")

@@ -70,7 +70,8 @@ class Valley(Surface):
         super().__post_init__()
         if self.curvature <= 0 or self.condition < 1:
             raise ValueError(
-                f"a valley has a curvature above 0 and a condition of at least 1, got {self.curvature}, {self.condition}"
+                f"a valley has a curvature above 0 and a condition of at least 1, got {self.curvature} and "
+                f"{self.condition}"
             )
 
     def __call__(self, theta: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -180,9 +179,8 @@ def read_snapshots(folder: Path, size: int) -> tuple[list[int], Tensor] | None:
     paths = sorted(folder.glob("*.pt"))
     if not paths:
         return None
-    read: Callable[[Path], dict[str, Any]] = lambda path: torch.load(path, map_location="cpu", weights_only=True)
     try:
-        contents = [read(path) for path in paths]
+        contents = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
         weights = torch.stack([content["weights"] for content in contents])
     except Exception as error:  # zip, pickle and key errors, or snapshots of different sizes
         raise UserError(f"a snapshot in {folder} can't be read: {error}. Remove the folder, or train again") from error
