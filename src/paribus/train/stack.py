@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from paribus.errors import Interrupted, StackFailed, UserError
 from paribus.plan.identity import comparable, run_id
 from paribus.plan.validate import validate
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary
+from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary, write_config
 
 log = logging.getLogger("paribus")
 FINISHED = ("done", "diverged")
@@ -193,9 +191,7 @@ class _Training:
     def begin(self, member: Member) -> None:
         member.record.comparable = comparable(member.config, self.data.splits.fingerprint)
         member.folder.mkdir(parents=True, exist_ok=True)
-        (member.folder / "config.yaml").write_text(
-            yaml.safe_dump(dict(member.config), sort_keys=False, allow_unicode=True)
-        )
+        write_config(member.folder, member.config)
         self.store.write(member.record)
 
     def finish(self, member: Member, how: str, failure: str, outcome: Any) -> None:
@@ -231,5 +227,3 @@ class _Training:
                 named = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 self.failures[member.record.id] = named
         return []
-
-
