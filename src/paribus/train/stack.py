@@ -72,8 +72,9 @@ def train_stack(config: Mapping[str, Any]) -> Record:
 def read_members(path: Path) -> list[dict[str, Any]]:
     try:
         members = json.loads(path.read_text())["members"]
-        assert members and all({"config", "choices", "overrides"} <= set(each) for each in members)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        if not members or not all({"config", "choices", "overrides"} <= set(each) for each in members):
+            raise ValueError("it lists no runs")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"members={path} must be a list of runs that a sweep has written, and it can't be read "
             f"({type(error).__name__}: {error}). Run the sweep again"
