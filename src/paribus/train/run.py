@@ -114,7 +114,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if main:
-        (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_config(folder, config)
         store.write(record)
     started = time.perf_counter()
     with log_file(folder / "train.log"):
@@ -142,6 +142,12 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
         store.write(record)
         say(f"{record.id} {record.status}: {summary(record)}  ({folder})")
     return record
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
+    text = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text)
 
 
 def failure_type(error: BaseException) -> str:
