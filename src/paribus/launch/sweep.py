@@ -53,6 +53,7 @@ class Sweep:
         Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
         cell when some have failed: one failure does not keep the others from training.
         """
+        self.store.locks()  # a folder that can't be written is said before anything is planned
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
