@@ -142,7 +142,9 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
 
 
 def failure_type(error: BaseException) -> str:
-    """out_of_memory, or bug for what has no better name."""
+    """out_of_memory, timeout, or bug for what has no better name."""
+    if type(error).__name__ == "UncompletedJobError":  # submitit's, raised where a run is when a job's last time is up
+        return "timeout"
     text = f"{type(error).__name__} {error}".lower()
     signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
     return "out_of_memory" if any(sign in text for sign in signs) else "bug"
