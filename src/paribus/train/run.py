@@ -151,7 +151,9 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def failure_type(error: BaseException) -> str:
-    """out_of_memory, storage (a full or read-only disk), or bug for what has no better name."""
+    """out_of_memory, timeout, storage (a full or read-only disk), or bug for what has no better name."""
+    if type(error).__name__ == "UncompletedJobError":  # submitit's, raised where a run is when a job's last time is up
+        return "timeout"
     text = f"{type(error).__name__} {error}".lower()
     signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
     if any(sign in text for sign in signs):
