@@ -14,9 +14,11 @@ LAYERS = [
     {"report"},
     {"launch"},
     {"train"},
+    {"stack"},
     {"task"},
     {"plan"},
     {"store"},
+    {"curvature", "surfaces"},
     {"optim", "losses", "metrics"},
     {"nn", "data"},
     {"stats"},
@@ -46,7 +48,7 @@ def test_imports_point_down(path):
         assert RANK[other] >= RANK[own] or (own, other) in ALLOWED, f"{own} imports {module}"
 
 
-@pytest.mark.parametrize("layer", ["nn", "optim", "data", "losses", "metrics"])
+@pytest.mark.parametrize("layer", ["curvature", "surfaces", "nn", "optim", "data", "losses", "metrics"])
 def test_torch_layers_know_nothing_of_hydra_lightning_or_the_store(layer):
     files = [SOURCE / f"{layer}.py"] if (SOURCE / f"{layer}.py").exists() else (SOURCE / layer).rglob("*.py")
     for path in files:

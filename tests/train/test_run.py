@@ -214,3 +214,19 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, how):
     assert history(tmp_path / "whole") == history(tmp_path / "killed")
     records = [json.loads((only_run(tmp_path / name) / "record.json").read_text()) for name in ("whole", "killed")]
     assert records[0]["metrics"] == records[1]["metrics"]
+
+
+@pytest.mark.parametrize("statistics", ["recomputed", "batch"])
+def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_same(paribus, tmp_path, statistics):
+    command = ["train", "model=mlp", "model.width=16", "data.subset=200", "data.batch_size=20", "budget.epochs=2"]
+    moving = paribus(*command)
+    other = paribus(*command, f"evaluation.statistics={statistics}", "evaluation.batch_size=32")
+    assert moving.code == other.code == 0, other.err
+    found = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/record.json")}
+    first, second = found.values()
+    assert first["metrics"]["train/loss"] == second["metrics"]["train/loss"]  # it changes no weight
+    assert first["metrics"]["test/loss"] != second["metrics"]["test/loss"]
+    for id in found:
+        again = paribus("evaluate", id)
+        assert again.code == 0, again.err
+        assert "recorded:" not in again.out

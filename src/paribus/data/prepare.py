@@ -63,6 +63,11 @@ class LazySet:
         x, _ = self.dataset[int(self.indices[number])]
         return (x.float() - self.mean[0]) / self.std[0], self.y[number]
 
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch (x, y) of these indices, read one by one."""
+        pairs = [self[int(number)] for number in indices]
+        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+
 
 @dataclass
 class Splits:

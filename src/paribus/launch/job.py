@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from paribus.launch.slots import Place, Slots
 from paribus.plan.composer import Composed
-from paribus.plan.identity import run_id
-from paribus.store.lock import Busy
+from paribus.plan.identity import run_id, setting_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -39,8 +37,7 @@ class Job:
     @property
     def kind(self) -> str:
         """What it has in common with runs that differ in seeds and labels only."""
-        apart = ("seed", "seeds", "group", "arm", "tags", "ablation")
-        return json.dumps({key: value for key, value in self.config.items() if key not in apart})
+        return setting_id(self.config)
 
     @property
     def name(self) -> str:
@@ -54,13 +51,7 @@ class Job:
     @property
     def is_locked(self) -> bool:
         """Whether another process trains this run now."""
-        if self.is_stack:
-            return False
-        try:
-            with self.store.lock(self.id):
-                return False
-        except Busy:
-            return True
+        return not self.is_stack and self.store.is_locked(self.id)
 
     def finished(self) -> Record | None:
         """The record of its run, where that is done or diverged: there is nothing to train."""

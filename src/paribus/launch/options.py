@@ -44,7 +44,7 @@ class Options:
             raise error("gpus", "auto, or a list of numbers such as [0,1]", gpus)
         try:
             seconds = None if limit is None else in_seconds(limit)
-        except ValueError as reason:
+        except UserError as reason:
             raise UserError(f"hydra.launcher.time_limit: {reason}") from None
         if seconds == 0:
             raise error("time_limit", "longer than nothing, or null", limit)

@@ -57,16 +57,25 @@ class Rule:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Disjoint seeds for tuning and reporting; `vary` are the random streams that they seed, the others stay at 0."""
+    """Disjoint seeds for tuning and reporting; `vary` are the random streams that they seed, the others stay at 0.
+
+    looks: sequential seeds: how many of `report` and then of `more` an arm has when its verdict is looked at; only an
+        arm whose verdict is open goes on to the next look.
+    """
 
     tune: tuple[int, ...]
     report: tuple[int, ...]
     vary: tuple[str, ...] = STREAMS
+    more: tuple[int, ...] = ()
+    looks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """`metric` of the arms with the levels `arm` is greater (or less) than of those with the levels `versus`."""
+    """`metric` of the arms with the levels `arm` is greater (or less) than of those with the levels `versus`.
+
+    smallest: the smallest effect of interest, in units of the metric; default that of the ablation.
+    """
 
     id: str
     claim: str
@@ -74,6 +83,7 @@ class Hypothesis:
     versus: Mapping[str, str]
     direction: str
     metric: str
+    smallest: float | None = None
 
 
 @dataclass(frozen=True)

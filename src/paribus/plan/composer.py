@@ -24,6 +24,7 @@ from paribus.plan.merger import Merger, parsed
 Path = tuple[str, ...]
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _WORD = re.compile(r"[\w.]+")
+_ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class _Template:
             if source is None and "${." in text.replace(" ", ""):
                 self._entangled.add(())  # relative to where it stands: could be made of any value
             elif source is None:
-                self._entangled.update(tuple(word.strip(".").split(".")) for word in _WORD.findall(text))
+                words = _WORD.findall(_ENVIRONMENT.sub("", text))
+                self._entangled.update(tuple(word.strip(".").split(".")) for word in words)
             else:
                 self._carried.setdefault(source, []).append(path)
 

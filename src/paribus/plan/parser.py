@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from paribus.plan.ablation import (
     Seeds,
     level_name,
 )
-from paribus.plan.metrics import KNOWN, higher_is_better, nearest_metric
+from paribus.plan.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
 from paribus.plan.tuning import Axis
 
 TUNING_SEEDS = 5  # default number of them
@@ -63,6 +64,7 @@ class _Parser:
         factors = self.factors(section.get("factors"), section.get("baseline"), design)
         tune = self.axes("ablation.tune", section.get("tune"))
         self.apart(factors, tune)
+        smallest = self.smallest_effect("ablation.smallest_effect", section.get("smallest_effect"))
         ablation = Ablation(
             name=name,
             design=design,
@@ -73,10 +75,12 @@ class _Parser:
             tune=tune,
             metric=self.metric("ablation.metric", section.get("metric", "test/acc")),
             select_on=self.metric("ablation.select_on", section.get("select_on", "val/acc")),
-            smallest_effect=self.smallest_effect(section.get("smallest_effect")),
-            hypotheses=self.hypotheses(section.get("hypotheses"), factors, section.get("metric", "test/acc")),
+            smallest_effect=smallest,
+            hypotheses=self.hypotheses(section.get("hypotheses"), factors, section.get("metric", "test/acc"), smallest),
             source=self.source,
         )
+        if ablation.seeds.looks and design == "path":
+            raise self.error("ablation.seeds.cap", "adds seeds to open verdicts, and a path has its own rule. Drop it")
         if ablation.select_on.startswith("test/"):
             raise self.error(
                 "ablation.select_on", f"must not look at the test split, got {ablation.select_on}. Use val/acc"
@@ -242,7 +246,7 @@ class _Parser:
         where = "ablation.seeds"
         if not isinstance(given, Mapping):
             given = {"report": given}
-        self.known(where, given, ("tune", "report", "vary"))
+        self.known(where, given, ("tune", "report", "cap", "step", "vary"))
         report = self.seed_list(f"{where}.report" if len(given) > 1 else where, given.get("report", 10), 0)
         default: Any = TUNING_SEEDS if tuned else []
         tune = (
@@ -260,7 +264,28 @@ class _Parser:
         vary = given.get("vary", list(STREAMS))
         if not isinstance(vary, list) or not vary or any(stream not in STREAMS for stream in vary):
             raise self.error(f"{where}.vary", f"must be a list of {', '.join(STREAMS)}, got {vary!r}")
-        return Seeds(tune, report, tuple(stream for stream in STREAMS if stream in vary))
+        more, looks = self.sequential(given, report, tune)
+        return Seeds(tune, report, tuple(stream for stream in STREAMS if stream in vary), more, looks)
+
+    def sequential(
+        self, given: Mapping[str, Any], report: tuple[int, ...], tune: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Further reporting seeds up to `cap`, and the numbers of seeds after which verdicts are looked at."""
+        if "cap" not in given:
+            if "step" in given:
+                raise self.error("ablation.seeds.step", "is for adding seeds up to a cap: give ablation.seeds.cap too")
+            return (), ()
+        for key in ("cap", "step"):
+            value = given.get(key, len(report))
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise self.error(f"ablation.seeds.{key}", f"must be a number of seeds, got {value!r}")
+        cap, step = given["cap"], given.get("step", len(report))
+        if cap <= len(report) or len(report) < 2:
+            raise self.error(
+                "ablation.seeds.cap", f"must be above the {len(report)} reporting seeds (2 or more), got {cap}"
+            )
+        new = itertools.islice((s for s in itertools.count(max(report) + 1) if s not in tune), cap - len(report))
+        return tuple(new), (*range(len(report), cap, step), cap)
 
     def seed_list(self, where: str, given: Any, first: int) -> tuple[int, ...]:
         def whole(value: Any) -> bool:
@@ -280,16 +305,16 @@ class _Parser:
             raise self.error(where, f"must be a metric of a run, got {name!r}: {nearest_metric(str(name))}")
         return name
 
-    def smallest_effect(self, value: Any) -> float | None:
+    def smallest_effect(self, where: str, value: Any) -> float | None:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise self.error(
-                "ablation.smallest_effect", f"must be a positive number in units of the metric, got {value!r}"
-            )
+            raise self.error(where, f"must be a positive number in units of the metric, got {value!r}")
         return float(value)
 
-    def hypotheses(self, section: Any, factors: Sequence[Factor], metric: Any) -> tuple[Hypothesis, ...]:
+    def hypotheses(
+        self, section: Any, factors: Sequence[Factor], metric: Any, smallest: float | None
+    ) -> tuple[Hypothesis, ...]:
         if section is None:
             return ()
         if not isinstance(section, Sequence) or isinstance(section, str):
@@ -298,7 +323,7 @@ class _Parser:
         for number, given in enumerate(section):
             where = f"ablation.hypotheses[{number}]"
             given = self.mapping(where, given, "id, claim, arm, versus, direction")
-            self.known(where, given, ("id", "claim", "arm", "versus", "direction", "metric"))
+            self.known(where, given, ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect"))
             for key in ("id", "claim"):
                 if not given.get(key) or not isinstance(given[key], str | int | float):
                     raise self.error(f"{where}.{key}", f"must be words, got {given.get(key)!r}")
@@ -316,7 +341,14 @@ class _Parser:
             if any(other.id == str(given["id"]) for other in found):
                 raise self.error(f"{where}.id", f"{given['id']} is taken by another hypothesis")
             of = self.metric(f"{where}.metric", given.get("metric", metric))
-            found.append(Hypothesis(str(given["id"]), str(given["claim"]), arms["arm"], arms["versus"], direction, of))
+            least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"))
+            if least is None and not (is_percent(of) if smallest is None else of == metric or alike(of, metric)):
+                raise self.error(
+                    f"{where}.smallest_effect",
+                    f"must be given: the smallest difference in {of} that is of interest, in its unit",
+                )
+            ends = arms["arm"], arms["versus"]
+            found.append(Hypothesis(str(given["id"]), str(given["claim"]), *ends, direction, of, least))
         return tuple(found)
 
     def regimes(self, ablation: Ablation, section: Any) -> list[Ablation]:
@@ -350,6 +382,11 @@ class _Parser:
 
 def factor_level_first(factors: Sequence[Factor], name: str, levels: Sequence[str]) -> bool:
     return next(factor for factor in factors if factor.name == name).levels[0].name in levels
+
+
+def alike(metric: str, other: str) -> bool:
+    """Whether two metrics have one unit: test/acc and val/acc_best have."""
+    return metric.rsplit("/", 1)[-1].removesuffix("_best") == other.rsplit("/", 1)[-1].removesuffix("_best")
 
 
 def near(wanted: Any, options: Sequence[str]) -> str:

@@ -7,11 +7,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from paribus.errors import UserError
 from paribus.store.atomic import remove_leftovers, write_atomically
 from paribus.store.history import read_history
-from paribus.store.lock import exclusive
+from paribus.store.lock import exclusive, is_held
 from paribus.store.record import Record, RecordError
 
 
@@ -107,3 +110,22 @@ class Store:
         with exclusive(self.locks() / id, f"run {id}", blocking=blocking):
             remove_leftovers(self.run_dir(id))
             yield
+
+    def is_locked(self, id: str) -> bool:
+        """Whether some process trains this run now, on this machine or on another one that shares the folder."""
+        return is_held(self.root / "locks" / id)
+
+    def state(self, record: Record) -> str:
+        """The status of a run as of now: one that says running, but that no process trains, was interrupted."""
+        return "interrupted" if record.status == "running" and not self.is_locked(record.id) else record.status
+
+    def config(self, id: str) -> dict[str, Any]:
+        """The resolved configuration of a run. Raises UserError where it is missing or damaged."""
+        path = self.run_dir(id) / "config.yaml"
+        try:
+            config = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"{path} can't be read: {error}. Train the run again") from error
+        if not isinstance(config, dict):
+            raise UserError(f"{path} holds no configuration. Train the run again")
+        return config

@@ -21,8 +21,10 @@ from typing import Any
 import yaml
 
 from paribus.errors import Interrupted, UserError
+from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.validate import validate
+from paribus.plan.wandb_limits import check_run
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -51,9 +53,14 @@ def train(
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
+    if config["members"]:
+        from paribus.train.stack import train_stack
+
+        return train_stack(config)
     validate(config)
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
+    check_run(id, config)
     with store.lock(id):
         record = store.read(id)
         if record is not None and record.status in ("done", "diverged"):
@@ -63,10 +70,9 @@ def train(
         if world_size(config) == 1:
             return execute(config, record, store, checked=checked)
         from paribus.launch.ranks import run_ranks
-        from paribus.train import build
+        from paribus.train.preflight import Preflight
 
-        setting = build.build_setting(config)
-        build.preflight(config, setting, build.build_data(config, setting))  # a mistake is said once, not by each rank
+        Preflight().check(config)  # a mistake is said once, not by each rank
         try:
             return (ranks or run_ranks)(config, record, store)
         except RuntimeError as error:
@@ -102,18 +108,20 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
     # torch and Lightning are imported here: whatever could be said without them has been said.
     from paribus.train import build
     from paribus.train.fit import fit
+    from paribus.train.preflight import Preflight
 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
     if not checked:
-        build.preflight(config, setting, data)
+        Preflight().check_built(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
+    record.classes = setting.source.num_classes
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if main:
-        (folder / "config.yaml").write_text(dumped(config))
+        write_config(folder, config)
         store.write(record)
     started = time.perf_counter()
     with log_file(folder / "train.log"):
@@ -135,12 +143,18 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
     record.metrics = outcome.metrics
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters
-    record.provenance["hardware"].update(device=outcome.device, threads=outcome.threads)
+    record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)
     record.finished = now()
     if main:
         store.write(record)
         say(f"{record.id} {record.status}: {summary(record)}  ({folder})")
     return record
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
+    text = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text)
 
 
 def failure_type(error: BaseException) -> str:
@@ -154,53 +168,11 @@ def failure_type(error: BaseException) -> str:
     return "storage" if full else "bug"
 
 
-def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Options of the groups that make a training, and the values given on the command line: what tables vary."""
-    skip = (
-        "hydra",
-        "paths",
-        "logger",
-        "callbacks",
-        "ablation",
-        "experiment",
-        "hparams_search",
-        "local",
-        "debug",
-    )
-    groups = {
-        group: "+".join(option) if isinstance(option, list | tuple) else option
-        for group, option in choices.items()
-        if not group.startswith(skip) and option is not None
-    }
-    parts = [
-        config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]
-    ]
-    groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
-    values: dict[str, Any] = {}
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if (
-            key not in choices
-            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
-            and not key.startswith("~")
-        ):
-            values[key] = yaml.safe_load(value) if value else None
-    if (size := values.pop("data.batch_size", None)) is not None:
-        groups["batch_size"] = size
-    return {**groups, **values}
-
-
 def repeating(overrides: Sequence[str]) -> str:
     """The command that repeats this run: labels are left out."""
     from paribus.cli.train import command_line
 
     return command_line([item for item in overrides if not item.startswith(("group=", "arm="))])
-
-
-def dumped(config: Mapping[str, Any]) -> str:
-    """The configuration as YAML; by libyaml where it is there, which takes a tenth of the time."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
 
 
 def summary(record: Record) -> str:

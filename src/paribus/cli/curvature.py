@@ -1,0 +1,76 @@
+"""`paribus curvature`: is it a minimum or a saddle?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run")
+@click.option("--checkpoint", type=click.Path(dir_okay=False), help="Another checkpoint file of the same network.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
+@click.option("--samples", type=click.IntRange(1), help="Take so many, evenly spaced (default: all).")
+@click.option("--decay", is_flag=True, help="Add the run's weight decay to the loss, as a penalty on the weights.")
+@click.option("--refine", type=click.IntRange(0), default=100, show_default=True, help="Newton steps at most.")
+@click.option("--dense", type=click.IntRange(2), default=3000, show_default=True, help="Largest dense Hessian.")
+@click.option("--products", type=click.IntRange(5), default=200, show_default=True, help="For each eigenvalue at most.")
+@click.option("--probes", type=click.IntRange(0), default=10, show_default=True, help="Of the spectral density.")
+@click.option("--steps", type=click.IntRange(2), default=40, show_default=True, help="Lanczos steps of each probe.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random vectors.")
+@click.option("--escape", type=click.IntRange(0), metavar="UPDATES", help="Leave a saddle, and train on for so many.")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def curvature(
+    run: str,
+    checkpoint: str | None,
+    split: str,
+    samples: int | None,
+    decay: bool,
+    refine: int,
+    dense: int,
+    products: int,
+    probes: int,
+    steps: int,
+    seed: int,
+    escape: int | None,
+    outputs: str | None,
+) -> None:
+    """Hessian spectrum, index and verdict of a run: is it at a minimum or at a saddle?
+
+    Refines the weights to a critical point of the loss first (--refine 0 takes them as they are). Writes
+    curvature.json and a picture of the spectrum to the run's folder curvature/. Stop it at any time: the same command
+    goes on.
+    """
+    from paribus.cli.reports import outputs_folder
+    from paribus.report.curvature import describe, spectrum
+    from paribus.report.figures import save
+    from paribus.store.atomic import write_atomically
+    from paribus.store.store import Store
+
+    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    record = store.find(run)
+
+    from paribus.curvature.analysis import Effort
+    from paribus.train.curvature import analyse_record
+
+    result = analyse_record(
+        record,
+        store,
+        checkpoint=Path(checkpoint) if checkpoint else None,
+        split=split,
+        samples=samples,
+        decay=decay,
+        effort=Effort(refine, 100, dense, products, probes, steps),
+        seed=seed,
+        escape=escape,
+    )
+    sys.stdout.write(describe(result))
+    if escape is not None and "escape" not in result:
+        print(f"no escape: there is no strict saddle to leave ({result['verdict']})")
+    folder = store.run_dir(record.id) / "curvature"
+    write_atomically(folder / "curvature.json", json.dumps(result, indent=1))
+    for path in (folder / "curvature.json", *save(spectrum(result), folder / "spectrum")):
+        print(path, file=sys.stderr)

@@ -1,0 +1,307 @@
+r"""Is it a minimum or a saddle? All steps in order: refine, reject, spectrum, count, judge, confirm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from paribus.curvature.density import Density, spectral_density
+from paribus.curvature.eigen import End, extreme, noise_floor, random_unit
+from paribus.curvature.escape import Confirmation, confirm
+from paribus.curvature.objective import Objective
+from paribus.curvature.refine import Refined, Space, flatness, refine
+from paribus.curvature.verdict import Counts, Verdict, count, judge, tolerance
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What an analysis may cost, in Hessian-vector products.
+
+    refine_steps, refine_products: Newton steps at most, and products for each.
+    dense_up_to: number of parameters up to which the whole Hessian is built.
+    end_products: for each end of the spectrum, where it is not.
+    probes, lanczos_steps: of the spectral density; probes=0 for none.
+    """
+
+    refine_steps: int = 100
+    refine_products: int = 100
+    dense_up_to: int = 3000
+    end_products: int = 200
+    probes: int = 10
+    lanczos_steps: int = 40
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found at the refined point.
+
+    eigenvalues: all of them in rising order (n,), None where the Hessian was not built; counts likewise.
+    density: the stochastic estimate, None where it was not wanted or the eigenvalues are known.
+    direction: the eigenvector of the smallest eigenvalue (n,).
+    """
+
+    refined: Refined
+    flatness: float
+    top: End
+    bottom: End
+    zero: float
+    eigenvalues: np.ndarray | None
+    density: Density | None
+    verdict: Verdict
+    reason: str
+    confirmation: Confirmation | None
+    products: int
+
+    @property
+    def direction(self) -> Tensor:
+        return self.bottom.vector
+
+    @property
+    def counts(self) -> Counts | None:
+        return None if self.eigenvalues is None else count(self.eigenvalues, self.zero)
+
+    def shares(self) -> dict[str, tuple[float, float]]:
+        """index and minimum_ratio, each with its standard error: 0 where eigenvalues were counted; {} if unknown."""
+        if (counts := self.counts) is not None:
+            return {"index": (counts.index, 0.0), "minimum_ratio": (counts.minimum_ratio, 0.0)}
+        if self.density is None:
+            return {}
+        above, error = self.density.below(self.zero)
+        return {"index": self.density.below(-self.zero), "minimum_ratio": (1.0 - above, error)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        refined, counts = self.refined, self.counts
+        return {
+            "parameters": len(refined.theta),
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "loss": refined.loss,
+            "gradient_norm_start": refined.gradient_norms[0],
+            "gradient_norm": refined.gradient_norms[-1],
+            "refine_steps": refined.steps,
+            "refine_reason": refined.reason,
+            "theta_norm": float(refined.theta.norm()),
+            "flatness": self.flatness,
+            "top": self.top.as_dict(),
+            "bottom": self.bottom.as_dict(),
+            "zero": self.zero,
+            "method": "dense" if counts else "lanczos",
+            "counts": None if counts is None else vars(counts),
+            "shares": {name: {"value": v, "standard_error": e} for name, (v, e) in self.shares().items()},
+            "confirmation": None if self.confirmation is None else self.confirmation.as_dict(),
+            "products": self.products,
+            "eigenvalues": None if self.eigenvalues is None else self.eigenvalues.tolist(),
+            "density": None
+            if self.density is None
+            else {"nodes": self.density.nodes.tolist(), "weights": self.density.weights.tolist()},
+        }
+
+
+def analyse(
+    objective: Objective,
+    theta: Tensor,
+    effort: Effort,
+    *,
+    seed: int = 0,
+    stages: MutableMapping[str, Any] | None = None,
+    save: Callable[[], None] = lambda: None,
+    on_progress: OnProgress = lambda stage, done, total: None,
+) -> Analysis:
+    """The analysis of the critical point next to theta (n,), float64.
+
+    seed: of the random vectors that Krylov spaces begin with.
+    stages: what an interrupted call with the same arguments knows, or one with fewer refine_steps; filled as the
+        analysis goes on, tensors and plain values only. `save` is called whenever something was added.
+    """
+    stages = {} if stages is None else stages
+    earlier, before = stages.get("products", 0), objective.products
+
+    def keep() -> None:
+        stages["products"] = earlier + objective.products - before
+        save()
+
+    if "loss" not in stages:
+        stages.update(loss=objective.value(theta), norm=float(theta.norm()))
+    refined = _refined(objective, theta, effort, stages, keep, on_progress)
+    theta = refined.theta
+    n = len(theta)
+
+    def product(v: Tensor) -> Tensor:
+        return objective.product(theta, v)
+
+    if n <= effort.dense_up_to:
+        top, bottom, eigenvalues, noise = _dense(objective, refined, stages, keep, on_progress)
+        density = None
+    else:
+        top, bottom, noise = _ends(product, refined, effort, seed, stages, keep, on_progress)
+        eigenvalues = None
+        density = _density(product, theta, effort, seed, stages, keep, on_progress)
+    norm = max(abs(top.value), abs(bottom.value))
+    zero = tolerance(n, norm, noise)
+    if "flatness" not in stages:
+        step = stages["hessian"]["step"] if "hessian" in stages else None
+        if step is None:
+            step = _least_residual(objective, refined, effort)
+        stages["flatness"] = flatness(product(step), step, refined.gradient, norm)
+        keep()
+    flat = stages["flatness"]
+    verdict, reason = judge(
+        gradient_norm=refined.gradient_norms[-1],
+        theta_norm=float(theta.norm()),
+        flatness=flat,
+        top=top.value,
+        bottom=bottom.value,
+        bottom_error=bottom.error,
+        zero=zero,
+    )
+    if verdict in ("not critical", "gradient-flat"):
+        reason += f"; refining ended because {refined.reason}"
+        if stages["norm"] * 2 < float(theta.norm()) and refined.loss < 1e-6 * stages["loss"]:
+            reason += ". The loss tends to zero while θ grows: its critical point lies at infinity"
+    confirmation = None
+    if verdict == "strict saddle":
+        confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)
+    spent = stages["products"]
+    return Analysis(refined, flat, top, bottom, zero, eigenvalues, density, verdict, reason, confirmation, spent)
+
+
+def _refined(
+    objective: Objective,
+    theta: Tensor,
+    effort: Effort,
+    stages: MutableMapping[str, Any],
+    save: Callable[[], None],
+    on_progress: OnProgress,
+) -> Refined:
+    kept = stages.get("refine", {"theta": theta, "norms": [], "reason": None, "damping": 0.0})
+    steps = effort.refine_steps - max(0, len(kept["norms"]) - 1)
+
+    def on_step(state: Refined) -> None:
+        norms = [*kept["norms"][:-1], *state.gradient_norms]
+        for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
+            stages.pop(name, None)  # they were of another point
+        stages["refine"] = {"theta": state.theta, "norms": norms, "reason": None, "damping": state.damping}
+        save()
+        on_progress(f"refining, ‖g‖ = {norms[-1]:.2e}", len(norms) - 1, effort.refine_steps)
+
+    finished = kept["reason"] is not None and not (steps > 0 and kept["reason"].endswith("are spent"))
+    refined = refine(
+        objective,
+        kept["theta"],
+        steps=0 if finished else steps,
+        inner=effort.refine_products,
+        damping=kept["damping"],
+        on_step=on_step,
+    )
+    refined.gradient_norms = [*kept["norms"][:-1], *refined.gradient_norms]
+    if refined.reason.endswith("are spent"):
+        refined.reason = f"{refined.steps} steps are spent"
+    refined.reason = kept["reason"] if finished else refined.reason
+    stages["refine"] = {
+        "theta": refined.theta,
+        "norms": refined.gradient_norms,
+        "reason": refined.reason,
+        "damping": refined.damping,
+    }
+    save()
+    return refined
+
+
+def _dense(
+    objective: Objective,
+    refined: Refined,
+    stages: MutableMapping[str, Any],
+    save: Callable[[], None],
+    on_progress: OnProgress,
+) -> tuple[End, End, np.ndarray, float]:
+    """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual is kept."""
+    theta = refined.theta
+    n = len(theta)
+    if "hessian" not in stages:
+        objective.on_rows = lambda done: on_progress("building the Hessian", done, n)
+        hessian = objective.hessian(theta)
+        symmetric = (hessian + hessian.T) / 2
+        noise = float(torch.linalg.matrix_norm(hessian - symmetric, 2)) if n > 1 else 0.0
+        values, vectors = torch.linalg.eigh(symmetric)
+        keep = values.abs() > max(tolerance(n, float(values.abs().max()), noise), 1e-300)
+        inverse = torch.where(keep, 1.0 / torch.where(keep, values, 1.0), 0.0)
+        step = -vectors @ (inverse * (vectors.T @ refined.gradient))
+        stages["hessian"] = {"values": values, "ends": vectors[:, [0, -1]].clone(), "step": step, "noise": noise}
+        save()
+    found = stages["hessian"]
+    values, ends = found["values"], found["ends"]
+    error = tolerance(n, float(values.abs().max()), found["noise"])
+    bottom, top = (End(float(values[k]), ends[:, k], 0.0, error, n, True) for k in (0, -1))
+    return top, bottom, values.cpu().numpy(), found["noise"]
+
+
+def _least_residual(objective: Objective, refined: Refined, effort: Effort) -> Tensor:
+    if refined.gradient_norms[-1] == 0.0:
+        return torch.zeros_like(refined.theta)
+    return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)
+
+
+def _ends(
+    product: Callable[[Tensor], Tensor],
+    refined: Refined,
+    effort: Effort,
+    seed: int,
+    stages: MutableMapping[str, Any],
+    save: Callable[[], None],
+    on_progress: OnProgress,
+) -> tuple[End, End, float]:
+    theta = refined.theta
+    generator = torch.Generator().manual_seed(seed)
+    start = random_unit(len(theta), generator).to(theta)
+    if "noise" not in stages:
+        stages["noise"] = noise_floor(lambda v: product(v.to(theta)).cpu().double(), len(theta), generator)
+    found: dict[str, End] = {}
+    for end in ("top", "bottom"):
+        if end not in stages:
+            done = 0
+
+            def counted(v: Tensor, end: str = end) -> Tensor:
+                nonlocal done
+                done += 1
+                on_progress(f"{end} eigenvalue", done, effort.end_products)
+                return product(v)
+
+            reference = abs(found["top"].value) if found else None
+            result = extreme(counted, start, end, products=effort.end_products, reference=reference)
+            stages[end] = vars(result)
+            save()
+        found[end] = End(**stages[end])
+    return found["top"], found["bottom"], stages["noise"]
+
+
+def _density(
+    product: Callable[[Tensor], Tensor],
+    like: Tensor,
+    effort: Effort,
+    seed: int,
+    stages: MutableMapping[str, Any],
+    save: Callable[[], None],
+    on_progress: OnProgress,
+) -> Density | None:
+    if effort.probes == 0:
+        return None
+    if "density" not in stages:
+        found = spectral_density(
+            lambda v: product(v.to(like)).to(v),
+            len(like),
+            probes=effort.probes,
+            steps=effort.lanczos_steps,
+            generator=torch.Generator().manual_seed(seed + 1),
+            on_probe=lambda done: on_progress("spectral density", done, effort.probes),
+        )
+        stages["density"] = {"nodes": torch.from_numpy(found.nodes), "weights": torch.from_numpy(found.weights)}
+        save()
+    return Density(stages["density"]["nodes"].numpy(), stages["density"]["weights"].numpy())
