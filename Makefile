@@ -41,6 +41,7 @@ format: $(STAMP) ## let ruff mend what it can
 
 bench: $(STAMP)  ## training loop and start-up against plain PyTorch and the usual Lightning pattern
 	$(BIN)/python scripts/bench_overhead.py
+	$(BIN)/python scripts/bench_sweep.py
 
 clean:           ## remove what the tools leave behind; never outputs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
