@@ -123,7 +123,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         rf"  \caption{{{caption}}}",
         rf"  \label{{tab:{sheet.label}}}",
         r"  \par\medskip",
-        r"  \sisetup{mode=text, reset-text-series=false, retain-explicit-plus, group-digits=integer,",
+        r"  \sisetup{detect-weight, retain-explicit-plus, group-digits=integer,",
         r"    group-minimum-digits=4, group-separator={,}}",
         r"  \sbox0{%",
         rf"  \begin{{tabular}}{{@{{}}{' '.join(preamble)}@{{}}}}",
