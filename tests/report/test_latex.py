@@ -122,5 +122,5 @@ def test_headings_of_numbers_and_what_follows_share_a_column():
     text = latex(sheet)
     assert r"S[table-format=1.1] @{\,}l@{}" in text
     assert r"a & \multicolumn{2}{c}{v} \\" in text
-    assert r"x & 1.5 & \textsuperscript{1} $\pm$ 0.1 \\" in text
+    assert r"x & 1.5 & $\pm$ 0.1\textsuperscript{1} \\" in text
     assert r"\textsuperscript{1}note\par" in text

@@ -115,7 +115,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         for line, entry in zip(body, entries, strict=True):
             line.append(_number(entry))
             if two:
-                line.append(f"{_up(entry.marks) if entry.number else ''} {escape.latex(entry.rest)}".strip())
+                line.append(escape.latex(entry.rest) + (_up(entry.marks) if entry.number else ""))
     caption = escape.latex(sheet.caption)
     lines = [
         r"\begin{table}",
