@@ -74,8 +74,8 @@ def test_a_small_gradient_in_the_kernel_of_the_hessian_is_gradient_flat():
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("spectrum", [(3.0, 1.0), (2.0, 1.5, 0.5), (5.0, 4.0, 1.0, 0.1)], ids=str)
 def test_all_critical_points_of_the_diagonal_matrix_factorization(spectrum, rank):
-    r"""1/2 ||A - U V||^2, A = diag(a), U (d, r), V (r, d): one critical point (up to symmetry) for each set S of at most
-    r singular values, with U e_j = sqrt(a_i) e_i, V likewise, i the j-th of S. With b outside of S, k = |S|:
+    r"""1/2 ||A - U V||^2, A = diag(a), U (d, r), V (r, d): one critical point, up to symmetry, for each set S of at
+    most r singular values, with U e_j = sqrt(a_i) e_i, V likewise, i the j-th of S. With b outside of S, k = |S|:
 
         a + a', 0         for all a, a' in S            (k^2 each)
         a + b, a - b      for a in S, b outside         (k (d - k) each)

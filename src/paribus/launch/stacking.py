@@ -24,7 +24,8 @@ def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) ->
     folder: of the sweep; the members of stacks are written to its subfolder stacks.
     """
     launcher = settings.hydra.launcher
-    slots = next((int(launcher[key]) for key in ("slots", "n_jobs", "array_parallelism") if launcher.get(key)), 1)
+    keys = ("slots", "n_jobs", "array_parallelism", "parallel")
+    slots = next((int(launcher[key]) for key in keys if launcher.get(key)), 1)
     measured = Measured(Path(settings.paths.outputs))
     jobs = []
     for group in stacks(cells, settings.stack, max(1, slots), measured.best_size):

@@ -17,6 +17,7 @@ from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
 from paribus.plan.identity import setting_id
 from paribus.plan.sweep import varied_keys
+from paribus.plan.wandb_limits import check_wandb
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
@@ -52,9 +53,12 @@ class Sweep:
         Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
         cell when some have failed: one failure does not keep the others from training.
         """
+        self.store.locks()  # a folder that can't be written is said before anything is planned
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
+            for plan in plans:
+                check_wandb(plan)
             missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)
@@ -68,6 +72,7 @@ class Sweep:
                 self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
             stage += 1
         self.write(plans)
+        self.conclude(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
 
@@ -136,6 +141,16 @@ class Sweep:
             later = ", more when these are tuned" if to_train else ", waiting for tuning runs that failed"
         twice = f"; {len(plan.duplicates)} named twice are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
+
+    def conclude(self, plans: Sequence[Plan]) -> None:
+        """The last word: how many runs have a result, and where to look at them."""
+        for plan in plans:
+            records = [record for cell in plan.cells if (record := self.store.read(cell.id)) is not None]
+            done, diverged = (sum(r.status == status for r in records) for status in ("done", "diverged"))
+            also = f", {diverged} diverged" if diverged else ""
+            say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
+        ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
+        say(f"look at them: paribus table {ablation}".rstrip())
 
     def write(self, plans: Sequence[Plan]) -> None:
         """What the sweep consists of, for tables of sweeps that no file describes."""

@@ -96,7 +96,9 @@ def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
     data = _without(config["data"], _DATA_PLACES)
     if isinstance(data.get("source"), Mapping):
         data["source"] = _without(data["source"], _SOURCE_PLACES)
-    evaluation = _without(config["evaluation"], {"batch_size"})
+    # How a set is cut into batches matters only to statistics of the batch.
+    cut = set() if config["evaluation"]["statistics"] == "batch" else {"batch_size"}
+    evaluation = _without(config["evaluation"], cut)
     trainer = {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
     meaning.update(
         semantics=SEMANTICS,

@@ -104,6 +104,8 @@ def alone_because(config: Mapping[str, Any]) -> str | None:
         return "trainer.channels_last=true: a stack has a memory format of its own"
     if trainer["profiler"]:
         return f"trainer.profiler={trainer['profiler']}: a profile is of one run"
+    if (statistics := config["evaluation"]["statistics"]) != "moving":
+        return f"evaluation.statistics={statistics}: a stack evaluates with moving statistics"
     if config["data"]["resident"] is False:
         return "data.resident=false: workers read the samples of one order"
     for name, node in (config["callbacks"] or {}).items():

@@ -81,6 +81,7 @@ def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None
             run.setting.loss,
             run.data.evaluation_batches("test", run.config["evaluation"]["batch_size"]),
             device=run.device,
+            batch_statistics=run.config["evaluation"]["statistics"] == "batch",
         )
     return {f"test/{key}": value for key, value in results.items() if key in ("loss", "acc") or not math.isnan(value)}
 
