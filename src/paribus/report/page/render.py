@@ -29,7 +29,7 @@ from paribus.report.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim
 
-SCRIPTS = ("chart.js", "page.js")
+SCRIPTS = ("draw.js", "chart.js", "page.js")
 
 
 @dataclass(frozen=True)
