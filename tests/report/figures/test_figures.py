@@ -25,7 +25,7 @@ HOSTILE = ["$x^{", "_hidden", "a\nb", r"\frac{", "%", "x" * 300, "", "<b>&", "æ—
 
 def compared(names=NAMES) -> list[Compared]:
     return [
-        Compared(arm, 5, 0.01 * k - 0.05, 0.01 * k - 0.08, 0.01 * k - 0.02, 0.1, "REFUTED")
+        Compared(arm, 5, 0.01 * k - 0.05, 0.01 * k - 0.08, 0.01 * k - 0.02, 0.1, (("", "REFUTED"),))
         for k, arm in enumerate(names)
     ]
 
