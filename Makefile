@@ -18,10 +18,11 @@ $(STAMP): pyproject.toml
 
 install: $(STAMP)  ## a virtual environment with everything
 
-demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table and learning curves
+demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table, figures and the report page
 	$(BIN)/paribus train -m ablation=demo
 	$(BIN)/paribus table ablation=demo -o outputs/demo/table.md
 	$(BIN)/paribus figures ablation=demo -o outputs/demo
+	$(BIN)/paribus report ablation=demo -o outputs/demo/report.html
 	@grep -v paribus-table outputs/demo/table.md
 
 test: check      ## ruff, types, and the test suite
