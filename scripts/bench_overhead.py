@@ -24,10 +24,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import usual_lightning as usual
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
 from paribus.plan.compose import load, resolved
 from paribus.store.history import HistoryWriter
@@ -48,12 +46,17 @@ def config_of(model: str, batch: int, epochs: int, threads: int) -> dict[str, An
     )
 
 
-def hand_written(config: dict[str, Any], epochs: int) -> float:
-    """The loop that one writes without any framework, with metrics of training and validation."""
+def hand_written(config: dict[str, Any], epochs: int, make: Any = None) -> float:
+    """The loop that one writes without any framework, with metrics of training and validation.
+
+    make: network -> optimizer; momentum where there is none.
+    """
     setting = build.build_setting(config)
     splits = build.build_data(config, setting).splits
     network = build.build_network(config, setting)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    optimizer: Any = (
+        make(network) if make else torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    )
     criterion = nn.CrossEntropyLoss()
     x_train, y_train, x_val, y_val = splits.train.x, splits.train.y, splits.val.x, splits.val.y
     batch = config["data"]["batch_size"]
@@ -102,56 +105,9 @@ def paribus(config: dict[str, Any], folder: Path) -> float:
     return timer.seconds
 
 
-class Usual(pl.LightningModule):
-    """What most Lightning code looks like: automatic optimisation, torchmetrics, self.log in every step."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-        self.criterion = nn.CrossEntropyLoss()
-        self.train_acc, self.val_acc = (
-            MulticlassAccuracy(10, average="micro"),
-            MulticlassAccuracy(10, average="micro"),
-        )
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
-
-    def _step(self, batch: Any, loss_metric: Any, acc_metric: Any, stage: str) -> torch.Tensor:
-        x, y = batch
-        outputs = self.network(x)
-        loss = self.criterion(outputs, y)
-        loss_metric(loss)
-        acc_metric(outputs, y)
-        self.log(f"{stage}/loss", loss_metric, on_step=False, on_epoch=True)
-        self.log(f"{stage}/acc", acc_metric, on_step=False, on_epoch=True)
-        return loss
-
-    def training_step(self, batch: Any, _: int) -> torch.Tensor:
-        return self._step(batch, self.train_loss, self.train_acc, "train")
-
-    def validation_step(self, batch: Any, _: int) -> None:
-        self._step(batch, self.val_loss, self.val_acc, "val")
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-
-
 def usual_lightning(config: dict[str, Any], epochs: int, folder: Path) -> float:
-    setting = build.build_setting(config)
-    splits = build.build_data(config, setting).splits
-    batch = config["data"]["batch_size"]
-    train = DataLoader(TensorDataset(splits.train.x, splits.train.y), batch, shuffle=True)
-    val = DataLoader(TensorDataset(splits.val.x, splits.val.y), batch)
     timer = Timer()
-    checkpoint = pl.callbacks.ModelCheckpoint(folder, monitor="val/acc", mode="max", save_last=True)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        logger=pl.loggers.CSVLogger(folder),
-        callbacks=[timer, checkpoint],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(Usual(build.build_network(config, setting)), train, val)
+    usual.fit(config, epochs, folder, timer)
     return timer.seconds
 
 
@@ -185,7 +141,7 @@ def main() -> None:
         for model in ("mlp", "cnn"):
             for batch in (32, 128):
                 config = config_of(model, batch, options.epochs, options.threads)
-                base, ours, usual = [], [], []
+                base, ours, theirs = [], [], []
                 for turn in range(options.repeats + 1):
                     times = [hand_written(config, options.epochs), paribus(config, folder)]
                     if not options.skip_usual:
@@ -193,11 +149,11 @@ def main() -> None:
                     if turn:  # the first turn warms up
                         base.append(times[0])
                         ours.append(times[1] / times[0])
-                        usual.append(times[2] / times[0] if len(times) > 2 else float("nan"))
+                        theirs.append(times[2] / times[0] if len(times) > 2 else float("nan"))
                 updates = options.epochs * -(-1200 // batch)
                 per_update = statistics.median(base) / updates * 1e3
                 print(
-                    f"{model:6}{batch:6}  {per_update:20.3f}  {spread(ours):>24}  {spread(usual):>24}",
+                    f"{model:6}{batch:6}  {per_update:20.3f}  {spread(ours):>24}  {spread(theirs):>24}",
                     flush=True,
                 )
         ratios = []

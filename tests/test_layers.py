@@ -14,6 +14,7 @@ LAYERS = [
     {"report"},
     {"launch"},
     {"train"},
+    {"stack"},
     {"task"},
     {"plan"},
     {"store"},
@@ -21,7 +22,7 @@ LAYERS = [
     {"optim", "losses", "metrics"},
     {"nn", "data"},
     {"stats"},
-    {"errors", "config"},
+    {"errors", "config", "durations"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Downwards in time rather than in rank: a launcher and the training entry call each other by design.

@@ -18,5 +18,20 @@ class RunsFailed(Exception):
         super().__init__(f"{len(failures)} runs failed")
 
 
+class JobFailed(Exception):
+    """A job of a sweep failed in its own process. The message says how; its traceback was shown there."""
+
+
+class StackFailed(Exception):
+    """Some members of a stack failed, the others were trained; run -> why."""
+
+    def __init__(self, failures: dict[str, str]):
+        self.failures = failures
+        super().__init__(failures)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{id}: {reason}" for id, reason in self.failures.items())
+
+
 class Interrupted(BaseException):
     """The user asked to stop (Ctrl-C, SIGTERM); the run is saved and the same command goes on with it."""

@@ -65,19 +65,7 @@ class EvaluationTotals:
 
     def update(self, outputs: Tensor, target: Tensor, criterion: Loss) -> None:
         """Add a batch: outputs (N, O), class indices (N,)."""
-        state = self._state
-        correct = (criterion.predict(outputs) == target).to(state.dtype)
-        state[0] += criterion.per_sample(outputs, target).sum(dtype=state.dtype)
-        state[1] += correct.sum()
-        state[2] += len(target)
-        confidence = criterion.confidence(outputs)
-        if confidence is not None:
-            state[3] += len(target)
-            confidence = confidence.to(state.dtype)
-            # Bins are open on the left, (0, 1/15], ...; not a number counts in the last one.
-            bin = (confidence * BINS).ceil().sub(1).nan_to_num(BINS - 1).clamp(0, BINS - 1).long()
-            sums = torch.stack([torch.ones_like(correct), correct, confidence])
-            state[4:].view(3, BINS).index_add_(1, bin, sums)
+        self._state += evaluation_sums(outputs[None], target, criterion, self._state.dtype)[0]
 
     def state(self) -> Tensor:
         """All sums in one tensor; states of several processes add up."""
@@ -96,6 +84,28 @@ class EvaluationTotals:
             "acc": correct / samples,
             "ece": gap / with_confidence if with_confidence else float("nan"),
         }
+
+
+def evaluation_sums(outputs: Tensor, target: Tensor, criterion: Loss, dtype: torch.dtype) -> Tensor:
+    """The state (R, 4 + 3 BINS) of EvaluationTotals for each of R networks: outputs (R, N, O), class indices (N,)."""
+    replicas, samples = outputs.shape[:2]
+    outputs, target = outputs.flatten(0, 1), target.repeat(replicas)
+    state = torch.zeros(replicas, 4 + 3 * BINS, dtype=dtype, device=outputs.device)
+    correct = (criterion.predict(outputs) == target).to(dtype)
+    state[:, 0] = criterion.per_sample(outputs, target).view(replicas, samples).sum(1, dtype=dtype)
+    state[:, 1] = correct.view(replicas, samples).sum(1)
+    state[:, 2] = samples
+    confidence = criterion.confidence(outputs)
+    if confidence is not None:
+        state[:, 3] = samples
+        confidence = confidence.to(dtype)
+        # Bins are open on the left, (0, 1/15], ...; not a number counts in the last one.
+        bin = (confidence * BINS).ceil().sub(1).nan_to_num(BINS - 1).clamp(0, BINS - 1).long()
+        bin += BINS * torch.arange(replicas, device=bin.device).repeat_interleave(samples)
+        sums = torch.stack([torch.ones_like(correct), correct, confidence])
+        binned = torch.zeros(3, replicas * BINS, dtype=dtype, device=bin.device).index_add_(1, bin, sums)
+        state[:, 4:] = binned.view(3, replicas, BINS).movedim(0, 1).flatten(1)
+    return state
 
 
 def wide(device: torch.device) -> torch.dtype:

@@ -30,11 +30,45 @@ def test_records_of_a_sweep_know_their_group_and_arm(paribus, tmp_path):
     assert arms == {"none", "layer"}
 
 
-def test_one_failing_job_does_not_keep_the_others_from_training(paribus, tmp_path):
-    result = paribus("train", "-m", *QUICK, "norm=none,instance,layer")
-    assert result.code == 1
-    assert "model=mlp with norm=instance" in result.err
+def test_what_can_not_work_is_named_before_anything_trains(paribus, tmp_path):
+    sweep = ["train", "-m", *QUICK, "norm=none,instance,layer", "optimizer.lr=0.1,-1"]
+    result = paribus(*sweep)
+    assert result.code == 2
+    assert "norm=instance, optimizer.lr=0.1: model=mlp with norm=instance" in result.err
+    assert "norm=none, optimizer.lr=-1: optimizer: SGD refuses its options: Invalid learning rate" in result.err
+    assert "hydra.sweeper.on_invalid=skip" in result.err
+    assert not (tmp_path / "outputs" / "runs").exists()
+    others = paribus(*sweep, "hydra.sweeper.on_invalid=skip")
+    assert others.code == 0, others.err
+    assert others.err.count("left out: ") == 4
     assert len(list(tmp_path.glob("outputs/runs/*/record.json"))) == 2
+
+
+def test_tuning_and_reporting_are_one_command(paribus, tmp_path):
+    folder = tmp_path / "conf" / "ablation"
+    folder.mkdir(parents=True)
+    (folder / "tuned.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - override /model: mlp\n"
+        "model: {width: 8}\n"
+        "data: {subset: 60, batch_size: 20}\n"
+        "budget: {epochs: 1}\n"
+        "ablation:\n"
+        "  name: tuned\n"
+        "  factors: {norm: [none, layer]}\n"
+        "  tune: {optimizer.lr: [0.001, 0.05]}\n"
+        "  seeds: {tune: 1, report: 2}\n"
+        "  regimes: {F: {tune: false}, T: {}}\n"
+    )
+    result = paribus("train", "-m", "ablation=tuned")
+    assert result.code == 0, result.err
+    assert "tuned [F]: 2 arms, 4 runs: 0 done, 4 to train" in result.err
+    assert "tuned [T]: 2 arms, 4 runs: 0 done, 4 to train, more when these are tuned" in result.err
+    assert "4 done" in paribus("plan", "ablation=tuned").out
+    table = paribus("table", "ablation=tuned")
+    assert table.code == 0, table.err
+    assert table.out.count("| none") == 2
+    assert "0 to train" in paribus("train", "-m", "ablation=tuned").err
 
 
 def test_an_ablation_of_the_users_own_folder(paribus, tmp_path):

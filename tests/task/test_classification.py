@@ -160,7 +160,7 @@ def test_schedule_free_evaluates_with_statistics_of_its_averaged_weights(tmp_pat
 
 def test_validation_every_few_epochs_and_at_the_end(tmp_path):
     _, task = trained(tmp_path, "evaluation.every=2", "callbacks=[checkpoints]")
-    task.history.flush()
+    task.journal.history.flush()
     rows = (tmp_path / "history.csv").read_text().splitlines()
     column = rows[-1].split(",")
     assert len(rows) == 4
@@ -176,7 +176,7 @@ def test_best_weights_are_those_of_the_best_validation(tmp_path):
         "budget.epochs=15",
         "optimizer.lr=0.5",
     )
-    assert task.best_score == -task.metrics["val/loss_best"]
+    assert task.journal.best_score == -task.metrics["val/loss_best"]
     task.network.load_state_dict(task.best_weights)
     assert task.evaluate("val")["loss"] == pytest.approx(task.metrics["val/loss_best"], rel=1e-12)
 

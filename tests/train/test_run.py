@@ -137,6 +137,31 @@ def test_a_run_that_is_being_trained_is_left_alone(paribus, tmp_path, compose):
     assert not list((tmp_path / "outputs" / "runs").glob("*/record.json"))
 
 
+ENDS = {
+    "budget": ["budget.epochs=2"],
+    "divergence": ["loss=mse", "norm=none", "optimizer.lr=1e6"],
+    "early stopping": ["callbacks=[default,early_stopping]", "optimizer.lr=1e-9", "budget.epochs=60"],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_killed_between_its_last_checkpoint_and_its_record_is_not_trained_on(paribus, tmp_path, end):
+    command = ("train", *QUICK[:-1], "budget.epochs=2", *ENDS[end])
+    command = tuple(dict((item.partition("=")[0], item) for item in command).values())
+    assert paribus(*command).code == 0
+    run = only_run(tmp_path)
+    record, history = json.loads((run / "record.json").read_text()), (run / "history.csv").read_text()
+    assert end != "early stopping" or record["timing"]["epochs"] < 60
+    for _ in range(2):  # it may be killed there again
+        (run / "record.json").write_text(json.dumps({**record, "status": "running", "metrics": {}, "timing": {}}))
+        assert paribus(*command).code == 0
+        again = json.loads((run / "record.json").read_text())
+        assert again["status"] == record["status"]
+        assert again["metrics"] == record["metrics"]
+        assert again["timing"]["steps"] == record["timing"]["steps"]
+        assert (run / "history.csv").read_text() == history
+
+
 LONG = [
     "model=mlp",
     "model.width=16",
@@ -189,3 +214,19 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, how):
     assert history(tmp_path / "whole") == history(tmp_path / "killed")
     records = [json.loads((only_run(tmp_path / name) / "record.json").read_text()) for name in ("whole", "killed")]
     assert records[0]["metrics"] == records[1]["metrics"]
+
+
+@pytest.mark.parametrize("statistics", ["recomputed", "batch"])
+def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_same(paribus, tmp_path, statistics):
+    command = ["train", "model=mlp", "model.width=16", "data.subset=200", "data.batch_size=20", "budget.epochs=2"]
+    moving = paribus(*command)
+    other = paribus(*command, f"evaluation.statistics={statistics}", "evaluation.batch_size=32")
+    assert moving.code == other.code == 0, other.err
+    found = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/record.json")}
+    first, second = found.values()
+    assert first["metrics"]["train/loss"] == second["metrics"]["train/loss"]  # it changes no weight
+    assert first["metrics"]["test/loss"] != second["metrics"]["test/loss"]
+    for id in found:
+        again = paribus("evaluate", id)
+        assert again.code == 0, again.err
+        assert "recorded:" not in again.out

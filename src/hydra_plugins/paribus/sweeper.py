@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -11,7 +9,13 @@ from omegaconf import DictConfig
 
 
 class ParibusSweeper(Sweeper):
-    """Plans, hands the missing cells to the launcher, and plans again until nothing is missing."""
+    """Plans, hands the missing cells to the launcher, and plans again until nothing is missing.
+
+    on_invalid: stop or skip, see `paribus.launch.sweep`.
+    """
+
+    def __init__(self, on_invalid: str = "stop"):
+        self.on_invalid = on_invalid
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -22,11 +26,12 @@ class ParibusSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> None:
         from paribus.launch.sweep import Sweep
         from paribus.plan.composer import Composer
 
-        composer = Composer(
+        # Ours remembers what the plan composed, and composes nothing again.
+        composer = getattr(self.jobs, "composer", None) or Composer(
             lambda overrides: self.context.config_loader.load_sweep_config(self.settings, list(overrides))
         )
-        return Sweep(arguments, composer, self.jobs.launch, self.settings).run()
+        Sweep(arguments, composer, self.jobs.launch, self.settings, self.on_invalid).run()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paribus.errors import UserError
-from paribus.plan.cells import Plan
+from paribus.plan.cells import Plan, Read
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-DEFAULT_METRICS = ("test/acc", "test/loss", "val/acc", "ms_per_update")
+if TYPE_CHECKING:
+    from paribus.plan.composer import Composer
+
+DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
 
 
 def outputs_folder(overrides: Sequence[str]) -> Path:
@@ -39,23 +42,31 @@ class Collected:
     plan: Plan | None = None
 
 
-def collect(overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str] = ()) -> list[Collected]:
+def collect(
+    overrides: Sequence[str],
+    by: Sequence[str] = (),
+    mix: Sequence[str] = (),
+    read: Read | None = None,
+    composer: Composer | None = None,
+) -> list[Collected]:
     """The records of the ablation that is named (one entry for each of its regimes), or of the newest sweep.
 
     by: choices to form arms by, over the runs of the sweep, or over all records where there was no sweep.
+    read: of a record by its id, where the caller remembers them. composer: remembers compositions, for asking again.
     """
     store = Store(outputs_folder(overrides))
+    read = read or store.read
     if any(item.startswith("ablation=") for item in overrides):
         from paribus.plan.command import plan_command
 
         return [
             Collected(
                 plan.name,
-                {arm: [store.read(cell.id) if cell else None for cell in cells] for arm, cells in plan.arms.items()},
+                {arm: [read(cell.id) if cell else None for cell in cells] for arm, cells in plan.arms.items()},
                 plan.metric,
                 plan,
             )
-            for plan in plan_command(overrides, store.read)
+            for plan in plan_command(overrides, read, composer)
         ]
     if unknown := [item for item in overrides if not item.startswith("paths.outputs=")]:
         raise UserError(
@@ -66,16 +77,14 @@ def collect(overrides: Sequence[str], by: Sequence[str] = (), mix: Sequence[str]
     plans = newest_sweep(store)
     if by:
         ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]
-        records = [r for r in (map(store.read, ids) if ids else store.scan()) if r is not None]
+        records = [r for r in map(read, ids or store.ids()) if r is not None]
         return [Collected(plans[0]["name"] if plans else "all runs", arms_by(records, by, mix))]
     if not plans:
         raise UserError(
             f"there is no sweep in {store.root}. Name an ablation (ablation=demo) or the keys to compare by (--by norm)"
         )
     return [
-        Collected(
-            plan["name"], {arm or "all runs": [store.read(id) for id in ids] for arm, ids in plan["arms"].items()}
-        )
+        Collected(plan["name"], {arm or "all runs": [read(id) for id in ids] for arm, ids in plan["arms"].items()})
         for plan in plans
     ]
 
@@ -86,22 +95,9 @@ def newest_sweep(store: Store) -> list[dict[str, Any]]:
     return json.loads(found[-1].read_text())["plans"] if found else []
 
 
-def write_table(
-    overrides: Sequence[str],
-    form: str,
-    metrics: Sequence[str],
-    by: Sequence[str],
-    mix: Sequence[str],
-    output: str | None,
-) -> None:
-    from paribus.report.aggregate import aggregate
-    from paribus.report.table import FORMATS
-
-    tables = []
-    for found in collect(overrides, by, mix):
-        shown = metrics or tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
-        tables.append(FORMATS[form](aggregate(found.name, found.arms, shown, mix)))
-    write("\n".join(tables), output)
+def shown_metrics(found: Collected) -> tuple[str, ...]:
+    """The metric that arms are compared by, and those that stand beside it."""
+    return tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
 
 
 def write(text: str, output: str | None) -> None:
@@ -115,37 +111,6 @@ def write(text: str, output: str | None) -> None:
     except OSError as error:
         raise UserError(f"{path} can't be written: {error}. Choose another file with -o") from error
     print(path, file=sys.stderr)
-
-
-def write_figures(overrides: Sequence[str], output: str) -> None:
-    from paribus.report.figures import learning_curves, save
-
-    store = Store(outputs_folder(overrides))
-    for number, found in enumerate(collect(overrides)):
-        histories: Mapping[str, list[Any]] = {
-            arm: [store.history(r.id) for r in records if r is not None and r.status in ("done", "diverged")]
-            for arm, records in found.arms.items()
-        }
-        if not any(histories.values()):
-            raise UserError(f"{found.name}: no run is done yet. Train them first: paribus train -m ...")
-        figure = learning_curves(found.name, {arm: runs for arm, runs in histories.items() if runs})
-        name = "learning_curves" if number == 0 else f"learning_curves_{number + 1}"
-        for path in save(figure, Path(output) / name):
-            print(path, file=sys.stderr)
-
-
-def print_plan(overrides: Sequence[str]) -> None:
-    from paribus.plan.command import plan_command
-
-    store = Store(outputs_folder(overrides))
-    for plan in plan_command(overrides, store.read):
-        for arm, cells in plan.arms.items():
-            found = [cell for cell in cells if cell is not None]
-            states = [record.status if (record := store.read(cell.id)) else "missing" for cell in found]
-            counted = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "waiting for tuning"
-            print(f"{arm or 'run'}: {counted}  ({' '.join(cell.id for cell in found)})")
-        done = sum(1 for cell in plan.cells if (r := store.read(cell.id)) and r.status in ("done", "diverged"))
-        print(f"{plan.name}: {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train")
 
 
 def evaluate_run(run: str, checkpoint: str | None, outputs: str | None) -> None:

@@ -2,34 +2,49 @@
 
 Lightning's own launcher runs sys.argv again in every rank. Under a sweep that is a whole sweep for each rank, and the
 process group of one job survives into the next, which then trains on half of its data without a word
-(hydra#2070, Lightning#11300). Here each rank is a new interpreter that is told one thing: the folder of its run.
+(hydra#2070, Lightning#11300). Here each rank is forked by the fork server and is told one thing: the run.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import yaml
-
+from paribus.cli.failure import guarded
 from paribus.errors import Interrupted, UserError
+from paribus.launch.fork import ForkServer
+from paribus.launch.slots import cores
 from paribus.plan.identity import world_size
 from paribus.store.record import Record
 from paribus.store.store import Store
 
 # Everything by which Lightning or a cluster would tell a process that it is part of some other group.
-_SCRUBBED = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_GROUP = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+GRACE = 10.0  # seconds for the other ranks to end by themselves when one has failed
 
 
-def run_ranks(config: Mapping[str, Any], record: Record, store: Store) -> Record:
+def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment that belongs to no group of processes."""
+    return {key: value for key, value in environment.items() if key not in _GROUP and not key.startswith("PL_")}
+
+
+def run_ranks(
+    config: Mapping[str, Any],
+    record: Record,
+    store: Store,
+    *,
+    server: ForkServer | None = None,
+    threads: int | None = None,
+) -> Record:
     """Start all ranks of a run on this machine, wait for them, and return the record that rank 0 wrote.
+
+    server: where this process gets its ranks from; None starts a server for them.
+    threads: CPU threads of a rank; None shares all cores.
 
     Raises UserError or RuntimeError with the message of the first rank that failed; the others are ended then.
     """
@@ -38,65 +53,76 @@ def run_ranks(config: Mapping[str, Any], record: Record, store: Store) -> Record
             f"trainer.num_nodes={config['trainer']['num_nodes']}: several machines are started by a cluster, "
             "one process for each device; on this machine use trainer.num_nodes=1"
         )
+    own = server is None
+    server = server or ForkServer.start()
     folder = store.run_dir(record.id)
     folder.mkdir(parents=True, exist_ok=True)
-    order = folder / "ranks.yaml"
-    order.write_text(yaml.safe_dump({"config": dict(config), "record": asdict(record)}, sort_keys=False))
     size = world_size(config)
     environment = {
-        key: value for key, value in os.environ.items() if key not in _SCRUBBED and not key.startswith("PL_")
+        **scrubbed(os.environ),
+        **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "NODE_RANK": "0"},
     }
-    environment.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE=str(size), NODE_RANK="0")
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // size)))
-    processes = []
+    threads = threads or max(1, cores() // size)
+    errors = [folder / f"rank{rank}.err" for rank in range(size)]
     try:
-        for rank in range(size):
-            with open(folder / f"rank{rank}.err", "w") as errors:
-                processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", "paribus.launch.rank", str(folder)],
-                        env={**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
-                        stderr=errors if rank else None,
-                    )
-                )
-        codes = wait_for_all(processes)
-    except KeyboardInterrupt:
-        for process in processes:
-            process.send_signal(signal.SIGINT)
-        wait_for_all(processes)
-        raise Interrupted("stopped; the same command goes on with this run") from None
+        keys = {
+            server.fork(
+                rank_of_run,
+                (dict(config), record, store.root, threads),
+                {**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
+                output=str(errors[rank]) if rank else server.output,
+            ): rank
+            for rank in range(size)
+        }
+        codes = wait_for_all(server, keys)
     finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-        order.unlink(missing_ok=True)
-    if any(code == 130 for code in codes):
+        if own:
+            server.close()
+    if any(code == 130 for code in codes.values()):
         raise Interrupted("stopped; the same command goes on with this run")
-    if any(codes):
-        rank, code = next((rank, code) for rank, code in enumerate(codes) if code)
-        text = (folder / f"rank{rank}.err").read_text().strip() if rank else "see above"
-        if code == 2:
+    if any(codes.values()):
+        rank = next(rank for rank, code in codes.items() if code)  # the one that failed first
+        said = Path(server.output) if rank == 0 and server.output else errors[rank]
+        text = said.read_text(errors="replace").strip() if said.exists() else "see above"
+        if codes[rank] == 2:
             raise UserError(f"rank {rank}: {text.removeprefix('error: ')}")
-        raise RuntimeError(f"rank {rank} of {size} ended with exit code {code}: {text[-2000:]}")
-    for rank in range(size):
-        (folder / f"rank{rank}.err").unlink(missing_ok=True)
+        raise RuntimeError(f"rank {rank} of {size} ended with exit code {codes[rank]}: {text[-2000:]}")
+    for path in errors:
+        path.unlink(missing_ok=True)
     finished = store.read(record.id)
     assert finished is not None, "rank 0 writes the record"
     return finished
 
 
-def wait_for_all(processes: list[subprocess.Popen[bytes]]) -> list[int]:
-    """Exit codes of all; when one fails, the others get ten seconds to end by themselves."""
+def rank_of_run(config: Mapping[str, Any], record: Record, root: Path, threads: int, *, server: ForkServer) -> None:
+    """One rank, in its own process."""
+    import torch
+
+    from paribus.train.run import execute
+
+    torch.set_num_threads(threads)
+    sys.exit(guarded(lambda: execute(config, record, Store(root))))
+
+
+def wait_for_all(server: ForkServer, keys: dict[int, int]) -> dict[int, int]:
+    """Exit codes by rank, in the order of ending; when one fails, the others get ten seconds to end by themselves."""
+    codes: dict[int, int] = {}
     deadline = None
-    while any(process.poll() is None for process in processes):
-        time.sleep(0.02)
-        if deadline is None and any(process.poll() for process in processes):
-            deadline = time.monotonic() + 10.0
+    while len(codes) < len(keys):
+        try:
+            for ended in server.ended(0.2):
+                codes[keys[ended.key]] = ended.code
+        except KeyboardInterrupt:
+            for key in keys:
+                server.stop(key)
+        if deadline is None and any(codes.values()):
+            deadline = time.monotonic() + GRACE
         if deadline is not None and time.monotonic() > deadline:
-            for process in processes:
-                if process.poll() is None:
-                    process.kill()
-    return [process.wait() for process in processes]
+            for key, rank in keys.items():
+                if rank not in codes:
+                    server.kill(key)
+            deadline = time.monotonic() + GRACE
+    return codes
 
 
 def free_port() -> int:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-
-from paribus.errors import RunsFailed
+from paribus.errors import RunsFailed, UserError
+from paribus.launch.jobs import Jobs, Launch, say
+from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
+from paribus.plan.identity import setting_id
 from paribus.plan.sweep import varied_keys
+from paribus.plan.wandb_limits import check_wandb
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
-Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
-FINISHED = ("done", "diverged")
+Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
+PROGRESS_SECONDS = 3.0
 
 
 class Sweep:
@@ -28,72 +30,127 @@ class Sweep:
 
     launch: trains a list of command lines, as any of Hydra's launchers does.
     settings: the composed configuration with Hydra's own node, of which the folders are read.
+    on_invalid: what to do where some configurations can't work: stop before anything is trained, or skip them.
     """
 
-    def __init__(self, arguments: Sequence[str], composer: Composer, launch: Launch, settings: Any):
+    def __init__(self, arguments: Sequence[str], composer: Composer, launch: Launch, settings: Any, on_invalid: str):
         self.arguments = list(arguments)
         self.composer = composer
-        self.launch = launch
         self.folder = Path(settings.hydra.sweep.dir)
+        self.settings = settings
         self.store = Store(Path(settings.paths.outputs))
+        self.on_invalid = on_invalid
+        if on_invalid not in ("stop", "skip"):
+            raise UserError(f"hydra.sweeper.on_invalid must be stop or skip, got {on_invalid!r}")
+        self.jobs = Jobs(launch, self.store)
         self.failures: dict[str, str] = {}  # run -> what went wrong
+        self.said: set[str] = set()
+        self.invalid: dict[str, str] = {}  # setting -> why it can't work; empty where it can
 
-    def run(self) -> list[JobReturn]:
-        """Train everything that is missing; the results of all jobs.
+    def run(self) -> None:
+        """Train everything that is missing.
 
         Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
         cell when some have failed: one failure does not keep the others from training.
         """
-        results: list[JobReturn] = []
+        self.store.locks()  # a folder that can't be written is said before anything is planned
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
+            for plan in plans:
+                check_wandb(plan)
+            missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)
-            missing = self.missing(plans)
             for plan in plans:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
-            jobs = [command_line(cell, plan) for cell, plan in missing.values()]
-            returned = self.launch(jobs, initial_job_idx=len(results))
-            for (cell, _), result in zip(missing.values(), returned, strict=True):
-                if result.status == JobStatus.FAILED:
-                    error = result._return_value
-                    self.failures[cell.id] = f"{cell.arm} seed {cell.seed}: {type(error).__name__}: {error}"
-            results += returned
+            failures = self.train(missing)
+            for id, reason in failures.items():
+                cell, _ = missing[id]
+                self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
             stage += 1
         self.write(plans)
-        invalid = [f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid]
-        if self.failures or invalid:
-            raise RunsFailed([*self.failures.values(), *invalid])
-        return results
+        self.conclude(plans)
+        if self.failures:
+            raise RunsFailed(list(self.failures.values()))
 
-    def missing(self, plans: Sequence[Plan]) -> dict[str, tuple[Cell, Plan]]:
+    def train(self, missing: Missing) -> dict[str, str]:
+        """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""
+        lines = {id: command_line(cell, plan) for id, (cell, plan) in missing.items()}
+        return self.jobs.train(
+            lines, lambda ids: jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
+        )
+
+    def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
         cells = {cell.id: (cell, plan) for plan in reversed(plans) for cell in reversed(plan.cells)}
-        return {
-            id: cells[id]
-            for id in reversed(cells)
-            if id not in self.failures and ((record := self.store.read(id)) is None or record.status not in FINISHED)
-        }
+        return {id: cells[id] for id in reversed(cells) if id not in self.failures and not self.jobs.finished(id)}
 
-    def announce(self, plan: Plan, missing: dict[str, Any], stage: int) -> None:
+    def without_invalid(
+        self, plans: Sequence[Plan], missing: dict[str, tuple[Cell, Plan]]
+    ) -> dict[str, tuple[Cell, Plan]]:
+        """`missing` without the runs that can't work, which are found before any of them is trained.
+
+        Raises UserError that names them all, unless hydra.sweeper.on_invalid is skip.
+        """
+        settings = {id: setting_id(cell.config) for id, (cell, _) in missing.items()}
+        self.preflight({settings[id]: cell for id, (cell, _) in missing.items() if settings[id] not in self.invalid})
+        reasons = {f"{each.name}: {each.reason}": None for plan in plans for each in plan.invalid}
+        for id, (cell, _) in missing.items():
+            if reason := self.invalid[settings[id]]:
+                reasons[f"{cell.arm or 'the run'}: {reason}"] = None
+        if reasons and self.on_invalid == "stop":
+            raise UserError(
+                "\n  ".join(["some configurations of this sweep can't work, so nothing is trained:", *reasons])
+                + "\nExclude them (ablation.when), or train the others with hydra.sweeper.on_invalid=skip"
+            )
+        for line in reasons:
+            if line not in self.said:
+                say(f"left out: {line}")
+                self.said.add(line)
+        return {id: missing[id] for id in missing if not self.invalid[settings[id]]}
+
+    def preflight(self, cells: dict[str, Cell]) -> None:
+        """Fills `invalid` for one cell of each setting."""
+        if not cells:
+            return
+        from paribus.train.preflight import Preflight
+
+        check, shown = Preflight(), time.monotonic()
+        for number, (setting, cell) in enumerate(cells.items()):
+            try:
+                check.check(cell.config)
+                self.invalid[setting] = ""
+            except UserError as error:
+                self.invalid[setting] = str(error)
+            if time.monotonic() - shown > PROGRESS_SECONDS:
+                shown = time.monotonic()
+                say(f"checked {number + 1} of {len(cells)} configurations")
+
+    def announce(self, plan: Plan, missing: Missing, stage: int) -> None:
         to_train = sum(cell.id in missing for cell in plan.cells)
         if stage and not to_train:
             return
         counts = (
             f"{len(plan.arms)} arms, {len(plan.cells)} runs: {len(plan.cells) - to_train} done, {to_train} to train"
         )
-        later = (
-            ""
-            if plan.complete
-            else ", more when these are tuned"
-            if to_train
-            else ", waiting for tuning runs that failed"
-        )
+        later = ""
+        if not plan.complete:
+            later = ", more when these are tuned" if to_train else ", waiting for tuning runs that failed"
         twice = f"; {len(plan.duplicates)} named twice are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
+
+    def conclude(self, plans: Sequence[Plan]) -> None:
+        """The last word: how many runs have a result, and where to look at them."""
+        for plan in plans:
+            records = [record for cell in plan.cells if (record := self.store.read(cell.id)) is not None]
+            done, diverged = (sum(r.status == status for r in records) for status in ("done", "diverged"))
+            also = f", {diverged} diverged" if diverged else ""
+            say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
+        ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
+        say(f"look at them: paribus table {ablation}".rstrip())
 
     def write(self, plans: Sequence[Plan]) -> None:
         """What the sweep consists of, for tables of sweeps that no file describes."""
@@ -103,6 +160,7 @@ class Sweep:
                 "name": plan.name,
                 "keys": varied_keys(parse_overrides(self.arguments)),
                 "arms": {arm: [cell.id for cell in cells if cell] for arm, cells in plan.arms.items()},
+                "tuning": [cell.id for cell in plan.tuning],
             }
             for plan in plans
         ]
@@ -112,8 +170,3 @@ class Sweep:
 def command_line(cell: Cell, plan: Plan) -> list[str]:
     """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
     return [*cell.overrides, f"group={json.dumps(plan.name)}", f"arm={json.dumps(cell.arm)}"]
-
-
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -142,8 +142,9 @@ class BatchRenorm(BatchNorm):
         normalised = (x - _column(batch_mean, x)) * _column(scale, x) + _column(d, x)
         with torch.no_grad():
             count = x.numel() // x.shape[1]
-            mean.lerp_(batch_mean.detach().to(mean.dtype), self.momentum)
-            var.lerp_(batch_var.detach().to(var.dtype) * (count / (count - 1)), self.momentum)
+            # Not lerp_, which vmap would call once for each replica of a stack.
+            mean += self.momentum * (batch_mean.detach().to(mean.dtype) - mean)
+            var += self.momentum * (batch_var.detach().to(var.dtype) * (count / (count - 1)) - var)
         return self.affine(normalised)
 
 

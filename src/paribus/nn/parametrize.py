@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrizations import _SpectralNorm, _WeightNorm
+from torch.nn.utils.parametrize import register_parametrization
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -33,6 +36,7 @@ def weight_norm(network: nn.Module) -> None:
                 "initialisation for that layer, or norm=spectral"
             )
         parametrizations.weight_norm(module, dim=0)
+        module.parametrizations.weight[0].__class__ = WeightNorm  # type: ignore[union-attr, index, operator]
 
 
 def spectral_norm(network: nn.Module, *, n_power_iterations: int = 1, eps: float = 1e-12) -> None:
@@ -49,4 +53,32 @@ def spectral_norm(network: nn.Module, *, n_power_iterations: int = 1, eps: float
         if isinstance(weight, torch.Tensor) and weight.device.type == "meta":
             # Its constructor iterates on real numbers. A meta network is only looked at for its shapes.
             continue
-        parametrizations.spectral_norm(module, n_power_iterations=n_power_iterations, eps=eps)
+        assert isinstance(weight, Tensor)
+        register_parametrization(module, "weight", SpectralNorm(weight, n_power_iterations, 0, eps))
+
+
+class WeightNorm(_WeightNorm):
+    """torch's, in operations that torch.func.vmap knows: its fused kernel would run once for each replica of a stack.
+
+    weight_g (out, 1, ...), weight_v (out, ...).
+    """
+
+    def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
+        return weight_v * (weight_g / weight_v.flatten(1).norm(dim=1).view_as(weight_g))
+
+
+class SpectralNorm(_SpectralNorm):
+    """torch's, without out= arguments, which torch.func.vmap does not take: the same numbers, bit for bit."""
+
+    @torch.no_grad()
+    def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
+        for _ in range(n_power_iterations):
+            self._u.copy_(F.normalize(torch.mv(weight_mat, self._v), dim=0, eps=self.eps))
+            self._v.copy_(F.normalize(torch.mv(weight_mat.H, self._u), dim=0, eps=self.eps))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix = self._reshape_weight_to_matrix(weight)
+        if self.training:
+            self._power_method(matrix, self.n_power_iterations)
+        u, v = self._u.clone(), self._v.clone()  # backward needs those of this pass
+        return weight / torch.dot(u, torch.mv(matrix, v))

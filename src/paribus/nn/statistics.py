@@ -41,3 +41,19 @@ def recomputed_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Iter
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(var)
             norm.momentum = momentum
+
+
+@contextmanager
+def statistics_of_the_batch(network: nn.Module) -> Iterator[None]:
+    """Within the context batch norm normalises with the batch at hand, as in training, and its averages rest."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    own = [(norm.training, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (training, momentum) in zip(norms, own, strict=True):
+            norm.train(training)
+            norm.momentum = momentum

@@ -2,7 +2,7 @@ r"""The rates of an optimizer: as its schedule sets them, and as they act on eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from paribus.optim.schedule import Schedule
-
 State = dict[str, Any]
 
 
-def set_rates(optimizer: Optimizer, schedule: Schedule, step: float, horizon: float) -> None:
-    """Set the rate (a multiple of each group's `initial_lr`) and the momentum for one update."""
-    factor = schedule.factor(step, horizon)
-    momentum = schedule.momentum(step, horizon)
-    for group in optimizer.param_groups:
+def set_rates(groups: Iterable[dict[str, Any]], factor: float, momentum: float | None) -> None:
+    """Set the rate (`factor` times each group's `initial_lr`) and the momentum for one update."""
+    for group in groups:
         group["lr"] = group["initial_lr"] * factor
         # A schedule that cycles momentum cycles what there is: plain gradient descent stays without, and the
         # averages of schedule-free optimizers rely on a constant one.

@@ -57,6 +57,10 @@ class Schedule:
         """The momentum of an update, for a schedule that sets it."""
         return None
 
+    def at(self, step: float, horizon: float) -> tuple[float, float | None]:
+        """(factor, momentum) of an update."""
+        return self.factor(step, horizon), self.momentum(step, horizon)
+
     def batch_factor(self, t: float) -> int:
         """By what the batch size is multiplied at a fraction t of the run."""
         return 1

@@ -7,7 +7,6 @@ again when more of them are there, until it has no missing cell.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,14 @@ from statistics import fmean
 from typing import Any, Literal
 
 from paribus.errors import UserError
-from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of, parse
+from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group
 from paribus.plan.composer import Composer, parsed
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.plan.identity import run_id
 from paribus.plan.metrics import higher_is_better
+from paribus.plan.parser import near, parse
+from paribus.plan.sequential import extend
 from paribus.plan.tuning import Point, best_point, grid, on_edge
 from paribus.plan.validate import validate
 from paribus.store.record import Record
@@ -46,11 +47,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid."""
+    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid.
+
+    trials: every point of the grid with the ids of its runs, in the order of the tuning seeds.
+    """
 
     point: Point
     score: float
     edges: tuple[str, ...]
+    trials: tuple[tuple[Point, tuple[str, ...]], ...] = ()
 
 
 @dataclass
@@ -58,6 +63,7 @@ class Plan:
     """The cells of an ablation (in one regime) or of a sweep, as far as they are known.
 
     arms: the rows of the table; None for the reporting runs of an arm whose tuning is not finished.
+    levels: of each arm, by factor.
     tuning: the runs that tuning and the choice of a path need.
     duplicates: cells that a sweep names twice.
     excluded, invalid: arms that are not trained and why; invalid ones are mistakes.
@@ -68,6 +74,7 @@ class Plan:
     name: str
     metric: str = "test/acc"
     arms: dict[str, list[Cell | None]] = field(default_factory=dict)
+    levels: dict[str, dict[str, str]] = field(default_factory=dict)
     tuning: list[Cell] = field(default_factory=list)
     duplicates: list[Cell] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
@@ -106,6 +113,7 @@ class _Planner:
         self.read = read
         self.composer = composer
         self.result = Plan(ablation.title, ablation.metric, ablation=ablation)
+        self.reported: dict[str, tuple[Arm, Tuned]] = {}
 
     def plan(self) -> Plan:
         self.check_levels()
@@ -116,6 +124,8 @@ class _Planner:
             found, self.result.excluded = arms(self.ablation)
             for each in found:
                 self.add(each)
+            if self.ablation.seeds.looks:
+                extend(self.result, self.read, self.further)
         if self.result.invalid and not self.result.arms:
             raise AblationError(
                 f"{self.ablation.source}: {self.result.invalid[0].name}: {self.result.invalid[0].reason}"
@@ -137,10 +147,8 @@ class _Planner:
             options = group_options(key)
             for option in value if isinstance(value, list) else [value]:
                 if option not in options:
-                    near = difflib.get_close_matches(str(option), options, n=2, cutoff=0.5)
-                    hint = f" Did you mean {' or '.join(near)}?" if near else ""
                     raise AblationError(
-                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{hint} "
+                        f"{self.ablation.source}: {where}: {key}={option} is not an option.{near(option, options)} "
                         f"Options: {', '.join(options)}"
                     )
 
@@ -190,32 +198,34 @@ class _Planner:
     def tune(self, each: Arm, points: Sequence[Point]) -> Tuned | None:
         """The best point; None while some of its runs have no result."""
         scores: list[list[float]] = []
+        trials: list[tuple[Point, tuple[str, ...]]] = []
         for point in points:
             cells = [self.cell(each, point, seed, "tune") for seed in self.ablation.seeds.tune]
             self.result.tuning += cells
+            trials.append((point, tuple(cell.id for cell in cells)))
             scores.append([value for cell in cells if (value := self.score(cell)) is not None])
         if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
             return None
-        best = best_point(scores, bool(higher_is_better(self.ablation.select_on)))
-        edges = on_edge(each.tune, points, points[best])
-        return Tuned(points[best], fmean(scores[best]), tuple(edges))
+        return winner(trials, scores, bool(higher_is_better(self.ablation.select_on)))
 
     def score(self, cell: Cell) -> float | None:
-        """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
-        record = self.read(cell.id)
-        if record is None or record.status not in ("done", "diverged"):
-            return None
-        return record.metrics.get(self.ablation.select_on, math.nan) if record.status == "done" else math.nan
+        return tuning_score(self.read(cell.id), self.ablation.select_on)
 
     def report(self, each: Arm, tuned: Tuned | None) -> None:
         seeds = self.ablation.seeds.report
+        self.result.levels[each.name] = {factor: level.name for factor, level in each.levels.items()}
         if tuned is None:
             self.result.arms[each.name] = [None] * len(seeds)
             self.result.complete = False
             return
         self.result.arms[each.name] = [self.cell(each, tuned.point, seed, "report") for seed in seeds]
+        self.reported[each.name] = (each, tuned)
         if tuned.point:
             self.result.tuned[each.name] = tuned
+
+    def further(self, name: str, seed: int) -> Cell:
+        each, tuned = self.reported[name]
+        return self.cell(each, tuned.point, seed, "report")
 
     def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
@@ -259,6 +269,20 @@ class _Planner:
             assert standing is not None
             name = f"+ {change}" if f"+ {change}" not in self.result.arms else f"+ {change} (step {step})"
             self.report(Arm(name, chosen.levels, chosen.sets, chosen.tune), standing)
+
+
+def tuning_score(record: Record | None, metric: str) -> float | None:
+    """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
+    if record is None or record.status not in ("done", "diverged"):
+        return None
+    return record.metrics.get(metric, math.nan) if record.status == "done" else math.nan
+
+
+def winner(trials: Sequence[tuple[Point, tuple[str, ...]]], scores: Sequence[Sequence[float]], higher: bool) -> Tuned:
+    """The best of the trials by their scores, one list for each."""
+    points = [point for point, _ in trials]
+    best = best_point(scores, higher)
+    return Tuned(points[best], fmean(scores[best]), tuple(on_edge(points[best], points, points[best])), tuple(trials))
 
 
 def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], composer: Composer) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from paribus.plan.cells import Plan, Read, ablations_of, plan_ablation, plan_sweep
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
@@ -26,7 +27,11 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
         plain: list[list[str]] = []
         for product in combinations(overrides):
             if ablations := ablations_of(product, composer):
-                plans += [plan_ablation(ablation, product, read, composer) for ablation in ablations]
+                found = [plan_ablation(ablation, product, read, composer) for ablation in ablations]
+                if keys:
+                    setting = ", ".join(item for item in product if item.partition("=")[0].lstrip("+") in keys)
+                    found = [replace(plan, name=f"{plan.name} ({setting})") for plan in found]
+                plans += found
             else:
                 plain.append(product)
         if plain:

@@ -105,7 +105,9 @@ def load(overrides: Sequence[str], name: str = "train") -> DictConfig:
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Plain nested dicts with every interpolation resolved, without Hydra's own node."""
-    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = (
+        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]) if "hydra" in config else config
+    )
     container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     return container  # type: ignore[return-value]

@@ -1,8 +1,9 @@
 """Resolved configurations of thousands of command lines: Hydra composes each distinct choice of options once.
 
 Hydra takes about 0.1 s to compose one configuration. The cells of a plan differ mostly in plain values (seeds, learning
-rates), and a plain value can be put into a composed configuration afterwards, wherever interpolations carry it.
-Whatever is not certainly a plain value goes through Hydra, so the result is that of composing each cell the plain way.
+rates), and a plain value can be put into a composed configuration afterwards, wherever interpolations carry it; arms
+differ in the options of a few groups, see `merger`. Whatever is not certainly one of the two goes through Hydra, so the
+result is that of composing each cell the plain way.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paribus.plan.compose import is_group, load, resolved, user_errors
+from paribus.plan.merger import Merger, parsed
 
 Path = tuple[str, ...]
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _WORD = re.compile(r"[\w.]+")
+_ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Composer:
 
     def __init__(self, compose: Callable[[Sequence[str]], DictConfig] = load):
         self._compose = compose
+        self._merger = Merger()
         self._templates: dict[tuple[str, ...], _Template] = {}
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
@@ -68,15 +71,20 @@ class Composer:
 
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:
-            self._templates[groups] = _Template(self._compose(groups))
+            if (merged := self._merger(groups)) is not None:
+                self._templates[groups] = _Template(*merged)
+            else:
+                whole = self._compose(groups)
+                plain = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+                self._templates[groups] = _Template(plain, _choices(whole))
         return self._templates[groups]
 
 
 class _Template:
     """One choice of options, composed; plain values are put into it."""
 
-    def __init__(self, config: DictConfig):
-        self.choices = _choices(config)
+    def __init__(self, config: DictConfig, choices: Mapping[str, Any]):
+        self.choices = choices
         self._leaves: dict[Path, Any] = {}
         _flatten((), OmegaConf.to_container(config, resolve=False), self._leaves)
         try:
@@ -85,15 +93,15 @@ class _Template:
             self._resolved = None
         self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
         self._entangled: set[Path] = set()  # values that others are made of in some other way
-        for path in self._leaves:
-            if path[0] == "hydra" or not _interpolates(self._leaves[path]):
+        for path, text in self._leaves.items():
+            if not _interpolates(text):
                 continue
             source = self._source(path)
-            if source is None and "${." in self._leaves[path].replace(" ", ""):
+            if source is None and "${." in text.replace(" ", ""):
                 self._entangled.add(())  # relative to where it stands: could be made of any value
             elif source is None:
-                words = (tuple(word.strip(".").split(".")) for word in _WORD.findall(self._leaves[path]))
-                self._entangled.update(words)
+                words = _WORD.findall(_ENVIRONMENT.sub("", text))
+                self._entangled.update(tuple(word.strip(".").split(".")) for word in words)
             else:
                 self._carried.setdefault(source, []).append(path)
 
@@ -127,12 +135,6 @@ def _choices(config: DictConfig) -> Mapping[str, Any]:
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     assert isinstance(choices, dict)
     return choices  # type: ignore[return-value]
-
-
-@functools.lru_cache(maxsize=100_000)
-def parsed(text: str) -> Override:
-    """Hydra's own parse of one override. Raises its OverrideParseException."""
-    return OverridesParser.create().parse_override(text)
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -96,7 +96,9 @@ def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
     data = _without(config["data"], _DATA_PLACES)
     if isinstance(data.get("source"), Mapping):
         data["source"] = _without(data["source"], _SOURCE_PLACES)
-    evaluation = _without(config["evaluation"], {"batch_size"})
+    # How a set is cut into batches matters only to statistics of the batch.
+    cut = set() if config["evaluation"]["statistics"] == "batch" else {"batch_size"}
+    evaluation = _without(config["evaluation"], cut)
     trainer = {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
     meaning.update(
         semantics=SEMANTICS,
@@ -119,11 +121,19 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def setting_id(config: Mapping[str, Any]) -> str:
+    """The id of everything but the seeds: equal for the runs that repeat each other."""
+    return run_id({**config, "seeds": None})
+
+
+_PLAIN = frozenset((str, int, bool, type(None)))  # stand for themselves; most of a config
+
+
 def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
+        return {str(key): item if type(item) in _PLAIN else _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
+        return [item if type(item) in _PLAIN else _canonical(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is None or isinstance(value, bool | int | float | str):

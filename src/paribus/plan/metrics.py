@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 
 _SPLITS = {"train": ("loss", "acc"), "val": ("loss", "acc", "ece"), "test": ("loss", "acc", "ece")}
 TIMES = ("ms_per_update", "seconds_per_epoch", "samples_per_second", "fit_seconds", "total_seconds", "steps", "epochs")
@@ -17,6 +18,24 @@ HIGHER_IS_BETTER = {"acc": True, "loss": False, "ece": False}
 def higher_is_better(metric: str) -> bool | None:
     """None for what is neither good nor bad."""
     return HIGHER_IS_BETTER.get(metric.rsplit("/", 1)[-1].removesuffix("_best"))
+
+
+def is_percent(metric: str) -> bool:
+    """Whether it is recorded as a fraction and shown in percent."""
+    return metric.rsplit("/", 1)[-1].removesuffix("_best") in ("acc", "ece")
+
+
+def chance(metric: str, classes: int | None, loss: str | None = None) -> float | None:
+    """What guessing scores: 1 / classes in accuracy, log(classes) in cross-entropy; None where it is not known.
+
+    loss: the option of the config group, which says what kind of loss is recorded.
+    """
+    kind = metric.rsplit("/", 1)[-1].removesuffix("_best")
+    if classes is None or classes < 2:
+        return None
+    if kind == "acc":
+        return 1 / classes
+    return math.log(classes) if kind == "loss" and loss in ("cross_entropy", "label_smoothing") else None
 
 
 def nearest_metric(name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from paribus.stats.tuning import edges, select_best
 
 Point = Mapping[str, Any]
 
@@ -77,29 +78,25 @@ def grid(axes: Mapping[str, Axis], own: Mapping[str, Any]) -> list[Point]:
 
 
 def best_point(scores: Sequence[Sequence[float]], higher: bool) -> int:
-    """Index of the point with the best mean over its tuning seeds.
+    """Index of the point that `stats.tuning.select_best` takes: of the fewest diverged runs, then of the best mean.
 
-    scores: one list per point; a run that diverged scores nan, and a point with one of those comes last: a rate that
-    sometimes diverges is no rate to recommend. The first of equal points wins.
+    scores: one list per point; a run that diverged scores nan.
     """
     sign = 1.0 if higher else -1.0
-
-    def merit(values: Sequence[float]) -> tuple[float, float]:
-        finite = [sign * value for value in values if math.isfinite(value)]
-        return -float(len(values) - len(finite)), sum(finite) / len(finite) if finite else -math.inf
-
-    merits = [merit(values) for values in scores]
-    return merits.index(max(merits))
+    return select_best([[sign * value for value in values] for values in scores]).index
 
 
-def on_edge(axes: Mapping[str, Axis], points: Sequence[Point], best: Point) -> list[str]:
-    """The keys whose best value is the first or the last of its axis: the grid may be too narrow there."""
-    edges = []
+def on_edge(axes: Iterable[str], points: Sequence[Point], best: Point) -> list[str]:
+    """The keys whose best value is the first or the last of its axis: the grid may be too narrow there.
+
+    An axis of two values has nothing but ends, and says nothing.
+    """
+    found = []
     for key in axes:
         values = list(dict.fromkeys(point[key] for point in points))
-        if len(values) > 2 and best[key] in (values[0], values[-1]):
-            edges.append(key)
-    return edges
+        if len(values) > 2 and edges([float(k) for k in range(len(values))], values.index(best[key]))[0]:
+            found.append(key)
+    return found
 
 
 def _number(value: Any) -> bool:

@@ -12,6 +12,7 @@ _CHOICES = {
     "decay": ("weights", "all"),
     "evaluation.checkpoint": ("last", "best"),
     "evaluation.mode": ("max", "min"),
+    "evaluation.statistics": ("moving", "recomputed", "batch"),
     "evaluation.monitor": ("val/acc", "val/loss", "val/ece"),
     "lr_scaling.rule": ("none", "linear", "sqrt"),
     "trainer.accelerator": ("cpu", "gpu", "cuda", "mps"),

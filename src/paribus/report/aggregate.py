@@ -6,17 +6,23 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paribus.plan.findings import Finding, findings, looks_of, score, waits
 from paribus.plan.metrics import higher_is_better
 from paribus.report.arms import Arms, ReportError, arms_by, is_seed
 from paribus.report.shared import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.multiple import holm, not_beaten
 from paribus.stats.paired import Difference, paired_difference
+from paribus.stats.proportions import Proportion, clopper_pearson
+from paribus.stats.sequential import Looks, bounds_level, sequential_difference
 from paribus.store.record import Record
+
+if TYPE_CHECKING:  # it would import Hydra
+    from paribus.plan.cells import Plan, Read
 
 
 @dataclass
@@ -24,12 +30,14 @@ class Cell:
     """An arm's numbers in one metric.
 
     values: of each run that is done, by its seed; runs without a finite value are left out.
+    at_chance: mean with diverged runs scored at chance; None where none diverged, or chance is not known.
     difference, p_holm: from the baseline over shared seeds; p of the paired t test, adjusted over the arms.
     best: printed bold.
     """
 
     values: dict[Hashable, float]
     mean: Mean
+    at_chance: Mean | None = None
     difference: Difference | None = None
     p_holm: float = math.nan
     best: bool = False
@@ -51,13 +59,20 @@ class Row:
     def n(self) -> int:
         return len(self.runs)
 
+    @property
+    def divergence(self) -> Proportion:
+        """The share of diverged runs among those that came to an end, with its interval."""
+        return clopper_pearson(self.diverged, self.n + self.diverged)
+
 
 @dataclass
 class Aggregate:
     """What a table says. The first metric is the one that arms are compared by.
 
-    varied: the choices in which arms differ; held: those that all runs make alike.
+    varied: the choices in which arms differ, but for tuned ones; held: those that all runs make alike.
     facts: semantics, budget, data, world_size, precision, evaluated: their common value, "varies" or "mixed".
+    looks: where seeds were added sequentially; p values and intervals pay for it.
+    plan, findings: of an ablation: levels and tuned values of its arms, and the verdicts on its hypotheses.
     """
 
     name: str
@@ -68,6 +83,9 @@ class Aggregate:
     varied: list[str] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    looks: Looks | None = None
+    plan: Plan | None = None
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def seeds(self) -> list[int]:
@@ -84,6 +102,7 @@ def aggregate(
     baseline: str | None = None,
     sort: bool = False,
     level: float = 0.95,
+    looks: Looks | None = None,
 ) -> Aggregate:
     """One row for each arm.
 
@@ -92,6 +111,7 @@ def aggregate(
     mix: facts and choices in which the runs may differ.
     baseline: label of the arm that others are compared with; default the first.
     sort: best arm first instead of the order given.
+    looks: where the runs of each arm are in the order in which seeds were added.
 
     Bold are, in each metric that has a better direction and in which losses are comparable, the arms of at
     least two runs, none of them diverged, that `not_beaten` leaves in the set of those that may be best; none
@@ -102,7 +122,7 @@ def aggregate(
     """
     if not isinstance(arms, Mapping):
         arms = arms_by(arms, by, mix)
-    rows = [_row(arm, records, metrics) for arm, records in arms.items()]
+    rows = [_row(arm, records, metrics, bounds_level(len(records), looks, level)) for arm, records in arms.items()]
     done = [run for row in rows for run in row.runs]
     if not done:
         raise ReportError(
@@ -125,15 +145,38 @@ def aggregate(
         if higher_is_better(metric) is not None and not (
             "loss" in choices and metric.split("/")[-1].startswith("loss")
         ):
-            _compare(rows, base, metric, level)
+            _compare(rows, base, metric, level, looks, arms)
     direction = higher_is_better(metrics[0])
     if sort and direction is not None:
         sign = -1.0 if direction else 1.0
         rows.sort(key=lambda row: (row.cells[metrics[0]].mean.n == 0, sign * row.cells[metrics[0]].mean.mean))
-    return Aggregate(name, list(metrics), rows, base, level, choices, held_equal(done), facts)
+    return Aggregate(name, list(metrics), rows, base, level, choices, held_equal(done), facts, looks)
 
 
-def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> Row:
+def aggregate_plan(
+    plan: Plan,
+    read: Read,
+    metrics: Sequence[str],
+    mix: Sequence[str] = (),
+    *,
+    baseline: str | None = None,
+    sort: bool = False,
+    level: float = 0.95,
+) -> Aggregate:
+    """The aggregate of an ablation (in one regime) with its findings; see `aggregate`.
+
+    read: the record of a run by its id, None where there is none.
+    """
+    arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
+    looks = looks_of(plan.ablation)
+    found = aggregate(plan.name, arms, metrics, mix, baseline=baseline, sort=sort, level=level, looks=looks)
+    tuned = {key for each in plan.tuned.values() for key in each.point}
+    found.varied = [key for key in found.varied if key not in tuned]
+    found.plan, found.findings = plan, findings(plan, read, level)
+    return found
+
+
+def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str], level: float) -> Row:
     present = [record for record in records if record is not None]
     done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id))
     counts = {status: sum(r.status == status for r in present) for status in ("diverged", "failed", "running")}
@@ -142,7 +185,11 @@ def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str]) -> 
     for metric in metrics:
         found = zip(keys, (_value(run, metric) for run in done), strict=True)
         values = {key: value for key, value in found if math.isfinite(value)}
-        row.cells[metric] = Cell(values, mean_interval(list(values.values())))
+        row.cells[metric] = Cell(values, mean_interval(list(values.values()), level))
+        if row.diverged:
+            ended = [score(r, metric) for r in present if r.status in ("done", "diverged")]
+            if all(map(math.isfinite, ended)):
+                row.cells[metric].at_chance = mean_interval(ended, level)
     return row
 
 
@@ -163,9 +210,21 @@ def _value(run: Record, metric: str) -> float:
     return float(run.metrics.get(metric, run.timing.get(metric, math.nan)))
 
 
-def _compare(rows: Sequence[Row], base: Row, metric: str, level: float) -> None:
+def _of_run(run: Record | None, metric: str) -> float:
+    return _value(run, metric) if run is not None and run.status == "done" else math.nan
+
+
+def _compare(rows: Sequence[Row], base: Row, metric: str, level: float, looks: Looks | None, arms: Arms) -> None:
     others = [row for row in rows if row is not base]
     for row in others:
+        if looks is not None:
+            sides = [arms[each.arm] for each in (row, base)]
+            n = next((k for k, pair in enumerate(zip(*sides, strict=False)) if any(map(waits, pair))), None)
+            n = min(map(len, sides)) if n is None else n
+            series = [[_of_run(run, metric) for run in side[:n]] for side in sides]
+            difference = sequential_difference(series[0], series[1], looks, level)
+            row.cells[metric].difference = difference if difference.n >= 2 else None
+            continue
         own, theirs = row.cells[metric].values, base.cells[metric].values
         shared = [seed for seed in own if seed in theirs]
         if len(shared) >= 2:
@@ -181,7 +240,8 @@ def _compare(rows: Sequence[Row], base: Row, metric: str, level: float) -> None:
     table = np.full((len(candidates), len(seeds)), np.nan)
     for k, cell in enumerate(candidates):
         table[k, [seeds[seed] for seed in cell.values]] = list(cell.values.values())
-    kept = not_beaten(table if higher_is_better(metric) else -table, 1 - level)
+    share = min(looks.shares) if looks is not None else 1.0
+    kept = not_beaten(table if higher_is_better(metric) else -table, (1 - level) * share)
     if not kept.all():
         for cell, best in zip(candidates, kept, strict=True):
             cell.best = bool(best)

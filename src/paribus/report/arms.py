@@ -33,6 +33,17 @@ def level(record: Record, key: str) -> Any:
         return str(value)
 
 
+def levels(records: Sequence[Record], key: str) -> set[Any]:
+    """The records' values of a choice."""
+    try:
+        raw = {record.choices.get(key, ABSENT) for record in records}
+    except TypeError:  # a list
+        raw = set()
+    if len(raw) == 1 and isinstance(next(iter(raw)), str):  # of thousands of records alike, one is looked at
+        records = records[:1]
+    return {level(record, key) for record in records}
+
+
 def level_text(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
@@ -40,7 +51,7 @@ def level_text(value: Any) -> str:
 def varied(records: Sequence[Record]) -> list[str]:
     """The keys of `choices` in which records differ, but seeds, in the order of their first appearance."""
     keys = dict.fromkeys(key for record in records for key in record.choices if not is_seed(key))
-    return [key for key in keys if len({level(record, key) for record in records}) > 1]
+    return [key for key in keys if len(levels(records, key)) > 1]
 
 
 def arms_by(

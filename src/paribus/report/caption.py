@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from paribus.report.aggregate import Aggregate
-from paribus.report.numbers import ranges, title
+import math
+from collections.abc import Sequence
+
+from paribus.plan.metrics import is_percent
+from paribus.report.aggregate import Aggregate, Row
+from paribus.report.arms import level_text
+from paribus.report.columns import View, detectable
+from paribus.report.numbers import p_value, ranges, scale, title, with_spread
+from paribus.stats.signflip import sign_flip_floor
 
 _WEIGHTS = {
     "last": "of the weights after the last update",
@@ -14,25 +21,34 @@ _WEIGHTS = {
 _FIRST = ("data", "augmentation", "model", "norm", "loss", "optimizer", "scheduler", "batch_size")
 
 
-def caption(table: Aggregate, spread: str = "sd") -> str:
-    """What was compared, on what, how often, what the signs mean, and what bold means."""
+def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
+    """What was compared, on what, how often, how tuned, what the signs mean, what bold means, and how sure one may be.
+
+    shown: names of the columns, or "grid".
+    """
     main, facts = table.metrics[0], table.facts
-    percent = f"{100 * table.level:g} %"
     compared = [row for row in table.rows if row.cells[main].difference is not None]
     parts = [f"Ablation {table.name}: {_factors(table)}, everything else being equal{_held(table)}."]
-    what = "standard deviation" if spread == "sd" else f"half the width of the {percent} t interval"
+    what = "standard deviation" if view.spread == "sd" else f"half the width of the {_interval(table)}"
     if any(row.n > 1 for row in table.rows):
-        parts.append(f"Mean ± {what} over {_runs(table)}.")
+        parts.append(f"{_cells(table, shown)} ± {what} over {_runs(table)}.")
     else:
         parts.append(f"Single runs, {_runs(table)}: they say nothing about the spread between seeds.")
     if any(metric.startswith("test/") for metric in table.metrics):
         parts.append(f"Test metrics are {_WEIGHTS[str(facts.get('evaluated', 'last'))]}, on the test split.")
-    if compared:
-        comparisons = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
+    parts += [*_tuning(table), *_sequential(table)]
+    if compared and "difference" in shown:
         parts.append(
             f"Difference: {title(main)}, mean over shared seeds of arm minus {table.baseline.arm}, with its "
-            f"{percent} t interval; p: paired t test, after Holm for {comparisons}."
+            f"{_interval(table)}."
         )
+    if compared and ({"p", "grid"} & {*shown}):
+        comparisons = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
+        parts.append(f"p: paired t test against {table.baseline.arm}, after Holm for {comparisons}.")
+    if compared and "sign_flip" in shown:
+        parts.append(_sign_flip(table, compared))
+    if compared and {"difference", "p", "grid"} & {*shown}:
+        parts += _power(table, compared)
     if any(cell.best for row in table.rows for cell in row.cells.values()):
         parts.append(
             "Bold: arms that may be the best (no other is better in a paired one-sided test at "
@@ -44,24 +60,132 @@ def caption(table: Aggregate, spread: str = "sd") -> str:
     return " ".join(parts)
 
 
-def footnotes(table: Aggregate) -> list[str]:
-    """The runs that are not in the means, by arm."""
-    notes = []
+def footnotes(table: Aggregate) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+    """What is not in the means, and the edges of tuning grids: notes, and for each arm the numbers of its notes."""
+    notes: list[str] = []
+    marks: dict[str, list[int]] = {row.arm: [] for row in table.rows}
     for row in table.rows:
-        counts = {
-            "diverged": row.diverged,
-            "failed": row.failed,
-            "not finished yet": row.running,
-            "not trained yet": row.missing,
-        }
-        said = [f"{count} {what}" for what, count in counts.items() if count]
+        for note in (*_lost(table, row), *_edges(table, row)):
+            if note not in notes:
+                notes.append(note)
+            marks[row.arm].append(notes.index(note) + 1)
+    return notes, {arm: tuple(numbers) for arm, numbers in marks.items() if numbers}
+
+
+def excluded(table: Aggregate) -> list[str]:
+    """Arms that are not trained, and why."""
+    if table.plan is None:
+        return []
+    return [
+        *(f"Not compared: {each.name} ({each.reason})." for each in table.plan.excluded),
+        *(f"Can't be trained: {each.name} ({each.reason})." for each in table.plan.invalid),
+    ]
+
+
+def _lost(table: Aggregate, row: Row) -> list[str]:
+    main = table.metrics[0]
+    counts = {
+        "diverged": row.diverged,
+        "failed": row.failed,
+        "not finished yet": row.running,
+        "not trained yet": row.missing,
+    }
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    notes = []
+    if said:
         total = row.n + sum(counts.values())
-        if said:
-            notes.append(f"Not in the means of {row.arm}: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
-        for metric, cell in row.cells.items():
-            if lost := row.n - len(cell.values):
-                notes.append(f"Without a finite {title(metric)}: {lost} of the {row.n} finished runs of {row.arm}.")
+        notes.append(f"Not in the means: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
+    if row.diverged:
+        rate = row.divergence
+        shown = f"Divergence rate {100 * rate.share:.0f} % (95 % Clopper-Pearson {100 * rate.low:.0f} to "
+        shown += f"{100 * rate.high:.0f} %)"
+        if (mean := row.cells[main].at_chance) is not None:
+            value, around = with_spread(mean.mean * scale(main), mean.sd * scale(main))
+            around = f" ± {around}" if around else ""
+            shown += f"; {title(main)} {value}{around} with diverged runs scored at chance (± standard deviation)"
+        notes.append(f"{shown}.")
+    for metric, cell in row.cells.items():
+        there = row.n if metric.startswith(("train/", "val/", "test/")) else 0
+        if there and (lost := row.n - len(cell.values)):
+            notes.append(f"Without a finite {title(metric)}: {lost} of the {row.n} finished runs.")
     return notes
+
+
+def _edges(table: Aggregate, row: Row) -> list[str]:
+    tuned = table.plan.tuned.get(row.arm) if table.plan is not None else None
+    if tuned is None or not tuned.edges:
+        return []
+    return [f"The best {' and '.join(tuned.edges)} lies on the edge of its grid: a wider one may do better."]
+
+
+def _cells(table: Aggregate, shown: Sequence[str]) -> str:
+    return f"{title(table.metrics[0]).capitalize()}: mean" if "grid" in shown else "Mean"
+
+
+def _interval(table: Aggregate) -> str:
+    return f"{100 * table.level:g} % {'repeated ' if table.looks else ''}t interval"
+
+
+def _tuning(table: Aggregate) -> list[str]:
+    plan = table.plan
+    if plan is None or plan.ablation is None:
+        return []
+    if not plan.tuned:
+        return ["No arm was tuned."] if plan.complete and not plan.ablation.seeds.tune else []
+    grids = [[point for point, _ in each.trials] for each in plan.tuned.values()]
+    said = []
+    for key in dict.fromkeys(key for each in plan.tuned.values() for key in each.point):
+        axes = {tuple(dict.fromkeys(point[key] for point in points if key in point)) for points in grids}
+        values = next(iter(axes))
+        if len(axes) > 1:
+            said.append(f"{key} over {len(values)} values of each arm's own")
+        elif len(values) > 4:
+            said.append(f"{key} over {len(values)} values from {level_text(values[0])} to {level_text(values[-1])}")
+        else:
+            said.append(f"{key} over {', '.join(map(level_text, values))}")
+    seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
+    return [
+        f"Tuned for each arm: {' and '.join(said)} ({len(grids[0])} points), by the mean {by} over {len(seeds)} "
+        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that no reported run has."
+    ]
+
+
+def _sequential(table: Aggregate) -> list[str]:
+    if table.looks is None:
+        return []
+    looks = ", ".join(map(str, table.looks.sizes))
+    return [
+        f"Seeds were added after looks at {looks} seeds, only where a verdict was open; p values and intervals are "
+        "those of group-sequential tests (error spent linearly in the seeds)."
+    ]
+
+
+def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
+    pairs = max(row.cells[table.metrics[0]].difference.n for row in compared)  # type: ignore[union-attr]
+    said = "Sign flip: exact test of the same differences, not adjusted"
+    floor = sign_flip_floor(pairs)
+    if table.looks is not None:
+        stages = zip(table.looks.sizes, table.looks.shares, strict=True)
+        floor = min((sign_flip_floor(n) / share for n, share in stages if n <= pairs), default=1.0)
+    if floor > 1 - table.level:
+        return f"{said}; with {pairs} pairs it can't fall below {floor:.4g}, whatever they show."
+    return f"{said} (floor {p_value(floor)})."
+
+
+def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
+    main = table.metrics[0]
+    deviations = sorted(
+        difference.sd for row in compared if (difference := row.cells[main].difference) and difference.sd > 0
+    )
+    if not deviations or table.looks is not None:
+        return []
+    middle = deviations[len(deviations) // 2]
+    typical = next(row.cells[main] for row in compared if row.cells[main].difference.sd == middle)  # type: ignore[union-attr]
+    least = detectable(table, typical)
+    if math.isnan(least):
+        return []
+    unit = "points" if is_percent(main) else f"in {title(main)}"
+    return [f"A true difference of {least * scale(main):.2g} {unit} would be found with 80 % power (typical arm)."]
 
 
 def _factors(table: Aggregate) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from html import escape as _html
 
 
 def plain(text: str) -> str:
@@ -48,6 +49,7 @@ _LATEX = {
     "±": r"$\pm$",
     "−": "$-$",
     "×": r"$\times$",
+    "→": r"$\rightarrow$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "≤": r"$\leq$",
@@ -65,8 +67,8 @@ _LATEX |= {letter: f"$\\{name}$" for name, letter in _GREEK.items()}
 
 
 def latex(text: str) -> str:
-    """Printed by LaTeX as it stands. Letters of other scripts stay (XeLaTeX and LuaLaTeX print them); other
-    symbols that pdfLaTeX would stop at become their code point.
+    """Printed by LaTeX as it stands. Letters of other scripts are for XeLaTeX and LuaLaTeX; pdfLaTeX, which would
+    stop at them, prints their code points, as all three do with other symbols.
     """
     escaped = "".join(map(_latex, plain(text)))
     return re.sub(r"-(?=-)", "-{}", escaped)  # -- would become a dash
@@ -75,6 +77,14 @@ def latex(text: str) -> str:
 def _latex(character: str) -> str:
     if character in _LATEX:
         return _LATEX[character]
-    if ord(character) < 0x180 or unicodedata.category(character)[0] in "LMN":
+    if ord(character) < 0x180:
         return character
-    return f"U+{ord(character):04X}"
+    code = f"U+{ord(character):04X}"
+    if unicodedata.category(character)[0] in "LMN":
+        return rf"{{\ifdefined\Umathcode {character}\else {code}\fi}}"
+    return code
+
+
+def html(text: str) -> str:
+    """Shown by a browser as it stands, also within a quoted attribute."""
+    return _html(plain(text), quote=True)

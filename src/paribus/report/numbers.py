@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from paribus.plan.metrics import is_percent
+
 NONE = "–"
 MINUS = "−"
 MOST_DECIMALS = 5
@@ -18,10 +20,6 @@ _TITLES = {
     "total_seconds": "total (s)",
     "parameters": "parameters",
 }
-
-
-def is_percent(metric: str) -> bool:
-    return metric.rsplit("/", 1)[-1].removesuffix("_best") in ("acc", "ece")
 
 
 def scale(metric: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.report.arms import Arms, ReportError, is_seed, level, level_text
+from paribus.report.arms import Arms, ReportError, is_seed, level, level_text, levels
 from paribus.store.record import Record
 
 # The choices by which a table varies such a fact on purpose; a dot at the end stands for all below. A data
@@ -28,9 +28,12 @@ def factors(arms: Arms) -> list[str]:
     groups = [[record for record in records if record is not None] for records in arms.values()]
     groups = [group for group in groups if group]
     keys = dict.fromkeys(key for group in groups for record in group for key in record.choices if not is_seed(key))
+    everyone = [record for group in groups for record in group]
     found = []
     for key in keys:
-        distinct = list(dict.fromkeys(frozenset(level(record, key) for record in group) for group in groups))
+        if len(levels(everyone, key)) == 1:
+            continue
+        distinct = list(dict.fromkeys(frozenset(levels(group, key)) for group in groups))
         if any(not a & b for i, a in enumerate(distinct) for b in distinct[:i]):
             found.append(key)
     return found
@@ -39,11 +42,7 @@ def factors(arms: Arms) -> list[str]:
 def held_equal(records: Sequence[Record]) -> dict[str, str]:
     """The choices that all records make alike."""
     common = [key for key in records[0].choices if not is_seed(key)] if records else []
-    return {
-        key: level_text(level(records[0], key))
-        for key in common
-        if len({level(record, key) for record in records}) == 1
-    }
+    return {key: level_text(level(records[0], key)) for key in common if len(levels(records, key)) == 1}
 
 
 def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> dict[str, Any]:

@@ -62,11 +62,9 @@ def paired_power(d_z: float, n: int, alpha: float = 0.05) -> float:
     check_probability("alpha", alpha, 0.05)
     if n < 2:
         raise ValueError(f"a paired test needs at least 2 pairs, got {n}. Add seeds")
-    from scipy.special import nctdtr
-
     t, shift = t_quantile(1 - alpha / 2, n - 1), abs(d_z) * math.sqrt(n)
     # F(-t; shift) = 1 - F(t; -shift): the library's lower tail is imprecise below zero in some versions.
-    return float(1 - nctdtr(n - 1, shift, t)) + float(1 - nctdtr(n - 1, -shift, t))
+    return (1 - _noncentral_t(t, n - 1, shift)) + (1 - _noncentral_t(t, n - 1, -shift))
 
 
 def minimum_detectable_effect(sd: float, n: int, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -111,6 +109,17 @@ def required_pairs(effect: float, sd: float, power: float = 0.8, alpha: float = 
         middle = (low + high) // 2
         low, high = (low, middle) if paired_power(d_z, middle, alpha) >= power else (middle, high)
     return high
+
+
+def _noncentral_t(t: float, freedom: int, shift: float) -> float:
+    """F(t; freedom, shift), t >= 0. Far in a tail the library returns nan at single points (scipy 1.17); a normal
+    approximation (Abramowitz & Stegun 26.7.10) stands in there, where F is 0 or 1 to many digits."""
+    from scipy.special import nctdtr, ndtr
+
+    exact = float(nctdtr(freedom, shift, t))
+    if not math.isnan(exact):
+        return exact
+    return float(ndtr((t * (1 - 1 / (4 * freedom)) - shift) / math.sqrt(1 + t * t / (2 * freedom))))
 
 
 def _check(sd: float, power: float, alpha: float) -> None:

@@ -31,11 +31,13 @@ class Difference:
     p_sign_flip: float
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Difference:
+def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95, exact: bool = True) -> Difference:
     """a - b, pair by pair.
 
     Where all differences are equal, t is not defined, and p is that of the sign-flip test, 2 / 2^n (1 if they
     are all zero): accuracies are whole numbers of test samples, so three equal differences are no proof.
+
+    exact: whether the sign-flip test is wanted too, which takes longest.
 
     Raises ValueError unless both have one value for each seed.
     """
@@ -56,5 +58,5 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     from scipy.special import stdtr
 
     p = float(2 * stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
-    p_sign_flip = sign_flip(d).p if n <= LARGEST_EXACT else math.nan
+    p_sign_flip = sign_flip(d).p if exact and n <= LARGEST_EXACT else math.nan
     return Difference(n, mean, sd, summary.low, summary.high, mean / sd, p, p_sign_flip)

@@ -59,7 +59,9 @@ class Sensitivity:
     regret: float
 
 
-def select_best(scores: Sequence[Sequence[float]] | np.ndarray, grid: Sequence[object] | np.ndarray) -> Selection:
+def select_best(
+    scores: Sequence[Sequence[float]] | np.ndarray, grid: Sequence[object] | np.ndarray | None = None
+) -> Selection:
     """The grid point with the highest mean over the tuning seeds.
 
     A diverged run scores worst: a point with fewer of them is better, whatever the means; among points with as
@@ -67,11 +69,12 @@ def select_best(scores: Sequence[Sequence[float]] | np.ndarray, grid: Sequence[o
     go to the smaller learning rate.
 
     scores: (G, S), one row for each grid point, one column for each tuning seed, not finite where a run diverged.
-    grid: (G,) or (G, axes), the points' coordinates. On an axis with one value there is no edge.
+    grid: (G,) or (G, axes), the points' coordinates, default their order. On an axis with one value there is no edge.
 
     Raises ValueError unless there is a score for each point and seed.
     """
-    x, points = np.asarray(scores, dtype=float), np.asarray(grid, dtype=float)
+    x = np.asarray(scores, dtype=float)
+    points = np.asarray(range(len(x)) if grid is None else grid, dtype=float)
     if x.ndim != 2 or 0 in x.shape or points.ndim not in (1, 2) or len(points) != len(x):
         raise ValueError(
             f"a grid of G points needs scores (G, seeds), got {points.shape} and {x.shape}. One row for each point"

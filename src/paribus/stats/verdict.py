@@ -56,8 +56,11 @@ def verdict(
     smallest: float = SMALLEST,
     direction: Direction = "greater",
     level: float = 0.95,
+    bounds_level: float | None = None,
 ) -> Verdict:
     """The rule of `decide`, with bounds at `level` and Holm's p compared with 1 - level.
+
+    bounds_level: of the bounds where it is another, see `sequential.bounds_level`.
 
     difference: arm minus baseline; score diverged runs at chance first, for without a finite deviation the outcome
         is INCONCLUSIVE.
@@ -68,7 +71,7 @@ def verdict(
     Raises ValueError unless smallest is positive, direction is one of the two, and 0 < level < 1.
     """
     check_probability("level", level, 0.95)
-    bounds = gain_bounds(difference, direction, 1 - level)
+    bounds = gain_bounds(difference, direction, 1 - (bounds_level or level))
     gain = sign_of(direction) * difference.mean
     outcome = decide(p_holm <= 1 - level and gain > 0, bounds, smallest)
     return Verdict(outcome, difference.n, gain, bounds.low, bounds.high, bounds.upper, p_holm, smallest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -24,6 +25,19 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def write_file_atomically(path: Path, write: Callable[[Path], object], rename: bool = True) -> None:
+    """write(temporary path), flush it to the disk, then rename it to `path`.
+
+    rename: false for a process that only takes part in the writing.
+    """
+    temporary = path.with_suffix(".tmp")
+    write(temporary)
+    if rename:
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -30,7 +30,7 @@ class Record:
     evaluated: which checkpoint the test metrics come from, last or best.
     metrics: the last value of everything logged, by Lightning's names, and `*_best`; test/acc is a fraction.
     timing: steps, epochs, fit_seconds, ms_per_update, seconds_per_epoch, samples_per_second.
-    parameters: number of trained scalars.
+    parameters: number of trained scalars. classes: of the data, which says what guessing scores.
     provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.
     created, finished: ISO 8601 in UTC.
     """
@@ -47,6 +47,7 @@ class Record:
     metrics: dict[str, float] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     parameters: int | None = None
+    classes: int | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     created: str | None = None
     finished: str | None = None
@@ -90,6 +91,7 @@ _FORMS: Mapping[str, tuple[type, ...]] = {
     "failure": (dict, _NONE),
     "seed": (int, _NONE),
     "parameters": (int, _NONE),
+    "classes": (int, _NONE),
     "schema": (int,),
 }
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -7,11 +7,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from paribus.errors import UserError
 from paribus.store.atomic import remove_leftovers, write_atomically
 from paribus.store.history import read_history
-from paribus.store.lock import exclusive
+from paribus.store.lock import exclusive, is_held
 from paribus.store.record import Record, RecordError
 
 
@@ -83,6 +86,18 @@ class Store:
             raise UserError(f"{self.run_dir(matching[0])} has no readable record. Train the run again")
         return record
 
+    def locks(self) -> Path:
+        """The folder of locks, made if need be. Raises UserError where nothing can be written."""
+        locks = self.root / "locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            reason = None if os.access(locks, os.W_OK) else "permission denied"
+        except OSError as error:
+            reason = str(error.strerror)
+        if reason:
+            raise UserError(f"records are written to {self.root}: {reason}. Set paths.outputs to another folder")
+        return locks
+
     @contextmanager
     def lock(self, id: str, *, blocking: bool = False) -> Iterator[None]:
         """Only one process at a time trains a run; a killed one lets go.
@@ -92,14 +107,25 @@ class Store:
         Raises Busy where another process holds it, UserError where the folder can't be written.
         """
         # Not in the run's folder: a run that fails before it starts leaves none.
-        locks = self.root / "locks"
-        try:
-            locks.mkdir(parents=True, exist_ok=True)
-            reason = None if os.access(locks, os.W_OK) else "permission denied"
-        except OSError as error:
-            reason = str(error.strerror)
-        if reason:
-            raise UserError(f"records are written to {self.root}: {reason}. Set paths.outputs to another folder")
-        with exclusive(locks / id, f"run {id}", blocking=blocking):
+        with exclusive(self.locks() / id, f"run {id}", blocking=blocking):
             remove_leftovers(self.run_dir(id))
             yield
+
+    def is_locked(self, id: str) -> bool:
+        """Whether some process trains this run now, on this machine or on another one that shares the folder."""
+        return is_held(self.root / "locks" / id)
+
+    def state(self, record: Record) -> str:
+        """The status of a run as of now: one that says running, but that no process trains, was interrupted."""
+        return "interrupted" if record.status == "running" and not self.is_locked(record.id) else record.status
+
+    def config(self, id: str) -> dict[str, Any]:
+        """The resolved configuration of a run. Raises UserError where it is missing or damaged."""
+        path = self.run_dir(id) / "config.yaml"
+        try:
+            config = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"{path} can't be read: {error}. Train the run again") from error
+        if not isinstance(config, dict):
+            raise UserError(f"{path} holds no configuration. Train the run again")
+        return config

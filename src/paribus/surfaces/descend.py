@@ -81,7 +81,7 @@ def descend(
     record()
     diverged = False
     for step in range(steps):
-        set_rates(optimizer, schedule, step, steps)
+        set_rates(optimizer.param_groups, *schedule.at(step, steps))
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.zero_grad()
         surface(point.theta).backward()

@@ -27,6 +27,7 @@ from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
 from paribus.task.data import Chunk, ImageData
 from paribus.task.evaluation import evaluate
+from paribus.task.journal import Journal
 from paribus.task.sharding import full_state, is_sharded, shard, swapped, whole
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
@@ -67,6 +68,7 @@ class Classification(pl.LightningModule):
         evaluate_every: int = 1,
         evaluation_batch_size: int = 1000,
         test_weights: str = "last",
+        statistics: str = "moving",
         monitor: str = "val/acc",
         mode: str = "max",
         history: HistoryWriter | None = None,
@@ -88,12 +90,9 @@ class Classification(pl.LightningModule):
         self.evaluate_every = evaluate_every
         self.evaluation_batch_size = evaluation_batch_size
         self.test_weights = test_weights
-        self.monitor = monitor
-        self.mode = mode
-        self.history = history
-        self.metrics: dict[str, float] = {}  # the latest value of everything logged, and the best
+        self.statistics = statistics
+        self.journal = Journal(history, monitor, mode)
         self.best_weights: dict[str, Tensor] | None = None
-        self.best_score = -math.inf
         self.diverged = False
         self.stop_requested = False
         self.observed_seconds = 0.0  # that callbacks took for measurements; no part of the training time
@@ -101,6 +100,7 @@ class Classification(pl.LightningModule):
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
         self._restored: dict[str, Any] | None = None
+        self._restored_generators: list[dict[str, Tensor]] | None = None
 
     # ------------------------------------------------------------------------------------------ Lightning's hooks
 
@@ -116,6 +116,9 @@ class Classification(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.data: ImageData = self.trainer.datamodule  # type: ignore[attr-defined]
+        size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        if size != self.trainer.world_size:  # each process would see the wrong share of the data
+            raise RuntimeError(f"the run has {self.trainer.world_size} processes, its process group has {size}")
         self.data.place(self.device, self._input_dtype(), self.global_rank)
         if self.data.memory_format == torch.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -142,17 +145,9 @@ class Classification(pl.LightningModule):
         if self._restored is not None:
             self._restore(self._restored)
 
-    def on_train_epoch_start(self) -> None:
-        if self.data.cursor.update == 0:
-            # Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.
-            seed = mix(self.dropout_seed, 1, self.data.cursor.epoch, self.global_rank)
-            # torch.manual_seed() also visits every backend that the machine might have, which takes 0.5 ms.
-            torch.default_generator.manual_seed(seed)
-            if self.device.type == "cuda":
-                torch.cuda.manual_seed(seed)
-
     def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
         started = time.perf_counter()
+        self._set_generators()
         cursor = self.data.cursor
         # What callbacks take to measure is no part of the training time.
         seconds_before = cursor.seconds + self.observed_seconds
@@ -168,12 +163,36 @@ class Classification(pl.LightningModule):
             self.data.updates_per_chunk = max(1, min(2 * updates + 1, int(CHUNK_SECONDS / max(each, 1e-6))))
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
-            self._stop_if_diverged(float(self._totals.state()[0]))
+            self._check_divergence()
         if self.data.spent():
             self.data.exhausted = True
 
+    def _set_generators(self) -> None:
+        """Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.
+
+        Not in on_train_epoch_start, which Lightning leaves out after some restarts, and which comes before a DataLoader
+        draws from the stream.
+        """
+        if self.data.cursor.update == 0:
+            seed = mix(self.dropout_seed, 1, self.data.cursor.epoch, self.global_rank)
+            # torch.manual_seed() also visits every backend that the machine might have, which takes 0.5 ms.
+            torch.default_generator.manual_seed(seed)
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+        elif self._restored_generators is not None:
+            own = self._restored_generators[self.global_rank]
+            torch.set_rng_state(own["cpu"].cpu())
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(own["cuda"].cpu(), self.device)
+        self._restored_generators = None
+
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
+        if data.exhausted and cursor.update == 0:
+            # The run was finished when it was killed: only its test is missing.
+            self.trainer.should_stop = True
+            self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in self.metrics.items()})
+            return
         data.end_epoch()
         if self.trainer.world_size > 1:
             for buffer in self.network.buffers():  # statistics of each process's own share until here
@@ -209,7 +228,7 @@ class Classification(pl.LightningModule):
         """One update from this process's share (x, y) of a global batch of `size` samples."""
         cursor = self.data.cursor
         step, horizon = self.data.position()
-        set_rates(self.optimizer, self.schedule, step, horizon)
+        set_rates(self.optimizer.param_groups, *self.schedule.at(step, horizon))
         for set_progress in self._progress_hooks:
             set_progress(step / horizon)
         if not isinstance(self.augmentation, Identity):
@@ -270,22 +289,26 @@ class Classification(pl.LightningModule):
                 self.data.evaluation_batches(split, self.evaluation_batch_size),
                 device=self.device,
                 reduce=self._reduce,
+                batch_statistics=self.statistics == "batch",
             )
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:
-        """The weights to evaluate with: the optimizer's or a callback's average, where there is one."""
+        """The weights to evaluate with: the optimizer's or a callback's average, and statistics that belong to them."""
         with ExitStack() as stack:
             stack.enter_context(evaluation_weights(self.optimizer))
-            if any("train_mode" in group for group in self.optimizer.param_groups):
+            for provider in self._weight_providers:
+                stack.enter_context(provider(self))
+            averaged = any("train_mode" in group for group in self.optimizer.param_groups)
+            if averaged or self.statistics == "recomputed":
                 # Batch norm's moving statistics belong to the weights that training has just gone through.
                 size = self.evaluation_batch_size
                 share = len(self.data.splits.train) // self.trainer.world_size
-                number = min(STATISTICS_BATCHES, max(1, share // size))  # the same for every process
+                number = max(1, share // size)  # the same for every process
+                if self.statistics != "recomputed":
+                    number = min(STATISTICS_BATCHES, number)
                 batches = islice(self.data.evaluation_batches("train", size), number)
                 stack.enter_context(recomputed_statistics(self.network, (x for x, _ in batches)))
-            for provider in self._weight_providers:
-                stack.enter_context(provider(self))
             yield
 
     def _reduce(self, state: Tensor) -> Tensor:
@@ -295,35 +318,29 @@ class Classification(pl.LightningModule):
         return state
 
     def _keep_best(self, row: dict[str, float]) -> None:
-        for key, value in list(row.items()):
-            if key.startswith("val/"):
-                better = max if key.endswith("acc") else min
-                row[f"{key}_best"] = better(value, self.metrics.get(f"{key}_best", value))
-        sign = 1.0 if self.mode == "max" else -1.0
-        score = sign * row[self.monitor]
-        if score > self.best_score:
-            self.best_score = score
+        if self.journal.is_best(row):
             with self.evaluation_weights():
                 self.best_weights = full_state(self.network)
 
     # ------------------------------------------------------------------------------------------ logging
 
     def _log(self, values: dict[str, float], row: bool = True) -> None:
-        cursor = self.data.cursor
-        self.metrics.update(values)
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in values.items()})
-        if not self.trainer.is_global_zero:
-            return
-        if row and self.history is not None:
-            self.history.append(
-                {"epoch": cursor.epoch, "step": cursor.step, "seconds": round(cursor.seconds, 6), **values}
-            )
-        for logger in self.trainer.loggers:
-            logger.log_metrics({"epoch": cursor.epoch, **values}, step=cursor.step)
+        loggers = self.trainer.loggers if self.trainer.is_global_zero else None
+        self.journal.write(values, self.data.cursor, loggers, row)
 
     def observe(self, values: dict[str, float]) -> None:
         """Log what a callback has measured, as a row of its own between those of epochs."""
         self._log(values)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The latest value of everything logged, and the best."""
+        return self.journal.metrics
+
+    def _check_divergence(self) -> None:
+        """In the middle of a long epoch."""
+        self._stop_if_diverged(float(self._totals.state()[0]))
 
     def _stop_if_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -346,11 +363,12 @@ class Classification(pl.LightningModule):
         checkpoint["paribus"] = {
             "cursor": self.data.cursor.state(),
             "totals": self._totals.state(),
-            "metrics": dict(self.metrics),
             "best_weights": self.best_weights,
-            "best_score": self.best_score,
+            **self.journal.state(),
             "schedule": self.schedule.state_dict(),
             "random": self._random_states(),
+            "diverged": self.diverged,
+            "finished": self.data.exhausted or self.trainer.should_stop,
         }
         with self.evaluation_weights():
             evaluated = full_state(self.network)
@@ -364,15 +382,12 @@ class Classification(pl.LightningModule):
     def _restore(self, state: dict[str, Any]) -> None:
         self.data.cursor.load(state["cursor"])
         self._totals.load(state["totals"])
-        self.metrics = dict(state["metrics"])
         self.best_weights = state["best_weights"]
-        self.best_score = state["best_score"]
         self.schedule.load_state_dict(state["schedule"])
-        if self.history is not None and self.trainer.is_global_zero:
-            self.history.resume(self.data.cursor.step)
-        torch.set_rng_state(state["random"][self.global_rank]["cpu"].cpu())
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"][self.global_rank]["cuda"].cpu(), self.device)
+        self.journal.load(state, self.data.cursor if self.trainer.is_global_zero else None)
+        self._restored_generators = state["random"]
+        self.diverged = state.get("diverged", False)
+        self.data.exhausted = state.get("finished", False)
 
     def _random_states(self) -> list[dict[str, Tensor]]:
         """The global generators of every process."""

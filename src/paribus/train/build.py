@@ -16,7 +16,6 @@ from paribus.data.seeds import mix
 from paribus.data.source import Source
 from paribus.errors import UserError
 from paribus.losses import Loss
-from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule
 from paribus.plan.identity import budget, world_size
@@ -64,7 +63,7 @@ def build_network(config: Config, setting: Setting) -> nn.Module:
     network: nn.Module = instantiate(
         "model",
         config["model"],
-        choice=f"model={_name(config['model'])} with norm={_norm_name(norm)}",
+        choice=names(config),
         shape=setting.source.shape,
         num_outputs=setting.loss.num_outputs,
         norm=activation,
@@ -119,34 +118,12 @@ def build_data(config: Config, setting: Setting) -> ImageData:
         )
 
 
-def preflight(config: Config, setting: Setting, data: ImageData) -> None:
-    """Build everything without memory and push batches of the sizes to come through it, forth and back.
-
-    What can't work fails here, in milliseconds, and not in the middle of the night.
-    """
-    parts = config["trainer"]["accumulate"]
-    with torch.device("meta"):
-        network = build_network(config, setting).train()
-        build_optim(config, network)
-        synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
-        for size in sorted(data.local_batch_sizes()):
-            if size < parts:
-                raise UserError(
-                    f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
-                    "for a process. Use data.drop_last=true, a larger batch or fewer parts"
-                )
-            size = size // parts * (world_size(config) if synchronised else 1)
-            x = torch.zeros((size, *setting.source.shape))
-            y = torch.zeros(size, dtype=torch.long)
-            with as_user_error(
-                f"model={_name(config['model'])} with norm={_norm_name(config['norm'])} on a batch of {size}"
-            ):
-                setting.loss(network(x), y).backward()
-
-
-def _name(node: Config) -> str:
+def name_of(node: Config) -> str:
     return str(node["_target_"]).rsplit(".", 1)[-1].lower()
 
 
-def _norm_name(norm: Config) -> str:
-    return "+".join(_name(norm[key]) for key in ("activation", "weight") if norm[key]) or "none"
+def names(config: Config) -> str:
+    """model=cnn with norm=batch: what messages about a network call it."""
+    norm = config["norm"]
+    chosen = "+".join(name_of(norm[key]) for key in ("activation", "weight") if norm[key]) or "none"
+    return f"model={name_of(config['model'])} with norm={chosen}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ import pytorch_lightning as pl
 import torch
 
 from paribus.errors import Interrupted
+from paribus.stack.checkpoint import Regroup
+from paribus.store.atomic import write_file_atomically
+from paribus.task.journal import Journal
 
 
 class Checkpoints(pl.callbacks.Checkpoint):
@@ -36,8 +39,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         task: Any = pl_module
-        # The end of an epoch is left to the next hook, which comes after its validation.
-        if not task.data.at_epoch_end():
+        # The end of an epoch, or of a run that diverged, is left to the next hook, which comes after its validation.
+        if not task.data.at_epoch_end() and not task.data.exhausted:
             self._save_if_due(trainer, task.data.cursor.step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -67,20 +70,48 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
         task: Any = trainer.lightning_module
-        if task.history is not None and trainer.is_global_zero:
-            task.history.flush()  # what the checkpoint resumes from must have its past on disk
-        write_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
+        if trainer.is_global_zero:
+            task.journal.flush()  # what the checkpoint resumes from must have its past on disk
+        write_file_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
         if task.best_weights is not None and trainer.is_global_zero:
-            best = {"state_dict": task.best_weights, "monitor": task.monitor, "score": task.best_score}
-            write_atomically(self.folder / "best.ckpt", lambda path: torch.save(best, path), True)
+            save_best(self.folder, task.best_weights, task.journal)
         self._last = time.monotonic()
 
 
-def write_atomically(path: Path, write: Any, rename: bool) -> None:
-    """write(temporary path), flush it to the disk, then rename it to `path`."""
-    temporary = path.with_suffix(".tmp")
-    write(temporary)
-    if rename:
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+def save_best(folder: Path, weights: dict[str, torch.Tensor], journal: Journal) -> None:
+    best = {"state_dict": weights, "monitor": journal.monitor, "score": journal.best_score}
+    write_file_atomically(folder / "best.ckpt", functools.partial(torch.save, best))
+
+
+class StackCheckpoints(Checkpoints):
+    """Checkpoints of a stack: those of each of its runs, in the runs' own folders.
+
+    regroup: share of the stack that must have ended before the rest goes on as a smaller one.
+    """
+
+    def __init__(self, every_seconds: float = 60.0, regroup: float = 1 / 8):
+        super().__init__(every_seconds)
+        self.regroup = regroup
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        task: Any = pl_module
+        if not task.ended:
+            self._save_if_due(trainer, 0)
+            return
+        self.save(trainer)
+        living, size = len(task.living()), len(task.replicas)
+        if living and not task.data.exhausted and size - living >= self.regroup * size:
+            raise Regroup
+
+    def save(self, trainer: pl.Trainer) -> None:
+        task: Any = trainer.lightning_module
+        for replica in task.replicas:
+            replica.journal.flush()
+        assert self.folder is not None, "the training entry sets the folder"
+        trainer.save_checkpoint(self.folder)  # StackIO writes one file a replica
+        for replica in task.replicas:
+            if replica.best_weights is not None and replica.folder is not None and replica.best_is_new:
+                save_best(replica.folder, replica.best_weights, replica.journal)
+                replica.best_is_new = False
+        task.release_ended()
+        self._last = time.monotonic()

@@ -15,10 +15,10 @@ from paribus.curvature.analysis import Analysis, Effort, analyse
 from paribus.curvature.escape import follow
 from paribus.curvature.objective import Risk, flatten, unflatten_into
 from paribus.errors import UserError
+from paribus.store.atomic import write_file_atomically
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train import build
-from paribus.train.checkpoints import write_atomically
 from paribus.train.evaluate import Reloaded, reload
 from paribus.train.ticker import Ticker
 
@@ -65,7 +65,7 @@ def analyse_record(
     def save() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         content = {"settings": settings, "stages": stages}
-        write_atomically(folder / "state.pt", lambda path: torch.save(content, path), True)
+        write_file_atomically(folder / "state.pt", lambda path: torch.save(content, path))
 
     ticker = Ticker()
     try:
@@ -136,7 +136,7 @@ def escape_saddle(
     unflatten_into(run.network, left)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {f"network.{name}": value.cpu() for name, value in run.network.state_dict().items()}
-    write_atomically(path, lambda temporary: torch.save({"state_dict": state}, temporary), True)
+    write_file_atomically(path, lambda temporary: torch.save({"state_dict": state}, temporary))
     return {
         "updates": updates,
         "step": float((stepped - refined.theta).norm()),

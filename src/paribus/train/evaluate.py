@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from paribus.errors import UserError
@@ -42,10 +41,7 @@ def reload(record: Record, store: Store, checkpoint: Path | None = None, *, doub
     Raises UserError where config or checkpoint are missing or damaged.
     """
     folder = store.run_dir(record.id)
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'config.yaml'} can't be read: {error}. Train the run again") from error
+    config = store.config(record.id)
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
     network = build.build_network(config, setting)
@@ -85,6 +81,7 @@ def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None
             run.setting.loss,
             run.data.evaluation_batches("test", run.config["evaluation"]["batch_size"]),
             device=run.device,
+            batch_statistics=run.config["evaluation"]["statistics"] == "batch",
         )
     return {f"test/{key}": value for key, value in results.items() if key in ("loss", "acc") or not math.isnan(value)}
 

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
-from paribus.store.history import HistoryWriter
+from paribus.store.history import HistoryError, HistoryWriter, read_history
 from paribus.store.record import Record
 from paribus.task.classification import Classification
 from paribus.task.data import ImageData
@@ -41,32 +42,36 @@ class Outcome:
     parameters: int
     diverged: bool
     device: str
+    threads: int  # sums of another number of threads may differ in their last bits
 
 
 def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
     """Train from the last checkpoint of this run, or from the start, and test."""
-    if config["trainer"]["threads"] is not None:
-        torch.set_num_threads(config["trainer"]["threads"])
+    set_threads(config)
     history = HistoryWriter(folder / "history.csv")
     task = build_task(config, setting, history)
     callbacks = build_callbacks(config, folder)
     loggers = build_loggers(config, record, folder)
-    trainer = build_trainer(config, callbacks, loggers, folder)
-    if trainer.world_size != world_size(config):
-        raise UserError(
-            f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is trained, "
-            "because each of them would see the wrong share of the data"
-        )
-    checkpoint = usable_checkpoint(folder / "checkpoints" / "last.ckpt")
-    failed = True
-    started = time.perf_counter()
+    outcome: Outcome | None = None
     try:
+        trainer = build_trainer(config, callbacks, loggers, folder)
+        if trainer.world_size != world_size(config):
+            raise UserError(
+                f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is "
+                "trained, because each of them would see the wrong share of the data"
+            )
+        checkpoint = usable_checkpoint(folder)
+        started = time.perf_counter()
         with quiet_lightning(), graceful_stop(task.request_stop):
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
-        failed = False
+        outcome = outcome_of(config, task, data, time.perf_counter() - started)
+        return outcome
     finally:
         history.flush()
-        finish(loggers, failed)
+        finish(loggers, failed=outcome is None, summary=final_summary(outcome, task.metrics))
+
+
+def outcome_of(config: Mapping[str, Any], task: Classification, data: ImageData, fit_seconds: float) -> Outcome:
     cursor = data.cursor
     seconds = max(cursor.seconds, 1e-9)
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
@@ -76,7 +81,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
             "steps": cursor.step,
             "epochs": round(epochs, 4),
             "samples": cursor.samples,
-            "fit_seconds": time.perf_counter() - started,
+            "fit_seconds": fit_seconds,
             "update_seconds": cursor.seconds,
             "ms_per_update": seconds / max(cursor.step, 1) * 1e3,
             "seconds_per_epoch": seconds / epochs,
@@ -85,7 +90,21 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
         parameters=sum(p.numel() for p in task.network.parameters()),
         diverged=task.diverged,
         device=torch.cuda.get_device_name() if config["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu",
+        threads=torch.get_num_threads(),
     )
+
+
+def final_summary(outcome: Outcome | None, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What loggers keep as the result of a run: the numbers of its record, and its status."""
+    if outcome is None:
+        return {**metrics, "status": "failed"}
+    status = "diverged" if outcome.diverged else "done"
+    return {**outcome.metrics, **outcome.timing, "parameters": outcome.parameters, "status": status}
+
+
+def set_threads(config: Mapping[str, Any]) -> None:
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
 
 
 def build_task(config: Mapping[str, Any], setting: build.Setting, history: HistoryWriter) -> Classification:
@@ -106,6 +125,7 @@ def build_task(config: Mapping[str, Any], setting: build.Setting, history: Histo
         evaluate_every=evaluation["every"],
         evaluation_batch_size=evaluation["batch_size"],
         test_weights=evaluation["checkpoint"],
+        statistics=evaluation["statistics"],
         monitor=evaluation["monitor"],
         mode=evaluation["mode"],
         history=history,
@@ -131,17 +151,25 @@ def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> li
         "arm": config["arm"],
         "seed": config["seed"],
         "tags": config["tags"],
-        "config": {key: value for key, value in config.items() if key not in ("paths", "logger")},
+        "config": {k: v for k, v in config.items() if k not in ("paths", "logger")} | {"choices": record.choices},
     }
-    return [
-        instantiate(f"logger.{name}", node, run=run, folder=folder)
-        for name, node in (config["logger"] or {}).items()
-        if node is not None
-    ]
+    loggers: list[Any] = []
+    try:
+        for name, node in (config["logger"] or {}).items():
+            if node is not None:
+                loggers.append(instantiate(f"logger.{name}", node, run=run, folder=folder))
+    except BaseException:
+        finish(loggers, failed=True)
+        raise
+    return loggers
 
 
 def build_trainer(
-    config: Mapping[str, Any], callbacks: list[pl.Callback], loggers: list[Any], folder: Path
+    config: Mapping[str, Any],
+    callbacks: list[pl.Callback],
+    loggers: list[Any],
+    folder: Path,
+    plugins: Sequence[Any] = (),
 ) -> pl.Trainer:
     own = config["trainer"]
     strategy: Any = own["strategy"]
@@ -155,6 +183,8 @@ def build_trainer(
                 devices=own["devices"],
                 num_nodes=own["num_nodes"],
                 strategy=strategy,
+                # Ranks are ours, whatever cluster's variables they see.
+                plugins=[LightningEnvironment(), *plugins],
                 precision=own["precision"],
                 deterministic=own["deterministic"],
                 profiler=own["profiler"],
@@ -173,18 +203,42 @@ def build_trainer(
             raise UserError(f"trainer: {error} Use trainer=cpu, or a machine that has the device") from error
 
 
-def usable_checkpoint(path: Path) -> Path | None:
-    """The checkpoint to go on from; a damaged one is named, put aside, and training starts anew."""
+def usable_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint to go on from; a damaged one, or one without its history, is put aside: training starts anew."""
+    path, history = folder / "checkpoints" / "last.ckpt", folder / "history.csv"
     if not path.exists():
         return None
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and end-of-file errors: all mean that the file is damaged
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
-        log.warning("%s can't be read (%s): moved to %s; training starts anew.", path, error, aside.name)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        cursor = content["paribus"]["cursor"]
+    except Exception as error:  # zip, pickle, key and end-of-file errors: all mean that the file is damaged
+        put_aside(path, f"can't be read ({error})")
+        return None
+    try:
+        rows = sum(step <= cursor["step"] for step in read_history(history).get("step", []))
+        reason = f"has {rows} of {cursor['epoch']} epochs" if rows < cursor["epoch"] else None
+    except HistoryError as error:
+        reason = f"can't be used ({error})"
+    if reason is not None:
+        if history.exists():
+            put_aside(history, reason)
+        put_aside(path, f"goes on from a history that {reason}")
         return None
     return path
+
+
+def position(folder: Path) -> tuple[int, int]:
+    """(epoch, update) at which the run in a folder goes on; the start where there is none that can be used."""
+    if (path := usable_checkpoint(folder)) is None:
+        return 0, 0
+    cursor = torch.load(path, map_location="cpu", weights_only=True)["paribus"]["cursor"]
+    return cursor["epoch"], cursor["update"]
+
+
+def put_aside(path: Path, reason: str) -> None:
+    aside = path.with_suffix(".damaged")
+    path.replace(aside)
+    log.warning("%s %s: moved to %s; training starts anew.", path, reason, aside.name)
 
 
 @contextmanager
@@ -197,6 +251,7 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger|LeafSpec).*")
         warnings.filterwarnings("ignore", message=".*val_dataloader.*")
+        warnings.filterwarnings("ignore", message=".*this fit will run with no optimizer.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         try:

@@ -17,12 +17,12 @@ from paribus.curvature.objective import flatten, unflatten_into
 from paribus.data.prepare import LazySet, TensorSet
 from paribus.errors import UserError
 from paribus.nn.statistics import recomputed_statistics
+from paribus.store.atomic import write_file_atomically
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
 from paribus.task.classification import STATISTICS_BATCHES
 from paribus.task.evaluation import evaluate
-from paribus.train.checkpoints import write_atomically
 from paribus.train.curvature import load_stages
 from paribus.train.evaluate import Reloaded, reload
 from paribus.train.ticker import Ticker
@@ -171,7 +171,7 @@ class Work:
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         content = {"settings": self.settings, "stages": self.stages}
-        write_atomically(self.path, lambda path: torch.save(content, path), True)
+        write_file_atomically(self.path, lambda path: torch.save(content, path))
 
 
 def read_snapshots(folder: Path, size: int) -> tuple[list[int], Tensor] | None:

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 import pytorch_lightning as pl
 
+from paribus.durations import duration
+
 
 class Progress(pl.Callback):
     """Prints `epoch 5/20 · 190/760 updates · train/loss 0.312 · val/acc 95.3 % · 4 s left`.
@@ -56,13 +58,3 @@ class Progress(pl.Callback):
     def _show(self, line: str) -> None:
         self.stream.write(f"\r\033[K{line}" if self._terminal else f"{line}\n")
         self.stream.flush()
-
-
-def duration(seconds: float) -> str:
-    """43 s, 5 min 20 s, 3 h 10 min."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

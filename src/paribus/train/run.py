@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -10,8 +11,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,52 +21,80 @@ from typing import Any
 import yaml
 
 from paribus.errors import Interrupted, UserError
+from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.validate import validate
+from paribus.plan.wandb_limits import check_run
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
 
 log = logging.getLogger("paribus")
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
 
 
-def train(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
+Ranks = Callable[[Mapping[str, Any], Record, Store], Record]  # trains a run in several processes
+
+
+def train(
+    config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str], ranks: Ranks | None = None
+) -> Record:
     """The record of the run that `config` describes, which is trained unless it is done.
 
     config: resolved. choices: the option chosen of each config group, as Hydra knows them.
-    overrides: the command line, for the record.
+    overrides: the command line, for the record. ranks: starts the processes of a run that has several.
 
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
+    if config["members"]:
+        from paribus.train.stack import train_stack
+
+        return train_stack(config)
     validate(config)
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
+    check_run(id, config)
     with store.lock(id):
         record = store.read(id)
         if record is not None and record.status in ("done", "diverged"):
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
             return record
-        record = Record(
-            id=id,
-            status="running",
-            ablation=config["group"],
-            arm=config["arm"],
-            seed=config["seed"],
-            choices=chosen(config, choices, overrides),
-            evaluated=config["evaluation"]["checkpoint"],
-            comparable=comparable(config),
-            provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
-            created=now(),
-        )
+        record = new_record(config, choices, overrides)
         if world_size(config) == 1:
             return execute(config, record, store)
         from paribus.launch.ranks import run_ranks
-        from paribus.train import build
+        from paribus.train.preflight import Preflight
 
-        setting = build.build_setting(config)
-        build.preflight(config, setting, build.build_data(config, setting))  # a mistake is said once, not by each rank
-        return run_ranks(config, record, store)
+        Preflight().check(config)  # a mistake is said once, not by each rank
+        try:
+            return (ranks or run_ranks)(config, record, store)
+        except RuntimeError as error:
+            # A rank that fails ends the others, and rank 0 may not have been able to write.
+            if (written := store.read(id)) is None or written.status == "running":
+                store.write(failed(record, failure_type(error), str(error)))
+            raise
+
+
+def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
+    """The record of a run that begins."""
+    return Record(
+        id=run_id(config),
+        status="running",
+        ablation=config["group"],
+        arm=config["arm"],
+        seed=config["seed"],
+        choices=chosen(config, choices, overrides),
+        evaluated=config["evaluation"]["checkpoint"],
+        comparable=comparable(config),
+        provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
+        created=now(),
+    )
+
+
+def failed(record: Record, type: str, message: str) -> Record:
+    """The record, of a run that failed now."""
+    return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
 
 
 def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
@@ -72,17 +102,19 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     # torch and Lightning are imported here: whatever could be said without them has been said.
     from paribus.train import build
     from paribus.train.fit import fit
+    from paribus.train.preflight import Preflight
 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
-    build.preflight(config, setting, data)
+    Preflight().check_built(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
+    record.classes = setting.source.num_classes
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if main:
-        (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_config(folder, config)
         store.write(record)
     started = time.perf_counter()
     with log_file(folder / "train.log"):
@@ -95,18 +127,16 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
                 shutil.rmtree(folder)  # a run that can't start leaves nothing
             raise
         except Exception as error:
-            record.status = "failed"
-            record.failure = {"type": failure_type(error), "message": f"{type(error).__name__}: {error}"}
-            record.finished = now()
             log.error("%s", traceback.format_exc())
             if main:
-                store.write(record)
+                with suppress(OSError):  # a full disk takes no record either; the run then counts as not trained
+                    store.write(failed(record, failure_type(error), f"{type(error).__name__}: {error}"))
             raise
     record.status = "diverged" if outcome.diverged else "done"
     record.metrics = outcome.metrics
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters
-    record.provenance["hardware"]["device"] = outcome.device
+    record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)
     record.finished = now()
     if main:
         store.write(record)
@@ -114,46 +144,21 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     return record
 
 
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
+    text = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text)
+
+
 def failure_type(error: BaseException) -> str:
-    """out_of_memory, or bug for what has no better name."""
+    """out_of_memory, storage (a full or read-only disk), or bug for what has no better name."""
     text = f"{type(error).__name__} {error}".lower()
-    return "out_of_memory" if "outofmemory" in text or "out of memory" in text else "bug"
-
-
-def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Options of the groups that make a training, and the values given on the command line: what tables vary."""
-    skip = (
-        "hydra",
-        "paths",
-        "logger",
-        "callbacks",
-        "ablation",
-        "experiment",
-        "hparams_search",
-        "local",
-        "debug",
-    )
-    groups = {
-        group: "+".join(option) if isinstance(option, list | tuple) else option
-        for group, option in choices.items()
-        if not group.startswith(skip) and option is not None
-    }
-    parts = [
-        config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]
-    ]
-    groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
-    values: dict[str, Any] = {}
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if (
-            key not in choices
-            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
-            and not key.startswith("~")
-        ):
-            values[key] = yaml.safe_load(value) if value else None
-    if (size := values.pop("data.batch_size", None)) is not None:
-        groups["batch_size"] = size
-    return {**groups, **values}
+    signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
+    if any(sign in text for sign in signs):
+        return "out_of_memory"
+    # torch's own writer raises a RuntimeError that has lost the reason.
+    full = (isinstance(error, OSError) and error.errno in _STORAGE) or "pytorchstreamwriter failed" in text
+    return "storage" if full else "bug"
 
 
 def repeating(overrides: Sequence[str]) -> str:
@@ -201,7 +206,10 @@ def log_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def graceful_stop(request: Any) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; a second one stops at once."""
+    """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
+
+    Further SIGTERMs change nothing: a cluster sends one to every process, and the one that started this one another.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -210,9 +218,8 @@ def graceful_stop(request: Any) -> Iterator[None]:
     previous = {number: signal.getsignal(number) for number in signals}
 
     def handle(number: int, frame: Any) -> None:
-        for each in signals:
-            signal.signal(each, signal.default_int_handler)
         if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
             say("\nstopping after this step; the run can go on later. Once more to stop at once")
         request()
 

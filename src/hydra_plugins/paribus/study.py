@@ -1,0 +1,52 @@
+"""Optuna's sweeper for Hydra, with trials that are runs: conf/hparams_search/optuna.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class StudySweeper(Sweeper):
+    """Searches with hydra-optuna-sweeper, whose settings these are. n_trials counts recorded trials as well."""
+
+    def __init__(self, **settings: Any):
+        self.optuna = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
+
+        from paribus.errors import UserError
+        from paribus.launch.study import Trials
+        from paribus.plan.composer import Composer
+
+        own = config.hydra.sweeper
+        if own.storage is not None:
+            raise UserError(
+                f"hydra.sweeper.storage={own.storage}: a study goes on from the records of its runs, and would count "
+                "stored trials twice. Leave it null"
+            )
+        if own.sampler.get("seed", 0) is None:
+            raise UserError(
+                "hydra.sweeper.sampler.seed must be a number, got null: a killed study goes on by asking for the same "
+                "trials again. Try hydra.sweeper.sampler.seed=0"
+            )
+        self.inner = OptunaSweeper(**self.optuna)
+        self.inner.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        search: Any = self.inner.sweeper
+        composer = Composer(lambda overrides: hydra_context.config_loader.load_sweep_config(config, list(overrides)))
+        self.trials = Trials(search.launcher.launch, composer, config, search._get_directions() == ["minimize"])
+        search.launcher = self.trials
+
+    def sweep(self, arguments: list[str]) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            self.inner.sweep(arguments)
+        except ValueError:
+            if self.trials.values:  # else Optuna complains that there is no best trial
+                raise
+        self.trials.report()

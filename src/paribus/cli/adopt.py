@@ -1,0 +1,84 @@
+"""`paribus import`: other tools' runs become records, and the newest sweep, so that `paribus table` shows them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from paribus.errors import UserError
+from paribus.report.arms import ReportError, arms_by
+from paribus.store.adopted import Adopted, Adoption, write
+from paribus.store.atomic import write_atomically
+from paribus.store.store import Store
+
+
+def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
+    if source.startswith("wandb:"):
+        from paribus.store.wandb_runs import adopt_wandb
+
+        adoption = adopt_wandb(source.removeprefix("wandb:"), wait, progress)
+    else:
+        from paribus.store.hydra_runs import adopt_hydra
+
+        adoption = adopt_hydra(Path(source).resolve())
+    for note in adoption.notes:
+        say(f"note: {note}")
+    if not adoption.runs:
+        raise UserError(f"nothing in {source} could be imported; the notes above say why")
+    store = Store(outputs)
+    plans, unclear = sweeps(adoption, by)
+    for run in adoption.runs:
+        with store.lock(run.record.id):
+            write(store, run)
+    folder = store.root / "sweeps" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-import"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "sweep.json", json.dumps({"plans": plans}, indent=1))
+    counts = {s: sum(run.record.status == s for run in adoption.runs) for s in ("done", "diverged", "failed")}
+    said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    say(f"imported {len(adoption.runs)} runs into {store.runs}: {said}")
+    for plan in plans:
+        say(f"  {plan['name']}: {len(plan['arms'])} arms ({', '.join(plan['keys']) or 'nothing varies'})")
+    for line in unclear:
+        say(f"note: {line}")
+    say("show them: paribus table    or by other choices: paribus table --by KEY")
+
+
+def sweeps(adoption: Adoption, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The arms of each sweep, by the choices that its runs vary, as sweep.json has them; and what is unclear of it."""
+    groups: dict[str, list[Adopted]] = {}
+    for run in adoption.runs:
+        groups.setdefault(run.sweep, []).append(run)
+    plans, unclear = [], []
+    for name, runs in groups.items():
+        records = [run.record for run in runs]
+        keys = [key for key in by if any(key in record.choices for record in records)]
+        if by and not keys:
+            known = ", ".join(dict.fromkeys(key for record in records for key in record.choices))
+            raise UserError(f"--by takes choices of the imported runs, got {', '.join(by)}. There are {known}")
+        try:
+            arms = arms_by(records, keys or None)
+        except ReportError as error:
+            unclear.append(f"{name}: {error}")
+            arms = arms_by(records, None)
+        varied = keys or sorted({key for record in records for key in record.choices if differs(records, key)})
+        plans.append(
+            {"name": name, "keys": varied, "arms": {arm: [r.id for r in found if r] for arm, found in arms.items()}}
+        )
+    return plans, unclear
+
+
+def differs(records: Sequence[Any], key: str) -> bool:
+    return len({str(record.choices.get(key)) for record in records}) > 1
+
+
+def progress(done: int, of: int) -> None:
+    if done == of or done % 20 == 0:
+        say(f"read {done} of {of} runs")
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,49 @@
+"""`paribus export`: all runs, or those of an ablation, as CSV or parquet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paribus.cli.reports import collect, outputs_folder
+from paribus.errors import UserError
+from paribus.report.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
+from paribus.store.record import Record
+from paribus.store.store import Store
+
+
+def export(overrides: Sequence[str], output: str, histories: bool) -> None:
+    path = Path(output)
+    form_of(path)  # before anything is read
+    store = Store(outputs_folder(overrides))
+    records = chosen(store, overrides)
+    if not records:
+        raise UserError(f"there is no record in {store.runs} to export. Train first: paribus train ...")
+    if histories:
+        damaged: list[str] = []
+        count = write_lines(history_lines(store, [record.id for record in records], damaged), LONG, path)
+        for line in damaged:
+            say(f"note: left out: {line}")
+        say(f"{path}: {count} values of {len(records) - len(damaged)} runs")
+        return
+    lines = [run_line(record) for record in records]
+    columns = columns_of(lines)
+    say(f"{path}: {write_lines(lines, columns, path)} runs, {len(columns)} columns")
+
+
+def chosen(store: Store, overrides: Sequence[str]) -> list[Record]:
+    """All records, or those of an ablation with its tuning runs."""
+    if not any(item.startswith("ablation=") for item in overrides):
+        return list(store.scan())
+    found: dict[str, Record] = {}
+    for each in collect(overrides):
+        cells = each.plan.cells if each.plan else []
+        present = [record for cell in cells if (record := store.read(cell.id)) is not None]
+        present += [record for arm in each.arms.values() for record in arm if record is not None]
+        found |= {record.id: record for record in present}
+    return list(found.values())
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""`paribus figures`: pictures of an ablation, a sweep or a run, and why some of them are left out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paribus.cli.reports import collect, outputs_folder, shown_metrics
+from paribus.cli.tables import Reader
+from paribus.errors import UserError
+from paribus.store.store import Store
+
+if TYPE_CHECKING:
+    from paribus.plan.composer import Composer
+    from paribus.report.figures.catalogue import Drawn
+    from paribus.report.study import Study
+
+
+def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mix: Sequence[str]) -> None:
+    """Write every figure that the records support as PDF and PNG below `output`.
+
+    only: names, or patterns such as 'learning_*'. Raises UserError for an unknown one, and where nothing is drawn.
+    """
+    from paribus.report.figures import catalogue, save
+
+    store = Store(outputs_folder(overrides))
+    names = [item for item in overrides if "=" not in item]
+    known = [*catalogue.RUN_FIGURES] if names else [*catalogue.FIGURES, catalogue.REGIMES]
+    for pattern in only:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UserError(f"--only names figures, got {pattern}. There are {', '.join(known)}")
+    wanted = [name for name in known if not only or any(fnmatchcase(name, pattern) for pattern in only)]
+    written = 0
+    drawn = _of_runs(store, names, wanted) if names else _of_ablation(store, overrides, wanted, mix)
+    for stem, figure in drawn:
+        if isinstance(figure, catalogue.Missing):
+            print(f"left out: {stem}: {figure.reason}", file=sys.stderr)
+            continue
+        for path in save(figure, Path(output) / stem):
+            print(path)
+        written += 1
+    if not written:
+        raise UserError("no figure could be drawn; the reasons stand above. Train runs first: paribus train -m ...")
+
+
+def studies(
+    overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str] = (), composer: Composer | None = None
+) -> list[Study]:
+    """What the command line names, ready to be drawn: one entry for each regime.
+
+    composer: remembers what it composed, for those who ask again.
+    """
+    from paribus.report.study import study
+
+    read = Reader(Store(outputs_folder(overrides)))
+    return [
+        study(found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix)
+        for found in collect(overrides, by, mix, read, composer)
+    ]
+
+
+def _of_ablation(
+    store: Store, overrides: Sequence[str], wanted: Sequence[str], mix: Sequence[str]
+) -> Iterator[tuple[str, Drawn]]:
+    from paribus.report.figures import catalogue
+
+    found = studies(overrides, mix)
+    for number, each in enumerate(found):
+        part = each.regime or (f"{number + 1}" if number else "")
+        suffix = f"-{file_name(part)}" if part else ""
+        for name, figure in catalogue.of_study(each, [n for n in wanted if n != catalogue.REGIMES]):
+            yield name + suffix, figure
+    if catalogue.REGIMES in wanted:
+        yield catalogue.REGIMES, catalogue.of_regimes(found[0].name.partition(" [")[0], found)
+
+
+def _of_runs(store: Store, names: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
+    from paribus.report.figures import catalogue
+
+    for name in names:
+        record = store.find(name)
+        title = f"{record.arm or 'run'}, seed {record.seed} ({record.id})"
+        for stem, figure in catalogue.of_run(title, store.history(record.id)):
+            if stem in wanted:
+                yield f"{record.id}-{stem}", figure
+
+
+def file_name(name: str) -> str:
+    """Letters and digits of a name, for a file."""
+    return re.sub(r"[^\w.]+", "_", name).strip("_.")[:60] or "unnamed"

@@ -1,0 +1,57 @@
+"""`paribus gc`: remove checkpoints that no ablation needs. Records, histories and configurations stay."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import click
+
+from paribus.cli.reports import outputs_folder
+from paribus.durations import duration, in_seconds, seconds_since
+from paribus.errors import UserError
+from paribus.plan.needed import needed_by_ablations, needed_by_sweeps
+from paribus.store.space import remove, unneeded
+from paribus.store.store import Store
+
+
+def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
+    seconds = in_seconds(recent)
+    store = Store(outputs or outputs_folder(()))
+    by_ablation = needed_by_ablations(store)
+    needed = set().union(*by_ablation.values()) | needed_by_sweeps(store, seconds)
+    found = unneeded(store, needed, seconds)
+    if not found:
+        print("every checkpoint is needed, by an ablation file or because it is recent")
+        return
+    for each in found:
+        age = seconds_since(each.record.finished or each.record.created) or math.inf
+        whose = " ".join(filter(None, (each.record.ablation, each.record.arm)))
+        print(f"{each.record.id}  {size(each.size):>9}  {each.state}, {duration(age)} old  {whose}".rstrip())
+    total = size(sum(each.size for each in found))
+    print(
+        f"{len(found)} runs, {total}: in no ablation file ({', '.join(by_ablation)}) and no sweep of the last {recent}"
+    )
+    if any(each.state == "interrupted" for each in found):
+        print("interrupted runs begin anew without their checkpoints")
+    if dry_run:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("nothing is removed without an answer. Add --yes, or --dry-run to look only")
+        if not click.confirm(f"Remove their checkpoints ({total})? Records, histories and configurations stay"):
+            return
+    removed = [each for each in found if remove(store, each)]
+    for each in found:
+        if each not in removed:
+            print(f"{each.record.id} is being trained again: left alone")
+    print(f"removed the checkpoints of {len(removed)} runs, {size(sum(each.size for each in removed))}")
+
+
+def size(amount: float) -> str:
+    """1.2 MB, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"

@@ -1,0 +1,88 @@
+"""`paribus report` and `paribus watch`: an ablation as one HTML page."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from paribus.cli.figures import studies
+from paribus.cli.reports import outputs_folder, write
+from paribus.store.store import Store
+
+if TYPE_CHECKING:
+    from paribus.report.page.render import Live
+    from paribus.report.study import Study
+
+
+def write_page(overrides: Sequence[str], output: str, by: Sequence[str], mix: Sequence[str]) -> None:
+    """The report as a file. Raises UserError while no run is done."""
+    from paribus.report.study import need_runs
+
+    found = studies(overrides, mix, by)
+    need_runs(found)
+    write(_page(overrides, found), output)
+
+
+def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequence[str]) -> None:
+    """Serves the report and builds it again when records change, until interrupted."""
+    from paribus.plan.composer import Composer
+    from paribus.report.page.serve import Built, Watcher
+
+    store, composer = Store(outputs_folder(overrides)), Composer()
+    found: list[Study] = []
+
+    def build() -> Built:
+        found[:] = studies(overrides, mix, by, composer)
+        live = _live(found, store)
+        return Built(_page(overrides, found, live), live)
+
+    def stamps() -> object:
+        return [_stamp(store, id) for id in _ids(found)]
+
+    watcher = Watcher(build, stamps, port)
+    print(f"{watcher.url}  (Ctrl-C ends it)", flush=True)
+    watcher.run()
+
+
+def _page(overrides: Sequence[str], found: Sequence[Study], live: Live | None = None) -> str:
+    from paribus.report.page.render import page
+    from paribus.report.verdicts import claims
+
+    read = Store(outputs_folder(overrides)).read
+    said = claims([each.plan for each in found if each.ablation], read)
+    name = found[0].ablation.name if found[0].ablation else found[0].name
+    return page(name, found, said, shlex.join(["paribus", "train", "-m", *overrides]), live)
+
+
+def _live(found: Sequence[Study], store: Store) -> Live:
+    from paribus.cli.status import left, said
+    from paribus.plan.status import progress
+    from paribus.report.page.render import Live
+
+    parts = [progress(each.plan, store) for each in found]
+    counts = [(sum(p.total.values()) + sum(p.waiting.values()), p.total) for p in parts]
+    text = "; ".join(
+        (f"{p.name}: " if len(parts) > 1 else "") + said(p.total, sum(p.waiting.values())) + left(p) for p in parts
+    )
+    done = sum(total.get("done", 0) + total.get("diverged", 0) for _, total in counts)
+    version = hashlib.sha256(repr([_stamp(store, id) for id in _ids(found)]).encode()).hexdigest()[:16]
+    return Live(done, sum(count for count, _ in counts), text, version)
+
+
+def _ids(found: Sequence[Study]) -> list[str]:
+    return list(dict.fromkeys(cell.id for each in found for cell in each.plan.cells))
+
+
+def _stamp(store: Store, id: str) -> tuple[int, ...]:
+    """Changes whenever the run writes something that the page shows."""
+    stamp: list[int] = []
+    for name in ("record.json", "history.csv"):
+        try:
+            status = os.stat(store.run_dir(id) / name)
+            stamp += [status.st_mtime_ns, status.st_size]
+        except OSError:
+            stamp += [0, 0]
+    return tuple(stamp)

@@ -1,0 +1,134 @@
+"""`paribus plan`: what a command would train, what is shared, what can't work, how long it takes. Trains nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from paribus.cli.reports import outputs_folder
+from paribus.durations import duration
+from paribus.plan.cells import Cell, Plan
+from paribus.plan.command import plan_command
+from paribus.plan.estimate import Costs, Estimate
+from paribus.store.store import Store
+
+FINISHED = ("done", "diverged")
+
+
+def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
+    """Prints the plan of `paribus train -m OVERRIDES`, for a person or as JSON.
+
+    measure: time a few updates of each kind of run that no record tells the time of.
+    """
+    store = Store(outputs_folder(overrides))
+    plans = plan_command(overrides, store.read)
+    states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
+    missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
+    costs = Costs(store.scan() if missing else ())
+    estimate = costs.estimate(missing.values())
+    if measure and estimate.unknown:
+        from paribus.train.trial import measure as measured
+
+        for number, (cell, runs) in enumerate(estimate.unknown):
+            say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")
+            costs.add(*measured(cell))
+        estimate = costs.estimate(missing.values())
+    slots = os.cpu_count() or 1
+    if as_json:
+        print(json.dumps(_content(plans, states, missing, estimate, slots), indent=1))
+        return
+    shared = Counter(cell.id for plan in plans for cell in plan.cells)
+    for plan in plans:
+        _show(plan, states, shared)
+    print(_total(missing, len(states), estimate, slots))
+
+
+def _state(store: Store, cell: Cell) -> str:
+    record = store.read(cell.id)
+    return record.status if record else "missing"
+
+
+def _show(plan: Plan, states: dict[str, str], shared: Counter[str]) -> None:
+    width = max([3, *(len(arm or "run") for arm in plan.arms)])
+    for arm, cells in plan.arms.items():
+        found = [cell for cell in cells if cell is not None]
+        line = _counted(states[cell.id] for cell in found) or "waits for its tuning"
+        if tuning := [cell for cell in plan.tuning if cell.arm == arm]:
+            line += f"; tuning: {_counted(states[cell.id] for cell in tuning)}"
+        if tuned := plan.tuned.get(arm):
+            line += "; best: " + ", ".join(f"{key}={value}" for key, value in tuned.point.items())
+            line += "".join(f" (WARNING: {key} at the edge of its grid)" for key in tuned.edges)
+        print(f"  {(arm or 'run').ljust(width)}  {line}")
+    if others := [cell for cell in plan.tuning if cell.arm not in plan.arms]:
+        print(f"  {'steps'.ljust(width)}  {_counted(states[cell.id] for cell in others)}")
+    for each in plan.excluded:
+        print(f"  excluded: {each.name}: {each.reason}")
+    for each in plan.invalid:
+        print(f"  can't work: {each.name}: {each.reason}")
+    if plan.duplicates:
+        print(f"  named twice, trained once: {len(plan.duplicates)} runs")
+    done = sum(states[cell.id] in FINISHED for cell in plan.cells)
+    several = sum(shared[cell.id] > 1 for cell in plan.cells)
+    print(
+        f"{plan.name}: {len(plan.arms)} arms, {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train"
+        + (f", {several} shared with another plan" if several else "")
+        + ("" if plan.complete else "; more when these are tuned")
+    )
+
+
+def _counted(states: Any) -> str:
+    counts = Counter(states)
+    return ", ".join(f"{number} {state}" for state, number in counts.items())
+
+
+def _total(missing: dict[str, Cell], runs: int, estimate: Estimate, slots: int) -> str:
+    if not missing:
+        return f"all {runs} runs are done"
+    line = f"{len(missing)} of {runs} runs to train"
+    if (seconds := estimate.seconds_on(slots)) is not None:
+        line += f": about {duration(seconds)} with {slots} at a time, from {estimate.known} runs like those recorded"
+    if estimate.unknown:
+        without = sum(number for _, number in estimate.unknown)
+        line += f"; no record tells the time of {without} of them (--measure times a few updates)"
+    return line
+
+
+def _content(
+    plans: Sequence[Plan], states: dict[str, str], missing: dict[str, Cell], estimate: Estimate, slots: int
+) -> dict[str, Any]:
+    def runs(cells: Any) -> list[dict[str, Any]]:
+        return [
+            {"id": c.id, "seed": c.seed, "status": states[c.id], "overrides": list(c.overrides)} for c in cells if c
+        ]
+
+    return {
+        "plans": [
+            {
+                "name": plan.name,
+                "metric": plan.metric,
+                "complete": plan.complete,
+                "arms": {arm: runs(cells) for arm, cells in plan.arms.items()},
+                "tuning": [{"arm": cell.arm, **run} for cell in plan.tuning for run in runs([cell])],
+                "tuned": {arm: {"point": dict(t.point), "edges": list(t.edges)} for arm, t in plan.tuned.items()},
+                "excluded": {each.name: each.reason for each in plan.excluded},
+                "invalid": {each.name: each.reason for each in plan.invalid},
+                "duplicates": [cell.id for cell in plan.duplicates],
+            }
+            for plan in plans
+        ],
+        "to_train": list(missing),
+        "estimate": {
+            "seconds": estimate.seconds_on(slots),
+            "slots": slots,
+            "runs_known": estimate.known,
+            "runs_unknown": sum(number for _, number in estimate.unknown),
+        },
+    }
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

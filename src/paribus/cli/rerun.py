@@ -1,0 +1,29 @@
+"""`paribus rerun`: train a recorded run again and compare."""
+
+from __future__ import annotations
+
+import sys
+
+from paribus.cli.reports import outputs_folder
+from paribus.store.store import Store
+
+
+def rerun_run(run: str, outputs: str | None) -> None:
+    """Prints what is identical and the first difference; exit code 1 where there is one."""
+    store = Store(outputs or outputs_folder(()))
+    record = store.find(run)
+    from paribus.train.rerun import changes, rerun
+
+    compared = rerun(record, store)
+    for each in compared:
+        verdict = "identical" if each.difference is None else f"first difference: {each.difference}"
+        print(f"{each.what} ({each.size}): {verdict}")
+    if all(each.difference is None for each in compared):
+        return
+    reasons = changes(record)
+    if "seconds" in record.comparable.get("budget", ""):
+        reasons.append("a budget in seconds depends on the speed of the machine")
+    if record.provenance.get("hardware", {}).get("device", "cpu") != "cpu":
+        reasons.append("sums on a GPU are bit-identical only with trainer.deterministic=true")
+    print("what is not as it was: " + ("; ".join(reasons) or "nothing that the record knows of"))
+    sys.exit(1)

@@ -1,0 +1,59 @@
+"""`paribus runs`: list and filter."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from paribus.cli.reports import outputs_folder
+from paribus.durations import duration, in_seconds
+from paribus.store import query
+from paribus.store.store import Store
+
+COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
+
+
+def list_runs(
+    filters: Sequence[str], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
+) -> None:
+    store = Store(outputs_folder(filters))
+    found = query.runs(
+        store,
+        [item for item in filters if not item.startswith("paths.outputs=")],
+        newer=in_seconds(newer) if newer else math.inf,
+        older=in_seconds(older) if older else 0.0,
+    )
+    key = (by or "age").removeprefix("-")
+    if by:
+        found = query.sort(found, key, descending=by.startswith("-"))
+    shown = found[:limit]
+    if as_json:
+        # A record holds nan and inf as strings, as its file does.
+        print(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
+        return
+    wanted = [item.partition("=")[0] for item in filters]
+    columns = list(dict.fromkeys([*COLUMNS, *(name for name in (*wanted, key) if name != "paths.outputs")]))
+    rows = [columns] + [[cell(run, column) for column in columns] for run in shown]
+    widths = [max(len(row[number]) for row in rows) for number in range(len(columns))]
+    for row in rows:
+        print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    states = [run.state for run in found]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    print(
+        f"{len(found)} runs"
+        + (f": {counted}" if counted else "")
+        + (f"; {limit} shown" if len(shown) < len(found) else "")
+    )
+
+
+def cell(run: query.Run, column: str) -> str:
+    value: Any = run.value(column)
+    if value is None:
+        return ""
+    if column == "age":
+        return duration(value) if math.isfinite(value) else ""
+    if column.endswith("/acc") or "/acc_" in column:
+        return f"{value * 100:.2f} %"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

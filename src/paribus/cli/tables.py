@@ -1,0 +1,119 @@
+"""Tables of ablations and sweeps, verdicts on claims, and whether a paper still agrees with the records."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from paribus.cli.reports import DEFAULT_METRICS, collect, outputs_folder, write
+from paribus.errors import UserError
+from paribus.store.record import Record
+from paribus.store.store import Store
+
+
+class Reader:
+    """Reads each record once."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self.known: dict[str, Record | None] = {}
+
+    def __call__(self, id: str) -> Record | None:
+        if id not in self.known:
+            self.known[id] = self.store.read(id)
+        return self.known[id]
+
+
+def write_table(
+    overrides: Sequence[str], form: str, metrics: Sequence[str], by: Sequence[str], output: str | None, **asked: Any
+) -> None:
+    """asked: the other fields of `report.source.Options`."""
+    from paribus.report.aggregate import aggregate_plan
+    from paribus.report.columns import COLUMNS
+    from paribus.report.source import Options, plan_of, sheets
+    from paribus.report.table import csv_text, document
+
+    read = Reader(Store(outputs_folder(overrides)))
+    found = collect(overrides, by, asked["mix"], read)
+    plans = [each.plan or plan_of(each.name, each.arms, DEFAULT_METRICS[0]) for each in found]
+    main = metrics[0] if metrics else plans[0].metric
+    named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and logged(plans, read, m)))
+    shown = tuple(dict.fromkeys((*named, *(name for name in asked["columns"] if name not in COLUMNS))))
+    options = Options(shown, **asked)
+    if form == "csv":
+        tables = [aggregate_plan(plan, read, shown, options.mix, baseline=options.baseline) for plan in plans]
+        return write(csv_text(tables), output)
+    # In a terminal the comments for `paribus verify` would only be noise.
+    write(document(sheets(plans, read, options), form, output is not None or not sys.stdout.isatty()), output)
+
+
+def logged(plans: Sequence[Any], read: Reader, metric: str) -> bool:
+    records = (read(cell.id) for plan in plans for cells in plan.arms.values() for cell in cells if cell)
+    return any(r and (metric in r.metrics or metric in r.timing or (metric == "parameters" and r.parameters))
+               for r in records)  # fmt: skip
+
+
+def print_claims(names: Sequence[str], form: str, output: str | None) -> None:
+    """The verdicts on the hypotheses of these ablations, or of all."""
+    from paribus.plan.command import plan_command
+    from paribus.plan.compose import group_options, hydra_context
+    from paribus.plan.composer import Composer
+    from paribus.report.table import RENDER
+    from paribus.report.verdicts import claims, verdict_sheet
+
+    overrides = [name for name in names if name.startswith("paths.outputs=")]
+    read = Reader(Store(outputs_folder(overrides)))
+    composer = Composer()
+    found = []
+    with hydra_context():
+        wanted = [name for name in names if name not in overrides] or group_options("ablation")
+        for name in wanted:
+            plans = plan_command([f"ablation={name.removeprefix('ablation=')}", *overrides], read, composer)
+            found += claims(plans, read)
+    if not found:
+        raise UserError(f"none of the ablations {', '.join(wanted)} has hypotheses. Write them: ablation.hypotheses")
+    write(RENDER[form](verdict_sheet(found)), output)
+
+
+def verify_file(path: str, outputs: str | None) -> None:
+    """Prints what was checked; raises UserError where the paper and the records differ."""
+    from paribus.report.verify import verify
+
+    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    read = Reader(store)
+    tables = drifted = 0
+    for file, text in _parts(Path(path), {}).items():
+        for each in verify(text, read):
+            where = f"{file}:{each.line}: {each.title}"
+            if not each.drift:
+                print(f"{where}: {each.numbers} numbers agree with the records")
+            for line in (*each.drift, *each.notices):
+                print(f"{where}: {line}")
+            tables, drifted = tables + 1, drifted + bool(each.drift)
+    if not tables:
+        raise UserError(
+            f"a paper to verify holds tables that `paribus table -o FILE` wrote, with their comments, and {path} has "
+            "none. Write one: paribus table ablation=NAME --format latex -o table.tex"
+        )
+    if drifted:
+        raise UserError(
+            f"{drifted} of {tables} tables of {path} do not say what the records in {store.runs} say. Write them again "
+            "with paribus table, or restore the records"
+        )
+
+
+def _parts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
+    r"""The file, and what a LaTeX file names with \input or \include, if it is there."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}. Name a .tex, .md or .html file") from error
+    found[path] = text
+    for name in re.findall(r"(?m)^[^%\n]*\\(?:input|include)\{([^}]+)\}", text) if path.suffix == ".tex" else ():
+        inner = path.parent / (name if name.endswith(".tex") else f"{name}.tex")
+        if inner.is_file() and inner not in found:
+            _parts(inner, found)
+    return found

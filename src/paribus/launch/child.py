@@ -1,0 +1,69 @@
+"""What a process of the local launcher does: train one run, and say how it went. Forked with torch imported."""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from paribus.errors import UserError
+from paribus.launch.fork import ForkServer
+from paribus.store.lock import Busy
+
+FRAMES = 4  # of a traceback on the terminal; train.log has them all
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job went. kind: done, diverged, busy, invalid, or a type of failure."""
+
+    kind: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+    traceback: str = ""
+
+
+def train_job(
+    config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str], threads: int, *, server: ForkServer
+) -> Result:
+    """Train one run with this number of CPU threads for each of its processes."""
+    import torch
+
+    from paribus.launch.ranks import run_ranks
+    from paribus.train.run import failure_type, train
+
+    torch.set_num_threads(threads)
+    try:
+        record = train(config, choices, overrides, functools.partial(run_ranks, server=server, threads=threads))
+    except Busy:
+        return Result("busy")
+    except UserError as error:
+        return Result("invalid", message=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
+    return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}))
+
+
+def short(error: BaseException) -> str:
+    """The last frames of a traceback, without those of Lightning's loops in between."""
+    frames = traceback.extract_tb(error.__traceback__)
+    shown = [frame for frame in frames if f"{os.sep}pytorch_lightning{os.sep}" not in frame.filename] or frames
+    return "".join(traceback.format_list(shown[-FRAMES:])).rstrip()
+
+
+def count_gpus(*, server: ForkServer) -> int:
+    """The GPUs that torch sees, asked in a process of its own: the one that asks could not fork afterwards."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def visible(number: int) -> tuple[str, ...]:
+    """What CUDA_VISIBLE_DEVICES calls the first `number` GPUs."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = given.split(",") if given else [str(index) for index in range(number)]
+    return tuple(name.strip() for name in names[:number])

@@ -1,0 +1,346 @@
+"""The local launcher: the jobs of a sweep on the slots of this machine, each in a fresh process of the fork server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from paribus.durations import duration
+from paribus.errors import Interrupted, JobFailed, RunsFailed, UserError
+from paribus.launch.board import Board
+from paribus.launch.child import Result, count_gpus, train_job, visible
+from paribus.launch.fork import ForkServer, close_shared
+from paribus.launch.options import Options
+from paribus.launch.ranks import scrubbed
+from paribus.launch.slots import Place, Slots
+from paribus.plan.composer import Composed, Composer
+from paribus.plan.identity import run_id
+from paribus.store.lock import Busy
+from paribus.store.record import Record
+from paribus.store.store import Store
+from paribus.train.run import failed, new_record, summary
+
+FINISHED = ("done", "diverged")
+TICK = 0.2  # seconds between looks at clocks
+BUSY_SECONDS = 0.5  # between looks at a run that another launcher trains
+GRACE = 60.0  # seconds that a job has for saving when its time is up
+
+
+@dataclass
+class Job:
+    """One command line on its way. failures: how often it failed, by type."""
+
+    number: int
+    overrides: tuple[str, ...]
+    composed: Composed
+    id: str
+    store: Store
+    failures: dict[str, int] = field(default_factory=dict)
+    alone: bool = False
+    slots: Slots | None = None
+    place: Place | None = None
+    started: float = 0.0
+    out_of_time: float | None = None  # since when it is being stopped for that
+    not_before: float = 0.0
+
+    @property
+    def name(self) -> str:
+        config = self.composed.config
+        return f"{config['arm'] or 'run ' + self.id} seed {config['seed']}"
+
+
+class LocalLauncher:
+    """Runs command lines as Hydra's launchers do.
+
+    server: forks the processes. folder: for what the jobs print while they run.
+    """
+
+    def __init__(self, options: Options, composer: Composer, server: ForkServer, folder: Path):
+        self.options = options
+        self.composer = composer
+        self.server = server
+        self.folder = folder
+        self.cpu = Slots.of_cpu(options.slots, options.threads)
+        self.gpus: Slots | None = None
+        self.mps = Slots(["mps"], options.jobs_per_gpu)
+        self.stopping = ""  # asked, told
+        self.failed_for_good: list[str] = []
+
+    def launch(self, commands: Sequence[Sequence[str]]) -> list[JobReturn]:
+        """The results of all jobs, in their order.
+
+        Raises Interrupted when the user stops it (every run can go on then), and RunsFailed for the first failure if
+        on_failure is stop.
+        """
+        self.results: dict[int, JobReturn] = {}
+        self.waiting = deque((number, tuple(command)) for number, command in enumerate(commands))
+        self.ready: deque[Job] = deque()  # composed, but there was no slot, or no lock, or they are tried again
+        self.running: dict[int, Job] = {}
+        self.board = Board(len(commands), self.cpu.capacity)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.stoppable():
+            while self.running or (not self.stopping and (self.waiting or self.ready)):
+                if self.stopping == "asked":
+                    self.stop_all()
+                elif not self.stopping:
+                    self.start()
+                for ended in self.server.ended(TICK if self.running else 0.02):
+                    self.end(self.running.pop(ended.key), ended.code, ended.result)
+                self.look_at_clocks()
+        self.board.close()
+        if self.failed_for_good:
+            raise RunsFailed(self.failed_for_good)
+        if self.stopping:
+            raise Interrupted(f"stopped: {self.board.done} of {len(commands)} runs are done; the same command goes on")
+        return [self.results[number] for number in range(len(commands))]
+
+    # ------------------------------------------------------------------------------------------ starting
+
+    def start(self) -> None:
+        """Start what there is room for, in order; a run that another process trains is left for later."""
+        now = time.monotonic()
+        full: set[int] = set()
+        for job in [job for job in self.ready if job.not_before <= now]:
+            if id(job.slots) in full or not self.try_start(job):
+                full.add(id(job.slots))
+            else:
+                self.ready.remove(job)
+        while self.waiting and not self.ready_at(now):
+            new = self.compose(*self.waiting.popleft())
+            if new is not None and not self.try_start(new):
+                self.ready.append(new)
+
+    def ready_at(self, now: float) -> bool:
+        """Whether a job waits for a slot, which those behind it must not take from it."""
+        return any(job.not_before <= now for job in self.ready)
+
+    def compose(self, number: int, overrides: tuple[str, ...]) -> Job | None:
+        try:
+            composed = self.composer(overrides)
+            job = Job(number, overrides, composed, run_id(composed.config), store_of(composed))
+            job.slots = self.slots_of(job)
+        except UserError as error:
+            self.fail(number, overrides, error)
+            return None
+        return job
+
+    def slots_of(self, job: Job) -> Slots:
+        accelerator = job.composed.config["trainer"]["accelerator"]
+        if accelerator not in ("gpu", "cuda"):
+            return self.mps if accelerator == "mps" else self.cpu
+        if self.gpus is None:
+            self.gpus = Slots(self.options.gpus or visible(self.ask(count_gpus)), self.options.jobs_per_gpu)
+            self.board.at_a_time = max(1, self.gpus.capacity)
+        return self.gpus
+
+    def ask(self, function: Any) -> Any:
+        """The result of a function in a process of its own."""
+        key = self.server.fork(function, (), scrubbed(os.environ))
+        while True:
+            for ended in self.server.ended(TICK):
+                if ended.key == key:
+                    return ended.result
+                self.end(self.running.pop(ended.key), ended.code, ended.result)
+
+    def try_start(self, job: Job) -> bool:
+        """Whether the job is on its way or has a result already; False where it must wait for a slot."""
+        if (record := job.store.read(job.id)) is not None and record.status in FINISHED and not is_stack(job):
+            self.complete(job, record, seconds=None)
+            return True
+        if is_locked(job):
+            job.not_before = time.monotonic() + BUSY_SECONDS
+            if job not in self.ready:
+                self.ready.append(job)
+                return True
+            return False
+        assert job.slots is not None
+        trainer = job.composed.config["trainer"]
+        devices = trainer["devices"]
+        threads = trainer["threads"] or self.options.threads
+        if job.slots is self.cpu:
+            devices = min(len(self.cpu.free), devices * -(-threads // self.options.threads))
+        try:
+            job.place = job.slots.take(devices, job.alone)
+        except UserError as error:
+            self.fail(job.number, job.overrides, error)
+            return True
+        if job.place is None:
+            return False
+        environment = {**scrubbed(os.environ), "OMP_NUM_THREADS": str(threads)}
+        if job.slots is self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.place.units)
+        job.started, job.out_of_time = time.monotonic(), None
+        composed = job.composed
+        arguments = (composed.config, dict(composed.choices), job.overrides, threads)
+        self.running[self.server.fork(train_job, arguments, environment, str(self.output(job)))] = job
+        return True
+
+    def output(self, job: Job) -> Path:
+        """Where a job prints while it runs; afterwards it lies in the folder of the run."""
+        return self.folder / f"{job.id}.log"
+
+    # ------------------------------------------------------------------------------------------ ending
+
+    def end(self, job: Job, code: int, result: Result | None) -> None:
+        assert job.slots is not None
+        assert job.place is not None
+        job.slots.give_back(job.place)
+        seconds = time.monotonic() - job.started
+        record = job.store.read(job.id)
+        if result is not None and result.kind in FINISHED:
+            self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics)), seconds)  # type: ignore[arg-type]
+        elif record is not None and record.status in FINISHED and not is_stack(job):  # killed after its last word
+            self.complete(job, record, seconds)
+        elif result is not None and result.kind == "busy":
+            job.not_before = time.monotonic() + BUSY_SECONDS
+            self.ready.append(job)
+        elif self.stopping and result is None and code in (130, -signal.SIGKILL):
+            self.keep_output(job)  # it is saved and goes on another time
+        elif result is not None and result.kind == "invalid":
+            self.board.say(f"failed: {job.name}: {result.message}")
+            self.fail(job.number, job.overrides, UserError(result.message))
+            self.keep_output(job)
+        else:
+            self.failure(job, self.cause(job, code, result))
+
+    def cause(self, job: Job, code: int, result: Result | None) -> Result:
+        """What a process that did not finish died of."""
+        if job.out_of_time is not None:
+            assert self.options.time_limit is not None
+            return Result("timeout", message=f"took longer than {duration(self.options.time_limit)}")
+        if result is not None:
+            return result
+        if code < 0:
+            name = signal.Signals(-code).name
+            memory = " (by the system, if memory was short)" if name == "SIGKILL" else ""
+            return Result("killed", message=f"ended by {name}{memory}")
+        if code == 130:
+            return Result("killed", message="ended by SIGTERM")
+        return Result("bug", message=f"ended with exit code {code}", traceback=tail(self.output(job)))
+
+    def failure(self, job: Job, cause: Result) -> None:
+        """Say it, record it, and try again if the options say so."""
+        job.failures[cause.kind] = job.failures.get(cause.kind, 0) + 1
+        again = not self.stopping and job.failures[cause.kind] <= self.options.retries.get(cause.kind, 0)
+        if cause.kind in ("killed", "timeout") and not is_stack(job):
+            self.record(job, cause)
+        if not again:
+            self.keep_output(job)
+        folder = job.store.run_dir(job.id)
+        log = next(path for path in (folder / "train.log", folder / "output.log", self.output(job)) if path.exists())
+        lines = [f"failed: {job.name}: {cause.kind}: {cause.message}", *cause.traceback.splitlines(), f"  {log}"]
+        if again:
+            lines.append("  it is tried again, from its last checkpoint")
+        self.board.say("\n".join(lines))
+        if again:
+            job.alone = True  # beside others it may have had too little memory
+            self.ready.append(job)
+        else:
+            self.fail(job.number, job.overrides, JobFailed(f"{cause.kind}: {cause.message}"))
+
+    def record(self, job: Job, cause: Result) -> None:
+        """Write what the dead process could not."""
+        deadline = time.monotonic() + 6.0  # its data workers hold the lock until they notice that it is dead
+        while True:
+            try:
+                with job.store.lock(job.id):
+                    known = job.store.read(job.id)
+                    if known is None or known.status not in FINISHED:
+                        known = known or new_record(job.composed.config, job.composed.choices, job.overrides)
+                        job.store.write(failed(known, cause.kind, cause.message))
+                return
+            except Busy:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.1)
+
+    def complete(self, job: Job, record: Record, seconds: float | None) -> None:
+        value = record.metrics.get(job.composed.config["optimized_metric"])
+        self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
+        diverged = "diverged" if record.status == "diverged" else summary(record)
+        self.board.finished(seconds, f"{job.name}: {diverged}")
+        self.keep_output(job)
+
+    def fail(self, number: int, overrides: tuple[str, ...], error: Exception) -> None:
+        self.results[number] = JobReturn(overrides, status=JobStatus.FAILED, _return_value=error)
+        self.board.failed += 1
+        if self.options.on_failure == "stop":
+            self.failed_for_good.append(f"{' '.join(overrides)}: {error}")
+            self.stopping = self.stopping or "asked"
+
+    def keep_output(self, job: Job) -> None:
+        folder, output = job.store.run_dir(job.id), self.output(job)
+        if not output.exists():
+            return
+        if folder.exists():
+            output.replace(folder / "output.log")
+        elif not output.stat().st_size:
+            output.unlink()
+
+    # ------------------------------------------------------------------------------------------ time and signals
+
+    def look_at_clocks(self) -> None:
+        now = time.monotonic()
+        for key, job in self.running.items():
+            limit = self.options.time_limit
+            if limit is not None and job.out_of_time is None and now - job.started > limit:
+                job.out_of_time = now
+                self.server.stop(key)
+            elif job.out_of_time is not None and now - job.out_of_time > GRACE:
+                self.server.kill(key)
+        self.board.show([now - job.started for job in self.running.values()], now)
+
+    def stop_all(self) -> None:
+        """Every running job stops at its next safe point and saves."""
+        self.stopping = "told"
+        self.board.say(f"stopping: {len(self.running)} runs save and stop; Ctrl-C stops them at once")
+        for key in self.running:
+            self.server.stop(key)
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM lets every running job save and stop; a second Ctrl-C ends them at once."""
+        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+
+        def handle(number: int, frame: Any) -> None:
+            if self.stopping and number == signal.SIGINT:
+                close_shared()
+                raise Interrupted("stopped at once; the same command goes on from the last checkpoints")
+            self.stopping = self.stopping or "asked"
+
+        previous = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def store_of(composed: Composed) -> Store:
+    return Store(Path(composed.config["paths"]["outputs"]))
+
+
+def is_stack(job: Job) -> bool:
+    """Whether it trains several runs at once, which it finds in a file: their records are not that of `job.id`."""
+    return bool(job.composed.config.get("members"))
+
+
+def is_locked(job: Job) -> bool:
+    """Whether another process trains this run now."""
+    return not is_stack(job) and job.store.is_locked(job.id)
+
+
+def tail(path: Path, lines: int = 8) -> str:
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

@@ -1,0 +1,253 @@
+"""The fork server: one process that has imported torch and Lightning, and forks a fresh process for every job.
+
+Importing takes seconds, forking milliseconds. A forked process must not find anything running that lives in threads, so
+the server computes nothing, starts no thread and touches no accelerator: `python -m paribus.launch.server DESCRIPTOR`.
+`paribus.launch.fork` is the other end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import os
+import pickle
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, NoReturn
+
+from paribus.errors import Interrupted
+
+# Pools of threads that libraries would start when they are imported. A job sets its own number afterwards.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# torch asks for GPUs without initialising CUDA, which no process could use after a fork.
+BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A process to fork: function(*arguments, server=client), whose result is sent back.
+
+    key: what the client calls it. call: (function, arguments), pickled, because only the process has the path that they
+    are found on. environment: all of it. path: sys.path.
+    output: the file that gets what the process prints; None leaves it the server's own streams.
+    """
+
+    key: int
+    call: bytes
+    environment: Mapping[str, str]
+    folder: str
+    path: tuple[str, ...]
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal for the process that a client calls `key`."""
+
+    key: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process has ended, with this exit code (or minus the signal that killed it), and a pickled result if any."""
+
+    key: int
+    code: int
+    pickled: bytes | None = None
+
+    @property
+    def result(self) -> Any:
+        return None if self.pickled is None else pickle.loads(self.pickled)
+
+
+@dataclass
+class _Process:
+    key: int
+    client: Connection
+    connection: Connection
+    result: bytes | None = None
+
+
+@dataclass
+class Server:
+    """Serves the process that started it, and the processes that it forked: they may order some themselves.
+
+    Whoever's client is gone is killed: no process outlives the one that wanted it.
+    """
+
+    owner: Connection
+    processes: dict[int, _Process] = field(default_factory=dict)
+
+    def run(self) -> None:
+        self._wakeup, self._alarm = socket.socketpair()
+        for end in (self._wakeup, self._alarm):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while True:
+            connections = [self.owner, *(process.connection for process in self.processes.values())]
+            for ready in wait([self._wakeup, *connections]):
+                if ready is self._wakeup:
+                    self._wakeup.recv(4096)
+                    self.reap()
+                elif isinstance(ready, Connection) and not ready.closed and not self.receive(ready):
+                    return
+
+    def receive(self, connection: Connection) -> bool:
+        """Act on one message; False when the owner is gone."""
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            if connection is not self.owner:
+                self.forget(connection)
+                return True
+            for pid in self.processes:
+                os.kill(pid, signal.SIGKILL)
+            return False
+        if isinstance(message, Order):
+            self.fork(message, connection)
+        elif isinstance(message, Signal):
+            for pid, process in self.processes.items():
+                if process.client is connection and process.key == message.key:
+                    os.kill(pid, message.number)
+        else:  # a forked process has its result
+            self.process_of(connection).result = message
+        return True
+
+    def process_of(self, connection: Connection) -> _Process:
+        return next(each for each in self.processes.values() if each.connection is connection)
+
+    def forget(self, connection: Connection) -> None:
+        """A forked process has closed its connection, which happens when it ends: wait for that."""
+        for pid, process in self.processes.items():
+            if process.connection is connection:
+                connection.close()
+                self.end(pid, os.waitpid(pid, 0)[1])
+                return
+
+    def reap(self) -> None:
+        for pid in list(self.processes):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self.end(pid, status)
+
+    def end(self, pid: int, status: int) -> None:
+        process = self.processes[pid]
+        try:  # what it said last
+            while not process.connection.closed and process.connection.poll():
+                if not isinstance(message := process.connection.recv(), Order | Signal):
+                    process.result = message
+        except (EOFError, OSError):
+            pass
+        del self.processes[pid]
+        process.connection.close()
+        for other, each in self.processes.items():
+            if each.client is process.connection:
+                os.kill(other, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # its client may be gone, and its own ended with it
+            process.client.send(Ended(process.key, os.waitstatus_to_exitcode(status), process.result))
+
+    def fork(self, order: Order, client: Connection) -> None:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            for process in self.processes.values():
+                process.connection.close()
+            self.owner.close()
+            self._wakeup.close()
+            self._alarm.close()
+            _forked(order, Connection(theirs.detach()))
+        theirs.close()
+        self.processes[pid] = _Process(order.key, client, Connection(ours.detach()))
+
+
+def _forked(order: Order, connection: Connection) -> NoReturn:
+    """The life of a forked process."""
+    code = 1
+    try:
+        die_with_parent()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # The terminal's Ctrl-C reaches every process; the one that the user started decides, and tells us by SIGTERM.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        os.chdir(order.folder)
+        os.environ.clear()
+        os.environ.update(order.environment)
+        sys.path[:] = order.path
+        if order.output is not None:
+            _redirect(order.output)
+        from paribus.launch.fork import ForkServer
+
+        function, arguments = pickle.loads(order.call)
+        connection.send(pickle.dumps(function(*arguments, server=ForkServer(connection, order.output))))
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except (Interrupted, KeyboardInterrupt):
+        code = 130
+    except BaseException:
+        traceback.print_exc()
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _redirect(path: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGKILL when the parent dies, however it dies. Outside of Linux the server sees to it."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+
+def preload() -> None:
+    """Import whatever a job imports, so that it need not."""
+    import torch
+
+    import paribus.train.build
+    import paribus.train.fit  # noqa: F401
+
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would touch, and so copy, every page
+
+
+def main() -> None:
+    connection = Connection(int(sys.argv[1]))
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked and not ignored: a process that is told to stop before it is ready for that gets it when it is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    preload()
+    Server(connection).run()
+
+
+if __name__ == "__main__":
+    # Orders name classes of this module by its name, and not by __main__.
+    from paribus.launch import server
+
+    server.main()

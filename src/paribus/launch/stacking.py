@@ -1,0 +1,58 @@
+"""Jobs of a sweep: one for each run, or for each stack of runs, as the command line of an ordinary training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paribus.launch.jobs import Job
+from paribus.launch.slots import cores
+from paribus.plan.cells import Cell
+from paribus.plan.measured import Measured
+from paribus.plan.stacks import stacks
+from paribus.store.atomic import write_atomically
+
+Lines = Mapping[str, list[str]]  # run -> the command line that trains it alone
+
+
+def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) -> list[Job]:
+    """The jobs that train the cells.
+
+    settings: the composed configuration with Hydra's own node.
+    folder: of the sweep; the members of stacks are written to its subfolder stacks.
+    """
+    slots = at_a_time(settings.hydra.launcher)
+    measured = Measured(Path(settings.paths.outputs))
+    jobs = []
+    for group in stacks(cells, settings.stack, slots, measured.best_size):
+        line = lines[group.cells[0].id]
+        if len(group.cells) > 1:
+            line = [*line, f"members={json.dumps(str(write_members(group.cells, lines, folder)))}"]
+        jobs.append(Job(line, tuple(cell.id for cell in group.cells)))
+    return jobs
+
+
+def at_a_time(launcher: Mapping[str, Any]) -> int:
+    """How many jobs a launcher runs at a time, by whatever name it calls that."""
+    names = ("slots", "n_jobs", "array_parallelism", "parallel")
+    if number := next((int(launcher[name]) for name in names if launcher.get(name)), None):
+        return max(1, number)
+    return max(1, cores() // launcher["threads"]) if launcher.get("threads") else 1
+
+
+def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:
+    """The file that a stack's job reads: all that the jobs of its members would have been told."""
+    members = []
+    for cell in cells:
+        line = lines[cell.id]
+        labels = dict(item.split("=", 1) for item in line if item.startswith(("group=", "arm=")))
+        config = {**cell.config, **{key: json.loads(value) for key, value in labels.items()}}
+        members.append({"config": config, "choices": dict(cell.choices), "overrides": line})
+    name = hashlib.sha256("".join(cell.id for cell in cells).encode()).hexdigest()[:16]
+    path = (folder / "stacks" / f"{name}.json").absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"members": members}))
+    return path

@@ -1,0 +1,46 @@
+"""The choices that make a run, flat: what tables vary, and what runs of like cost have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
+
+
+def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Options of the groups that make a training, and the values given on the command line: what tables vary."""
+    skip = (
+        "hydra",
+        "paths",
+        "logger",
+        "callbacks",
+        "ablation",
+        "experiment",
+        "hparams_search",
+        "local",
+        "debug",
+    )
+    groups = {
+        group: "+".join(option) if isinstance(option, list | tuple) else option
+        for group, option in choices.items()
+        if not group.startswith(skip) and option is not None
+    }
+    parts = [
+        config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]
+    ]
+    groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if (
+            key not in choices
+            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
+            and not key.startswith(("~", "logger.", "paths.", "hydra."))
+        ):
+            values[key] = yaml.load(value, _LOADER) if value else None
+    if (size := values.pop("data.batch_size", None)) is not None:
+        groups["batch_size"] = size
+    return {**groups, **values}

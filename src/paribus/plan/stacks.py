@@ -1,0 +1,138 @@
+"""Which missing runs can be trained together, as one program, and why the others can't.
+
+Runs share a program when they differ only in what a replica can have for itself: seeds, optimizer, schedule, clipping,
+weight decay, the scaling of the rate, and losses that read the same outputs. How many go together is decided where they
+are trained, by a measurement; what has been measured is read here, so that runs which are faster alone are not stacked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paribus.errors import UserError
+from paribus.plan.cells import Cell
+from paribus.plan.identity import budget, world_size
+
+MOST = 256  # members of one job: each holds a lock and a history
+OWN = ("seeds", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
+_LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra")
+_CALLBACKS = {
+    "paribus.train.checkpoints.Checkpoints",
+    "paribus.train.progress.Progress",
+    "paribus.task.ema.EMA",
+    "paribus.task.monitors.GradientMonitor",
+    "paribus.task.monitors.LearningRateMonitor",
+}
+# Losses that read one output for each class.
+_LOGIT_LOSSES = {f"paribus.losses.{name}" for name in ("CrossEntropy", "SquaredError", "SoftmaxSquaredError")}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of one job. reason: why a single cell goes alone."""
+
+    cells: tuple[Cell, ...]
+    reason: str | None = None
+
+
+def stacks(
+    cells: Sequence[Cell], stack: object, slots: int = 1, measured: Callable[[str], int | None] = lambda key: None
+) -> list[Group]:
+    """The jobs for `cells`, in their order; every cell is in one of them.
+
+    stack: auto, off, or the largest number of cells to a job.
+    slots: jobs that run at a time; as many stacks are made at least, where there are cells enough.
+    measured: program -> how many of its runs go together best, as far as it has been measured.
+
+    Raises UserError for a `stack` that is none of these.
+    """
+    limit = checked(stack)
+    if limit == 1:
+        return [Group((cell,), "stack=off" if stack == "off" else "stack=1") for cell in cells]
+    together: dict[str, list[Cell]] = {}
+    for cell in cells:
+        reason = alone_because(cell.config)
+        together.setdefault(f"alone {cell.id}" if reason else program(cell.config), []).append(cell)
+    groups: list[Group] = []
+    for key, members in together.items():
+        if len(members) == 1:
+            reason = alone_because(members[0].config) or "no other run to train has the same program"
+            groups.append(Group((members[0],), reason))
+            continue
+        best = measured(key) if stack == "auto" else None
+        if best == 1:
+            reason = "measured on this machine: these runs are faster one by one"
+            groups += [Group((cell,), reason) for cell in members]
+            continue
+        size = min(limit, MOST, -(-len(members) // slots))
+        size = min(size, best) if best else size
+        parts = -(-len(members) // max(2, size))
+        even = -(-len(members) // parts)
+        groups += [Group(tuple(members[start : start + even])) for start in range(0, len(members), even)]
+    order = {cell.id: number for number, cell in enumerate(cells)}
+    return sorted(groups, key=lambda group: order[group.cells[0].id])
+
+
+def checked(stack: object) -> int:
+    """The largest number of runs to a job that `stack` allows. Raises UserError."""
+    if stack == "auto":
+        return MOST
+    if stack == "off" or stack is False:  # YAML reads off as false
+        return 1
+    if isinstance(stack, int) and not isinstance(stack, bool) and stack >= 1:
+        return stack
+    raise UserError(f"stack must be auto, off or a number of runs, got {stack!r}. Try stack=auto")
+
+
+def alone_because(config: Mapping[str, Any]) -> str | None:
+    """Why a run can't be part of a stack; None if it can."""
+    trainer = config["trainer"]
+    target = str(config["scheduler"]["_target_"])
+    if world_size(config) > 1 or trainer["strategy"] not in ("auto", None):
+        return f"trainer.strategy={trainer['strategy']}: a run of several processes has the devices to itself"
+    if target.endswith(".Plateau"):
+        return "scheduler=plateau: its rate follows its own validation loss, so it has a state outside of the program"
+    if "seconds" in budget(config):
+        return "budget.seconds: the runs of a stack share the clock"
+    if trainer["precision"].startswith("16-"):
+        return f"trainer.precision={trainer['precision']}: half precision scales all losses of a program by one factor"
+    if trainer["channels_last"]:
+        return "trainer.channels_last=true: a stack has a memory format of its own"
+    if trainer["profiler"]:
+        return f"trainer.profiler={trainer['profiler']}: a profile is of one run"
+    if (statistics := config["evaluation"]["statistics"]) != "moving":
+        return f"evaluation.statistics={statistics}: a stack evaluates with moving statistics"
+    if config["data"]["resident"] is False:
+        return "data.resident=false: workers read the samples of one order"
+    for name, node in (config["callbacks"] or {}).items():
+        if node is None:
+            continue
+        if "EarlyStopping" in str(node["_target_"]):
+            return f"callbacks.{name}: runs that stop early do not end together"
+        if node["_target_"] not in _CALLBACKS:
+            return f"callbacks.{name}: {node['_target_']} may act on the run, and a stack does not know how"
+    return None
+
+
+def program(config: Mapping[str, Any]) -> str:
+    """Equal for runs that can share a program: a hash of all but what a replica has for itself."""
+    shared = {key: value for key, value in config.items() if key not in (*OWN, *_LABELS)}
+    loss = config["loss"]
+    shared["loss"] = "one output for each class" if loss["_target_"] in _LOGIT_LOSSES else loss
+    if str(config["scheduler"]["_target_"]).endswith(".BatchGrowth"):
+        shared["scheduler"] = config["scheduler"]
+    text = json.dumps(shared, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def reasons(groups: Sequence[Group]) -> dict[str, list[Cell]]:
+    """Why cells go alone -> those cells, for `paribus plan`."""
+    found: dict[str, list[Cell]] = {}
+    for group in groups:
+        if group.reason is not None:
+            found.setdefault(group.reason, []).append(group.cells[0])
+    return found

@@ -1,0 +1,145 @@
+"""Every figure that an ablation or a run supports, by name, and why others are left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from paribus.report import tidy
+from paribus.report.arms import ReportError
+from paribus.report.figures.differences import forest, regimes, seed_dots, waterfall
+from paribus.report.figures.learning import History, learning_curves
+from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
+from paribus.report.figures.search import best_of_k, profile, sensitivity
+from paribus.report.figures.timing import batch_times
+from paribus.report.study import Study
+from paribus.report.tidy import comparisons, grid_scores, path_steps, run_scores, seed_values, tuned_scores
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a figure can't be drawn."""
+
+    reason: str
+
+
+Drawn = Figure | Missing
+FIGURES: dict[str, Callable[[Study], Drawn]] = {}
+
+
+def of_study(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
+    """The figures of an ablation in one regime, one at a time."""
+    for name in names:
+        try:
+            yield name, FIGURES[name](study)
+        except ReportError as error:
+            yield name, Missing(str(error))
+
+
+def of_run(name: str, history: History) -> Iterator[tuple[str, Drawn]]:
+    """The figures of one run."""
+    for stem, draw in RUN_FIGURES.items():
+        try:
+            yield stem, draw(name, history)
+        except ReportError as error:
+            yield stem, Missing(str(error))
+
+
+RUN_FIGURES: dict[str, Callable[[str, History], Figure]] = {
+    "training": training,
+    "gradient_over_loss": gradient_over_loss,
+    "edge_of_stability": edge_of_stability,
+}
+
+
+def _curves(x: str) -> Callable[[Study], Drawn]:
+    def draw(study: Study) -> Drawn:
+        curves = {arm: runs for arm, runs in study.curves().items() if runs}
+        logged = {key for runs in curves.values() for run in runs for key in run}
+        metrics = [metric for metric in ("train/loss", "val/loss", "val/acc") if metric in logged]
+        if not metrics:
+            return Missing("no run has logged a loss or an accuracy over time")
+        return learning_curves(study.name, curves, metrics, x)
+
+    return draw
+
+
+def _sensitivity(study: Study) -> Drawn:
+    found = tuned_scores(study)
+    if found is None:
+        return Missing("nothing is tuned over numbers here (ablation.tune)")
+    key, scores = found
+    tuned = study.plan.tuned
+    chosen = {arm: float(t.point[key]) for arm, t in tuned.items() if key in t.point}
+    return sensitivity(study.name, scores, key, study.select_on, chosen)
+
+
+def _best_of_k(study: Study) -> Drawn:
+    scores = grid_scores(study)
+    if max((len(of) for of in scores.values()), default=0) < 2:
+        return Missing("it needs tuning runs at two or more grid points (ablation.tune)")
+    lost = any(not math.isfinite(trial.score) for trial in study.trials)
+    return best_of_k(study.name, scores, study.select_on, "diverged runs score at chance" if lost else "")
+
+
+def _forest(study: Study) -> Drawn:
+    compared = comparisons(study)
+    if not compared or study.table is None:
+        return Missing("no arm shares two seeds with the baseline that are done")
+    return forest(study.name, compared, study.metric, study.table.baseline.arm, study.smallest, study.table.level)
+
+
+def _seeds(study: Study) -> Drawn:
+    values = seed_values(study)
+    if max((len(of) for of in values.values()), default=0) < 2:
+        return Missing("no arm has two runs that are done")
+    return seed_dots(study.name, values, study.metric)
+
+
+def _profile(study: Study) -> Drawn:
+    scores = run_scores(study)
+    if not any(math.isfinite(score) for of in scores.values() for score in of) or max(map(len, scores.values())) < 2:
+        return Missing("no arm has two runs that are done")
+    return profile(study.name, scores, study.metric)
+
+
+def _batch_times(study: Study) -> Drawn:
+    updates, epochs = tidy.batch_times(study).values()
+    if max((len(of) for of in updates.values()), default=0) < 2:
+        return Missing("the batch size does not vary")
+    return batch_times(study.name, updates, epochs)
+
+
+def _path(study: Study) -> Drawn:
+    steps = path_steps(study)
+    if len(steps) < 2:
+        return Missing("the design is not a path of two or more steps (ablation.design)")
+    return waterfall(study.name, steps, study.metric)
+
+
+FIGURES |= {
+    "learning_curves_epochs": _curves("epoch"),
+    "learning_curves_updates": _curves("step"),
+    "learning_curves_seconds": _curves("seconds"),
+    "sensitivity": _sensitivity,
+    "forest": _forest,
+    "seeds": _seeds,
+    "batch_times": _batch_times,
+    "best_of_k": _best_of_k,
+    "performance_profile": _profile,
+    "path": _path,
+}
+REGIMES = "regimes"
+
+
+def of_regimes(name: str, studies: Sequence[Study]) -> Drawn:
+    """The panel over the regimes of one ablation."""
+    tables = {each.regime or each.name: each.table for each in studies if each.table is not None}
+    if len(tables) < 2:
+        return Missing("there is one regime (ablation.regimes)")
+    metric = studies[0].metric
+    means = {regime: {row.arm: row.cells[metric].mean for row in table.rows} for regime, table in tables.items()}
+    return regimes(name, means, metric)

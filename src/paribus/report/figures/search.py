@@ -1,0 +1,174 @@
+"""What tuning found: how sensitive arms are to a rate, what a search of k points is worth, how scores are spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from paribus.plan.metrics import higher_is_better
+from paribus.report.figures.axes import (
+    as_it_stands,
+    counted,
+    error_scale,
+    heading,
+    is_loss,
+    legend,
+    log_losses,
+    log_ticks,
+    room,
+    size,
+)
+from paribus.report.numbers import is_percent, scale, title
+from paribus.report.style import RC, look
+from paribus.stats.intervals import mean_interval
+from paribus.stats.proportions import clopper_pearson
+from paribus.stats.tuning import best_of_k as expected_best
+
+Scores = Mapping[float, Sequence[float]]  # value of the tuned key -> score of each tuning seed, nan where it diverged
+
+BANDS = 4  # arms whose bands can be told apart
+
+
+def sensitivity(
+    name: str, scores: Mapping[str, Scores], key: str, metric: str, chosen: Mapping[str, float] | None = None
+) -> Figure:
+    """The score of each arm over what was tuned, a line for each: the mean over tuning seeds that did not diverge.
+
+    A ring marks the value that was chosen. A cross at the lower edge (the upper one for a loss) marks a value at
+    which runs diverged, with how many of how many; the line is broken where all did.
+
+    scores: arm -> value -> scores, as recorded. chosen: arm -> value.
+    """
+    factor = scale(metric)
+    arms = list(scores)
+    values = sorted({value for of in scores.values() for value in of})
+    log = min(values) > 0 and len(values) > 2
+    means = {arm: {v: _mean(of[v]) * factor for v in sorted(of)} for arm, of in scores.items()}
+    finite = [value for of in means.values() for value in of.values() if math.isfinite(value)]
+    with rc_context(RC):
+        figure = Figure(figsize=size(3.9, arms, 2.9), layout="constrained")
+        panel = figure.subplots()
+        for number, arm in enumerate(arms):
+            style = look(number)
+            panel.plot(list(means[arm]), list(means[arm].values()), **style, zorder=3)
+            if chosen and arm in chosen and math.isfinite(means[arm].get(chosen[arm], math.nan)):
+                at = chosen[arm], means[arm][chosen[arm]]
+                panel.plot(*at, "o", ms=9, mfc="none", mec=style["color"], mew=1.3, zorder=4)
+        _limits(panel, finite, metric)
+        if log:
+            log_ticks(panel, "x", values)
+        edge = 0.02 if higher_is_better(metric) is not False else 0.98
+        some = False
+        for number, arm in enumerate(arms):
+            for value in sorted(scores[arm]):
+                lost = sum(not math.isfinite(score) for score in scores[arm][value])
+                if lost:
+                    some = True
+                    shift = 0.035 * number * (1 if edge < 0.5 else -1)
+                    panel.plot(
+                        value, edge + shift, "x", color=look(number)["color"], mec="auto", mew=1.4, ms=5.5,
+                        transform=panel.get_xaxis_transform(), clip_on=False, zorder=5,
+                    )  # fmt: skip
+        as_it_stands(panel.xaxis.label, key)
+        panel.set_ylabel(title(metric))
+        legend(figure, arms)
+        n = counted([len(own) for of in scores.values() for own in of.values()])
+        said = ["cross: runs diverged there, and are not in the mean"] if some else []
+        heading(figure, name, f"mean over {n} tuning seeds; ring: the value chosen", *said)
+    return figure
+
+
+def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: str, note: str = "") -> Figure:
+    """The score to expect of the best of k points tried at random from each arm's grid: what a budget of k is worth.
+
+    Unbiased over subsets without replacement (Tang et al. 2020). Curves that cross say that the better arm depends on
+    the budget for tuning.
+
+    scores: arm -> score of each grid point, finite: the mean over its tuning seeds, diverged runs at chance.
+    note: what a reader must know beside.
+    """
+    factor = scale(metric)
+    sign = -1.0 if higher_is_better(metric) is False else 1.0
+    with rc_context(RC):
+        figure = Figure(figsize=size(3.6, list(scores)), layout="constrained")
+        panel = figure.subplots()
+        drawn: list[float] = []
+        for number, own in enumerate(scores.values()):
+            curve = expected_best([sign * score for score in own])
+            drawn += (sign * factor * curve.unbiased).tolist()
+            panel.plot(curve.k, sign * factor * curve.unbiased, **look(number))
+        _limits(panel, drawn, metric)
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panel.set_xlabel("grid points tried, k")
+        panel.set_ylabel(title(metric))
+        legend(figure, list(scores))
+        heading(figure, name, "expected best of k points of the grid", *([note] if note else []))
+    return figure
+
+
+def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level: float = 0.95) -> Figure:
+    """Performance profile: the share of an arm's runs that do better than a score, for every score.
+
+    A curve above another at all scores belongs to an arm that is better in distribution, and not only in the mean.
+    Bands, of up to four arms, are exact (Clopper & Pearson) and hold at each score alone. Diverged runs, nan, do
+    better than nothing.
+
+    scores: arm -> score of each run. Source: Dolan & More 2002; Agarwal et al. 2021.
+    """
+    factor = scale(metric)
+    sign = -1.0 if higher_is_better(metric) is False else 1.0
+    arms = list(scores)
+    finite = [score * factor for of in scores.values() for score in of if math.isfinite(score)]
+    margin = 0.04 * (max(finite) - min(finite) or abs(finite[0]) or 1.0)
+    taus = np.union1d(np.linspace(min(finite) - margin, max(finite) + margin, 200), finite)
+    with rc_context(RC):
+        figure = Figure(figsize=size(3.6, arms), layout="constrained")
+        panel = figure.subplots()
+        opacity = 0.1 if len(arms) <= BANDS else 0.0  # wide as they are at few seeds, more would hide the lines
+        for number, arm in enumerate(arms):
+            own = np.array([sign * factor * s if math.isfinite(s) else -math.inf for s in scores[arm]])
+            if not len(own):
+                continue
+            counts = [int((own > sign * tau).sum()) for tau in taus]
+            exact = {k: clopper_pearson(k, len(own), level) for k in set(counts)}
+            style = look(number)
+            low, high = ([getattr(exact[k], side) for k in counts] for side in ("low", "high"))
+            panel.fill_between(taus, low, high, color=style["color"], alpha=opacity, linewidth=0, step="post")
+            gap = max(1, len(taus) // 5)
+            marks = (number * 7 % gap, gap)
+            panel.plot(taus, [exact[k].share for k in counts], drawstyle="steps-post", **style, markevery=marks)
+        panel.set_ylim(-0.02, 1.02)
+        panel.set_xlim(taus[0], taus[-1])
+        if sign < 0:
+            panel.invert_xaxis()
+        panel.set_xlabel(f"{title(metric)}, τ")
+        panel.set_ylabel("share of runs better than τ")
+        legend(figure, arms)
+        n = sorted({len(of) for of in scores.values()})
+        counted = f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]}"
+        heading(
+            figure,
+            name,
+            f"performance profile, {counted} runs an arm",
+            f"band: exact {100 * level:g} % interval at each τ",
+        )
+    return figure
+
+
+def _mean(scores: Sequence[float]) -> float:
+    return mean_interval([score for score in scores if math.isfinite(score)]).mean
+
+
+def _limits(panel: Axes, values: Sequence[float], metric: str) -> None:
+    if is_percent(metric) and values and max(values) > 90:
+        error_scale(panel, min(values))
+    elif is_loss(metric) and values and min(values) > 0:
+        log_losses(panel, values)
+    else:
+        room(panel, values)

@@ -1,0 +1,151 @@
+"""The page's charts but learning curves, as data for its scripts: axes, series of points, lines of reference.
+
+A chart is {"title", "x", "y", "series", ...}. An axis has a label and a kind: linear, log, error (percent, logarithmic
+in the error), or band (names). A series belongs to an arm, whose look it has and with which it is hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from paribus.plan.metrics import higher_is_better
+from paribus.report import tidy
+from paribus.report.escape import plain
+from paribus.report.numbers import is_percent, scale, title
+from paribus.report.page.thin import short
+from paribus.report.study import Study
+from paribus.report.tidy import SATURATED
+from paribus.stats.intervals import mean_interval
+from paribus.stats.tuning import best_of_k
+
+Chart = dict[str, Any]
+MANY = 12  # arms drawn at first; more hide each other
+
+
+def axis(metric: str, values: Sequence[float]) -> dict[str, Any]:
+    """For values as shown: accuracies above 90 % stand on the error scale, positive losses on a logarithmic one."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    kind = "linear"
+    if is_percent(metric) and finite and max(finite) > 90:
+        kind = "error"
+    elif metric.rsplit("/", 1)[-1].removesuffix("_best") == "loss" and finite and min(finite) > 0:
+        kind = "log"
+    return {"label": title(metric), "kind": kind}
+
+
+def sensitivity(study: Study) -> Chart | None:
+    found = tidy.tuned_scores(study)
+    if found is None:
+        return None
+    key, scores = found
+    factor = scale(study.select_on)
+    tuned = study.plan.tuned
+    series: list[Chart] = []
+    shown: list[float] = []
+    for number, arm in enumerate(study.arms):
+        if arm not in scores:
+            continue
+        finite = {v: [s for s in own if math.isfinite(s)] for v, own in scores[arm].items()}
+        means = [mean_interval(own).mean * factor for own in finite.values()]
+        lost = [[v, len(own) - len(finite[v]), len(own)] for v, own in scores[arm].items() if len(own) > len(finite[v])]
+        ring = tuned[arm].point.get(key) if arm in tuned else None
+        series.append({"arm": number, "x": list(finite), "y": short(means), "ring": ring, "lost": lost})
+        shown += means
+    values = sorted({value for of in scores.values() for value in of})
+    x = {"label": plain(key), "kind": "log" if values[0] > 0 and len(values) > 2 else "linear", "ticks": values}
+    better = "low" if higher_is_better(study.select_on) is False else "high"
+    return {"title": "Sensitivity", "x": x, "y": axis(study.select_on, shown), "series": series, "better": better}
+
+
+def seeds(study: Study) -> Chart | None:
+    """Rows of arms with a dot for each run; the dots of one seed are joined."""
+    values = tidy.seed_values(study)
+    if study.table is None or max((len(of) for of in values.values()), default=0) < 2:
+        return None
+    factor = scale(study.metric)
+    series: list[Chart] = []
+    joins: dict[Hashable, list[list[float | None]]] = {}
+    for number, row in enumerate(study.table.rows):
+        own = row.cells[study.metric].values
+        points = short([value * factor for value in own.values()])
+        known = [{**run.timing, **run.metrics}.get(study.metric, math.nan) for run in row.runs]
+        runs = [run for run, value in zip(row.runs, known, strict=True) if math.isfinite(value)]
+        mean = short([row.cells[study.metric].mean.mean * factor])[0]
+        about = {"notes": [f"seed {run.seed}" for run in runs], "ids": [run.id for run in runs]}
+        series.append({"arm": number, "x": points, "y": [number] * len(own), "line": False, "mean": mean, **about})
+        for seed, value in zip(own, points, strict=True):
+            joins.setdefault(seed, []).append([value, number])
+    # A linear axis: distances between seeds are what this chart shows.
+    x = {"label": title(study.metric), "kind": "linear"}
+    y = {"label": "", "kind": "band", "names": [plain(arm) or "(no name)" for arm in values]}
+    return {"title": "Seeds", "x": x, "y": y, "series": series, "joins": list(joins.values()), "hover": "point"}
+
+
+def regimes(studies: Sequence[Study]) -> Chart | None:
+    """Means of arms, joined over the regimes: lines that cross say that the regime decides which arm is better."""
+    tables = {each.regime or each.name: each.table for each in studies if each.table is not None}
+    if len(tables) < 2:
+        return None
+    metric = studies[0].metric
+    factor = scale(metric)
+    arms = list(dict.fromkeys(row.arm for table in tables.values() for row in table.rows))
+    rows = [{row.arm: row.cells[metric].mean for row in table.rows} for table in tables.values()]
+    series: list[Chart] = []
+    shown: list[float] = []
+    for number, arm in enumerate(arms):
+        means = [of.get(arm, mean_interval([])) for of in rows]
+        shift = (number - (len(arms) - 1) / 2) * min(0.05, 0.5 / len(arms))
+        at = [round(k + shift, 3) for k in range(len(means))]
+        line = {side: short([getattr(mean, name) * factor for mean in means]) for side, name in _SIDES.items()}
+        notes = [f"n = {mean.n}" for mean in means]
+        series.append({"arm": number, "x": at, **line, "whiskers": True, "notes": notes})
+        shown += [mean.mean * factor for mean in means]
+    x = {"label": "regime", "kind": "band", "names": [plain(name) for name in tables]}
+    return {"title": "Regimes", "x": x, "y": axis(metric, shown), "series": series, "hover": "point"}
+
+
+def times(study: Study) -> list[Chart]:
+    """Milliseconds an update and seconds an epoch over the batch size; none where that does not vary."""
+    found = tidy.batch_times(study)
+    if max((len(of) for of in found["ms_per_update"].values()), default=0) < 2:
+        return []
+    charts: list[Chart] = []
+    for metric, groups in found.items():
+        series: list[Chart] = []
+        lines: list[Chart] = []
+        for number, (name, of) in enumerate(groups.items()):
+            look = {"look": number, "name": plain(name)}
+            means = {size: mean_interval(of[size]).mean for size in sorted(of)}
+            dots = [(size, value) for size in sorted(of) for value in of[size]]
+            series.append({**look, "x": [d[0] for d in dots], "y": short([d[1] for d in dots]), "dots": True})
+            series.append({**look, "x": list(means), "y": short(list(means.values()))})
+            if metric == "ms_per_update":
+                level = short([SATURATED * next(iter(means.values()))])[0]
+                lines.append({"y": level, "label": f"{SATURATED:g} × the smallest batch"})
+        x = {"label": "batch size", "kind": "log", "ticks": sorted({size for of in groups.values() for size in of})}
+        y = {"label": title(metric), "kind": "log"}
+        charts.append({"title": title(metric), "x": x, "y": y, "series": series, "lines": lines})
+    return charts
+
+
+def best(study: Study) -> Chart | None:
+    """Expected best of k points of the grid."""
+    scores = tidy.grid_scores(study)
+    if max((len(of) for of in scores.values()), default=0) < 2:
+        return None
+    factor, sign = scale(study.select_on), -1.0 if higher_is_better(study.select_on) is False else 1.0
+    series: list[Chart] = []
+    shown: list[float] = []
+    for number, arm in enumerate(study.arms):
+        if arm in scores:
+            curve = best_of_k([sign * score for score in scores[arm]])
+            y = sign * factor * curve.unbiased
+            shown += y.tolist()
+            series.append({"arm": number, "x": curve.k.tolist(), "y": short(y)})
+    x = {"label": "grid points tried, k", "kind": "linear", "whole": True}
+    return {"title": "Best of k", "x": x, "y": axis(study.select_on, shown), "series": series}
+
+
+_SIDES: Mapping[str, str] = {"y": "mean", "low": "low", "high": "high"}

@@ -1,0 +1,257 @@
+"""The page itself: everything in one file that needs no network and runs no script but its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from paribus import __version__
+from paribus.report.arms import level_text
+from paribus.report.escape import plain
+from paribus.report.numbers import title
+from paribus.report.page import charts, words
+from paribus.report.page.curves import learning
+from paribus.report.page.records import anchor, details, everyone, failures, flat, listed, value_text
+from paribus.report.render import html_notes, html_table
+from paribus.report.sheet import Entry
+from paribus.report.sheets import arms_sheet
+from paribus.report.study import Study
+from paribus.report.style import COLOURS, DASHES, MARKERS, look
+from paribus.report.tidy import Compared, comparisons
+from paribus.report.verdicts import Claim
+
+SCRIPTS = ("chart.js", "page.js")
+
+
+@dataclass(frozen=True)
+class Live:
+    """A page that is served while the ablation runs: how many runs are over, of how many, and that in words.
+
+    version: of the records that the page shows.
+    """
+
+    done: int
+    total: int
+    text: str
+    version: str
+
+
+def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: str, live: Live | None = None) -> str:
+    """The report on an ablation in all its regimes, as HTML.
+
+    command: what trains it. live: given by `paribus watch`, with which the page asks its server for news.
+    """
+    scripts = "\n".join(_asset(file) for file in (*SCRIPTS, *(["live.js"] if live else [])))
+    digest = base64.b64encode(hashlib.sha256(scripts.encode()).digest()).decode()
+    drawn = [_drawn(each, 1 / len(studies)) for each in studies]
+    records, regimes = details(studies), charts.regimes(studies)
+    looks = _looks(max((len(each.arms) for each in studies), default=0))
+    data = {"looks": looks, "studies": drawn, "regimes": regimes, "records": records}
+    ablation = studies[0].ablation
+    return _template().render(
+        name=plain(name),
+        ablation=ablation,
+        claims=[_claim(each) for each in claims],
+        outcomes=[] if claims else _outcomes(studies),
+        studies=[_study(number, each, drawn[number]) for number, each in enumerate(studies)],
+        regimes=regimes,
+        failures=failures(studies),
+        counts=_counts(studies),
+        command=command,
+        finished=max((r.finished for _, r in everyone(studies).values() if r.finished), default=""),
+        sources=records["sources"],
+        data=Markup(_json(data)),
+        style=Markup(_asset("page.css")),
+        script=Markup(scripts),
+        digest=digest,
+        live=live,
+        version=__version__,
+        words=words,
+    )
+
+
+def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
+    """What the template says of one regime."""
+    table = study.table
+    return {
+        "number": number,
+        "title": plain(study.regime or study.name),
+        "name": plain(study.name),
+        "about": words.REGIMES.get(study.regime or "", ""),
+        "arms": [plain(arm) or "(no name)" for arm in study.arms],
+        "shown": _first_shown(study),
+        **_table(number, study),
+        "forest": _forest(number, study),
+        "baseline": plain(table.baseline.arm) if table else "",
+        "metric": title(study.metric),
+        "drawn": drawn,
+        "select_on": title(study.select_on),
+        "tuned": _tuned(study),
+        "lost": any(not math.isfinite(trial.score) for trial in study.trials),
+        "listed": listed(number, study),
+        "value": lambda run: value_text(study.metric, {**run.timing, **run.metrics}.get(study.metric)),
+    }
+
+
+def _drawn(study: Study, share: float) -> dict[str, Any]:
+    """What the scripts draw of one regime."""
+    return {
+        "name": study.name,
+        "arms": [plain(arm) or "(no name)" for arm in study.arms],
+        "learning": learning(study, share),
+        "sensitivity": charts.sensitivity(study),
+        "seeds": charts.seeds(study),
+        "best": charts.best(study),
+        "times": charts.times(study),
+    }
+
+
+def _table(number: int, study: Study) -> dict[str, Any]:
+    """The table and its notes; every number leads to the place where its runs are listed."""
+    if study.table is None:
+        return {"table": None}
+    sheet = arms_sheet(study.table)
+    places = [anchor(number, list(study.arms).index(row.arm)) for row in study.table.rows]
+
+    def link(row: int, entry: Entry) -> str | None:
+        return f"#{places[row]}" if entry.number else None
+
+    return {"table": Markup(html_table(sheet, link)), "notes": Markup(html_notes(sheet))}
+
+
+def _forest(number: int, study: Study) -> dict[str, Any] | None:
+    """Rows of intervals, in percent of the width of a common axis."""
+    compared = comparisons(study)
+    if not compared:
+        return None
+    ends = [v for each in compared for v in (each.low, each.high, each.mean) if math.isfinite(v)]
+    marks = [0.0, *((-study.smallest, study.smallest) if study.smallest else ())]
+    low, high = min(*ends, *marks), max(*ends, *marks)
+    margin = 0.04 * (high - low or 1.0)
+    low, high = low - margin, high + margin
+
+    def at(value: float) -> float:
+        return round(100 * (value - low) / (high - low), 2)
+
+    places = {arm: anchor(number, k) for k, arm in enumerate(study.arms)}
+    rows = [
+        {
+            "arm": plain(each.arm) or "(no name)",
+            "place": places[each.arm],
+            "low": at(each.low) if math.isfinite(each.low) else None,
+            "high": at(each.high) if math.isfinite(each.high) else None,
+            "mean": at(each.mean),
+            "side": "open" if not _clear(each) else "up" if each.mean > 0 else "down",
+            "text": words.difference_text(study.metric, each.mean, each.low, each.high),
+            "p": words.p_text(each.p_holm).removeprefix("= "),
+            "n": each.n,
+            "verdicts": [part.rpartition(" ")[::2] for part in each.verdict.split(", ") if part],
+        }
+        for each in compared
+    ]
+    smallest = words.amount(study.metric, study.smallest) if study.smallest else ""
+    edges = [at(-study.smallest), at(study.smallest)] if study.smallest else []
+    return {"rows": rows, "zero": at(0.0), "edges": edges, "smallest": smallest}
+
+
+def _clear(each: Compared) -> bool:
+    return math.isfinite(each.low) and not each.low <= 0 <= each.high
+
+
+def _first_shown(study: Study) -> set[int]:
+    """Of many arms, the baseline and those with the best means are drawn at first."""
+    if study.table is None or len(study.arms) <= charts.MANY:
+        return set(range(len(study.arms)))
+    sign = -1.0 if charts.higher_is_better(study.metric) is False else 1.0
+    means = {row.arm: sign * row.cells[study.metric].mean.mean for row in study.table.rows}
+    order = sorted(means, key=lambda arm: (math.isnan(means[arm]), -means[arm]))
+    chosen = {study.table.baseline.arm, *order[: charts.MANY - 1]}
+    return {k for k, arm in enumerate(study.arms) if arm in chosen}
+
+
+def _tuned(study: Study) -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": plain(arm),
+            "point": ", ".join(f"{key} = {level_text(value)}" for key, value in tuned.point.items()),
+            "score": value_text(study.select_on, tuned.score),
+            "edges": ", ".join(tuned.edges),
+        }
+        for arm, tuned in study.plan.tuned.items()
+    ]
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {
+        "id": plain(claim.id),
+        "text": plain(claim.claim),
+        "outcome": claim.overall.outcome,
+        "overall": words.overall(claim),
+        "findings": [
+            {
+                "regime": plain(each.regime or ""),
+                "outcome": each.verdict.outcome,
+                "compared": words.compared(each),
+                "numbers": words.numbers(each),
+                "smallest": words.smallest(each),
+            }
+            for each in claim.findings
+        ],
+    }
+
+
+def _outcomes(studies: Sequence[Study]) -> list[dict[str, Any]]:
+    """Without hypotheses: which arms are better than the baseline, by outcome."""
+    found = []
+    for study in studies:
+        groups: dict[str, list[str]] = {}
+        for each in study.findings:
+            if each.pairs:
+                groups.setdefault(each.verdict.outcome, []).append(plain(each.pairs[0][0]))
+        if groups and study.table:
+            ordered = {outcome: groups[outcome] for outcome in words.SIGNS if outcome in groups}
+            found.append({"study": plain(study.name), "baseline": plain(study.table.baseline.arm), "groups": ordered})
+    return found
+
+
+def _counts(studies: Sequence[Study]) -> dict[str, int]:
+    states = [record.status for _, record in everyone(studies).values()]
+    counts = {status: states.count(status) for status in ("done", "running", "diverged", "failed")}
+    waiting = {cell.id for each in studies for cell in each.plan.cells} - set(everyone(studies))
+    return {**counts, "not trained yet": len(waiting)}
+
+
+def _looks(arms: int) -> list[list[Any]]:
+    """Colour, dashes and marker of each arm: the same as in the figures."""
+    dashes = ["" if dash == "-" else " ".join(f"{length:g}" for length in dash[1]) for dash in DASHES]
+    return [
+        [COLOURS.index(style["color"]), dashes[DASHES.index(style["linestyle"])], MARKERS.index(style["marker"])]
+        for style in map(look, range(max(arms, 3)))
+    ]
+
+
+def _json(data: object) -> str:
+    """JSON that can't end the script element it stands in."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _template() -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["flat"] = flat
+    return environment.from_string(_asset("page.html.j2"))
+
+
+def _asset(name: str) -> str:
+    return (files("paribus.report.page") / "assets" / name).read_text(encoding="utf-8")

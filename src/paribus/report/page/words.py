@@ -1,0 +1,85 @@
+"""Verdicts in plain words."""
+
+from __future__ import annotations
+
+import math
+
+from paribus.plan.findings import Finding
+from paribus.plan.metrics import is_percent
+from paribus.report.columns import with_interval
+from paribus.report.numbers import p_value, scale, title
+from paribus.report.verdicts import Claim
+
+REGIMES = {
+    "F": "fixed: every arm with the same settings",
+    "T": "tuned: every arm at its own best point of the grid",
+    "S": "tuned, with the same number of updates",
+}
+MEANING = {
+    "SUPPORTED": "the runs bear the claim out",
+    "REVERSED": "the opposite is true",
+    "REFUTED": "an effect large enough to matter is ruled out",
+    "INCONCLUSIVE": "these runs can't tell; more seeds are needed",
+    "CONDITIONAL": "it depends on the regime",
+}
+SIGNS = {"SUPPORTED": "✓", "REVERSED": "⇄", "REFUTED": "✗", "INCONCLUSIVE": "?", "CONDITIONAL": "◐"}
+
+
+def compared(finding: Finding) -> str:
+    """What minus what, in which metric."""
+    if not finding.pairs:
+        return "no arm of this ablation is what the hypothesis names"
+    arm, versus = finding.pairs[0]
+    more = f" and {len(finding.pairs) - 1} pairs more" if len(finding.pairs) > 1 else ""
+    return f"{title(finding.hypothesis.metric).removesuffix(' (%)')} of {arm} minus {versus}{more}"
+
+
+def numbers(finding: Finding) -> str:
+    """+0.4 points (95 % interval -1.1 to +1.8), p = 0.210 after Holm for 3, n = 5 of 5 seeds."""
+    d, metric = finding.difference, finding.hypothesis.metric
+    counted = f"n = {d.n} of {finding.planned} seeds"
+    if not math.isfinite(d.mean):
+        return f"no result yet, {counted}"
+    said = [difference_text(metric, d.mean, d.low, d.high)]
+    if not math.isnan(finding.verdict.p_holm):
+        said.append(f"p {p_text(finding.verdict.p_holm)} after Holm for {finding.comparisons}")
+    said.append(counted)
+    if finding.diverged:
+        said.append(f"{finding.diverged} diverged, scored at chance")
+    return ", ".join(said)
+
+
+def difference_text(metric: str, mean: float, low: float, high: float) -> str:
+    """+0.4 points (-1.1 to +1.8), rounded to what the interval leaves."""
+    entry = with_interval(mean, low, high, metric)
+    return f"{entry.text}{_unit(metric)} {entry.rest}".rstrip()
+
+
+def _unit(metric: str) -> str:
+    if is_percent(metric):
+        return " points"
+    return {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s"}.get(metric, "")
+
+
+def p_text(p: float) -> str:
+    """= 0.021, < 0.001, or nothing."""
+    shown = p_value(p)
+    return "" if math.isnan(p) else shown if shown.startswith("<") else f"= {shown}"
+
+
+def amount(metric: str, value: float) -> str:
+    """An effect in the unit in which differences are shown."""
+    return f"{value * scale(metric):.3g}{_unit(metric)}"
+
+
+def smallest(finding: Finding) -> str:
+    return amount(finding.hypothesis.metric, finding.verdict.smallest)
+
+
+def overall(claim: Claim) -> str:
+    """What the claim's outcome means, and where regimes differ, which of them say what."""
+    meaning = MEANING[claim.overall.outcome]
+    if len(claim.overall.regimes) < 2:
+        return meaning
+    parts = "; ".join(f"{outcome} in {' and '.join(names)}" for outcome, names in claim.overall.regimes.items())
+    return f"{meaning}: {parts}" if claim.overall.outcome == "CONDITIONAL" else f"not settled in every regime: {parts}"

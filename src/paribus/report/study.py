@@ -1,0 +1,152 @@
+"""All that a report or a figure says of an ablation in one regime: its table, its runs, their histories, its tuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from paribus.plan.ablation import Ablation
+from paribus.plan.cells import Cell, Plan
+from paribus.plan.findings import Finding, implied, judged, score
+from paribus.report.aggregate import Aggregate, aggregate_plan
+from paribus.report.arms import Arms, ReportError
+from paribus.report.source import plan_of
+from paribus.store.record import Record
+
+History = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A tuning run at one point of its arm's grid; point is empty where only a path was chosen.
+
+    score: of the metric that is selected on, nan where it diverged. at_chance: the same, what guessing scores there.
+    """
+
+    arm: str
+    point: Mapping[str, Any]
+    seed: int
+    score: float
+    at_chance: float
+    record: Record
+
+
+@dataclass(frozen=True)
+class Study:
+    """An ablation in one regime.
+
+    table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
+    arm's being better than the baseline where it has none. tuning: the records of tuning runs by arm.
+    """
+
+    name: str
+    metric: str
+    arms: Arms
+    table: Aggregate | None
+    plan: Plan
+    histories: Mapping[str, History] = field(default_factory=dict)
+    trials: Sequence[Trial] = ()
+    findings: Sequence[Finding] = ()
+    tuning: Arms = field(default_factory=dict)
+
+    @property
+    def ablation(self) -> Ablation | None:
+        return self.plan.ablation
+
+    @property
+    def regime(self) -> str | None:
+        return self.ablation.regime if self.ablation else None
+
+    @property
+    def smallest(self) -> float | None:
+        """The smallest effect of interest, in the unit of the metric."""
+        return self.ablation.smallest_effect if self.ablation else None
+
+    @property
+    def select_on(self) -> str:
+        return self.ablation.select_on if self.ablation else self.metric
+
+    def runs(self, *statuses: str) -> dict[str, list[Record]]:
+        """arm -> records with one of these statuses, or all of them."""
+        return {arm: present(records, *statuses) for arm, records in self.arms.items()}
+
+    def curves(self) -> dict[str, list[History]]:
+        """arm -> histories of the runs that have one."""
+        return {
+            arm: [self.histories[run.id] for run in runs if self.histories.get(run.id)]
+            for arm, runs in self.runs("done", "diverged", "running").items()
+        }
+
+
+def study(
+    name: str,
+    arms: Arms,
+    metrics: Sequence[str],
+    plan: Plan | None,
+    read: Callable[[str], Record | None],
+    history: Callable[[str], History],
+    mix: Sequence[str] = (),
+) -> Study:
+    """Everything about one ablation. The first metric is the one that arms are compared by.
+
+    read, history: the store's. Raises ReportError where `aggregate` refuses to compare the runs.
+    """
+    records = [record for of in arms.values() for record in present(of)]
+    plan = plan or plan_of(name, arms, metrics[0])
+    table = None
+    if done := [record for record in records if record.status == "done"]:
+        logged = {
+            key for run in done for key in (*run.metrics, *run.timing, *(["parameters"] if run.parameters else []))
+        }
+        shown = [metric for metric in dict.fromkeys(metrics) if metric in logged or metric == metrics[0]]
+        table = aggregate_plan(plan, read, shown, mix)
+    tuning: dict[str, list[Record | None]] = {}
+    trials = []
+    for cell in plan.tuning:
+        record = read(cell.id)
+        tuning.setdefault(cell.arm, []).append(record)
+        if plan.ablation and record is not None and record.status in ("done", "diverged"):
+            trials.append(_trial(cell, plan.ablation, record))
+    found = judged(plan, read, implied(plan)) if plan.ablation and plan.arms else []
+    histories = {record.id: history(record.id) for record in records}
+    return Study(name, metrics[0], arms, table, plan, histories, trials, found, tuning)
+
+
+def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:
+    """The records that there are, with one of these statuses if any is named."""
+    return [record for record in records if record is not None and (not statuses or record.status in statuses)]
+
+
+def need_runs(studies: Sequence[Study]) -> None:
+    """Raises ReportError where no study has a run that is done."""
+    if not any(each.table for each in studies):
+        name = studies[0].name if studies else "this ablation"
+        raise ReportError(
+            f"a report needs at least one run that is done, and {name} has none. Train: paribus train -m ..."
+        )
+
+
+def _trial(cell: Cell, ablation: Ablation, record: Record) -> Trial:
+    keys = dict.fromkeys([*ablation.tune, *(key for rule in ablation.when for key in rule.tune)])
+    point = {key: value for key in keys if (value := _at(cell.config, key)) is not None}
+    own = record.metrics.get(ablation.select_on, math.nan) if record.status == "done" else math.nan
+    return Trial(cell.arm, point, cell.seed, own, score(record, ablation.select_on), record)
+
+
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def batch_size(record: Record) -> int | None:
+    """Of a run: its choice, or samples / updates where that names none (the last batch of an epoch may be smaller)."""
+    for key in ("data.batch_size", "batch_size"):
+        given = str(record.choices.get(key, "")).removeprefix("b")
+        if given.isdigit():
+            return int(given)
+    steps, samples = record.timing.get("steps", 0), record.timing.get("samples", 0)
+    return round(samples / steps) if steps and samples else None

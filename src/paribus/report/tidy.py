@@ -1,0 +1,154 @@
+"""From a study to what figures and the report page draw: plain values by arm, and no layout."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from paribus.plan.metrics import higher_is_better
+from paribus.plan.tuning import best_point
+from paribus.report.study import Study, batch_size
+from paribus.stats.intervals import mean_interval
+from paribus.stats.paired import paired_difference
+
+TIMES = ("ms_per_update", "seconds_per_epoch")
+SATURATED = 1.5  # an update that costs this many times one of the smallest batch
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An arm minus its baseline over n shared seeds: mean, interval [low, high], Holm's p, the verdict if there is one.
+
+    In the unit of the metric, as recorded.
+    """
+
+    arm: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    p_holm: float = math.nan
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One arm of a path: its mean, and what it gained on the step before, with the gain's interval [low, high]."""
+
+    arm: str
+    mean: float
+    gain: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+def seed_values(study: Study) -> dict[str, Mapping[Hashable, float]]:
+    """arm -> what pairs runs (their seed) -> value of the metric."""
+    return {row.arm: row.cells[study.metric].values for row in study.table.rows} if study.table else {}
+
+
+def comparisons(study: Study) -> list[Compared]:
+    """The arms that have a paired difference from the baseline, in the order of the table."""
+    found, verdicts = [], arm_verdicts(study)
+    for row in study.table.rows if study.table else ():
+        cell = row.cells[study.metric]
+        if (d := cell.difference) is not None and math.isfinite(d.mean):
+            said = verdicts.get(row.arm, "")
+            found.append(Compared(row.arm, d.n, d.mean, d.low, d.high, cell.p_holm, said))
+    return found
+
+
+def arm_verdicts(study: Study) -> dict[str, str]:
+    """arm -> outcome of the hypotheses that compare just this arm with the baseline in the table's metric."""
+    found: dict[str, list[str]] = {}
+    for each in study.findings:
+        if len(each.pairs) == 1 and study.table and each.hypothesis.metric == study.metric:
+            arm, versus = each.pairs[0]
+            if versus == study.table.baseline.arm:
+                own = "" if each.hypothesis.id == arm else f"{each.hypothesis.id} "
+                found.setdefault(arm, []).append(own + each.verdict.outcome)
+    return {arm: ", ".join(outcomes) for arm, outcomes in found.items()}
+
+
+def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]] | None:
+    """The tuned key with the most values, and arm -> value -> scores, at the best point of the other keys."""
+    numeric: dict[str, set[float]] = {}
+    for trial in study.trials:
+        for key, value in trial.point.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                numeric.setdefault(key, set()).add(float(value))
+    key = max(numeric, key=lambda name: len(numeric[name]), default="")
+    if len(numeric.get(key, ())) < 2:
+        return None
+    points: dict[str, dict[float, dict[str, list[float]]]] = {}
+    for trial in study.trials:
+        if key in trial.point:
+            others = repr({k: v for k, v in trial.point.items() if k != key})
+            at = points.setdefault(trial.arm, {}).setdefault(float(trial.point[key]), {})
+            at.setdefault(others, []).append(trial.score)
+    higher = bool(higher_is_better(study.select_on))
+    return key, {
+        arm: {value: list(at.values())[best_point(list(at.values()), higher)] for value, at in sorted(of.items())}
+        for arm, of in points.items()
+    }
+
+
+def _series(arm: str, study: Study) -> str:
+    """Arms that differ only in their batch size are one line: the parts of the name that do not name it."""
+    if study.ablation and len(study.ablation.factors) > 1:
+        kept = [part for part in arm.split(", ") if not part.startswith(("batch_size=", "data.batch_size="))]
+        return ", ".join(kept) or "all"
+    return "all"
+
+
+def grid_scores(study: Study) -> dict[str, list[float]]:
+    """arm -> score of each grid point: the mean over its tuning seeds, diverged runs at chance.
+
+    Where nobody knows what guessing scores, they are as bad as the worst run of all.
+    """
+    finite = [trial.at_chance for trial in study.trials if math.isfinite(trial.at_chance)]
+    worst = (max if higher_is_better(study.select_on) is False else min)(finite, default=math.nan)
+    points: dict[str, dict[str, list[float]]] = {}
+    for trial in study.trials:
+        if trial.point and finite:
+            own = trial.at_chance if math.isfinite(trial.at_chance) else worst
+            points.setdefault(trial.arm, {}).setdefault(repr(trial.point), []).append(own)
+    return {arm: [mean_interval(own).mean for own in of.values()] for arm, of in points.items()}
+
+
+def run_scores(study: Study) -> dict[str, list[float]]:
+    """arm -> the metric of each run that has ended, nan where it diverged; arms without one are left out."""
+    found = {
+        arm: [run.metrics.get(study.metric, math.nan) if run.status == "done" else math.nan for run in runs]
+        for arm, runs in study.runs("done", "diverged").items()
+    }
+    return {arm: scores for arm, scores in found.items() if scores}
+
+
+def batch_times(study: Study) -> dict[str, dict[str, dict[int, list[float]]]]:
+    """ms_per_update and seconds_per_epoch -> series -> batch size -> time of each run."""
+    times: dict[str, dict[str, dict[int, list[float]]]] = {metric: {} for metric in TIMES}
+    for arm, runs in study.runs("done").items():
+        for run in runs:
+            size = batch_size(run)
+            if size is not None and all(math.isfinite(run.timing.get(metric, math.nan)) for metric in TIMES):
+                for metric, of in times.items():
+                    of.setdefault(_series(arm, study), {}).setdefault(size, []).append(run.timing[metric])
+    return times
+
+
+def path_steps(study: Study) -> list[Step]:
+    """The arms of a path design, each with its paired gain on the one before; none for other designs."""
+    ablation = study.ablation
+    values = {arm: of for arm, of in seed_values(study).items() if of}
+    if ablation is None or ablation.design != "path" or not values:
+        return []
+    means = {arm: mean_interval(list(of.values())).mean for arm, of in values.items()}
+    steps = [Step(arm, means[arm]) for arm in list(means)[:1]]
+    for before, arm in itertools.pairwise(means):
+        shared = [seed for seed in values[arm] if seed in values[before]]
+        gain = paired_difference([values[arm][s] for s in shared], [values[before][s] for s in shared])
+        steps.append(Step(arm, means[arm], gain.mean, gain.low, gain.high))
+    return steps

@@ -1,0 +1,108 @@
+"""Checkpoints of a stack: one for each replica, in the form of a single run's, so that a run can leave and come back."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor
+
+from paribus.stack.network import flat, unflat
+from paribus.store.atomic import write_file_atomically
+
+if TYPE_CHECKING:
+    from paribus.stack.task import StackedClassification
+
+
+def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What belongs to each replica that has not been released, in Lightning's and our own keys."""
+    size = len(task.replicas)
+    numbers = [k for k in range(size) if task.replicas[k].ended is None or k in task.ended]
+    optimizers = task.stacked_optimizers.state_dicts()
+    evaluated: list[dict[str, Tensor]] | None = None
+    if task.stacked_optimizers.averaging() or task._weight_providers:
+        with task.evaluation_weights():
+            evaluated = [task.network.state_of(k) for k in range(size)]
+    totals = task._totals.states()
+    cursor = task.data.cursor.state()
+    found = []
+    for k in numbers:
+        replica = task.replicas[k]
+        trained = task.network.state_of(k)
+        member: dict[str, Any] = {
+            "folder": str(replica.folder),
+            "state_dict": {f"network.{name}": value for name, value in trained.items()},
+            "optimizer_states": [_own(optimizers[k])],
+            "callbacks": {key: _share(state, k, size) for key, state in checkpoint["callbacks"].items()},
+            "paribus": {
+                "cursor": {**cursor, "seconds": task.share_of(cursor["seconds"])},
+                "totals": totals[k].clone(),
+                "best_weights": replica.best_weights,
+                **replica.journal.state(),
+                "schedule": replica.optimizer.schedule.state_dict(),
+                "random": task.random_states(k),
+            },
+        }
+        if evaluated is not None and any(not torch.equal(v, trained[name]) for name, v in evaluated[k].items()):
+            member["evaluation_weights"] = evaluated[k]
+        found.append(member)
+    return found
+
+
+class StackIO(CheckpointIO):
+    """Splits a stack's checkpoint into last.ckpt of each member, and puts it together again from them.
+
+    folders: of the members' checkpoints, in the order of the stack.
+    """
+
+    def __init__(self, folders: Sequence[Path]):
+        self.folders = list(folders)
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        common = {key: value for key, value in checkpoint.items() if key != "members"}
+        for member in checkpoint["members"]:
+            folder = Path(member["folder"])
+            folder.mkdir(parents=True, exist_ok=True)
+            content = {**common, **{key: value for key, value in member.items() if key != "folder"}}
+            write_file_atomically(folder / "last.ckpt", functools.partial(torch.save, content))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        found = [torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True) for folder in self.folders]
+        callbacks = {key: _join([member["callbacks"][key] for member in found]) for key in found[0]["callbacks"]}
+        return {**found[0], "state_dict": {}, "optimizer_states": [], "callbacks": callbacks, "members": found}
+
+    def remove_checkpoint(self, path: Any) -> None:
+        raise NotImplementedError("a run's last checkpoint is replaced, never removed")
+
+
+class Regroup(Exception):
+    """Enough replicas have ended that the others had better go on as a smaller stack, from what has just been saved."""
+
+
+def _share(value: Any, k: int, size: int) -> Any:
+    """The part of replica k in the state of a callback that works on stacked tensors."""
+    if isinstance(value, dict):
+        return {unflat(key) if isinstance(key, str) else key: _share(item, k, size) for key, item in value.items()}
+    return value[k].clone() if isinstance(value, Tensor) and value.ndim and len(value) == size else value
+
+
+def _join(values: Sequence[Any]) -> Any:
+    """The inverse of _share."""
+    if isinstance(values[0], dict):
+        return {flat(key) if isinstance(key, str) else key: _join([v[key] for v in values]) for key in values[0]}
+    return torch.stack(list(values)) if isinstance(values[0], Tensor) else values[0]
+
+
+def _own(value: Any) -> Any:
+    """Tensors apart from any storage that they share: torch.save would write the whole of it."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_own(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    return value

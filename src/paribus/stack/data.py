@@ -1,0 +1,60 @@
+"""The data of a stack: one resident data set, and for each replica the order that its own seed gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from paribus.data.batches import BatchPlan
+from paribus.data.prepare import TensorSet
+from paribus.task.data import Chunk, ImageData
+
+
+class StackedPlan(BatchPlan):
+    """The plans of R replicas at once: batches of indices (N, R)."""
+
+    def __init__(self, plans: Sequence[BatchPlan]):
+        self.__dict__.update(plans[0].__dict__)
+        self.plans = list(plans)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        for batches in zip(*(plan.epoch(epoch, start) for plan in self.plans), strict=True):
+            yield torch.stack(batches, 1)
+
+
+class StackedData(ImageData):
+    """ImageData with R orders in place of one. Its batches are x (R, N, C, H, W), y (R, N).
+
+    single: the data of any of the runs, which share splits, batch size, budget and the growth of the batch.
+    order_seeds: one for each replica.
+    """
+
+    def __init__(self, single: ImageData, order_seeds: Sequence[int]):
+        assert isinstance(single.splits.train, TensorSet), "only resident data can be stacked"
+        self.order_seeds = list(order_seeds)
+        super().__init__(
+            single.splits,
+            single.base_batch_size,
+            single.budget,
+            schedule=single.schedule,
+            order_seed=self.order_seeds[0],
+            drop_last=single.drop_last,
+        )
+
+    def _plan(self, rank: int) -> BatchPlan:
+        plans = []
+        for seed in self.order_seeds:
+            self.order_seed = seed
+            plans.append(super()._plan(rank))
+        return StackedPlan(plans)
+
+    def batches(self, chunk: Chunk | tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor, int]]:
+        assert isinstance(chunk, Chunk)
+        train = self.splits.train
+        assert isinstance(train, TensorSet)
+        replicas = len(self.order_seeds)
+        for indices, size in zip(chunk.batches, chunk.sizes, strict=True):
+            x, y = train.gather(indices.t().flatten())
+            yield x.unflatten(0, (replicas, -1)), y.view(replicas, -1), size

@@ -1,0 +1,330 @@
+"""The LightningModule of a stack: each update is one of every replica, in one forward and one backward pass."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from paribus.data.augment import Augmentation, Identity
+from paribus.data.seeds import mix
+from paribus.stack.checkpoint import members
+from paribus.stack.clip import StackedClip, norms
+from paribus.stack.data import StackedData
+from paribus.stack.evaluation import StackedLoss, StackedTotals, evaluate, recomputed_statistics
+from paribus.stack.network import StackedNetwork
+from paribus.stack.optimizers import StackedOptimizers
+from paribus.stack.random import ReplicaDropout, draws
+from paribus.stack.replica import Replica
+from paribus.task.classification import STATISTICS_BATCHES, Classification
+
+
+class StackedClassification(Classification):
+    """Minimises the sum over replicas k of loss_k(network_k(x_k), y_k); no term shares a parameter with another.
+
+    The updates, hooks, chunks and metrics are those of `Classification`, for each replica. A replica whose loss is not
+    finite any more ends as its single run would; its rows go on in the program and reach no other.
+
+    release: called with the number of a replica when it has ended before the others, after its last checkpoint.
+    """
+
+    network: StackedNetwork
+    loss: StackedLoss
+
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        augmentation: Augmentation,
+        *,
+        release: Callable[[int], None],
+        accumulate: int = 1,
+        compile: bool = False,
+        evaluate_every: int = 1,
+        evaluation_batch_size: int = 1000,
+        test_weights: str = "last",
+    ):
+        first = replicas[0]
+        super().__init__(
+            StackedNetwork([replica.network for replica in replicas]),
+            StackedLoss([r.loss for r in replicas], [r.loss_key for r in replicas]),  # type: ignore[arg-type]
+            first.optimizer.make,
+            first.optimizer.schedule,
+            augmentation,
+            augmentation_seed=first.augmentation_seed,
+            dropout_seed=first.dropout_seed,
+            accumulate=accumulate,
+            compile=compile,
+            evaluate_every=evaluate_every,
+            evaluation_batch_size=evaluation_batch_size,
+            test_weights=test_weights,
+        )
+        self.strict_loading = False  # members bring their states themselves
+        self.replicas = list(replicas)
+        self.release = release
+        self.ended: list[int] = []  # since the last checkpoint
+        self.data: StackedData  # type: ignore[assignment]
+        self._totals: StackedTotals  # type: ignore[assignment]
+        self._members: list[dict[str, Any]] | None = None
+
+    # ------------------------------------------------------------------------------------------ Lightning's hooks
+
+    def configure_model(self) -> None:
+        pass
+
+    def configure_optimizers(self) -> None:  # type: ignore[override]
+        self.network.attach()
+        self.stacked_optimizers = StackedOptimizers(self.network, [r.optimizer for r in self.replicas])
+
+    def on_fit_start(self) -> None:
+        self.data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.data.place(self.device, self._input_dtype(), 0)
+        self.loss.to(self.device)
+        self.stacked_optimizers.remember_rates()
+        self._trained = self.network.trained()
+        self._generator = torch.Generator(self.device)
+        self._dropout = [torch.Generator(self.device) for _ in self.replicas]
+        self._mode = ReplicaDropout(self._dropout) if draws(self.network.program) else nullcontext()
+        self._clip = StackedClip(
+            [r.clip_norm for r in self.replicas], [r.clip_value for r in self.replicas], self.device
+        )
+        self._totals = StackedTotals(len(self.replicas), self.device)
+        self._grad_norms = torch.full((len(self.replicas),), math.nan)
+        modules: list[Any] = list(self.network.program.modules())
+        self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
+        self._weight_providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
+        self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        self._bare = True
+        self._last_check = time.monotonic()
+        self._forward: Callable[[Tensor], Tensor] = (
+            torch.compile(self.network) if self.compile_network else self.network
+        )
+        self._observed = any(replica.observers for replica in self.replicas)
+        for k, replica in enumerate(self.replicas):
+            replica.view = SimpleNamespace(
+                network=self.network.replicas[k],
+                data=self.data,
+                trainer=SimpleNamespace(is_global_zero=True, loggers=replica.loggers),
+            )
+        if self._members is not None:
+            self._restore_members(self._members)
+
+    def on_train_epoch_start(self) -> None:
+        if self.data.cursor.update == 0:
+            epoch = self.data.cursor.epoch
+            for generator, replica in zip(self._dropout, self.replicas, strict=True):
+                generator.manual_seed(mix(replica.dropout_seed, 1, epoch, 0))
+            seed = mix(self.dropout_seed, 1, epoch, 0)  # of what ReplicaDropout does not cover
+            torch.default_generator.manual_seed(seed)
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+
+    def _check_divergence(self) -> None:
+        """Not in the middle of an epoch: the others go on, and would end differently if time decided."""
+
+    def on_train_epoch_end(self) -> None:
+        data, cursor = self.data, self.data.cursor
+        data.end_epoch()
+        totals, norms_ = self._totals.compute(), self._grad_norms.tolist()
+        self._totals.reset()
+        rows: dict[int, dict[str, float]] = {}
+        for k in self.living():
+            rows[k] = {f"train/{key}": value for key, value in totals[k].items()}
+            rows[k]["lr"] = float(self.stacked_optimizers.groups_of(k)[0]["lr"])
+            rows[k]["grad_norm"] = norms_[k]
+            if not math.isfinite(rows[k]["train/loss"]):
+                self._end(k, "diverged")
+        living = self.living()
+        if living and (cursor.epoch % self.evaluate_every == 0 or data.spent()):
+            with self.evaluation_weights():
+                results = self._evaluate("val")
+                for k in living:
+                    rows[k].update({f"val/{key}": value for key, value in results[k].items()})
+                    if self.replicas[k].journal.is_best(rows[k]):
+                        self.replicas[k].best_weights = self.network.state_of(k)
+                        self.replicas[k].best_is_new = True
+        for k, row in rows.items():
+            self._write(k, row)
+        for k in living:
+            self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
+        self.journal.metrics.update(rows[living[0]] if living else {})  # for the line of progress
+        if self.trainer.checkpoint_callback is None:
+            self.release_ended()
+        self.diverged = not living
+        data.exhausted = data.exhausted or self.diverged
+        if data.exhausted:
+            self.trainer.should_stop = True
+
+    def on_train_end(self) -> None:
+        living = self.living()
+        if not living:
+            return
+        if self.test_weights == "best":
+            own = [self.network.state_of(k) for k in range(len(self.replicas))]
+            self.network.load([replica.best_weights for replica in self.replicas])
+            results = self._evaluate("test")
+            self.network.load(own)
+        else:
+            with self.evaluation_weights():
+                results = self._evaluate("test")
+        for k in living:
+            self._write(k, {f"test/{key}": value for key, value in results[k].items()}, row=False)
+
+    # ------------------------------------------------------------------------------------------ one update
+
+    def _update(self, x: Tensor, y: Tensor, size: int) -> None:
+        """One update of every replica: x (R, N, C, H, W), y (R, N)."""
+        cursor = self.data.cursor
+        step, horizon = self.data.position()
+        self.stacked_optimizers.set_rates(step, horizon)
+        for set_progress in self._progress_hooks:
+            set_progress(step / horizon)
+        if not isinstance(self.augmentation, Identity):
+            x, y = self._augment(x, y, cursor.step)
+        grads = self._gradients(x, y, size)
+        self._clip(grads)
+        self.stacked_optimizers.assign(grads)
+        if self._observed:
+            self._show_gradients(grads)
+        if self.data.last_of_epoch():
+            self._grad_norms = norms(grads)
+        for k, reason in self.stacked_optimizers.step().items():
+            self._end(k, "failed", reason)
+        self._count.total.ready += 1
+        self._count.total.completed += 1
+        cursor.step += 1
+        cursor.update += 1
+        cursor.samples += size
+        for hook in self._update_hooks:
+            hook(self)
+        if self._observed:
+            for k in self.living():
+                self._observe(k, "on_update")
+
+    def _gradients(self, x: Tensor, y: Tensor, size: int) -> dict[str, Tensor]:
+        """Of each replica's own mean loss over its batch, stacked, in the layout of the parameters."""
+        names, parameters = list(self._trained), list(self._trained.values())
+        sums: dict[str, Tensor] = {}
+        parts = zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True)
+        for part_x, part_y in parts if self.accumulate > 1 else [(x, y)]:
+            with self._mode:
+                outputs = self._forward(part_x)
+            losses, predicted = self.loss(outputs, part_y)
+            total = losses.sum()
+            if part_x.shape[1] != size:
+                total = total * (part_x.shape[1] / size)
+            found = torch.autograd.grad(total, parameters, allow_unused=True)
+            self._totals.update(losses.detach(), predicted, part_y)
+            for name, grad in zip(names, found, strict=True):
+                if grad is not None:
+                    sums[name] = sums[name] + grad if name in sums else grad.contiguous()
+        return sums
+
+    def _augment(self, x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        changed = []
+        for k, replica in enumerate(self.replicas):
+            self._generator.manual_seed(mix(replica.augmentation_seed, step, 0))
+            changed.append(self.augmentation(x[k], y[k], num_classes=self.loss.num_classes, generator=self._generator))
+        return torch.stack([x for x, _ in changed]), torch.stack([y for _, y in changed])
+
+    # ------------------------------------------------------------------------------------------ replicas
+
+    def living(self) -> list[int]:
+        return [k for k, replica in enumerate(self.replicas) if replica.ended is None]
+
+    def _end(self, k: int, how: Any, failure: str = "") -> None:
+        if self.replicas[k].ended is None:
+            self.replicas[k].ended = how
+            self.replicas[k].failure = failure
+            self.ended.append(k)
+
+    def release_ended(self) -> None:
+        """Hand over the replicas that have ended early: their last checkpoint is written."""
+        ended, self.ended = self.ended, []
+        for k in ended:
+            self.release(k)
+
+    def share_of(self, seconds: float) -> float:
+        """The part of the stack's time that one replica has cost."""
+        return seconds / len(self.replicas)
+
+    def _write(self, k: int, values: dict[str, float], row: bool = True) -> None:
+        cursor = replace(self.data.cursor, seconds=self.share_of(self.data.cursor.seconds))
+        self.replicas[k].journal.write(values, cursor, self.replicas[k].loggers, row)
+
+    def _show_gradients(self, grads: dict[str, Tensor]) -> None:
+        rows = {name: grad.unbind(0) for name, grad in grads.items()}
+        for k in self.living():
+            for name, p in self.network.replicas[k].named_parameters():
+                p.grad = rows[name][k] if name in rows else None
+            self._observe(k, "on_gradients")
+
+    def _observe(self, k: int, hook: str, *arguments: Any) -> None:
+        view = self.replicas[k].view
+        view.optimizer = SimpleNamespace(param_groups=self.stacked_optimizers.groups_of(k))
+        for observer in self.replicas[k].observers:
+            if hasattr(observer, hook):
+                getattr(observer, hook)(*arguments, view)
+
+    # ------------------------------------------------------------------------------------------ evaluation
+
+    def evaluation_batch(self) -> int:
+        """Samples at a time: no more activations than in training, nor than a single run has."""
+        return max(self.data.plan.batch_size_at(0), self.evaluation_batch_size // len(self.replicas))
+
+    def _evaluate(self, split: str) -> list[dict[str, float]]:
+        with self.trainer.precision_plugin.val_step_context():
+            batches = self.data.evaluation_batches(split, self.evaluation_batch())
+            return evaluate(self.network, self.loss, batches, self.device)
+
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        averaging = self.stacked_optimizers.averaging()
+        with ExitStack() as contexts:
+            contexts.enter_context(self.stacked_optimizers.evaluation_weights())
+            if averaging:
+                size = self.evaluation_batch_size  # as the single run, since means of batches depend on it
+                number = min(STATISTICS_BATCHES, max(1, len(self.data.splits.train) // size))
+                batches = islice(self.data.evaluation_batches("train", size), number)
+                contexts.enter_context(recomputed_statistics(self.network, averaging, batches))
+            for provider in self._weight_providers:
+                contexts.enter_context(provider(self))
+            yield
+
+    # ------------------------------------------------------------------------------------------ checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = {}
+        checkpoint["members"] = members(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._members = checkpoint["members"]
+
+    def _restore_members(self, saved: Sequence[dict[str, Any]]) -> None:
+        states = [member["paribus"] for member in saved]
+        prefix = "network."
+        self.network.load([{n.removeprefix(prefix): v for n, v in m["state_dict"].items()} for m in saved])
+        self.stacked_optimizers.load_state_dicts([member["optimizer_states"][0] for member in saved])
+        self.data.cursor.load(states[0]["cursor"])
+        self.data.cursor.seconds = sum(state["cursor"]["seconds"] for state in states)
+        self._totals.load([state["totals"] for state in states])
+        kind = "cuda" if self.device.type == "cuda" else "cpu"
+        for replica, state, generator in zip(self.replicas, states, self._dropout, strict=True):
+            replica.best_weights = state["best_weights"]
+            replica.journal.load(state, self.data.cursor)
+            generator.set_state(state["random"][0][kind].cpu())
+
+    def random_states(self, k: int) -> list[dict[str, Tensor]]:
+        """In the form of a single run: the streams that it would go on with."""
+        if self.device.type == "cuda":
+            return [{"cpu": torch.get_rng_state(), "cuda": self._dropout[k].get_state()}]
+        return [{"cpu": self._dropout[k].get_state()}]

@@ -1,0 +1,268 @@
+"""Jobs of Hydra in the layout of lightning-hydra-template (.hydra/ beside csv or TensorBoard logs), as records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from paribus.errors import UserError
+from paribus.store.adopted import (
+    Adopted,
+    Adoption,
+    Row,
+    adopted_id,
+    diverged,
+    last_values,
+    plain,
+    trained,
+    without_repeats,
+)
+from paribus.store.hydra_logs import NoLogs, complaint, parameters, read_logs, seconds
+from paribus.store.record import Record
+
+# Groups that say where a job logs and what it prints, not what it trains. Shown if the command line names them: a sweep
+# over experiments is one.
+_SILENT = ("paths", "logger", "extras", "debug", "local", "hydra", "callbacks", "hparams_search", "experiment", "train")
+_NEVER = ("hydra", "paths", "logger", "extras", "debug", "tags", "task_name", "ckpt_path", "train", "test", "seed")
+
+
+@dataclass
+class _Job:
+    """One folder with .hydra: what it was asked for."""
+
+    folder: Path
+    origin: str
+    sweep: str
+    config: dict[str, Any]
+    groups: dict[str, Any]
+    overrides: dict[str, str]
+    script: str
+    notes: list[str] = field(default_factory=list)
+
+
+def adopt_hydra(root: Path) -> Adoption:
+    """All jobs below a folder.
+
+    Raises UserError where there is none.
+    """
+    if not root.is_dir():
+        raise UserError(f"import takes a folder of Hydra's or wandb:ENTITY/PROJECT, got {root}, which is no folder")
+    adoption = Adoption()
+    jobs: list[_Job] = []
+    folders = {path.parent for path in root.rglob(".hydra") if path.is_dir()}
+    for multirun in root.rglob("multirun.yaml"):
+        folders |= {path for path in multirun.parent.iterdir() if path.is_dir() and path.name.isdigit()}
+    for folder in sorted(folders, key=_natural):
+        origin = str(folder.relative_to(root.parent)) if folder != root else root.name
+        try:
+            jobs.append(_read(folder, origin, root))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            adoption.notes.append(f"{origin}: not imported, {_first_line(error)}")
+    if not jobs and not adoption.notes:
+        raise UserError(
+            f"import looks for Hydra's jobs (folders with .hydra/config.yaml), and there is none below {root}. "
+            "Give the folder that holds the multiruns, such as logs/train"
+        )
+    for sweep in dict.fromkeys(job.sweep for job in jobs):
+        members = [job for job in jobs if job.sweep == sweep]
+        varied = dict.fromkeys(key for job in members for key in job.overrides)
+        for job in members:
+            adoption.runs.append(_adopted(job, list(varied)))
+            adoption.notes += [f"{job.origin}: {note}" for note in job.notes]
+    return without_repeats(adoption)
+
+
+def _read(folder: Path, origin: str, root: Path) -> _Job:
+    config = _mapping(folder / ".hydra" / "config.yaml")
+    try:
+        given = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text()) or []
+    except FileNotFoundError:
+        given = []
+    notes: list[str] = []
+    overrides: dict[str, str] = {}
+    for text in given:
+        key, _, value = str(text).lstrip("+").partition("=")
+        key = key.split("@")[0].lstrip("~")
+        if key in overrides and overrides[key] != value:
+            notes.append(f"{key} was given twice ({overrides[key]} and {value}); Hydra took the last")
+        overrides[key] = value
+    groups: dict[str, Any] = {}
+    script = "train"
+    try:
+        hydra = _mapping(folder / ".hydra" / "hydra.yaml").get("hydra") or {}
+        groups = {k: v for k, v in (hydra.get("runtime", {}).get("choices") or {}).items() if isinstance(v, str)}
+        script = str(hydra.get("job", {}).get("name") or script)
+    except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
+        notes.append(f"the options chosen are not known ({_first_line(error)}); only its overrides are")
+    parent = folder.parent
+    sweep = str(parent.relative_to(root.parent)) if folder != root else root.name
+    return _Job(folder, origin, sweep, _resolved(config), groups, overrides, script, notes)
+
+
+def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
+    config = job.config
+    rows: list[Row] = []
+    log: Path | None = None
+    problem: str | None = None
+    try:
+        rows, log = read_logs(job.folder, job.notes)
+    except NoLogs as error:
+        problem = str(error)
+    metrics, rows = last_values(rows), trained(rows)
+    seed = config.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        job.notes.append(f"has no seed ({seed!r}): repeats of it can't be paired with other arms")
+        seed = None
+    status, failure = _status(job, rows, metrics, problem)
+    if failure:
+        job.notes.append(f"{status}: {failure['message']}")
+    timing = {"steps": rows[-1]["step"], "epochs": rows[-1]["epoch"] + 1} if rows else {}
+    if (duration := seconds(job.folder)) is not None:
+        timing["total_seconds"] = duration
+    record = Record(
+        id=adopted_id("hydra", job.folder.parent.name, job.folder.name, _text(job.folder / ".hydra" / "config.yaml")),
+        status=status,  # type: ignore[arg-type]
+        ablation=job.sweep,
+        seed=seed,
+        choices=_choices(job, varied),
+        comparable=_comparable(config, job.groups),
+        # The template tests the checkpoint that was best on validation, where it keeps checkpoints.
+        evaluated="best" if _at(config, "callbacks.model_checkpoint") else "last",
+        failure=failure,
+        metrics=metrics,
+        timing=timing,
+        parameters=parameters(log) if log else None,
+        provenance={
+            "imported": {"from": "hydra", "job": job.origin, "log": str(log.relative_to(job.folder)) if log else None},
+            "command": " ".join([f"python {job.script}.py", *(f"{k}={v}" for k, v in job.overrides.items())]),
+        },
+        created=_time(job.folder / ".hydra" / "config.yaml"),
+        finished=_time(log) if log else None,
+    )
+    return Adopted(record, job.origin, job.sweep, config, rows)
+
+
+def _status(
+    job: _Job, rows: Sequence[Any], metrics: Mapping[str, float], problem: str | None
+) -> tuple[str, dict[str, str] | None]:
+    """done: has test metrics, or reached its last epoch, or ended by itself without a complaint."""
+    if error := complaint(job.folder):
+        kind = "out_of_memory" if "out of memory" in error.lower() else "bug"
+        return "failed", {"type": kind, "message": error}
+    if problem:
+        return "failed", {"type": "unfinished", "message": problem}
+    if diverged(metrics):
+        return "diverged", None
+    epochs = _at(job.config, "trainer.max_epochs")
+    reached = isinstance(epochs, int) and rows and rows[-1]["epoch"] + 1 >= epochs
+    if reached or any(key.startswith("test/") for key in metrics) or (job.folder / "exec_time.log").exists():
+        return "done", None
+    return "failed", {
+        "type": "unfinished",
+        "message": f"ended after epoch {rows[-1]['epoch']:g} of {epochs}" if rows else "no metrics",
+    }
+
+
+def _choices(job: _Job, varied: Sequence[str]) -> dict[str, Any]:
+    """Options of groups, and the values of all keys that some job of the sweep was given, also where this one has the
+    default."""
+    choices = {
+        group: option
+        for group, option in job.groups.items()
+        if group.split("/")[0] not in _SILENT or (group in varied and group.split("/")[0] not in _NEVER)
+    }
+    for key in varied:
+        if key in job.groups or key.split(".")[0] in _NEVER or key.startswith("callbacks."):
+            continue
+        value = _at(job.config, key)
+        if value is None and key in job.overrides:
+            value = yaml.safe_load(job.overrides[key]) if job.overrides[key] else None
+        if isinstance(value, Mapping):  # a group whose options are not known
+            value = job.overrides.get(key)
+        if value is not None or key in job.overrides:
+            choices[key] = plain(value)
+    return choices
+
+
+def _comparable(config: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
+    trainer = config.get("trainer") if isinstance(config.get("trainer"), Mapping) else {}
+    assert isinstance(trainer, Mapping)
+    budgets = {"max_epochs": "epochs", "max_steps": "updates"}
+    found = [
+        f"{trainer[k]} {unit}" for k, unit in budgets.items() if isinstance(trainer.get(k), int) and trainer[k] > 0
+    ]
+    counts = [trainer.get(key, 1) for key in ("devices", "num_nodes")]
+    whole = [count for count in counts if isinstance(count, int) and count > 0]
+    return {
+        "semantics": "imported from hydra",
+        "budget": ", ".join(found) or None,
+        "data": groups.get("data") or _at(config, "data._target_"),
+        "world_size": whole[0] * whole[1] if len(whole) == 2 else str(counts[0]),
+        "precision": str(trainer.get("precision", 32)),
+    }
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no mapping")
+    return content
+
+
+def _resolved(config: dict[str, Any]) -> dict[str, Any]:
+    """Hydra saves interpolations as they stand; those that need the process itself stay so."""
+    node = OmegaConf.create(config)
+
+    def value(parent: Any, key: Any) -> Any:
+        raw = parent._get_node(key)
+        if OmegaConf.is_config(raw) and not raw._is_none() and not raw._is_interpolation() and not raw._is_missing():
+            return walk(raw)
+        if isinstance(raw._value(), str) and re.search(r"\$\{(oc\.env|hydra):", raw._value()):
+            return raw._value()
+        try:
+            found = parent[key]
+        except OmegaConfBaseException:
+            return str(raw._value())
+        return walk(found) if OmegaConf.is_config(found) else found
+
+    def walk(node: Any) -> Any:
+        if OmegaConf.is_dict(node):
+            return {str(key): value(node, key) for key in node}
+        return [value(node, index) for index in range(len(node))]
+
+    return walk(node)
+
+
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return None
+        node = node[part]
+    return node
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in path.parts]
+
+
+def _time(path: Path) -> str:
+    return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"it has no {Path(error.filename).name}"
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,131 @@
+"""Which records to list, and in what order."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paribus.durations import seconds_since
+from paribus.errors import UserError
+from paribus.store.record import Record
+from paribus.store.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record as it is listed. state: its status as of now. age: seconds since it was created."""
+
+    record: Record
+    state: str
+    age: float
+
+    def value(self, key: str) -> Any:
+        """A field of the record, a metric, a time, or a choice; None where the record has no such thing."""
+        record = self.record
+        fields = {"status": self.state, "age": self.age, "id": record.id, "seed": record.seed}
+        fields |= {"ablation": record.ablation, "arm": record.arm, "parameters": record.parameters}
+        for known in (fields, record.choices, record.metrics, record.timing):
+            if key in known:
+                return known[key]
+        return None
+
+
+def runs(store: Store, filters: Sequence[str] = (), *, newer: float = math.inf, older: float = 0.0) -> list[Run]:
+    """The runs that fulfil all filters, the newest first.
+
+    filters: KEY=VALUE; several values with commas, patterns with *. Keys are status, ablation, arm, seed, id, choices
+    (norm, optimizer.lr), and else anything of the resolved configuration (data.validation).
+    newer, older: bounds of the age in seconds.
+
+    Raises UserError for a filter that no run could fulfil because there is no such key.
+    """
+    wanted = dict(map(_parse, filters))
+    found = []
+    known: set[str] = set()
+    for record in store.scan():
+        age = seconds_since(record.created)
+        run = Run(record, store.state(record), math.inf if age is None else age)
+        known.update(FIELDS, record.choices, record.metrics, record.timing)
+        if older <= run.age <= newer:
+            found.append(run)
+    listed = sorted(found, key=lambda run: run.age)
+    for key, patterns in wanted.items():
+        values = {run.record.id: _value(run, key, store) for run in listed}
+        if listed and all(value is _NOTHING for value in values.values()):
+            raise _unknown(key, known)
+        listed = [run for run in listed if any(_matches(values[run.record.id], pattern) for pattern in patterns)]
+    return listed
+
+
+def sort(listed: Iterable[Run], key: str, descending: bool = False) -> list[Run]:
+    """By a field, metric, time or choice; runs without it come last.
+
+    Raises UserError for a key that none of the runs has.
+    """
+    listed = list(listed)
+    having = [run for run in listed if run.value(key) is not None]
+    if listed and not having:
+        raise _unknown(key, {name for run in listed for name in (*FIELDS, *run.record.choices, *run.record.metrics)})
+    having.sort(key=lambda run: _order(run.value(key)), reverse=descending)
+    return having + [run for run in listed if run.value(key) is None]
+
+
+FIELDS = ("status", "age", "id", "seed", "ablation", "arm", "parameters")
+_NOTHING = object()
+
+
+def _parse(text: str) -> tuple[str, list[str]]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UserError(f"a filter is KEY=VALUE, as in norm=batch or status=done, got {text!r}")
+    return key, value.split(",")
+
+
+def _value(run: Run, key: str, store: Store) -> Any:
+    value = run.value(key)
+    if value is None and key not in FIELDS:
+        node: Any = _config(run.record.id, store)
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                return _NOTHING
+            node = node[part]
+        return node
+    return value
+
+
+def _config(id: str, store: Store) -> Mapping[str, Any]:
+    try:
+        return store.config(id)
+    except UserError:  # a run without a readable configuration matches nothing
+        return {}
+
+
+def _matches(value: Any, pattern: str) -> bool:
+    if value is _NOTHING:
+        return False
+    if isinstance(value, bool) or value is None:
+        return pattern.lower() == {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int | float):
+        try:
+            return float(pattern) == float(value)
+        except ValueError:
+            return False
+    return fnmatch.fnmatchcase(str(value), pattern)
+
+
+def _order(value: Any) -> tuple[int, Any]:
+    if isinstance(value, int | float):
+        return (0, math.inf if math.isnan(value) else value)
+    return (1, str(value))
+
+
+def _unknown(key: str, known: set[str]) -> UserError:
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return UserError(
+        f"no run has a {key}.{hint} Keys are status, ablation, arm, seed, choices such as norm, and metrics"
+    )

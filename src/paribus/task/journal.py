@@ -1,0 +1,61 @@
+"""What a run remembers of its metrics, and where it writes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from paribus.store.history import HistoryWriter
+from paribus.task.progress import Cursor
+
+
+class Journal:
+    """The latest value of everything that a run logs, the best of what it validates, its history and its loggers.
+
+    monitor, mode: the metric that says which weights are best, and whether max or min of it is.
+    """
+
+    def __init__(self, history: HistoryWriter | None, monitor: str, mode: str):
+        self.history = history
+        self.monitor = monitor
+        self.mode = mode
+        self.metrics: dict[str, float] = {}
+        self.best_score = -math.inf
+
+    def is_best(self, row: dict[str, float]) -> bool:
+        """Add the best of each val/ metric to `row` as *_best; whether the monitored one has never been better."""
+        for key, value in list(row.items()):
+            if key.startswith("val/"):
+                better = max if key.endswith("acc") else min
+                row[f"{key}_best"] = better(value, self.metrics.get(f"{key}_best", value))
+        score = row[self.monitor] if self.mode == "max" else -row[self.monitor]
+        if not score > self.best_score:
+            return False
+        self.best_score = score
+        return True
+
+    def write(self, values: dict[str, float], cursor: Cursor, loggers: Iterable[Any] | None, row: bool = True) -> None:
+        """Remember `values`, and write them to the history (where row is true) and to `loggers`; None: only remember."""
+        self.metrics.update(values)
+        if loggers is None:
+            return
+        values = {"epoch": cursor.epoch, "seconds": round(cursor.seconds, 6), **values}
+        if row and self.history is not None:
+            self.history.append({"epoch": cursor.epoch, "step": cursor.step, **values})
+        for logger in loggers:
+            logger.log_metrics(values, step=cursor.step)
+
+    def flush(self) -> None:
+        if self.history is not None:
+            self.history.flush()
+
+    def state(self) -> dict[str, Any]:
+        return {"metrics": dict(self.metrics), "best_score": self.best_score}
+
+    def load(self, state: dict[str, Any], cursor: Cursor | None) -> None:
+        """cursor: where the run goes on; None for a process that writes nothing."""
+        self.metrics = dict(state["metrics"])
+        self.best_score = state["best_score"]
+        if self.history is not None and cursor is not None:
+            self.history.resume(cursor.step)

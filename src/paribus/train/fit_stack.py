@@ -1,0 +1,165 @@
+"""Lightning's part of a stack: replicas from configs, one trainer for all, an outcome for each."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from paribus.stack.checkpoint import StackIO
+from paribus.stack.data import StackedData
+from paribus.stack.optimizers import Setting
+from paribus.stack.replica import Replica
+from paribus.stack.task import StackedClassification
+from paribus.store.history import HistoryWriter
+from paribus.task.data import ImageData
+from paribus.task.journal import Journal
+from paribus.task.monitors import GradientMonitor, LearningRateMonitor
+from paribus.train import build
+from paribus.train.checkpoints import Checkpoints, StackCheckpoints
+from paribus.train.fit import Outcome, build_callbacks, build_loggers, build_trainer, quiet_lightning
+from paribus.train.instantiate import instantiate
+from paribus.train.loggers import finish
+from paribus.train.run import graceful_stop
+from paribus.train.stack import Member
+
+OBSERVERS = (GradientMonitor, LearningRateMonitor)
+Finish = Callable[[Member, str, str, Outcome], None]
+
+
+def fit_stack(
+    members: Sequence[Member], setting: build.Setting, data: ImageData, finished: Finish, compile: bool
+) -> None:
+    """Train the members together from their last checkpoints, or from the start, and test them.
+
+    finished: called for each with how it ended (done, diverged, failed), the reason of a failure, and the outcome.
+
+    Raises Regroup where the living members should go on as a smaller stack.
+    """
+    members = sorted(members, key=optimizer_key)
+    started = time.perf_counter()
+    replicas = [build_replica(member, setting) for member in members]
+    stacked = StackedData(data, [replica.order_seed for replica in replicas])
+    task = build_stacked_task(members[0].config, setting, replicas, lambda k: release(k), compile)
+
+    def release(k: int) -> None:
+        replica = replicas[k]
+        how = replica.ended or "done"
+        replica.journal.flush()
+        outcome = outcome_of(task, k, (time.perf_counter() - started) / len(replicas))
+        finish(list(replica.loggers), failed=how == "failed")
+        replica.loggers = ()
+        finished(members[k], how, replica.failure, outcome)
+
+    folders = [member.folder / "checkpoints" for member in members]
+    callbacks, saves = stack_callbacks(members[0], folders)
+    trainer = build_trainer(members[0].config, callbacks, [], members[0].folder, plugins=[StackIO(folders)])
+    resume = saves and all((folder / "last.ckpt").exists() for folder in folders)
+    try:
+        for replica, member in zip(replicas, members, strict=True):
+            replica.loggers = build_loggers(member.config, member.record, member.folder)
+        with quiet_lightning(), graceful_stop(task.request_stop):
+            trainer.fit(task, datamodule=stacked, ckpt_path=folders[0] if resume else None)
+        for k in task.living():
+            release(k)
+    finally:
+        for replica in replicas:
+            replica.journal.flush()
+            finish(list(replica.loggers), failed=True)
+
+
+def optimizer_key(member: Member) -> str:
+    """Runs with equal optimizers and schedules stand next to each other: their weights are then updated as one."""
+    config = member.config
+    parts = [config[key] for key in ("optimizer", "scheduler", "decay", "lr_scaling", "clip")]
+    return json.dumps([parts, config["seeds"]], sort_keys=True)
+
+
+def build_replica(member: Member, setting: build.Setting) -> Replica:
+    config = member.config
+    own = build.build_setting(config)
+    evaluation = config["evaluation"]
+    history = HistoryWriter(member.folder / "history.csv")
+    monitors = [instantiate(f"callbacks.{n}", node) for n, node in (config["callbacks"] or {}).items() if _watches(n)]
+    return Replica(
+        network=build.build_network(config, own),
+        loss=own.loss,
+        loss_key=json.dumps(config["loss"], sort_keys=True),
+        optimizer=Setting(
+            functools.partial(build.build_optim, config), own.schedule, json.dumps(config["scheduler"], sort_keys=True)
+        ),
+        order_seed=config["seeds"]["order"],
+        augmentation_seed=config["seeds"]["augmentation"],
+        dropout_seed=config["seeds"]["init"],
+        journal=Journal(history, evaluation["monitor"], evaluation["mode"]),
+        clip_norm=config["clip"]["norm"],
+        clip_value=config["clip"]["value"],
+        observers=[monitor for monitor in monitors if isinstance(monitor, OBSERVERS)],
+        folder=member.folder / "checkpoints",
+    )
+
+
+def _watches(name: str) -> bool:
+    return name in ("lr_monitor", "grad_monitor")
+
+
+def build_stacked_task(
+    config: Any, setting: build.Setting, replicas: Sequence[Replica], release: Callable[[int], None], compile: bool
+) -> StackedClassification:
+    return StackedClassification(
+        replicas,
+        setting.augmentation,
+        release=release,
+        accumulate=config["trainer"]["accumulate"],
+        compile=compile,
+        evaluate_every=config["evaluation"]["every"],
+        evaluation_batch_size=config["evaluation"]["batch_size"],
+        test_weights=config["evaluation"]["checkpoint"],
+    )
+
+
+def stack_callbacks(member: Member, folders: Sequence[Path]) -> tuple[list[pl.Callback], bool]:
+    """The callbacks of a single run in their forms for a stack, and whether checkpoints are written."""
+    found: list[pl.Callback] = []
+    saves = False
+    for callback in build_callbacks(member.config, member.folder):
+        if isinstance(callback, Checkpoints):
+            checkpoints = StackCheckpoints(callback.every_seconds)
+            checkpoints.folder = folders[0]
+            found.append(checkpoints)
+            saves = True
+        elif not isinstance(callback, OBSERVERS):
+            found.append(callback)
+    return found, saves
+
+
+def outcome_of(task: StackedClassification, k: int, fit_seconds: float) -> Outcome:
+    """As of a single run; times are the replica's share of the stack's, and `stack` says how many shared."""
+    data, cursor = task.data, task.data.cursor
+    seconds = max(task.share_of(cursor.seconds), 1e-9)
+    epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
+    return Outcome(
+        metrics=dict(task.replicas[k].journal.metrics),
+        timing={
+            "steps": cursor.step,
+            "epochs": round(epochs, 4),
+            "samples": cursor.samples,
+            "fit_seconds": fit_seconds,
+            "update_seconds": seconds,
+            "ms_per_update": seconds / max(cursor.step, 1) * 1e3,
+            "seconds_per_epoch": seconds / epochs,
+            "samples_per_second": cursor.samples / seconds,
+            "total_seconds": fit_seconds,
+            "stack": len(task.replicas),
+        },
+        parameters=sum(p.numel() for p in task.network.replicas[k].parameters()),
+        diverged=task.replicas[k].ended == "diverged",
+        device=torch.cuda.get_device_name() if task.device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+    )

@@ -1,0 +1,115 @@
+"""What can be known to fail before training fails here, and not in the middle of the night."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from paribus.errors import UserError
+from paribus.metrics import Totals
+from paribus.nn.batch_norm import SyncBatchNorm
+from paribus.plan.identity import BUDGET_UNITS, world_size
+from paribus.task.data import ImageData
+from paribus.train import build
+from paribus.train.instantiate import check_arguments, instantiate
+
+Config = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class Preflight:
+    """Checks configurations one after another; what several of them share is built once.
+
+    A network is built without memory (on the meta device) and batches of each size to come go through it: forward,
+    loss, metrics, backward, and one step of the optimizer. Data are loaded, the schedule is asked for its values.
+    """
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def check(self, config: Config) -> None:
+        """Raises UserError with what can't work, and what to do about it."""
+        setting = self._once(build.build_setting, config, ("data.source", "loss", "scheduler", "augmentation"))
+        parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
+        data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
+        self.check_built(config, setting, data)
+        for name, node in (config["callbacks"] or {}).items():
+            if node is not None:
+                instantiate(f"callbacks.{name}", node)
+        for name, node in (config["logger"] or {}).items():
+            if node is not None:
+                check_arguments(f"logger.{name}", node)
+
+    def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> None:
+        """`check` for a setting and data that are there already."""
+        sizes = sorted(data.local_batch_sizes())
+        parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
+        network = self._once(lambda config: _network(config, setting, sizes), config, parts, f"network {sizes}")
+        with torch.device("meta"):
+            optimizer = build.build_optim(config, network)
+        # One step for each form of the optimizer: numbers like the learning rate make no difference to what can't work.
+        form = {key: value for key, value in config["optimizer"].items() if not isinstance(value, float)}
+        alike = {**config, "optimizer": form}
+        self._once(lambda _: _step(config, optimizer), alike, (*parts, "optimizer", "decay"), "step")
+        horizon = data.horizon
+        for step in (0.0, horizon / 2, horizon - 1):
+            factor = setting.schedule.factor(step, horizon)
+            if not 0 <= factor < math.inf:
+                raise UserError(
+                    f"scheduler: the factor on the learning rate must be finite, got {factor} at step {step:g}"
+                )
+
+    def _once(self, make: Callable[[Config], T], config: Config, parts: Sequence[str], what: str = "") -> T:
+        """make(config), remembered by the parts of the config that it depends on."""
+        key = what + make.__qualname__ + json.dumps([_at(config, part) for part in parts], sort_keys=True, default=str)
+        if key not in self._built:
+            self._built[key] = make(config)
+        return self._built[key]
+
+
+_PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate", "trainer.channels_last")
+
+
+def _network(config: Config, setting: build.Setting, sizes: Sequence[int]) -> nn.Module:
+    """The network on the meta device, with gradients, after a batch of each size."""
+    parts = config["trainer"]["accumulate"]
+    with torch.device("meta"):
+        network = build.build_network(config, setting).train()
+        synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
+        for size in sizes:
+            if size < parts:
+                raise UserError(
+                    f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
+                    "for a process. Use data.drop_last=true, a larger batch or fewer parts"
+                )
+            size = size // parts * (world_size(config) if synchronised else 1)
+            x = torch.zeros((size, *setting.source.shape))
+            y = torch.zeros(size, dtype=torch.long)
+            with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
+                outputs = network(x)
+                loss = setting.loss(outputs, y)
+                Totals(x.device).update(loss.detach(), outputs.detach(), y, setting.loss)
+                loss.backward()
+    return network
+
+
+def _step(config: Config, optimizer: torch.optim.Optimizer) -> None:
+    with build.as_user_error(f"optimizer={build.name_of(config['optimizer'])} with {build.names(config)}"):
+        try:
+            optimizer.step()
+        except RuntimeError as error:
+            # Some optimizers look at numbers, and there are none on the meta device.
+            if "meta tensors" not in str(error):
+                raise
+
+
+def _at(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value[part]
+    return value

@@ -1,0 +1,233 @@
+"""The training entry of a stack: many configs in, one record for each out, as if each had run alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paribus.errors import Interrupted, StackFailed, UserError
+from paribus.plan.identity import comparable, run_id
+from paribus.plan.validate import validate
+from paribus.store.lock import Busy
+from paribus.store.record import Record
+from paribus.store.store import Store
+from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary, write_config
+
+log = logging.getLogger("paribus")
+FINISHED = ("done", "diverged")
+
+
+@dataclass
+class Member:
+    """One run of a stack: its resolved config, its record so far, and its folder."""
+
+    config: Mapping[str, Any]
+    record: Record
+    folder: Path
+
+
+def train_stack(config: Mapping[str, Any]) -> Record:
+    """Train the members that config["members"] lists, together as far as that pays; the record of the first.
+
+    Members that are done, or that another process trains, are left out. The order of training and what is trained
+    together do not change what a record says, up to rounding.
+
+    Raises UserError where the list can't be read, Interrupted when the user stops it, and StackFailed with the reasons
+    of those members that failed, after all others have been trained.
+    """
+    asked = read_members(Path(config["members"]))
+    store = Store(Path(config["paths"]["outputs"]))
+    failures: dict[str, str] = {}
+    members: list[Member] = []
+    with ExitStack() as locks:
+        for each in asked:
+            own, id = each["config"], run_id(each["config"])
+            try:
+                validate(own)
+                locks.enter_context(store.lock(id))
+            except Busy as busy:
+                say(f"{id} is left out of the stack: {busy}")
+                continue
+            except UserError as error:
+                failures[id] = str(error)
+                continue
+            known = store.read(id)
+            if known is None or known.status not in FINISHED:
+                record = new_record(own, each["choices"], each["overrides"])
+                members.append(Member(own, record, store.run_dir(id)))
+        if members:
+            failures.update(_Training(members, store, config["stack"]).run())
+    if failures:
+        raise StackFailed(failures)
+    first = asked[0]
+    return store.read(run_id(first["config"])) or new_record(first["config"], first["choices"], first["overrides"])
+
+
+def read_members(path: Path) -> list[dict[str, Any]]:
+    try:
+        members = json.loads(path.read_text())["members"]
+        if not members or not all({"config", "choices", "overrides"} <= set(each) for each in members):
+            raise ValueError("it lists no runs")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"members={path} must be a list of runs that a sweep has written, and it can't be read "
+            f"({type(error).__name__}: {error}). Run the sweep again"
+        ) from error
+    return members
+
+
+class _Training:
+    """The members of one job: stacks of them, and those that go alone."""
+
+    def __init__(self, members: Sequence[Member], store: Store, stack: int | str):
+        self.members = list(members)
+        self.store = store
+        self.stack = stack
+        self.failures: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Train all; member -> what went wrong."""
+        # torch and Lightning are imported here: whatever could be said without them has been said.
+        from paribus.data.prepare import TensorSet
+        from paribus.train import build
+        from paribus.train.fit import set_threads
+
+        first = self.members[0].config
+        set_threads(first)
+        self.setting = build.build_setting(first)
+        self.data = build.build_data(first, self.setting)
+        self.check()
+        if not self.members:
+            return self.failures
+        if not isinstance(self.data.splits.train, TensorSet):
+            say("samples are read by workers: the members of the stack are trained one after the other")
+            self.alone(self.members)
+            return self.failures
+        size, compile = self.decide()
+        for part in self.by_position():
+            for start in range(0, len(part), size):
+                self.together(part[start : start + size], compile)
+        return self.failures
+
+    def check(self) -> None:
+        """What can't work is left out before anything is written; equal networks with equal losses once."""
+        from paribus.train import build
+        from paribus.train.preflight import Preflight
+
+        preflight = Preflight()
+        known: dict[str, str | None] = {}
+        for member in list(self.members):
+            key = json.dumps(member.config["loss"], sort_keys=True)
+            if key not in known:
+                try:
+                    preflight.check_built(member.config, build.build_setting(member.config), self.data)
+                    known[key] = None
+                except UserError as error:
+                    known[key] = str(error)
+            if (reason := known[key]) is not None:
+                self.drop(member, reason)
+
+    def drop(self, member: Member, reason: str) -> None:
+        self.members.remove(member)
+        self.failures[member.record.id] = reason
+
+    def decide(self) -> tuple[int, bool]:
+        """How many members go together, and whether their program is compiled."""
+        if isinstance(self.stack, int):
+            return max(1, self.stack), bool(self.members[0].config["trainer"]["compile"])
+        from paribus.train.measure import decide
+
+        return decide(self.members, self.setting, self.data, self.store.root)
+
+    def by_position(self) -> list[list[Member]]:
+        """Members that stand after the same update: only they can go on together. Those farthest back come first."""
+        from paribus.train.fit import position
+
+        positions: dict[tuple[int, int], list[Member]] = {}
+        for member in self.members:
+            positions.setdefault(position(member.folder), []).append(member)
+        return [positions[key] for key in sorted(positions)]
+
+    def together(self, members: Sequence[Member], compile: bool) -> None:
+        """Train a stack to its end: smaller when replicas have ended early, in halves when memory does not suffice."""
+        from paribus.stack.checkpoint import Regroup
+        from paribus.train.fit_stack import fit_stack
+
+        members = self.alone(members) if len(members) == 1 else list(members)
+        while members:
+            for member in members:
+                self.begin(member)
+            try:
+                with ExitStack() as files:
+                    for member in members:
+                        files.enter_context(log_file(member.folder / "train.log"))
+                    fit_stack(members, self.setting, self.data, self.finish, compile)
+                return
+            except Regroup:
+                members = [member for member in members if member.record.status == "running"]
+                if len(members) == 1:
+                    members = self.alone(members)
+                continue
+            except (Interrupted, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                if failure_type(error) == "out_of_memory" and len(members) > 1:
+                    half = (len(members) + 1) // 2
+                    say(f"a stack of {len(members)} does not fit into memory: on with {half} at a time")
+                    error.__traceback__ = None  # it holds on to the memory
+                    parts = members[:half], members[half:]
+                    break
+                log.error("%s", traceback.format_exc())
+                self.fail(members, error)
+                return
+        else:
+            return
+        for part in parts:
+            self.together([member for member in part if member.record.status == "running"], compile)
+
+    def begin(self, member: Member) -> None:
+        member.record.comparable = comparable(member.config, self.data.splits.fingerprint)
+        member.record.classes = self.setting.source.num_classes
+        member.folder.mkdir(parents=True, exist_ok=True)
+        write_config(member.folder, member.config)
+        self.store.write(member.record)
+
+    def finish(self, member: Member, how: str, failure: str, outcome: Any) -> None:
+        """Write the record of a run that has ended."""
+        record = member.record
+        if how == "failed":
+            member.record = failed(record, "bug", failure)
+            self.failures[record.id] = failure
+        else:
+            record.status = how  # type: ignore[assignment]
+            record.finished = now()
+        record = member.record
+        record.metrics, record.timing, record.parameters = outcome.metrics, outcome.timing, outcome.parameters
+        record.provenance["hardware"]["device"] = outcome.device
+        self.store.write(record)
+        say(f"{record.id} {record.status}: {summary(record)}  ({member.folder})")
+
+    def fail(self, members: Sequence[Member], error: Exception) -> None:
+        for member in members:
+            if member.record.status == "running":
+                self.failures[member.record.id] = f"{type(error).__name__}: {error}"
+                member.record = failed(member.record, failure_type(error), f"{type(error).__name__}: {error}")
+                self.store.write(member.record)
+
+    def alone(self, members: Sequence[Member]) -> list[Member]:
+        """Train members one after the other, as single runs; returns none."""
+        for member in members:
+            try:
+                execute(member.config, member.record, self.store)
+            except (Interrupted, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                named = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                self.failures[member.record.id] = named
+        return []

@@ -1,0 +1,45 @@
+"""How long a run will take, by training it for a second."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paribus.plan.cells import Cell
+from paribus.plan.chosen import chosen
+from paribus.plan.estimate import length_of
+from paribus.plan.identity import BUDGET_UNITS
+from paribus.store.record import Record
+
+SECONDS = 1.0  # of training; the time of an update is steady after a few
+
+
+def measure(cell: Cell) -> tuple[Mapping[str, Any], str, float]:
+    """(choices, budget, seconds) of a whole run, as `Costs.add` takes them.
+
+    Trains a second of the run, at a constant learning rate and batch size, in a folder that is removed, and multiplies
+    the time of an update by the number of updates. What is not training (loading, building, one validation) counts as
+    it was.
+    """
+    from paribus.train import build
+    from paribus.train.fit import fit
+
+    config = dict(cell.config)
+    choices, length = chosen(config, cell.choices, cell.overrides), length_of(config)
+    updates = build.build_data(config, build.build_setting(config)).updates
+    if updates is None:
+        return choices, length, float(config["budget"]["seconds"])
+    config["budget"] = {**dict.fromkeys(BUDGET_UNITS), "seconds": SECONDS}
+    config["evaluation"] = {**config["evaluation"], "every": 10**9}  # the last epoch is always validated
+    config |= {"logger": None, "callbacks": None, "scheduler": {"_target_": "paribus.optim.schedule.Constant"}}
+    config["trainer"] = {**config["trainer"], "threads": config["trainer"]["threads"] or 1}  # as in a sweep
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        setting = build.build_setting(config)
+        data = build.build_data(config, setting)
+        timing = fit(config, setting, data, Record("measured", "running"), Path(folder)).timing
+    total = time.perf_counter() - started
+    return choices, length, total - timing["update_seconds"] + updates * timing["ms_per_update"] / 1e3
