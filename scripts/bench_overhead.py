@@ -46,12 +46,17 @@ def config_of(model: str, batch: int, epochs: int, threads: int) -> dict[str, An
     )
 
 
-def hand_written(config: dict[str, Any], epochs: int) -> float:
-    """The loop that one writes without any framework, with metrics of training and validation."""
+def hand_written(config: dict[str, Any], epochs: int, make: Any = None) -> float:
+    """The loop that one writes without any framework, with metrics of training and validation.
+
+    make: network -> optimizer; momentum where there is none.
+    """
     setting = build.build_setting(config)
     splits = build.build_data(config, setting).splits
     network = build.build_network(config, setting)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    optimizer: Any = (
+        make(network) if make else torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    )
     criterion = nn.CrossEntropyLoss()
     x_train, y_train, x_val, y_val = splits.train.x, splits.train.y, splits.val.x, splits.val.y
     batch = config["data"]["batch_size"]

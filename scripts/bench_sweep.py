@@ -3,9 +3,9 @@
     python scripts/bench_sweep.py [--runs 64] [--epochs 20] [--turns 1]
 
 Both train the same mlp on the digits with batches of 32, one run for each seed, as whole commands with everything that
-they do: start-up, planning, composition, training, validation of every epoch, test, checkpoints, logs. Turns alternate, ours
-before and after theirs; nothing is stacked. Every process has one thread, which is the fastest for networks of this size,
-and ours runs as many at a time as there are cores. Seconds are wall time; CPU seconds are of all processes together.
+they do: start-up, planning, composition, training, validation of every epoch, test, checkpoints, logs. Turns alternate,
+ours before and after theirs; nothing is stacked. Every process has one thread, which is the fastest for networks this
+small; ours runs as many at a time as there are cores. Seconds are wall time; CPU seconds are of all processes.
 """
 
 from __future__ import annotations

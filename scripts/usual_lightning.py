@@ -28,12 +28,8 @@ from paribus.config import config_dir
 from paribus.plan.compose import resolved
 from paribus.train import build
 
-HYDRA = [
-    "hydra/sweeper=basic",
-    "hydra/launcher=basic",
-    "hydra.output_subdir=.hydra",
-    "hydra.sweep.subdir=${hydra.job.num}",
-]
+HYDRA = ["hydra/sweeper=basic", "hydra/launcher=basic"]
+FOLDERS = ["hydra.output_subdir=.hydra", "hydra.sweep.subdir=${hydra.job.num}"]
 
 
 class Usual(pl.LightningModule):

@@ -1,4 +1,6 @@
+import os
 import sys
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -46,3 +48,47 @@ def compose():
     from paribus.plan.compose import load, resolved
 
     return lambda *overrides: resolved(load(list(overrides)))
+
+
+@pytest.fixture
+def wandb_server(monkeypatch, tmp_path):
+    """A W&B server on a loopback port, where all clients of this test go; no client process outlives the test."""
+    import wandb
+    from wandb_server import WandbServer
+
+    from paribus.plan import wandb_access
+
+    wandb.teardown()  # settings are read once a process
+    server = WandbServer()
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb-config"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "wandb-cache"))
+    monkeypatch.setattr(wandb_access, "_silent", {})
+    monkeypatch.chdir(tmp_path)
+    yield server
+    server.failure = None
+    wandb.teardown()
+    server.close()
+    assert children("wandb-core") == []
+
+
+def children(name, seconds=10.0):
+    """Child processes of that name which are still there after at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    while found := [pid for pid in os.listdir("/proc") if pid.isdigit() and _is_child(pid, name)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return found
+
+
+def _is_child(pid, name):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            command, _, rest = file.read().partition("(")[2].rpartition(")")
+    except OSError:
+        return False
+    state, parent = rest.split()[:2]
+    return command == name and int(parent) == os.getpid() and state != "Z"

@@ -61,18 +61,21 @@ def test_a_small_gradient_in_the_kernel_of_the_hessian_is_gradient_flat():
     found = analysed(slope, 0.3, 0.4)
     assert found.refined.gradient_norms[-1] == pytest.approx(1e-5)  # below 1e-6 ||H||, and yet no minimum
     assert found.verdict == "gradient-flat"
-    assert analyse(
-        Function(lambda t: slope(t) + (t[2:] ** 2).sum()),
-        torch.full((40,), 0.1, dtype=torch.float64),
-        Effort(dense_up_to=10, probes=0),
-    ).verdict == "gradient-flat"
+    assert (
+        analyse(
+            Function(lambda t: slope(t) + (t[2:] ** 2).sum()),
+            torch.full((40,), 0.1, dtype=torch.float64),
+            Effort(dense_up_to=10, probes=0),
+        ).verdict
+        == "gradient-flat"
+    )
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("spectrum", [(3.0, 1.0), (2.0, 1.5, 0.5), (5.0, 4.0, 1.0, 0.1)], ids=str)
 def test_all_critical_points_of_the_diagonal_matrix_factorization(spectrum, rank):
-    r"""1/2 ||A - U V||^2, A = diag(a), U (d, r), V (r, d): one critical point (up to symmetry) for each set S of at most
-    r singular values, with U e_j = sqrt(a_i) e_i, V likewise, i the j-th of S. With b outside of S, k = |S|:
+    r"""1/2 ||A - U V||^2, A = diag(a), U (d, r), V (r, d): one critical point, up to symmetry, for each set S of at
+    most r singular values, with U e_j = sqrt(a_i) e_i, V likewise, i the j-th of S. With b outside of S, k = |S|:
 
         a + a', 0         for all a, a' in S            (k^2 each)
         a + b, a - b      for a in S, b outside         (k (d - k) each)

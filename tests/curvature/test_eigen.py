@@ -91,7 +91,9 @@ def test_lanczos_ends_where_the_krylov_space_does():
     alpha, beta, basis = lanczos(lambda v: a @ v, torch.full((4,), 0.5, dtype=torch.float64), 4)
     assert (len(alpha), len(basis), beta[-1]) == (2, 2, 0.0)
     v = torch.stack(basis, 1)
-    torch.testing.assert_close(v.T @ a @ v, torch.diag(torch.tensor(alpha)) + torch.tensor([[0, beta[0]], [beta[0], 0]]))
+    torch.testing.assert_close(
+        v.T @ a @ v, torch.diag(torch.tensor(alpha)) + torch.tensor([[0, beta[0]], [beta[0], 0]])
+    )
 
 
 def test_lanczos_agrees_with_the_dense_hessian_of_a_network_of_3000_parameters():

@@ -77,3 +77,69 @@ def test_a_failing_rank_ends_the_run_with_its_message(paribus, tmp_path):
     assert "no.such.Callback" in result.err or "no" in result.err
     for path in tmp_path.glob("outputs/runs/*/record.json"):
         assert json.loads(path.read_text())["status"] != "done"
+
+
+SPY = """
+import pytorch_lightning as pl
+
+
+class Spy(pl.Callback):
+    '''Writes down which samples each process sees in each epoch; fails in rank 0 of one run.'''
+
+    def __init__(self, failing: str):
+        self.failing = failing
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        cursor = pl_module.data.cursor
+        if self.failing == f"{trainer.world_size} {pl_module.data.order_seed}" and trainer.global_rank == 0:
+            if cursor.epoch == 1:
+                raise ZeroDivisionError("on purpose")
+        with open(f"{trainer.default_root_dir}/seen{trainer.global_rank}.txt", "a") as file:
+            for indices in batch.batches:
+                file.write(f"{cursor.epoch} " + " ".join(map(str, indices.tolist())) + "\\n")
+"""
+
+
+def seen(folder):
+    """epoch -> the samples that all processes of a run saw in it, sorted."""
+    samples = {}
+    for path in folder.glob("seen*.txt"):
+        for line in path.read_text().splitlines():
+            epoch, *indices = map(int, line.split())
+            samples.setdefault(epoch, []).extend(indices)
+    return {epoch: sorted(found) for epoch, found in samples.items()}
+
+
+@pytest.mark.parametrize("norm", ["none", "sync_batch"])
+def test_a_sweep_of_one_and_two_processes_with_a_failing_run_among_them(paribus, tmp_path, monkeypatch, norm):
+    (tmp_path / "spy_of_samples.py").write_text(SPY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("LOCAL_RANK", "1")  # of another group, that the sweep happens to run in
+    monkeypatch.setenv("WORLD_SIZE", "7")
+    sweep = [
+        *("train", "-m", *BASE, f"norm={norm}", "trainer.strategy=ddp", "seed=0,1", "trainer.devices=1,2"),
+        *("+callbacks.spy._target_=spy_of_samples.Spy", "+callbacks.spy.failing='2 0'"),
+    ]
+    result = paribus(*sweep)  # in this order: 1 and 2 processes with seed 0, 1 and 2 with seed 1
+    assert result.code == 1, result.err
+    assert result.err.count("ZeroDivisionError: on purpose") >= 1
+    assert "train.log" in result.err
+    store = Store(tmp_path / "outputs")
+    runs = {(r.provenance["world_size"], r.seed): r for r in store.scan()}
+    assert {key: r.status for key, r in runs.items()} == {
+        (1, 0): "done",
+        (2, 0): "failed",
+        (1, 1): "done",
+        (2, 1): "done",
+    }
+    assert runs[2, 0].failure["type"] == "bug"
+    for key in ((1, 0), (1, 1), (2, 1)):
+        assert seen(store.run_dir(runs[key].id)) == {0: list(range(102)), 1: list(range(102))}
+    one, two = runs[1, 1], runs[2, 1]
+    for key in ("train/loss", "val/loss", "test/loss", "test/acc"):
+        assert two.metrics[key] == pytest.approx(one.metrics[key], rel=1e-9)
+    expected, found = state(store.run_dir(one.id)), state(store.run_dir(two.id))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-12)
+    assert {path.name for path in tmp_path.iterdir()} <= {"outputs", "spy_of_samples.py", "__pycache__"}
+    assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1

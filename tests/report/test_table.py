@@ -7,14 +7,19 @@ import io
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from scipy import stats
 
 from paribus.report.aggregate import Aggregate, aggregate
-from paribus.report.caption import caption, footnotes
+from paribus.report.arms import ReportError
+from paribus.report.caption import footnotes
+from paribus.report.columns import View
 from paribus.report.escape import plain
-from paribus.report.table import FORMATS, csv_text, latex, markdown
+from paribus.report.table import FORMATS, csv_text, html, latex, markdown
 from paribus.store.record import Record
 
 HOSTILE = [
@@ -62,42 +67,72 @@ def pipe_rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
+def column(text: str, head: str) -> list[str]:
+    names, _, *rows = pipe_rows(text)
+    return [row[names.index(head)] for row in rows]
+
+
 def test_markdown():
     head, rule, *rows = pipe_rows(markdown(table()))
     assert head == [
-        "norm", "test accuracy (%) ↑", "difference from batch (points)", "p (Holm)", "test loss ↓",
+        "norm", "test accuracy (%) ↑", "difference from batch (points)", "p (Holm)", "p (sign flip)", "test loss ↓",
         "ms / update", "parameters", "n",
     ]  # fmt: skip
     assert set("".join(rule)) == {"-", ":"}
-    assert rows[0][:4] == ["batch", "**97.13** ± 0.15", "baseline", ""]
-    assert rows[0][4:] == ["0.1010 ± 0.0010", "1.60 ± 0.10", "1,000", "3"]
+    assert rows[0][:5] == ["batch", "**97.13** ± 0.15", "baseline", "", ""]
+    assert rows[0][5:] == ["0.1010 ± 0.0010", "1.60 ± 0.10", "1,000", "3"]
     assert [row[0] for row in rows] == ["batch", "none", "layer"]
     assert re.fullmatch(r"−4\.\d+ \(−\d\.\d+ to −\d\.\d+\)", rows[2][2])
     assert not rows[2][1].startswith("**")
 
 
+def test_points_stand_below_each_other_in_the_source():
+    lines = [line for line in markdown(table()).split("\n") if line.startswith("|")][2:]
+    places = {line.split("|")[2].index(".") for line in lines}
+    assert len(places) == 1
+
+
 def test_what_stands_behind_the_sign_is_said_and_right():
-    sd, interval = markdown(table()), markdown(table(), spread="interval")
+    sd, interval = markdown(table()), markdown(table(), View("interval"))
     assert "**97.13** ± 0.15" in sd
     assert "Mean ± standard deviation over n = 3 runs an arm (seeds 0–2)." in sd
     assert "**97.13** ± 0.38" in interval  # 4.303 / sqrt(3) deviations
     assert "Mean ± half the width of the 95 % t interval over n = 3 runs" in interval
-    with pytest.raises(ValueError, match="sd or interval, got 'se'"):
-        markdown(table(), spread="se")
+    with pytest.raises(ReportError, match="sd or interval, got 'se'"):
+        View("se")
+
+
+def test_columns_are_chosen_by_name():
+    chosen = ("test/acc", "d_z", "improvement", "detectable", "diverged", "at_chance", "n")
+    head, _, *rows = pipe_rows(markdown(table(n=6), View(columns=chosen)))
+    assert head == [
+        "norm", "test accuracy (%) ↑", "effect size d_z", "P(better than batch)", "detectable with 80 % power (points)",
+        "diverged (%)", "test accuracy (%) ↑, diverged at chance", "n",
+    ]  # fmt: skip
+    layer = table(n=6).rows[2].cells["test/acc"]
+    assert rows[2][2] == f"{layer.difference.d_z:+.2f}".replace("-", "−")
+    assert rows[2][3] == "0.00 (0.00 to 0.46)"
+    assert rows[2][5] == "0 (0 to 46 %)"
+    assert float(rows[2][4]) > 0
+    with pytest.raises(ReportError, match=r"got 'speed'.*ms_per_update.*sign_flip"):
+        markdown(table(), View(columns=("speed",)))
 
 
 def test_the_caption_says_what_a_reader_must_know():
-    said = caption(table())
+    said = markdown(table())
     for part in (
         "Ablation norm: norm varies",
         "(data digits, optimizer sgd, 20 epochs)",
         "n = 3 runs an arm (seeds 0–2)",
         "of the weights after the last update, on the test split",
-        "arm minus batch, with its 95 % t interval; p: paired t test, after Holm for 2 comparisons",
+        "arm minus batch, with its 95 % t interval. p: paired t test against batch, after Holm for 2 comparisons",
+        "exact test of the same differences, not adjusted; with 3 pairs it can't fall below 0.25",
+        "would be found with 80 % power",
         "Bold: arms that may be the best",
     ):
         assert part in said
     assert "CAUTION" not in said
+    assert "(floor 0.016)" in markdown(table(n=7))
 
 
 def test_single_runs_claim_nothing():
@@ -109,18 +144,46 @@ def test_single_runs_claim_nothing():
     assert "Single runs, n = 1 run an arm (seed 0): they say nothing about the spread" in text
 
 
-def test_runs_that_are_not_in_the_means_are_named():
+def run(id: str, status: str = "done", seed: int | None = 0, acc: float = 0.9) -> Record:
+    return Record(id=id, status=status, seed=seed, metrics={"test/acc": acc} if status == "done" else {})
+
+
+def test_runs_that_are_not_in_the_means_have_a_footnote():
     given = {
-        "batch": [Record(id="0", status="done", seed=0, metrics={"test/acc": 0.9}), None],
-        "none": [Record(id=s, status=s, seed=1) for s in ("diverged", "failed", "running")],
+        "batch": [run("0"), None],
+        "none": [run("a", "failed", 1), run("b", "running", 2), run("4", seed=4, acc=float("nan"))],
+        "layer": [run("5", seed=5), None],
     }
-    given["none"].append(Record(id="4", status="done", seed=4, metrics={"test/acc": float("nan")}))
-    notes = footnotes(aggregate("norm", given, ["test/acc"]))
+    notes, marks = footnotes(aggregate("norm", given, ["test/acc"]))
     assert notes == [
-        "Not in the means of batch: 1 not trained yet, of 2 runs.",
-        "Not in the means of none: 1 diverged, 1 failed, 1 not finished yet, of 4 runs.",
-        "Without a finite test accuracy (%): 1 of the 1 finished runs of none.",
+        "Not in the means: 1 not trained yet, of 2 runs.",
+        "Not in the means: 1 failed, 1 not finished yet, of 3 runs.",
+        "Without a finite test accuracy (%): 1 of the 1 finished runs.",
     ]
+    assert marks == {"batch": (1,), "none": (2, 3), "layer": (1,)}
+    text = markdown(aggregate("norm", given, ["test/acc"]))
+    assert column(text, "arm") == ["batch¹", "none² ³", "layer¹"]
+    assert "\n\n¹ Not in the means: 1 not trained yet, of 2 runs.\n" in text
+    assert "none<sup>2,3</sup>" in re.sub("</?span>", "", html(aggregate("norm", given, ["test/acc"])))
+    assert r"none\textsuperscript{2,3} &" in latex(aggregate("norm", given, ["test/acc"]))
+
+
+def test_divergence_is_a_rate_and_a_mean_at_chance():
+    runs = [run(str(s), seed=s, acc=0.9 + s / 100) for s in range(8)]
+    runs += [Record(str(s), "diverged", seed=s, classes=10) for s in (8, 9)]
+    for each in runs:
+        each.classes = 10
+    found = aggregate("norm", {"batch": runs}, ["test/acc"])
+    [row] = found.rows
+    rate = stats.binomtest(2, 10).proportion_ci(method="exact")
+    assert (row.divergence.low, row.divergence.high) == pytest.approx((rate.low, rate.high))
+    scored = [0.9 + s / 100 for s in range(8)] + [0.1, 0.1]
+    assert row.cells["test/acc"].at_chance.mean == pytest.approx(np.mean(scored))
+    notes, _ = footnotes(found)
+    assert notes[1] == (
+        f"Divergence rate 20 % (95 % Clopper-Pearson 3 to 56 %); test accuracy (%) {100 * np.mean(scored):.0f} ± "
+        f"{100 * np.std(scored, ddof=1):.0f} with diverged runs scored at chance (± standard deviation)."
+    )
 
 
 def test_mixing_leaves_a_trace():
@@ -131,16 +194,18 @@ def test_mixing_leaves_a_trace():
 
 def test_csv_is_tidy_and_exact():
     aggregated = table()
-    lines = list(csv.DictReader(io.StringIO(csv_text(aggregated))))
+    lines = list(csv.DictReader(io.StringIO(csv_text([aggregated, aggregated]))))
     assert [(line["arm"], line["metric"]) for line in lines[:5]] == [
         *(("batch", m) for m in ("test/acc", "test/loss", "ms_per_update", "parameters")),
         ("none", "test/acc"),
     ]
+    assert lines[12:] == lines[:12]
     cell = aggregated.rows[2].cells["test/acc"]
     line = lines[8]
     assert float(line["mean"]) == cell.mean.mean
     assert float(line["difference_low"]) == cell.difference.low
     assert float(line["p_holm"]) == cell.p_holm
+    assert float(line["p_sign_flip"]) == cell.difference.p_sign_flip
     assert [float(value) for value in line["values"].split()] == list(cell.values.values())
     assert (line["runs"], line["seeds"], line["best"], lines[0]["best"]) == ("2-0 2-1 2-2", "0 1 2", "0", "1")
     assert lines[0]["difference"] == ""
@@ -169,25 +234,49 @@ def test_hostile_names_do_not_change_latex(name, baseline):
     names = (name, "none", "layer") if baseline else ("batch", name, "layer")
     usual, hostile = latex(table()), latex(table(names, data=name))
     assert hostile.count("\n") == usual.count("\n")
-    ours = r"\\(begin|end)\{\w+\}|\\(centering|toprule|midrule|bottomrule|par\b|smallskip)"
+    ours = r"\\(begin|end)\{table\}|\\(centering|toprule|midrule|bottomrule|par\b|smallskip)"
     assert re.findall(ours, hostile) == re.findall(ours, usual)
     # Take out what prints one character; nothing that steers LaTeX may be left in the rows.
     body = hostile[hostile.index("\\midrule") + 8 : hostile.index("\\bottomrule")]
+    other = r"\{\\ifdefined\\Umathcode .\\else U\+[0-9A-F]+\\fi\}"
     printed = (
         r"\\[%&#_{}$]|\\text(backslash|asciitilde|asciicircum|asciigrave|less|greater|bar|endash)\{\}|\$\\?[a-zA-Z-]+\$"
-        r"|\{[\[\]*]\}|\{\\char34\}|\\textbf\{([^{}]*)\}|-\{\}(?=-)"
+        r"|\{[\[\]*]\}|\{\\char34\}|\\bfseries |\{baseline\}|(?<=& )\{\}|-\{\}(?=-)|" + other
     )
     rest = re.sub(printed, "", body)
     lines = [line for line in rest.split("\n") if line.strip()]
-    assert all(line.endswith(r"\\") and line.count("&") == 7 for line in lines)
+    assert all(line.endswith(r"\\") and line.count("&") == 12 for line in lines)
     assert not re.search(r"[%#_{}$~^\[\]*]", rest)
     assert not re.search(r"\\", "".join(line[:-2] for line in lines))
     assert "--" not in rest
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("baseline", [False, True])
+def test_hostile_names_do_not_change_html(name, baseline):
+    names = (name, "none", "layer") if baseline else ("batch", name, "layer")
+
+    class Reader(HTMLParser):
+        def __init__(self, text):
+            super().__init__()
+            self.tags, self.data = [], []
+            self.feed(text)
+            self.close()
+
+        def handle_starttag(self, tag, attributes):
+            self.tags.append((tag, sorted(key for key, _ in attributes)))
+
+        def handle_data(self, data):
+            self.data.append(data)
+
+    usual, hostile = Reader(html(table())), Reader(html(table(names, data=name)))
+    assert hostile.tags == usual.tags
+    assert (plain(name) or "(no name)") in hostile.data
+
+
+@pytest.mark.parametrize("name", HOSTILE)
 def test_csv_gives_hostile_names_back(name):
-    lines = list(csv.DictReader(io.StringIO(csv_text(table(("batch", name))), newline="")))
+    lines = list(csv.DictReader(io.StringIO(csv_text([table(("batch", name))]), newline="")))
     assert {line["arm"] for line in lines} == {"batch", name}
 
 
@@ -202,7 +291,7 @@ def test_names_stay_legible():
 def test_a_hostile_table_name_stays_out_of_the_label():
     renamed = table()
     renamed.name = "x}\\input{y}"
-    assert r"\label{tab:x--input-y-}" in latex(renamed)
+    assert r"\label{tab:x-input-y}" in latex(renamed)
     assert r"\input" not in latex(renamed)
 
 
@@ -210,14 +299,15 @@ def test_tables_are_quick_and_import_neither_torch_nor_pandas():
     script = (
         "import sys\n"
         "from paribus.report.aggregate import aggregate\n"
-        "from paribus.report.table import FORMATS\n"
+        "from paribus.report.table import csv_text, html, latex, markdown\n"
         "from paribus.store.record import Record\n"
         "run = lambda a, s: Record(id=a + str(s), status='done', seed=s, metrics={'test/acc': s / 10})\n"
         "arms = {a: [run(a, s) for s in range(3)] for a in 'ab'}\n"
-        "[form(aggregate('x', arms, ['test/acc'])) for form in FORMATS.values()]\n"
+        "found = aggregate('x', arms, ['test/acc'])\n"
+        "assert all(form(found) for form in (html, latex, markdown)) and csv_text([found])\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'scipy.stats', 'pytorch_lightning', 'hydra', 'wandb'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"
-    assert list(FORMATS) == ["markdown", "latex", "csv"]
+    assert FORMATS == ("markdown", "latex", "html", "csv")

@@ -137,6 +137,31 @@ def test_a_run_that_is_being_trained_is_left_alone(paribus, tmp_path, compose):
     assert not list((tmp_path / "outputs" / "runs").glob("*/record.json"))
 
 
+ENDS = {
+    "budget": ["budget.epochs=2"],
+    "divergence": ["loss=mse", "norm=none", "optimizer.lr=1e6"],
+    "early stopping": ["callbacks=[default,early_stopping]", "optimizer.lr=1e-9", "budget.epochs=60"],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_killed_between_its_last_checkpoint_and_its_record_is_not_trained_on(paribus, tmp_path, end):
+    command = ("train", *QUICK[:-1], "budget.epochs=2", *ENDS[end])
+    command = tuple(dict((item.partition("=")[0], item) for item in command).values())
+    assert paribus(*command).code == 0
+    run = only_run(tmp_path)
+    record, history = json.loads((run / "record.json").read_text()), (run / "history.csv").read_text()
+    assert end != "early stopping" or record["timing"]["epochs"] < 60
+    for _ in range(2):  # it may be killed there again
+        (run / "record.json").write_text(json.dumps({**record, "status": "running", "metrics": {}, "timing": {}}))
+        assert paribus(*command).code == 0
+        again = json.loads((run / "record.json").read_text())
+        assert again["status"] == record["status"]
+        assert again["metrics"] == record["metrics"]
+        assert again["timing"]["steps"] == record["timing"]["steps"]
+        assert (run / "history.csv").read_text() == history
+
+
 LONG = [
     "model=mlp",
     "model.width=16",

@@ -63,12 +63,15 @@ class RayLauncher(ClusterLauncher):
     """Tasks of a Ray cluster, each in a process of its own.
 
     init: arguments of ray.init. remote: options of every task, such as memory or runtime_env.
+    parallel: at most so many tasks at a time; None for as many as the cluster has room for.
     retries: how often a task whose machine or process died is begun again; its runs go on from their checkpoints.
     """
 
-    def __init__(self, init: Mapping[str, Any], remote: Mapping[str, Any], runs_per_job: int, retries: int):
+    def __init__(
+        self, init: Mapping[str, Any], remote: Mapping[str, Any], runs_per_job: int, parallel: int | None, retries: int
+    ):
         self.init, self.remote = init, remote
-        self.runs_per_job, self.retries = runs_per_job, retries
+        self.runs_per_job, self.parallel, self.retries = runs_per_job, parallel, retries
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from omegaconf import OmegaConf
@@ -78,4 +81,4 @@ class RayLauncher(ClusterLauncher):
 
         plain: Any = OmegaConf.to_container(OmegaConf.create({"init": self.init, "remote": self.remote}), resolve=True)
         submit = Tasks(plain["init"], plain["remote"], self.retries)
-        return Collection(submit).run(orders(job_overrides, self.runs_per_job))
+        return Collection(submit, self.parallel).run(orders(job_overrides, self.runs_per_job))

@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from paribus.cli.reports import DEFAULT_METRICS, Collected, collect, outputs_folder
+from paribus.cli.tables import Reader, logged
 from paribus.errors import UserError
 from paribus.plan.wandb_access import base_url
 from paribus.plan.wandb_limits import check_project, wandb_node
-from paribus.report.aggregate import aggregate
+from paribus.report.aggregate import aggregate_plan
+from paribus.report.source import Options, plan_of, sheets
+from paribus.report.table import document
 from paribus.report.wandb_dashboard import Board, as_json, packages, report, workspace
 from paribus.report.wandb_sync import check_access
 from paribus.store.store import Store
@@ -19,9 +22,9 @@ from paribus.store.store import Store
 
 def dashboard(overrides: Sequence[str], entity: str | None, project: str | None, dry_run: bool) -> None:
     packages()  # before anything is read: whether they are there
-    store = Store(outputs_folder(overrides))
-    found = collect(overrides)
-    boards = [board(each, store) for each in found]
+    read = Reader(Store(outputs_folder(overrides)))
+    found = collect(overrides, read=read)
+    boards = [board(each, read) for each in found]
     nodes = [wandb_node(cell.config) for each in found if each.plan for cell in each.plan.cells[:1]]
     node = next((node for node in nodes if node), {})
     project, entity = project or node.get("project") or "paribus", entity or node.get("entity")
@@ -34,18 +37,21 @@ def dashboard(overrides: Sequence[str], entity: str | None, project: str | None,
         return
     check_access(30.0)
     entity = entity or asked(default_entity)
-    for document in (workspace(boards, entity, project, name), report(boards, entity, project, name, command)):
-        asked(document.save)
-        print(document.url)
+    for view in (workspace(boards, entity, project, name), report(boards, entity, project, name, command)):
+        asked(view.save)
+        print(view.url)
 
 
-def board(found: Collected, store: Store) -> Board:
-    metrics = tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
-    table = aggregate(found.name, found.arms, metrics)
-    if found.plan is None or found.plan.ablation is None:
-        return Board(table)
-    tuning = [record for cell in found.plan.tuning if (record := store.read(cell.id)) is not None]
-    return Board(table, tuning, list(found.plan.ablation.tune), found.plan.ablation.select_on)
+def board(found: Collected, read: Reader) -> Board:
+    """Rows, curves and verdicts of one ablation (in one regime), or of one sweep."""
+    plan = found.plan or plan_of(found.name, found.arms, DEFAULT_METRICS[0])
+    metrics = (plan.metric, *(m for m in DEFAULT_METRICS if m != plan.metric and logged([plan], read, m)))
+    table = aggregate_plan(plan, read, metrics)
+    text = document(sheets([plan], read, Options(metrics)), "markdown", trace=False)
+    if plan.ablation is None:
+        return Board(table, text)
+    tuning = [record for cell in plan.tuning if (record := read(cell.id)) is not None]
+    return Board(table, text, tuning, list(plan.ablation.tune), plan.ablation.select_on)
 
 
 def default_entity() -> str:

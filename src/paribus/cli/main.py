@@ -10,6 +10,8 @@ import click
 from paribus import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
+from paribus.cli.landscape import landscape
+from paribus.cli.surface import surface
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
 
@@ -252,7 +254,8 @@ def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     collect_garbage(recent, dry_run, yes, outputs)
 
 
-cli.add_command(curvature)
+for command in (curvature, landscape, surface):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from paribus.cli.reports import collect, outputs_folder
+from paribus.cli.export import chosen
+from paribus.cli.reports import outputs_folder
 from paribus.errors import RunsFailed, UserError
 from paribus.plan.wandb_access import base_url
 from paribus.report.wandb_parts import Upload, uploads
@@ -20,12 +21,11 @@ def sync(
     overrides: Sequence[str], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
 ) -> None:
     store = Store(outputs_folder(overrides))
-    if any(item.startswith("ablation=") for item in overrides):
-        found = collect(overrides)
-        ids = list({r.id: None for each in found for arm in each.arms.values() for r in arm if r is not None})
-    else:
-        ids = store.ids()
+    records = chosen(store, overrides)
+    ids = [record.id for record in records]
     todo = uploads(store, ids, base_url(), project, entity)
+    if running := sum(record.status == "running" for record in records):
+        say(f"{running} runs are not finished: what they have for W&B stays for later")
     if not todo:
         say(f"nothing to upload: {len(ids)} runs, none of them has anything for {base_url()} that it does not have")
         return
@@ -42,7 +42,7 @@ def sync(
         left = (time.monotonic() - started) / number * (len(todo) - number)
         note = outcome.problem or "agrees with its record"
         if outcome.filled and outcome.upload.parts and not outcome.problem:
-            note += f" ({outcome.filled} rows were filled in from it)"
+            note += f" (of which {outcome.filled} of the rows came)"
         say(f"[{number}/{len(todo)}] {outcome.path}: {note}" + (f"; about {left:.0f} s left" if left > 5 else ""))
         if outcome.problem:
             problems.append(f"{outcome.path}: {outcome.problem}")

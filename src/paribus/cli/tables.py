@@ -40,7 +40,7 @@ def write_table(
     found = collect(overrides, by, asked["mix"], read)
     plans = [each.plan or plan_of(each.name, each.arms, DEFAULT_METRICS[0]) for each in found]
     main = metrics[0] if metrics else plans[0].metric
-    named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and _logged(plans, read, m)))
+    named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and logged(plans, read, m)))
     shown = tuple(dict.fromkeys((*named, *(name for name in asked["columns"] if name not in COLUMNS))))
     options = Options(shown, **asked)
     if form == "csv":
@@ -50,7 +50,7 @@ def write_table(
     write(document(sheets(plans, read, options), form, output is not None or not sys.stdout.isatty()), output)
 
 
-def _logged(plans: Sequence[Any], read: Reader, metric: str) -> bool:
+def logged(plans: Sequence[Any], read: Reader, metric: str) -> bool:
     records = (read(cell.id) for plan in plans for cells in plan.arms.values() for cell in cells if cell)
     return any(r and (metric in r.metrics or metric in r.timing or (metric == "parameters" and r.parameters))
                for r in records)  # fmt: skip

@@ -118,8 +118,8 @@ def analyse(
     """The analysis of the critical point next to theta (n,), float64.
 
     seed: of the random vectors that Krylov spaces begin with.
-    stages: what is known from an interrupted call with the same arguments; filled as the analysis goes on, tensors
-        and plain values only. `save` is called whenever something was added.
+    stages: what an interrupted call with the same arguments knows, or one with fewer refine_steps; filled as the
+        analysis goes on, tensors and plain values only. `save` is called whenever something was added.
     """
     stages = {} if stages is None else stages
     earlier, before = stages.get("products", 0), objective.products
@@ -186,11 +186,13 @@ def _refined(
 
     def on_step(state: Refined) -> None:
         norms = [*kept["norms"][:-1], *state.gradient_norms]
+        for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
+            stages.pop(name, None)  # they were of another point
         stages["refine"] = {"theta": state.theta, "norms": norms, "reason": None, "damping": state.damping}
         save()
         on_progress(f"refining, ‖g‖ = {norms[-1]:.2e}", len(norms) - 1, effort.refine_steps)
 
-    finished = kept["reason"] is not None
+    finished = kept["reason"] is not None and not (steps > 0 and kept["reason"].endswith("are spent"))
     refined = refine(
         objective,
         kept["theta"],
@@ -200,6 +202,8 @@ def _refined(
         on_step=on_step,
     )
     refined.gradient_norms = [*kept["norms"][:-1], *refined.gradient_norms]
+    if refined.reason.endswith("are spent"):
+        refined.reason = f"{refined.steps} steps are spent"
     refined.reason = kept["reason"] if finished else refined.reason
     stages["refine"] = {
         "theta": refined.theta,
@@ -218,7 +222,7 @@ def _dense(
     save: Callable[[], None],
     on_progress: OnProgress,
 ) -> tuple[End, End, np.ndarray, float]:
-    """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual and length is kept."""
+    """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual is kept."""
     theta = refined.theta
     n = len(theta)
     if "hessian" not in stages:
@@ -242,7 +246,7 @@ def _dense(
 def _least_residual(objective: Objective, refined: Refined, effort: Effort) -> Tensor:
     if refined.gradient_norms[-1] == 0.0:
         return torch.zeros_like(refined.theta)
-    return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)[0]
+    return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)
 
 
 def _ends(
@@ -271,7 +275,7 @@ def _ends(
                 return product(v)
 
             reference = abs(found["top"].value) if found else None
-            result = extreme(counted, start, end, products=effort.end_products, reference=reference)  # type: ignore[arg-type]
+            result = extreme(counted, start, end, products=effort.end_products, reference=reference)
             stages[end] = vars(result)
             save()
         found[end] = End(**stages[end])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.parametrize import ParametrizationList
 
 from paribus.nn.batch_norm import BatchNorm
 
@@ -126,6 +127,7 @@ class Risk(Objective):
         self.network = copy.deepcopy(network).to(dtype)
         self.network.zero_grad()
         self.network.eval()
+        _make_twice_differentiable(self.network)
         if statistics == "batch":
             for module in self.network.modules():
                 # In torch a spectral norm is a parametrization that iterates while it is in training mode.
@@ -156,6 +158,29 @@ class Risk(Objective):
         """Parameters by name, views of theta."""
         parts = theta.split([shape.numel() for shape in self.shapes])
         return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
+
+
+class _WeightNorm(nn.Module):
+    """g v / ||v||, in operations that can be differentiated twice.
+
+    The second derivative of torch's own kernel is wrong on CPUs (seen in torch 2.13: its Hessian is not symmetric).
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, length: Tensor, direction: Tensor) -> Tensor:
+        axes = [axis for axis in range(direction.ndim) if axis != self.dim]
+        return direction * (length / torch.linalg.vector_norm(direction, dim=axes, keepdim=True))
+
+
+def _make_twice_differentiable(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, ParametrizationList):
+            for position, parametrization in enumerate(module):
+                if type(parametrization).__name__ == "_WeightNorm":
+                    module[position] = _WeightNorm(int(parametrization.dim))  # type: ignore[arg-type]
 
 
 def flatten(network: nn.Module) -> Tensor:

@@ -45,11 +45,11 @@ def refine(
 ) -> Refined:
     r"""Minimises $\frac12 \|g(\theta)\|^2$, whose gradient is H g, by Levenberg and Marquardt's method on g.
 
-    The step p minimises $\|H p + g\|^2 + \mu \|p\|^2$ over a Krylov space, whatever the signs of the eigenvalues are,
-    so the method goes to minima, saddles and maxima alike. One space gives the steps for all $\mu$: they cost a gradient
-    each, and the best of those tried is taken.
+    The step p minimises $\|H p + g\|^2 + \mu \|p\|^2$, whatever the signs of the eigenvalues are, so the method goes to
+    minima, saddles and maxima alike. One space gives the steps for all $\mu$: they cost a gradient each, and the best
+    of those tried is taken.
 
-    theta: (n,), float64. steps: at most. inner: dimension of each space at most; its vectors are kept in memory.
+    theta: (n,), float64. steps: at most. inner: products for each at most (see Space); as many vectors lie in memory.
     damping: mu to begin with.
 
     Stops at the rounding error of the gradient, where no step descends any more, or where ten steps in a row
@@ -82,40 +82,42 @@ def refine(
         if len(recent) == 11 and recent[-1] > 0.99 * recent[0]:
             state.reason = "ten steps gained less than 1 %"
             return state
-    state.reason = f"{steps} steps are spent" if steps else state.reason
+    state.reason = "all steps are spent" if steps else state.reason
     return state
 
 
 class Space:
-    """The Krylov space of the Hessian and the gradient at a point, and the steps that it holds.
+    r"""The steps $p(\mu) = -W\,\frac{\sigma}{\sigma^2 + \mu}\,U^\top g$ that minimise $\|H p + g\|^2 + \mu \|p\|^2$,
+    H W = U diag(sigma): in the whole space where it has at most `products` dimensions, and in the Krylov space of H
+    and g otherwise.
 
-    norm: the largest singular value of the Hessian there, a lower bound of ||H||.
+    norm: the largest |sigma|, a lower bound of ||H|| (equal to it in the whole space).
     """
 
     def __init__(self, objective: Objective, theta: Tensor, gradient: Tensor, products: int):
-        self.length = float(gradient.norm())
-        alpha, beta, self.basis = lanczos(lambda v: objective.product(theta, v), gradient / self.length, products)
-        m = len(alpha)
-        tall = np.zeros((m + 1, m))  # H V = V' tall
-        tall[np.arange(m), np.arange(m)] = alpha
-        tall[np.arange(m) + 1, np.arange(m)] = beta
-        tall[np.arange(m - 1), np.arange(m - 1) + 1] = beta[:-1]
-        self.tall = tall
-        self.u, self.sigma, self.wt = np.linalg.svd(tall, full_matrices=False)
-        self.norm = float(self.sigma[0])
+        if len(theta) <= products:
+            hessian = objective.hessian(theta)
+            sigma, self.directions = torch.linalg.eigh((hessian + hessian.T) / 2)
+            self.sigma = sigma.cpu().numpy()
+            self.right = (self.directions.T @ gradient).cpu().numpy()
+        else:
+            length = float(gradient.norm())
+            alpha, beta, basis = lanczos(lambda v: objective.product(theta, v), gradient / length, products)
+            m = len(alpha)
+            tall = np.zeros((m + 1, m))  # H V = V' tall
+            tall[np.arange(m), np.arange(m)] = alpha
+            tall[np.arange(m) + 1, np.arange(m)] = beta
+            tall[np.arange(m - 1), np.arange(m - 1) + 1] = beta[:-1]
+            u, self.sigma, wt = np.linalg.svd(tall, full_matrices=False)
+            self.right = length * u[0]
+            self.directions = torch.stack(basis[:m], 1) @ torch.from_numpy(wt.T).to(theta)
+        self.norm = float(np.abs(self.sigma).max())
 
-    def step(self, damping: float) -> tuple[Tensor, float]:
-        """p (n,) that minimises ||H p + g||^2 + damping ||p||^2 in the space, and its ||H p + g||."""
-        filtered = np.divide(
-            self.sigma, self.sigma**2 + damping, out=np.zeros_like(self.sigma), where=self.sigma > EPS * self.norm
-        )
-        y = -self.length * self.wt.T @ (filtered * self.u[0])
-        p = torch.zeros_like(self.basis[0])
-        for weight, v in zip(y, self.basis, strict=False):
-            p += float(weight) * v
-        rest = self.tall @ y
-        rest[0] += self.length
-        return p, float(np.linalg.norm(rest))
+    def step(self, damping: float) -> Tensor:
+        """p (n,) for this mu; at 0 the shortest of least residual."""
+        kept = np.abs(self.sigma) > len(self.sigma) * EPS * self.norm
+        filtered = np.divide(self.sigma, self.sigma**2 + damping, out=np.zeros_like(self.sigma), where=kept)
+        return -self.directions @ torch.from_numpy(filtered * self.right).to(self.directions)
 
 
 def flatness(image: Tensor, step: Tensor, gradient: Tensor, norm: float) -> float:
@@ -128,24 +130,12 @@ def flatness(image: Tensor, step: Tensor, gradient: Tensor, norm: float) -> floa
     return float((image + gradient).norm()) / below if below > 0 else 0.0
 
 
-def _kink(objective: Objective, state: Refined, p: Tensor, image: Tensor) -> str:
-    """Says so where the gradient jumps: just beside theta it is not what the Hessian predicts."""
-    share = 1e-6
-    _, beside = objective.gradient(state.theta + share * p)
-    predicted = share * image
-    defect = float((beside - state.gradient - predicted).norm())
-    rounding = 1e4 * EPS * float(state.gradient.norm())
-    if defect <= 0.1 * float(predicted.norm()) + rounding:
-        return ""
-    return ": the gradient jumps beside this point (a kink, as relu has), where no smooth critical point is in reach"
-
-
 def _search(objective: Objective, state: Refined, space: Space) -> tuple[float, Tensor, float, Tensor] | None:
-    """(damping, theta, f, g) of the best step: from the last damping down as long as that helps, and up until it does."""
+    """(damping, theta, f, g) of the best step: from the last damping down while that helps, and up until it does."""
     least = (1e-10 * space.norm) ** 2
 
     def tried(damping: float) -> tuple[float, float, Tensor, float, Tensor]:
-        theta = state.theta + space.step(damping)[0]
+        theta = state.theta + space.step(damping)
         loss, gradient = objective.gradient(theta)
         norm = float(gradient.norm())
         return norm if np.isfinite(norm) else np.inf, damping, theta, loss, gradient
@@ -169,7 +159,7 @@ def _search(objective: Objective, state: Refined, space: Space) -> tuple[float, 
 
 def _kink(objective: Objective, state: Refined, space: Space) -> str:
     """Says so where the gradient jumps: just beside theta it is not what the Hessian predicts."""
-    p, _ = space.step(0.0)
+    p = space.step(0.0)
     share = 1e-6
     theta = state.theta + share * p
     _, beside = objective.gradient(theta)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -60,7 +61,8 @@ class ForkServer:
         """Order a process that calls function(*arguments, server=...); returns what it is called from now on."""
         key = next(self._keys)
         environment = dict(os.environ if environment is None else environment)
-        self._send(Order(key, function, arguments, environment, os.getcwd(), tuple(sys.path), output))
+        call = pickle.dumps((function, arguments))
+        self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output))
         return key
 
     def stop(self, key: int) -> None:

@@ -336,13 +336,7 @@ def is_stack(job: Job) -> bool:
 
 def is_locked(job: Job) -> bool:
     """Whether another process trains this run now."""
-    if is_stack(job):
-        return False
-    try:
-        with job.store.lock(job.id):
-            return False
-    except Busy:
-        return True
+    return not is_stack(job) and job.store.is_locked(job.id)
 
 
 def tail(path: Path, lines: int = 8) -> str:

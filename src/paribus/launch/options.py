@@ -10,7 +10,7 @@ from typing import Any
 from paribus.durations import in_seconds
 from paribus.errors import UserError
 
-RETRIED = {"out_of_memory": 1, "killed": 2, "timeout": 0, "bug": 0}
+RETRIED = {"out_of_memory": 1, "killed": 2, "timeout": 0, "storage": 0, "bug": 0}
 
 
 @dataclass(frozen=True)

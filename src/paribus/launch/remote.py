@@ -11,7 +11,7 @@ import pickle
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,11 +39,13 @@ class Returned:
 class Order:
     """Runs that one job trains, one after the other.
 
+    numbers: where these runs stand among those that were asked for.
     folder: the working directory, which holds ./conf and relative paths. environment: variables of Paribus.
     devices: processes, and so devices or CPUs, that each of these runs needs; on_gpu says which.
     """
 
     runs: tuple[CommandLine, ...]
+    numbers: tuple[int, ...]
     folder: str
     environment: Mapping[str, str]
     devices: int = 1
@@ -88,19 +90,19 @@ def portable(error: Exception) -> Exception:
 
 
 def orders(command_lines: Sequence[Sequence[str]], runs_per_job: int = 1) -> list[Order]:
-    """The jobs for these command lines, in their order; runs that need other resources never share a job."""
+    """The jobs for these command lines; runs that need other resources never share one."""
     composer = Composer()
     environment = {key: value for key, value in os.environ.items() if key.startswith("PARIBUS_")}
-    made: list[Order] = []
-    for command_line in command_lines:
+    alike: dict[tuple[int, bool], list[tuple[int, CommandLine]]] = {}
+    for number, command_line in enumerate(command_lines):
         config = composer(command_line).config
-        on_gpu = config["trainer"]["accelerator"] in ("gpu", "cuda")
-        order = Order((tuple(command_line),), str(Path.cwd()), environment, world_size(config), on_gpu)
-        last = made[-1] if made else None
-        if last and len(last.runs) < runs_per_job and (last.devices, last.on_gpu) == (order.devices, order.on_gpu):
-            made[-1] = replace(last, runs=last.runs + order.runs)
-        else:
-            made.append(order)
+        needed = (world_size(config), config["trainer"]["accelerator"] in ("gpu", "cuda"))
+        alike.setdefault(needed, []).append((number, tuple(command_line)))
+    made = []
+    for (devices, on_gpu), runs in alike.items():
+        for first in range(0, len(runs), runs_per_job):
+            numbers, lines = zip(*runs[first : first + runs_per_job], strict=True)
+            made.append(Order(lines, numbers, str(Path.cwd()), environment, devices, on_gpu))
     return made
 
 
@@ -133,7 +135,7 @@ class Collection:
     poll_seconds: float = 0.2
 
     def run(self, sent: Sequence[Order]) -> list[JobReturn]:
-        """A result for each run, in their order. A job that died takes no other with it.
+        """A result for each run, in the order of their numbers. A job that died takes no other with it.
 
         Ctrl-C cancels the jobs; every run can go on later.
         """
@@ -158,19 +160,22 @@ class Collection:
                 if number not in answers:
                     ticket.cancel()
             raise
-        return [
-            job_return(run, returned)
+        results = {
+            run_number: job_return(run, returned)
             for number, order in enumerate(sent)
-            for run, returned in zip(order.runs, answers[number], strict=True)
-        ]
+            for run_number, run, returned in zip(order.numbers, order.runs, answers[number], strict=True)
+        }
+        return [results[number] for number in sorted(results)]
 
     def answer(self, order: Order, ticket: Ticket) -> list[Returned]:
         try:
             answers = ticket.result()
+        except JobLost as lost:
+            answers = [Returned(error=lost)] * len(order.runs)
         except Exception as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            lost = JobLost(f"{type(error).__name__}: {' '.join(lines[:2])}")
-            answers = [Returned(error=lost)] * len(order.runs)
+            reason = f"{type(error).__name__}: {' '.join(lines[:2])}"
+            answers = [Returned(error=JobLost(reason))] * len(order.runs)
         for run, returned in zip(order.runs, answers, strict=True):
             if returned.error is not None and not isinstance(returned.error, Busy):
                 say(f"failed: {' '.join(run)}: {returned.error}\n{returned.trace}".rstrip())

@@ -12,11 +12,12 @@ import contextlib
 import ctypes
 import gc
 import os
+import pickle
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
@@ -33,13 +34,13 @@ BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 class Order:
     """A process to fork: function(*arguments, server=client), whose result is sent back.
 
-    key: what the client calls it. environment: all of it. path: sys.path.
+    key: what the client calls it. call: (function, arguments), pickled, because only the process has the path that they
+    are found on. environment: all of it. path: sys.path.
     output: the file that gets what the process prints; None leaves it the server's own streams.
     """
 
     key: int
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
+    call: bytes
     environment: Mapping[str, str]
     folder: str
     path: tuple[str, ...]
@@ -56,11 +57,15 @@ class Signal:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process has ended: with this exit code (minus the signal that killed it), and result if it had one."""
+    """A process has ended, with this exit code (or minus the signal that killed it), and a pickled result if any."""
 
     key: int
     code: int
-    result: Any = None
+    pickled: bytes | None = None
+
+    @property
+    def result(self) -> Any:
+        return None if self.pickled is None else pickle.loads(self.pickled)
 
 
 @dataclass
@@ -68,7 +73,7 @@ class _Process:
     key: int
     client: Connection
     connection: Connection
-    result: Any = None
+    result: bytes | None = None
 
 
 @dataclass
@@ -183,7 +188,8 @@ def _forked(order: Order, connection: Connection) -> NoReturn:
             _redirect(order.output)
         from paribus.launch.fork import ForkServer
 
-        connection.send(order.function(*order.arguments, server=ForkServer(connection, order.output)))
+        function, arguments = pickle.loads(order.call)
+        connection.send(pickle.dumps(function(*arguments, server=ForkServer(connection, order.output))))
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paribus.errors import UserError
+from paribus.launch.jobs import JobLost
 from paribus.launch.remote import Order, Returned
 
 # What submitit calls the same on every cluster; all else is SLURM's own.
@@ -29,12 +30,15 @@ class Arrays:
         self.parameters = {key: value for key, value in parameters.items() if value is not None}
 
     def __call__(self, orders: Sequence[Order]) -> list[Job]:
-        jobs: list[Job] = []
-        for _, alike in itertools.groupby(orders, key=lambda order: (order.devices, order.on_gpu)):
-            same = list(alike)
-            for first in range(0, len(same), LARGEST_ARRAY):
-                jobs += self.submit(same[first : first + LARGEST_ARRAY])
-        return jobs
+        alike: dict[tuple[int, bool], list[int]] = {}
+        for number, order in enumerate(orders):
+            alike.setdefault((order.devices, order.on_gpu), []).append(number)
+        jobs: dict[int, Job] = {}
+        for numbers in alike.values():
+            for first in range(0, len(numbers), LARGEST_ARRAY):
+                array = numbers[first : first + LARGEST_ARRAY]
+                jobs |= zip(array, self.submit([orders[number] for number in array]), strict=True)
+        return [jobs[number] for number in range(len(orders))]
 
     def submit(self, orders: Sequence[Order]) -> list[Job]:
         try:
@@ -43,6 +47,7 @@ class Arrays:
         except ImportError as error:
             raise UserError(f"this launcher needs submitit ({error}): pip install 'paribus[slurm]'") from error
         cluster = self.settings["cluster"]
+        grace = 0.0 if cluster == "local" else 15.0
         try:
             executor = submitit.AutoExecutor(**self.settings)
             wanted = {**self.resources(orders[0]), **self.parameters}
@@ -51,7 +56,7 @@ class Arrays:
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)  # processes that submitit starts and does not wait for
-                return [Job(job) for job in executor.submit_array(list(orders))]
+                return [Job(job, grace) for job in executor.submit_array(list(orders))]
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             raise UserError(f"SLURM does not take the jobs: {error}. Look at hydra.launcher.*") from error
         except (AssertionError, NameError, TypeError, ValueError) as error:
@@ -66,15 +71,29 @@ class Arrays:
 
 
 class Job:
-    """A Ticket for a job of submitit."""
+    """A Ticket for a job of submitit.
 
-    def __init__(self, job: Any):
+    grace_seconds: how long its result may take to appear on a shared file system after it has ended.
+    """
+
+    def __init__(self, job: Any, grace_seconds: float):
         self.job = job
+        self.grace_seconds = grace_seconds
+        self.silent_since: float | None = None
 
     def ended(self) -> bool:
-        return bool(self.job.done())
+        if not self.job.done():
+            return False
+        if self.job.paths.result_pickle.exists():
+            return True
+        if self.silent_since is None:
+            self.silent_since = time.monotonic()
+        return time.monotonic() - self.silent_since > self.grace_seconds
 
     def result(self) -> list[Returned]:
+        """Raises JobLost for a job that has ended without any."""
+        if not self.job.paths.result_pickle.exists():
+            raise JobLost(f"job {self.job.job_id} ended as {self.job.state}; its log is {self.job.paths.stderr}")
         return self.job.result()
 
     def cancel(self) -> None:

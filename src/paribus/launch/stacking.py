@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.launch.jobs import Job
+from paribus.launch.slots import cores
 from paribus.plan.cells import Cell
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import stacks
@@ -23,16 +24,23 @@ def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) ->
     settings: the composed configuration with Hydra's own node.
     folder: of the sweep; the members of stacks are written to its subfolder stacks.
     """
-    launcher = settings.hydra.launcher
-    slots = next((int(launcher[key]) for key in ("slots", "n_jobs", "array_parallelism") if launcher.get(key)), 1)
+    slots = at_a_time(settings.hydra.launcher)
     measured = Measured(Path(settings.paths.outputs))
     jobs = []
-    for group in stacks(cells, settings.stack, max(1, slots), measured.best_size):
+    for group in stacks(cells, settings.stack, slots, measured.best_size):
         line = lines[group.cells[0].id]
         if len(group.cells) > 1:
             line = [*line, f"members={json.dumps(str(write_members(group.cells, lines, folder)))}"]
         jobs.append(Job(line, tuple(cell.id for cell in group.cells)))
     return jobs
+
+
+def at_a_time(launcher: Mapping[str, Any]) -> int:
+    """How many jobs a launcher runs at a time, by whatever name it calls that."""
+    names = ("slots", "n_jobs", "array_parallelism", "parallel")
+    if number := next((int(launcher[name]) for name in names if launcher.get(name)), None):
+        return max(1, number)
+    return max(1, cores() // launcher["threads"]) if launcher.get("threads") else 1
 
 
 def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:

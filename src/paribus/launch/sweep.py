@@ -17,6 +17,7 @@ from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
 from paribus.plan.identity import setting_id
 from paribus.plan.sweep import varied_keys
+from paribus.plan.wandb_limits import check_wandb
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
@@ -52,9 +53,12 @@ class Sweep:
         Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
         cell when some have failed: one failure does not keep the others from training.
         """
+        self.store.locks()  # a folder that can't be written is said before anything is planned
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
+            for plan in plans:
+                check_wandb(plan)
             missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)

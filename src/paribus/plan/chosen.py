@@ -38,7 +38,7 @@ def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Seq
         if (
             key not in choices
             and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
-            and not key.startswith("~")
+            and not key.startswith(("~", "logger.", "paths.", "hydra."))
         ):
             values[key] = yaml.load(value, _LOADER) if value else None
     if (size := values.pop("data.batch_size", None)) is not None:

@@ -68,9 +68,9 @@ def _nearest(wanted: str, options: Sequence[str]) -> str:
 
 
 def _known_keys() -> list[str]:
-    """Dotted keys and groups of the default configuration, for suggestions only."""
+    """Dotted keys and groups of the default configurations, for suggestions only."""
     try:
-        config = OmegaConf.to_container(load([]), resolve=False)
+        config = [OmegaConf.to_container(load([], name), resolve=False) for name in ("train", "surface")]
     except Exception:  # a suggestion must never hide the error it is for
         return []
     keys: list[str] = []
@@ -81,7 +81,8 @@ def _known_keys() -> list[str]:
                 keys.append(f"{prefix}{name}")
                 walk(f"{prefix}{name}.", item)
 
-    walk("", config)
+    for root in config:
+        walk("", root)
     groups = [str(path.relative_to(config_dir())) for path in config_dir().iterdir() if path.is_dir()]
     return sorted({*keys, *groups})
 
@@ -96,10 +97,10 @@ def hydra_context() -> Iterator[None]:
             yield
 
 
-def load(overrides: Sequence[str]) -> DictConfig:
-    """Compose train.yaml with the overrides of a command line, with Hydra's own node."""
+def load(overrides: Sequence[str], name: str = "train") -> DictConfig:
+    """Compose train.yaml, or another root, with the overrides of a command line, with Hydra's own node."""
     with hydra_context():
-        return compose("train", overrides=list(overrides), return_hydra_config=True)
+        return compose(name, overrides=list(overrides), return_hydra_config=True)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from paribus.report.style import RC
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEGATIVE, POSITIVE = "#D55E00", "#0072B2"
+NEGATIVE, ZERO, POSITIVE = "#D55E00", "#7F7F7F", "#0072B2"
 
 
 def describe(result: Mapping[str, Any]) -> str:
@@ -68,10 +68,10 @@ def describe(result: Mapping[str, Any]) -> str:
 
 
 def spectrum(result: Mapping[str, Any], points: int = 1000) -> Figure:
-    """The density of eigenvalues on a logarithmic axis, its negative part shaded.
+    """The density of eigenvalues on a logarithmic axis, in colours for negative, zero and positive ones.
 
-    Counted eigenvalues are drawn as Gaussians of a 200th of the range, so the area under the curve is 1; a stochastic
-    estimate likewise, from its nodes and weights.
+    Counted eigenvalues, or the nodes of a stochastic estimate, are drawn as Gaussians of a 200th of the range, so the
+    area under the black curve is 1. A colour belongs to the eigenvalue and not to where its Gaussian reaches.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -86,16 +86,16 @@ def spectrum(result: Mapping[str, Any], points: int = 1000) -> Figure:
         panel = figure.subplots()
         n = result["parameters"]
         if len(nodes):
-            z = (grid[:, None] - nodes[None, :]) / width
-            density = (np.exp(-0.5 * z**2) @ weights) / (width * np.sqrt(2 * np.pi))
             floor = 0.1 / (n * span)
-            density = np.maximum(density, floor)
-            panel.plot(grid, density, color="black", linewidth=1)
-            split = -max(zero, 0.0)
-            for side, colour in ((grid <= split, NEGATIVE), (grid >= split, POSITIVE)):
-                panel.fill_between(grid, floor, density, where=side, color=colour, alpha=0.35, linewidth=0)
+            bumps = np.exp(-0.5 * ((grid[:, None] - nodes[None, :]) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+            kinds = {NEGATIVE: nodes < -zero, POSITIVE: nodes > zero, ZERO: np.abs(nodes) <= zero}
+            for colour, kind in kinds.items():
+                part = np.maximum(bumps[:, kind] @ weights[kind], floor)
+                panel.fill_between(grid, floor, part, color=colour, alpha=0.35, linewidth=0)
+            density = np.maximum(bumps @ weights, floor)
+            panel.plot(grid, density, color="black", linewidth=0.8)
             panel.set_yscale("log")
-            panel.set_ylim(floor, 3 * density.max())
+            panel.set_ylim(floor, 8 * density.max())
         for value, name, side in ((bottom, "λ min", "left"), (top, "λ max", "right")):
             colour = NEGATIVE if value < -zero else POSITIVE
             panel.axvline(value, color=colour, linewidth=0.8, linestyle=(0, (4, 2)))

@@ -28,7 +28,7 @@ class Difference:
         return bool(self.rows or self.summary)
 
     def __str__(self) -> str:
-        said = [f"{len(self.rows)} rows of the history"] if self.rows else []
+        said = [f"{len(self.rows)} row{'s'[: len(self.rows) > 1]} of the history"] if self.rows else []
         said += [", ".join(list(self.summary)[:3]) + (" ..." if len(self.summary) > 3 else "")] if self.summary else []
         return " and ".join(said) or "nothing"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,6 @@ from paribus.report import escape
 from paribus.report.aggregate import Aggregate
 from paribus.report.arms import is_seed
 from paribus.report.numbers import title
-from paribus.report.table import markdown
 from paribus.store.record import Record
 
 CURVES = ("train/loss", "val/loss", "val/acc")
@@ -32,17 +32,19 @@ MOST_RUNS = 1000  # W&B draws 10 by default
 class Board:
     """What is shown of one ablation (in one regime) or of one sweep.
 
-    tuning: the runs of its tuning grid. tuned: the config keys that are tuned.
+    text: its table and verdicts as Markdown. tuning: the runs of its tuning grid. tuned: the config keys that are
+    tuned.
     """
 
     table: Aggregate
+    text: str
     tuning: Sequence[Record] = ()
     tuned: Sequence[str] = ()
     select_on: str = "val/acc"
     arms: dict[str, list[str]] = field(init=False)  # arm -> ids of its runs
 
     def __post_init__(self) -> None:
-        self.arms = {row.arm: [run.id for run in row.runs] for row in self.table.rows}
+        self.arms = {row.arm: [run.id for run in row.runs] for row in self.table.rows if row.runs}
 
     @property
     def ids(self) -> list[str]:
@@ -77,13 +79,13 @@ def packages() -> tuple[Any, Any, Any]:
 
 def report(boards: Sequence[Board], entity: str, project: str, name: str, command: str) -> Any:
     """The W&B report: a wandb_workspaces Report, which nothing has been sent of yet."""
-    wr, _, expr = packages()
+    wr, _, _ = packages()
     blocks: list[Any] = [wr.TableOfContents()]
     for board in boards:
-        grids = _Grids(board, wr, expr)
+        grids = _Grids(board, wr)
         blocks += [
             wr.H1(escape.plain(board.table.name)),
-            wr.MarkdownBlock(text=markdown(board.table)),
+            wr.MarkdownBlock(text=board.text),
             wr.H2("Learning curves"),
             grids.curves(),
             wr.H2("Sensitivity"),
@@ -108,7 +110,7 @@ def workspace(boards: Sequence[Board], entity: str, project: str, name: str) -> 
     wr, ws, expr = packages()
     sections = []
     for board in boards:
-        grids = _Grids(board, wr, expr)
+        grids = _Grids(board, wr)
         sections += [
             ws.Section(name=f"{escape.plain(board.table.name)}: {what}", panels=panels, is_open=True)
             for what, panels in (("curves", grids.curve_panels()), ("sensitivity", grids.sensitivity_panels()))
@@ -118,11 +120,11 @@ def workspace(boards: Sequence[Board], entity: str, project: str, name: str) -> 
     return ws.Workspace(
         entity=entity,
         project=project,
-        name=shortened(f"Ablation {_without_emoji(escape.plain(name))}", MAX_NAME),
+        name=_allowed(shortened(f"Ablation {escape.plain(name)}", MAX_NAME)),
         sections=sections,
         settings=ws.WorkspaceSettings(x_axis="step", max_runs=MOST_RUNS),
         runset_settings=ws.RunsetSettings(
-            filters=[expr.Metric("ID").isin(ids)],
+            filters=_with_ids(ids),
             groupby=[expr.Metric("JobType")],
             order=[expr.Ordering(expr.Summary(metric), ascending=higher_is_better(metric) is False)],
             pinned_columns=[f"summary:{metric}", "config:seed.value"],
@@ -143,8 +145,8 @@ def as_json(boards: Sequence[Board], entity: str, project: str, name: str, comma
 class _Grids:
     """The panels of one ablation, and the run sets that they show."""
 
-    def __init__(self, board: Board, wr: Any, expr: Any):
-        self.board, self.wr, self.expr = board, wr, expr
+    def __init__(self, board: Board, wr: Any):
+        self.board, self.wr = board, wr
 
     def curves(self) -> Any:
         return self.wr.PanelGrid(runsets=self.run_sets(self.board.arms), panels=self.curve_panels())
@@ -168,7 +170,7 @@ class _Grids:
         # A run set's project is the report's. Naming it would take a question to the server, also in a dry run.
         return self.wr.Runset(
             name=escape.plain(name),
-            filters=[self.expr.Metric("ID").isin(ids)],
+            filters=_with_ids(ids),
             groupby=["JobType"] if grouped else [],
         )
 
@@ -231,5 +233,12 @@ def _sentence(board: Board) -> str:
     return f"{board.table.name}: {len(board.arms)} arms, {len(board.ids)} runs, compared by {compared}."
 
 
-def _without_emoji(text: str) -> str:
-    return re.sub(r"[^\w\s.,:;()\[\]+=/-]", "", text)
+def _with_ids(ids: Sequence[str]) -> str:
+    """A filter in wandb_workspaces' language. It replaces = and < within quotes as well; ids hold neither."""
+    assert all(re.fullmatch(r"[\w-]+", id) for id in ids)
+    return f"Metric('ID') in {list(ids)!r}"
+
+
+def _allowed(name: str) -> str:
+    """Without what W&B takes for an emoji in the name of a workspace: any symbol, + and = included."""
+    return "".join(c if unicodedata.category(c)[0] != "S" else "-" for c in name)

@@ -20,7 +20,6 @@ from paribus.plan.wandb_access import base_url, has_key, unreachable
 from paribus.plan.wandb_limits import accepted
 from paribus.report.wandb_check import Difference, difference, final
 from paribus.report.wandb_parts import Upload, mark
-from paribus.store.history import HistoryError
 from paribus.store.store import Store
 
 BATCH = 20  # runs to one client process: starting it takes seconds
@@ -79,13 +78,12 @@ def upload_all(store: Store, uploads: Sequence[Upload], wait: float) -> Iterator
 def _settle(api: Any, store: Store, upload: Upload, path: str, wait: float) -> Outcome:
     filled = 0
     try:
-        found = _compare(api, path, store, upload)
-        if found:
+        if found := _compare(api, path, store, upload):
             filled = len(found.rows)
             _fill_in(upload, path, found, wait)
             found = _compare(api, path, store, upload)
-    except HistoryError as error:
-        return Outcome(upload, path, str(error))
+    except _wandb_errors() as error:  # HistoryError is a ValueError
+        return Outcome(upload, path, f"{type(error).__name__}: {error}", filled)
     if found:
         return Outcome(upload, path, f"W&B differs from the record in {found}", filled)
     mark(store, upload, base_url(), path)
@@ -93,14 +91,12 @@ def _settle(api: Any, store: Store, upload: Upload, path: str, wait: float) -> O
 
 
 def _compare(api: Any, path: str, store: Store, upload: Upload) -> Difference:
-    from wandb.errors import CommError
-
     history = store.history(upload.record.id)
     try:
         run = api.run(path)
         run.load(force=True)  # the API object remembers
         rows, summary = list(run.scan_history(use_cache=False)), dict(run.summary_metrics)
-    except (ValueError, CommError) as error:
+    except _wandb_errors() as error:
         if "not find" not in str(error) and "no history" not in str(error) and (reason := unreachable(5.0)):
             raise UserError(
                 f"W&B stopped answering ({reason}). What has arrived is marked; the same command goes on with the rest"
@@ -166,7 +162,7 @@ def _fill_in(upload: Upload, path: str, missing: Difference, wait: float) -> Non
                 console="off",
                 silent=True,
                 init_timeout=wait,
-                finish_timeout=max(wait, 10.0),
+                finish_timeout=wait,
                 x_disable_stats=True,
                 x_disable_meta=True,
             ),
@@ -178,11 +174,15 @@ def _fill_in(upload: Upload, path: str, missing: Difference, wait: float) -> Non
 
 
 def _asked(question: Callable[[], Any]) -> Any:
-    from wandb.errors import Error
-
     try:
         return question()
-    except (Error, ValueError) as error:
+    except _wandb_errors() as error:
         raise UserError(
             f"W&B at {base_url()} refused: {error}. Check WANDB_API_KEY, or run: wandb login --relogin"
         ) from error
+
+
+def _wandb_errors() -> tuple[type[Exception], ...]:
+    from wandb.errors import Error
+
+    return (Error, ValueError, TimeoutError)

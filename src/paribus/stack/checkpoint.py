@@ -71,9 +71,7 @@ class StackIO(CheckpointIO):
             write_file_atomically(folder / "last.ckpt", functools.partial(torch.save, content))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        found = [
-            torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True) for folder in self.folders
-        ]
+        found = [torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True) for folder in self.folders]
         callbacks = {key: _join([member["callbacks"][key] for member in found]) for key in found[0]["callbacks"]}
         return {**found[0], "state_dict": {}, "optimizer_states": [], "callbacks": callbacks, "members": found}
 

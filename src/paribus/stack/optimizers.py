@@ -242,7 +242,10 @@ class StackedOptimizers:
     def averaging(self) -> list[int]:
         """Replicas that evaluate with other weights than they train with."""
         return [
-            k for part in self.parts for k in part.replicas if any("train_mode" in g for g in part.optimizer.param_groups)
+            k
+            for part in self.parts
+            for k in part.replicas
+            if any("train_mode" in g for g in part.optimizer.param_groups)
         ]
 
     def groups_of(self, k: int) -> list[dict[str, Any]]:

@@ -105,7 +105,9 @@ class StackedClassification(Classification):
         self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._bare = True
         self._last_check = time.monotonic()
-        self._forward: Callable[[Tensor], Tensor] = torch.compile(self.network) if self.compile_network else self.network
+        self._forward: Callable[[Tensor], Tensor] = (
+            torch.compile(self.network) if self.compile_network else self.network
+        )
         self._observed = any(replica.observers for replica in self.replicas)
         for k, replica in enumerate(self.replicas):
             replica.view = SimpleNamespace(
@@ -231,9 +233,7 @@ class StackedClassification(Classification):
         changed = []
         for k, replica in enumerate(self.replicas):
             self._generator.manual_seed(mix(replica.augmentation_seed, step, 0))
-            changed.append(
-                self.augmentation(x[k], y[k], num_classes=self.loss.num_classes, generator=self._generator)
-            )
+            changed.append(self.augmentation(x[k], y[k], num_classes=self.loss.num_classes, generator=self._generator))
         return torch.stack([x for x, _ in changed]), torch.stack([y for _, y in changed])
 
     # ------------------------------------------------------------------------------------------ replicas

@@ -43,11 +43,15 @@ def interquartile_mean(
     tasks = [np.asarray(runs, dtype=float) for runs in scores]
     if not tasks or any(runs.size == 0 or not np.isfinite(runs).all() for runs in tasks):
         raise ValueError(f"every task has finite scores, got {scores}. Score diverged runs at chance, drop empty tasks")
-    from scipy.stats import trim_mean
-
     drawn = np.concatenate(
         [runs[generator.integers(0, runs.size, (RESAMPLES, runs.size))] for runs in tasks], axis=1
     )  # (RESAMPLES, runs)
-    low, high = np.quantile(trim_mean(drawn, 0.25, axis=1), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(_middle(drawn), [(1 - level) / 2, (1 + level) / 2])
     together = np.concatenate(tasks)
-    return InterquartileMean(len(tasks), together.size, float(trim_mean(together, 0.25)), float(low), float(high))
+    return InterquartileMean(len(tasks), together.size, float(_middle(together)), float(low), float(high))
+
+
+def _middle(values: np.ndarray) -> np.ndarray:
+    """Mean of the middle half along the last axis; scipy.stats.trim_mean, without half a second of imports."""
+    cut = values.shape[-1] // 4
+    return np.asarray(np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1))

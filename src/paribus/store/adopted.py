@@ -16,6 +16,7 @@ from paribus.store.record import Record
 from paribus.store.store import Store
 
 Row = dict[str, float]
+_PLACES = ("epoch", "step", "seconds")
 
 
 @dataclass
@@ -85,13 +86,18 @@ def merged(rows: Iterable[Mapping[str, float]]) -> list[Row]:
     return [found[step] for step in sorted(found)]
 
 
+def trained(rows: Sequence[Row]) -> list[Row]:
+    """Without the row that holds test metrics only: Lightning gives it an epoch of its own, which was never trained."""
+    return [row for row in rows if any(not key.startswith("test/") for key in row if key not in _PLACES)]
+
+
 def last_values(rows: Sequence[Row]) -> dict[str, float]:
     """The last value of every metric, and the best of those on validation."""
     metrics: dict[str, float] = {}
     best: dict[str, float] = {}
     for row in rows:
         for key, value in row.items():
-            if key in ("epoch", "step", "seconds"):
+            if key in _PLACES:
                 continue
             metrics[key] = value
             if key.startswith("val/") and not key.endswith("_best") and math.isfinite(value):

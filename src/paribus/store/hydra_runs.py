@@ -14,7 +14,17 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paribus.errors import UserError
-from paribus.store.adopted import Adopted, Adoption, Row, adopted_id, diverged, last_values, plain, without_repeats
+from paribus.store.adopted import (
+    Adopted,
+    Adoption,
+    Row,
+    adopted_id,
+    diverged,
+    last_values,
+    plain,
+    trained,
+    without_repeats,
+)
 from paribus.store.hydra_logs import NoLogs, complaint, parameters, read_logs, seconds
 from paribus.store.record import Record
 
@@ -106,7 +116,7 @@ def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
         rows, log = read_logs(job.folder, job.notes)
     except NoLogs as error:
         problem = str(error)
-    metrics = last_values(rows)
+    metrics, rows = last_values(rows), trained(rows)
     seed = config.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
         job.notes.append(f"has no seed ({seed!r}): repeats of it can't be paired with other arms")
@@ -155,7 +165,10 @@ def _status(
     reached = isinstance(epochs, int) and rows and rows[-1]["epoch"] + 1 >= epochs
     if reached or any(key.startswith("test/") for key in metrics) or (job.folder / "exec_time.log").exists():
         return "done", None
-    return "failed", {"type": "unfinished", "message": f"stopped in epoch {rows[-1]['epoch']:g} of {epochs}"}
+    return "failed", {
+        "type": "unfinished",
+        "message": f"ended after epoch {rows[-1]['epoch']:g} of {epochs}" if rows else "no metrics",
+    }
 
 
 def _choices(job: _Job, varied: Sequence[str]) -> dict[str, Any]:

@@ -86,6 +86,18 @@ class Store:
             raise UserError(f"{self.run_dir(matching[0])} has no readable record. Train the run again")
         return record
 
+    def locks(self) -> Path:
+        """The folder of locks, made if need be. Raises UserError where nothing can be written."""
+        locks = self.root / "locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            reason = None if os.access(locks, os.W_OK) else "permission denied"
+        except OSError as error:
+            reason = str(error.strerror)
+        if reason:
+            raise UserError(f"records are written to {self.root}: {reason}. Set paths.outputs to another folder")
+        return locks
+
     @contextmanager
     def lock(self, id: str, *, blocking: bool = False) -> Iterator[None]:
         """Only one process at a time trains a run; a killed one lets go.
@@ -95,15 +107,7 @@ class Store:
         Raises Busy where another process holds it, UserError where the folder can't be written.
         """
         # Not in the run's folder: a run that fails before it starts leaves none.
-        locks = self.root / "locks"
-        try:
-            locks.mkdir(parents=True, exist_ok=True)
-            reason = None if os.access(locks, os.W_OK) else "permission denied"
-        except OSError as error:
-            reason = str(error.strerror)
-        if reason:
-            raise UserError(f"records are written to {self.root}: {reason}. Set paths.outputs to another folder")
-        with exclusive(locks / id, f"run {id}", blocking=blocking):
+        with exclusive(self.locks() / id, f"run {id}", blocking=blocking):
             remove_leftovers(self.run_dir(id))
             yield
 

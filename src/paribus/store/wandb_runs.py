@@ -18,6 +18,7 @@ from paribus.store.adopted import (
     leaves,
     merged,
     plain,
+    trained,
     without_repeats,
 )
 from paribus.store.record import Record
@@ -114,7 +115,7 @@ def choices_of(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         and not key.startswith("seeds.")
         and (
             len({repr(each.get(key)) for each in flat}) > 1
-            or ("." not in key and isinstance(flat[0].get(key), str) and len(flat[0][key]) < 40)
+            or (isinstance(configs[0].get(key), str) and len(configs[0][key]) < 40)
         )
     ]
     result = []
@@ -133,7 +134,7 @@ def _adopted(
     rows: list[Row],
     choices: dict[str, Any],
 ) -> Adopted:
-    metrics = last_values(rows)
+    metrics, rows = last_values(rows), trained(rows)
     for key, value in leaves(summary):
         if key.startswith("_") or key in _STEPS or key in _SECONDS or key == "epoch":
             continue

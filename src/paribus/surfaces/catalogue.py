@@ -59,18 +59,19 @@ class Surface:
 class Valley(Surface):
     r"""$\frac{h}{2} (x^2 + y^2 / \kappa)$: steep across, flat along.
 
-    curvature: h, of x. condition: $\kappa$, the ratio of the curvatures; 1e4 with h = 100 is diag(100, 0.01).
+    curvature: h, of x. condition: $\kappa$, the ratio of the curvatures; h = 100 with 1e4 is diag(100, 0.01).
     Gradient descent goes down for rates below 2 / h, and swings from wall to wall above 1 / h.
     """
 
-    curvature: float = 100.0
-    condition: float = 1e4
+    curvature: float = 1.0
+    condition: float = 100.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.curvature <= 0 or self.condition < 1:
             raise ValueError(
-                f"a valley has a curvature above 0 and a condition of at least 1, got {self.curvature}, {self.condition}"
+                f"a valley has a curvature above 0 and a condition of at least 1, got {self.curvature} and "
+                f"{self.condition}"
             )
 
     def __call__(self, theta: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ class Classification(pl.LightningModule):
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
         self._restored: dict[str, Any] | None = None
+        self._restored_generators: list[dict[str, Tensor]] | None = None
 
     # ------------------------------------------------------------------------------------------ Lightning's hooks
 
@@ -144,17 +145,9 @@ class Classification(pl.LightningModule):
         if self._restored is not None:
             self._restore(self._restored)
 
-    def on_train_epoch_start(self) -> None:
-        if self.data.cursor.update == 0:
-            # Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.
-            seed = mix(self.dropout_seed, 1, self.data.cursor.epoch, self.global_rank)
-            # torch.manual_seed() also visits every backend that the machine might have, which takes 0.5 ms.
-            torch.default_generator.manual_seed(seed)
-            if self.device.type == "cuda":
-                torch.cuda.manual_seed(seed)
-
     def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
         started = time.perf_counter()
+        self._set_generators()
         cursor = self.data.cursor
         # What callbacks take to measure is no part of the training time.
         seconds_before = cursor.seconds + self.observed_seconds
@@ -174,8 +167,32 @@ class Classification(pl.LightningModule):
         if self.data.spent():
             self.data.exhausted = True
 
+    def _set_generators(self) -> None:
+        """Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.
+
+        Not in on_train_epoch_start, which Lightning leaves out after some restarts, and which comes before a DataLoader
+        draws from the stream.
+        """
+        if self.data.cursor.update == 0:
+            seed = mix(self.dropout_seed, 1, self.data.cursor.epoch, self.global_rank)
+            # torch.manual_seed() also visits every backend that the machine might have, which takes 0.5 ms.
+            torch.default_generator.manual_seed(seed)
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+        elif self._restored_generators is not None:
+            own = self._restored_generators[self.global_rank]
+            torch.set_rng_state(own["cpu"].cpu())
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(own["cuda"].cpu(), self.device)
+        self._restored_generators = None
+
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
+        if data.exhausted and cursor.update == 0:
+            # The run was finished when it was killed: only its test is missing.
+            self.trainer.should_stop = True
+            self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in self.metrics.items()})
+            return
         data.end_epoch()
         if self.trainer.world_size > 1:
             for buffer in self.network.buffers():  # statistics of each process's own share until here
@@ -350,6 +367,8 @@ class Classification(pl.LightningModule):
             **self.journal.state(),
             "schedule": self.schedule.state_dict(),
             "random": self._random_states(),
+            "diverged": self.diverged,
+            "finished": self.data.exhausted or self.trainer.should_stop,
         }
         with self.evaluation_weights():
             evaluated = full_state(self.network)
@@ -366,9 +385,9 @@ class Classification(pl.LightningModule):
         self.best_weights = state["best_weights"]
         self.schedule.load_state_dict(state["schedule"])
         self.journal.load(state, self.data.cursor if self.trainer.is_global_zero else None)
-        torch.set_rng_state(state["random"][self.global_rank]["cpu"].cpu())
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"][self.global_rank]["cuda"].cpu(), self.device)
+        self._restored_generators = state["random"]
+        self.diverged = state.get("diverged", False)
+        self.data.exhausted = state.get("finished", False)
 
     def _random_states(self) -> list[dict[str, Tensor]]:
         """The global generators of every process."""

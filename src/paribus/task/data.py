@@ -50,7 +50,7 @@ class ChunkLoader(Iterable[Chunk]):
     def __iter__(self) -> Iterator[Chunk]:
         data, plan, cursor = self.data, self.data.plan, self.data.cursor
         epoch, number = cursor.epoch, cursor.update
-        left = None if data.updates is None else max(0, data.updates - cursor.step)
+        left = data.updates_left()
         batches = islice(plan.epoch(epoch, number), left)
         size, in_epoch = plan.batch_size_at(epoch), plan.samples_in(epoch)
         while chunk := list(islice(batches, data.updates_per_chunk)):
@@ -211,6 +211,12 @@ class ImageData(pl.LightningDataModule):
             return self.cursor.seconds >= self.budget.amount
         return self.cursor.step >= self.updates
 
+    def updates_left(self) -> int | None:
+        """Updates until the end of the run; None where the clock ends it."""
+        if self.exhausted:
+            return 0
+        return None if self.updates is None else max(0, self.updates - self.cursor.step)
+
     def at_epoch_end(self) -> bool:
         return self.spent() or self.cursor.update >= self.plan.updates_in(self.cursor.epoch)
 
@@ -245,6 +251,5 @@ class RemainingBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         data = self.data
-        left = None if data.updates is None else max(0, data.updates - data.cursor.step)
-        for batch in islice(data.plan.epoch(data.cursor.epoch, data.cursor.update), left):
+        for batch in islice(data.plan.epoch(data.cursor.epoch, data.cursor.update), data.updates_left()):
             yield batch.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -114,6 +115,6 @@ def decay_on_diagonal(optimizer: torch.optim.Optimizer, acting: Stability | None
     return added
 
 
-def _flat(values: dict[Tensor, Tensor | float], parameters: list[Tensor], like: Tensor) -> Tensor:
+def _flat(values: Mapping[Tensor, Tensor | float], parameters: Sequence[Tensor], like: Tensor) -> Tensor:
     """(n,), in the order of the parameters."""
     return torch.cat([torch.as_tensor(values[p]).to(like).expand(p.shape).reshape(-1) for p in parameters])

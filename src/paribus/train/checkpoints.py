@@ -39,8 +39,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         task: Any = pl_module
-        # The end of an epoch is left to the next hook, which comes after its validation.
-        if not task.data.at_epoch_end():
+        # The end of an epoch, or of a run that diverged, is left to the next hook, which comes after its validation.
+        if not task.data.at_epoch_end() and not task.data.exhausted:
             self._save_if_due(trainer, task.data.cursor.step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -58,7 +58,7 @@ def analyse_record(
         "samples": objective.samples,
         "decay": decay,
         "seed": seed,
-        **asdict(effort),
+        **{name: value for name, value in asdict(effort).items() if name != "refine_steps"},  # more steps go on
     }
     stages: dict[str, Any] = load_stages(folder / "state.pt", settings)
 

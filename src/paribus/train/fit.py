@@ -20,7 +20,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
-from paribus.store.history import HistoryWriter
+from paribus.store.history import HistoryError, HistoryWriter, read_history
 from paribus.store.record import Record
 from paribus.task.classification import Classification
 from paribus.task.data import ImageData
@@ -60,7 +60,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
                 f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is "
                 "trained, because each of them would see the wrong share of the data"
             )
-        checkpoint = usable_checkpoint(folder / "checkpoints" / "last.ckpt")
+        checkpoint = usable_checkpoint(folder)
         started = time.perf_counter()
         with quiet_lightning(), graceful_stop(task.request_stop):
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
@@ -203,26 +203,42 @@ def build_trainer(
             raise UserError(f"trainer: {error} Use trainer=cpu, or a machine that has the device") from error
 
 
-def usable_checkpoint(path: Path) -> Path | None:
-    """The checkpoint to go on from; a damaged one is named, put aside, and training starts anew."""
+def usable_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint to go on from; a damaged one, or one without its history, is put aside: training starts anew."""
+    path, history = folder / "checkpoints" / "last.ckpt", folder / "history.csv"
     if not path.exists():
         return None
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and end-of-file errors: all mean that the file is damaged
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
-        log.warning("%s can't be read (%s): moved to %s; training starts anew.", path, error, aside.name)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        cursor = content["paribus"]["cursor"]
+    except Exception as error:  # zip, pickle, key and end-of-file errors: all mean that the file is damaged
+        put_aside(path, f"can't be read ({error})")
+        return None
+    try:
+        rows = sum(step <= cursor["step"] for step in read_history(history).get("step", []))
+        reason = f"has {rows} of {cursor['epoch']} epochs" if rows < cursor["epoch"] else None
+    except HistoryError as error:
+        reason = f"can't be used ({error})"
+    if reason is not None:
+        if history.exists():
+            put_aside(history, reason)
+        put_aside(path, f"goes on from a history that {reason}")
         return None
     return path
 
 
-def position(path: Path) -> tuple[int, int]:
-    """(epoch, update) at which the run of a checkpoint goes on; the start where there is none that can be used."""
-    if usable_checkpoint(path) is None:
+def position(folder: Path) -> tuple[int, int]:
+    """(epoch, update) at which the run in a folder goes on; the start where there is none that can be used."""
+    if (path := usable_checkpoint(folder)) is None:
         return 0, 0
     cursor = torch.load(path, map_location="cpu", weights_only=True)["paribus"]["cursor"]
     return cursor["epoch"], cursor["update"]
+
+
+def put_aside(path: Path, reason: str) -> None:
+    aside = path.with_suffix(".damaged")
+    path.replace(aside)
+    log.warning("%s %s: moved to %s; training starts anew.", path, reason, aside.name)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from paribus.plan.wandb_limits import accepted, check_project, labels
 log = logging.getLogger(__name__)
 
 AXES = ("step", "epoch", "seconds")
+_MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
 class SafeWandbLogger(WandbLogger):
@@ -67,7 +69,7 @@ def wandb_logger(
 ) -> Logger:
     """A W&B run with the run's id, so that a resumed run continues its W&B run. Several can be live in one process.
 
-    mode: online, offline, or null for online where there is a key and offline otherwise.
+    mode: online, offline, or null for what WANDB_MODE says; without it, online where there is a key and else offline.
     wait: seconds by which a server that does not answer may hold up a run: half of them when it starts, half when it
         ends. Such a run goes on offline.
 
@@ -80,7 +82,7 @@ def wandb_logger(
     check_project(project, entity)
     known = labels(run["id"], run["group"], run["arm"], run["seed"], run["tags"])
     folder.mkdir(parents=True, exist_ok=True)
-    mode = mode or ("online" if has_key() else "offline")
+    mode = mode or _MODES.get(os.environ.get("WANDB_MODE", "")) or ("online" if has_key() else "offline")
     if mode == "online" and (reason := unreachable(wait / 8)):
         log.warning("W&B at %s can't be reached (%s): this run goes on offline.", base_url(), reason)
         mode = "offline"
@@ -112,16 +114,16 @@ def wandb_logger(
                 x_transaction_log_flush_interval=5.0,
             ),
         )
+        if mode == "offline":
+            log.info("W&B is offline; upload later: paribus sync (or: wandb sync %s)", experiment.settings.sync_dir)
+        elif mode == "online":
+            log.info("W&B: %s", experiment.url)
+        return SafeWandbLogger(experiment, str(folder))
     except Exception as error:  # no service, a refused key, a server that answers nonsense
         log.warning(
-            "W&B could not start (%s: %s). The run and its record go on without it.",
-            type(error).__name__,
-            error,
+            "W&B could not start (%s: %s). The run and its record go on without it.", type(error).__name__, error
         )
         return CSVLogger(save_dir=str(folder), name="", version="csv")
-    if mode == "offline":
-        log.info("W&B is offline; upload later with: paribus sync (or wandb sync %s)", experiment.settings.sync_dir)
-    return SafeWandbLogger(experiment, str(folder))
 
 
 def csv_logger(run: Mapping[str, Any], folder: Path) -> Logger:

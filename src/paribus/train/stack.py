@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from paribus.errors import Interrupted, StackFailed, UserError
 from paribus.plan.identity import comparable, run_id
 from paribus.plan.validate import validate
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary
+from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary, write_config
 
 log = logging.getLogger("paribus")
 FINISHED = ("done", "diverged")
@@ -74,8 +72,9 @@ def train_stack(config: Mapping[str, Any]) -> Record:
 def read_members(path: Path) -> list[dict[str, Any]]:
     try:
         members = json.loads(path.read_text())["members"]
-        assert members and all({"config", "choices", "overrides"} <= set(each) for each in members)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        if not members or not all({"config", "choices", "overrides"} <= set(each) for each in members):
+            raise ValueError("it lists no runs")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"members={path} must be a list of runs that a sweep has written, and it can't be read "
             f"({type(error).__name__}: {error}). Run the sweep again"
@@ -152,7 +151,7 @@ class _Training:
 
         positions: dict[tuple[int, int], list[Member]] = {}
         for member in self.members:
-            positions.setdefault(position(member.folder / "checkpoints" / "last.ckpt"), []).append(member)
+            positions.setdefault(position(member.folder), []).append(member)
         return [positions[key] for key in sorted(positions)]
 
     def together(self, members: Sequence[Member], compile: bool) -> None:
@@ -194,10 +193,9 @@ class _Training:
 
     def begin(self, member: Member) -> None:
         member.record.comparable = comparable(member.config, self.data.splits.fingerprint)
+        member.record.classes = self.setting.source.num_classes
         member.folder.mkdir(parents=True, exist_ok=True)
-        (member.folder / "config.yaml").write_text(
-            yaml.safe_dump(dict(member.config), sort_keys=False, allow_unicode=True)
-        )
+        write_config(member.folder, member.config)
         self.store.write(member.record)
 
     def finish(self, member: Member, how: str, failure: str, outcome: Any) -> None:
@@ -233,5 +231,3 @@ class _Training:
                 named = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 self.failures[member.record.id] = named
         return []
-
-

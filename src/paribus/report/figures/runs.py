@@ -91,20 +91,34 @@ def gradient_over_loss(name: str, history: History, x: str = "step") -> Figure:
 def edge_of_stability(name: str, history: History, x: str = "step") -> Figure:
     """sharpness x learning rate / 2, with a line at 1: above it gradient descent on a quadratic diverges.
 
-    Source: Cohen et al. 2021. Raises ReportError where the history has no sharpness or no learning rate.
+    Where momentum moves the edge, a second line is the same as a share of what momentum allows. Both are what
+    callbacks=sharpness records; without them the product is made of the columns sharpness and lr.
+
+    Source: Cohen et al. 2021. Raises ReportError where the history has no sharpness.
     """
-    _need(_recorded(history, "sharpness") and _recorded(history, "lr"), history, "sharpness")
-    sharpness, rate = (np.asarray(history[column], dtype=float) for column in ("sharpness", "lr"))
-    product = {**history, "product": (sharpness * rate / 2).tolist()}
+    if not _recorded(history, "sharpness_lr_half"):
+        _need(_recorded(history, "sharpness") and _recorded(history, "lr"), history, "sharpness")
+        sharpness, rate = (np.asarray(history[column], dtype=float) for column in ("sharpness", "lr"))
+        history = {**history, "sharpness_lr_half": (sharpness * rate / 2).tolist()}
+    lines = {"sharpness_lr_half": "sharpness × lr / 2"}
+    if _recorded(history, "stability") and not np.allclose(
+        history["stability"], history["sharpness_lr_half"], equal_nan=True
+    ):
+        lines["stability"] = "share of the edge under momentum"
     with rc_context(RC):
-        figure = Figure(figsize=(3.9, 2.7), layout="constrained")
+        figure = Figure(figsize=(3.9, 2.9), layout="constrained")
         panel = figure.subplots()
-        points, values = _series(product, "product", x)
         panel.axhline(1, color="#D55E00", linewidth=1.1, linestyle=(0, (5, 1.6)))
-        panel.plot(points, values, **look(0), markevery=max(1, len(points) // 8))
-        panel.set_ylim(0, max(1.25, 1.1 * float(values.max())))
+        top = 1.25
+        for number, (column, label) in enumerate(lines.items()):
+            points, values = _series(history, column, x)
+            panel.plot(points, values, **look(number), markevery=max(1, len(points) // 8), label=label)
+            top = max(top, 1.1 * float(values.max()))
+        panel.set_ylim(0, top)
         panel.set_xlabel(AXES.get(x, x))
-        panel.set_ylabel("sharpness × learning rate / 2")
+        panel.set_ylabel("sharpness × learning rate / 2" if len(lines) == 1 else "1 is the edge of stability")
+        if len(lines) > 1:
+            panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=1, borderaxespad=0.1)
         heading(figure, name, "one run", "above the dashed line steps overshoot the valley")
     return figure
 

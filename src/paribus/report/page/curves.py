@@ -13,7 +13,7 @@ from paribus.report.page.charts import axis
 from paribus.report.page.thin import history_columns, kept_rows, points_each, short
 from paribus.report.study import Study
 
-SHOWN = ("train/loss", "val/loss", "train/acc", "val/acc", "lr", "grad_norm", "sharpness")
+SHOWN = ("train/loss", "val/loss", "train/acc", "val/acc", "lr", "grad_norm", "sharpness", "sharpness_lr_half")
 X = ("epoch", "step", "seconds")
 MEANS, RUNS = 600_000, 900_000  # bytes, over all studies
 
@@ -21,8 +21,9 @@ MEANS, RUNS = 600_000, 900_000  # bytes, over all studies
 def learning(study: Study, share: float = 1.0) -> dict[str, Any] | None:
     """Curves of a study; None where no run has a history.
 
-    means: metric -> one entry for each arm. runs: one for each run that has a history. cut: [points drawn, points
-    recorded] of what was thinned most, None where all are there. share: of the bytes that all studies may take.
+    means: metric -> one entry for each arm. runs: one for each run that has a history. cut: the most points that were
+    recorded, and that means and runs are drawn with; None where these are all. share: of the bytes that all studies
+    may take.
     """
     runs = [
         (number, run)
@@ -50,9 +51,15 @@ def learning(study: Study, share: float = 1.0) -> dict[str, Any] | None:
     axes = {
         metric: axis(metric, [v for mean in of if mean for v in mean["y"]]) for metric, of in means.items()
     }  # fmt: skip
-    cut = [min(most, each), longest] if longest > min(most, each) else None
+    thinned = {"recorded": longest, "means": min(each, longest), "runs": min(most, longest)}
     labels = {metric: title(metric) for metric in metrics}
-    return {"metrics": labels, "axes": axes, "means": means, "runs": lines, "cut": cut, "level": 95}
+    return {
+        "metrics": labels,
+        "axes": axes,
+        "means": means,
+        "runs": lines,
+        "cut": thinned if longest > min(most, each) else None,
+    }
 
 
 def _mean(histories: Sequence[Any], metric: str, most: int) -> dict[str, Any] | None:

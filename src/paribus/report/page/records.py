@@ -86,7 +86,7 @@ def failures(studies: Sequence[Study]) -> list[Failure]:
             kind = "diverged" if record.status == "diverged" else (record.failure or {}).get("type", "unknown")
             entry = found.setdefault(str(kind), Failure(str(kind)))
             entry.runs.append(record)
-            entry.arms[arm] = entry.arms.get(arm, 0) + 1
+            entry.arms[plain(arm)] = entry.arms.get(plain(arm), 0) + 1
     return sorted(found.values(), key=lambda each: -len(each.runs))
 
 
@@ -108,20 +108,20 @@ def details(studies: Sequence[Study]) -> dict[str, Any]:
         source = {key: value for key, value in record.provenance.items() if key != "command"}
         number = sources.setdefault(json.dumps(source, sort_keys=True, default=str), len(sources))
         shown[id] = {
-            "arm": arm,
+            "arm": plain(arm),
             "seed": record.seed,
             "status": record.status,
             "failure": {key: cut(str(value)) for key, value in (record.failure or {}).items()},
             "metrics": {key: value_text(key, value) for key, value in record.metrics.items()},
             "timing": {key: value_text(key, value) for key, value in record.timing.items()},
-            "choices": {key: level_text(value) for key, value in record.choices.items() if key not in common},
+            "choices": {key: plain(level_text(value)) for key, value in record.choices.items() if key not in common},
             "parameters": record.parameters,
             "command": record.provenance.get("command", ""),
             "source": number,
             "created": record.created,
             "finished": record.finished,
         }
-    listed = {key: level_text(value) for key, value in common.items()}
+    listed = {key: plain(level_text(value)) for key, value in common.items()}
     return {"common": listed, "sources": [flat(json.loads(text)) for text in sources], "runs": shown}
 
 

@@ -218,7 +218,8 @@ def _outcomes(studies: Sequence[Study]) -> list[dict[str, Any]]:
             if each.pairs:
                 groups.setdefault(each.verdict.outcome, []).append(plain(each.pairs[0][0]))
         if groups and study.table:
-            found.append({"study": plain(study.name), "baseline": plain(study.table.baseline.arm), "groups": groups})
+            ordered = {outcome: groups[outcome] for outcome in words.SIGNS if outcome in groups}
+            found.append({"study": plain(study.name), "baseline": plain(study.table.baseline.arm), "groups": ordered})
     return found
 
 

@@ -19,14 +19,21 @@ def kept_rows(columns: Sequence[Sequence[float] | np.ndarray], most: int) -> np.
     length = max((len(column) for column in columns), default=0)
     if length <= most:
         return np.arange(length)
-    stretches = (most - 2) // (2 * len(columns))
+    # Where columns have their extremes in the same rows, as smooth curves do, there is room for more stretches.
+    rows = _extremes(columns, length, (most - 2) // 2)
+    if len(rows) > most:
+        rows = _extremes(columns, length, (most - 2) // (2 * len(columns)))
+    return np.array(sorted(rows))
+
+
+def _extremes(columns: Sequence[Sequence[float] | np.ndarray], length: int, stretches: int) -> set[int]:
     rows = {0, length - 1}
     for part in np.array_split(np.arange(1, length - 1), stretches):
         for column in columns:
             values = np.asarray(column, dtype=float)[part]
             if np.isfinite(values).any():
                 rows |= {int(part[np.nanargmin(values)]), int(part[np.nanargmax(values)])}
-    return np.array(sorted(rows))
+    return rows
 
 
 def short(values: Sequence[float] | np.ndarray) -> list[float | None]:

@@ -109,9 +109,9 @@ class Chart {
     return [from(low - margin), from(high + margin)];
   }
 
-  draw() {
+  draw(width = this.host.clientWidth || 560) {
     const { x, y } = this.spec;
-    const width = this.width = this.host.clientWidth || 560;
+    this.width = width;
     const rows = y.kind === "band" ? y.names.length : 0;
     const domain = this.domains();
     const letters = (texts) => Math.max(0, ...texts.map((t) => Math.min(t.length, 26))) * 6.9;
@@ -173,7 +173,7 @@ class Chart {
     yTicks.forEach((v, k) => {
       const at = this.toY(v);
       plot.append(svg("line", { class: "tick", x1: 0, x2: inner.width, y1: at, y2: at }));
-      const full = yTexts[k], most = Math.floor((inner.left - 12) / 6.6);
+      const full = yTexts[k], most = Math.floor((inner.left - 10) / 7.1);
       const label = this.text(full.length > most ? `${full.slice(0, most - 1)}…` : full, -8, at + 4, "end", rows ? "label" : undefined);
       if (full.length > most) label.append(svg("title", {}, full));
       plot.append(label);

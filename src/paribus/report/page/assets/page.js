@@ -25,8 +25,17 @@ function start() {
     if (study.learning) for (const side of [0, 1]) show("learning", learning(number, side), side);
     show("sensitivity", study.sensitivity);
     show("best", study.best);
-    show("seeds", study.seeds);
+    if (study.seeds) show("seeds", rows(study.seeds, off));
     study.times.forEach((spec, k) => show("times", spec, k));
+  }
+
+  // Only the rows of the arms that are shown.
+  function rows(spec, off) {
+    const row = new Map();
+    for (const s of spec.series) if (!off.has(s.arm)) row.set(s.arm, row.size);
+    const joins = spec.joins.map((join) => join.filter(([, arm]) => row.has(arm)).map(([v, arm]) => [v, row.get(arm)]));
+    const series = spec.series.map((s) => ({ ...s, y: s.x.map(() => row.get(s.arm) ?? null) }));
+    return { ...spec, joins, series, y: { ...spec.y, names: spec.y.names.filter((_, arm) => row.has(arm)) } };
   }
 
   function learning(number, side) {
@@ -52,7 +61,7 @@ function start() {
         select.append(...metrics.map(([value, label]) => new Option(label, value, value === first[k], value === first[k])));
       });
       const { cut } = study.learning;
-      if (cut) figure.querySelector(".cut").textContent = `Lines keep at most ${cut[0]} of the ${cut[1]} points recorded: the extremes of each stretch, so no spike is lost.`;
+      if (cut) figure.querySelector(".cut").textContent = `Of up to ${cut.recorded} points recorded, means keep at most ${cut.means} and single runs ${cut.runs}, with the extremes of each stretch, so no spike is lost.`;
       const [a, b] = [0, 1].map((side) => charts.get(`learning-${number}-${side}`));
       a.linked = [b];
       b.linked = [a];
@@ -82,6 +91,11 @@ function start() {
   };
   for (const pick of picks) pick.addEventListener("change", choose);
   choose();
+
+  // On paper, text has to stay as large as on the screen.
+  const halved = (host) => host.closest(".pair") || host.closest(".grid > .card:not(:last-child:nth-child(odd))");
+  window.onbeforeprint = () => { for (const chart of charts.values()) if (chart.spec) chart.draw(halved(chart.host) ? 330 : 660); };
+  window.onafterprint = () => { for (const chart of charts.values()) if (chart.spec) chart.draw(); };
 
   // Runs: a number's link opens the list of its arm, a run's link its record.
   function follow() {
@@ -148,7 +162,7 @@ function start() {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const group of all("details.runs")) {
-      const about = group.querySelector("summary").textContent.toLowerCase();
+      const about = all("summary b, summary .tag", group).map((node) => node.textContent.toLowerCase()).join(" ");
       let hits = 0;
       for (const row of all("tr[data-run]", group)) {
         const text = `${about} ${row.textContent.toLowerCase()}`;

@@ -17,8 +17,8 @@ class WandbServer:
     """Keeps what it is sent, as W&B does.
 
     runs: by project/id: config, tags, group, job type, summary, history (lines by their offset), exit code.
-    failure: what a request meets: None (is served), "500", "hang", "drop" (the connection is closed), or a function of
-        the path that says which.
+    failure: what a request meets: None (is served), "500" or another status, "hang", "drop" (the connection is closed),
+        or a function of the path that says which.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class WandbServer:
                     body = None  # telemetry and files
                 server.requests.append((self.path, body))
                 data = json.dumps({} if failure else server.serve(self.path, body)).encode()
-                self.send_response(500 if failure else 200)
+                self.send_response(int(failure) if failure else 200)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
@@ -170,9 +170,18 @@ class WandbServer:
         rows = [row for _, row in sorted(run["history"].items()) if given["minStep"] <= row["_step"] < given["maxStep"]]
         return {"project": {"run": {"history": [json.dumps(_served(row)) for row in rows]}}}
 
-    def on_upsertView2(self, given: Any) -> Any:
+    def on_UpsertView2(self, given: Any) -> Any:
         self.views.append(given)
-        return {"upsertView": {"view": {"id": "v", "name": given.get("name") or "view"}, "inserted": True}}
+        view = {key: given.get(key) for key in ("name", "displayName", "type", "description", "spec")}
+        times = {"createdAt": _NOW, "updatedAt": _NOW}
+        project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
+        return {"upsertView": {"view": {"id": "dmlldw==", **view, **times, "project": project}, "inserted": True}}
+
+    on_upsertView = on_UpsertView2
+
+    def on_GetProjects(self, given: Any) -> Any:
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": [], "pageInfo": page}}
 
     def node(self, run: dict[str, Any]) -> dict[str, Any]:
         history = [json.dumps(_served(row)) for _, row in sorted(run["history"].items())]

@@ -1,0 +1,315 @@
+"""What stacks save: many runs as one program, against the same runs one after the other.
+
+    python scripts/bench_stack.py sweep   [--threads 1] [--epochs 20] [--turns 3] [--sample 4] [--skip-usual]
+    python scripts/bench_stack.py process [--threads 1]
+    python scripts/bench_stack.py auto    [--threads 1] [--members 8]
+    python scripts/bench_stack.py memory
+    python scripts/bench_stack.py device  [--sizes 1 8 64 256 512]     where there is a GPU
+
+sweep: 64 mlp runs (8 rates x 8 seeds, and 8 optimizers x 8 seeds) on the digits at batch 32. The stack trains all of
+them with validation, histories, checkpoints and records. By hand and in the usual Lightning pattern `sample` runs are
+timed before and as many after it, and their mean is multiplied by 64. Ratios are of one turn, in seconds of the clock
+and in seconds of this process's CPU, which tell more on a machine that others use as well.
+
+process: whole processes, start-up included: `paribus train -m` of the 64 runs against a script with the loop.
+
+auto: for mlp, cnn, resnet20, vit_tiny at batch 8, 32, 128 what the measurement decides, and how much slower its choice
+is than the best of alone and stacks of 2, 4, ... members, timed again.
+
+memory: predicted from stacks of 4 and 16 against measured, for larger ones.
+
+device: replicas x updates a second, memory, and the ratio to runs one after the other, for mlp, cnn, resnet20 on images
+of 3 x 32 x 32, in fp32 and bf16, eager and compiled, and with CUDA graphs (torch.compile mode reduce-overhead).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import itertools
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from bench_overhead import hand_written, spread, usual_lightning
+
+from paribus.plan.compose import load, resolved
+from paribus.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
+from paribus.store.store import Store
+from paribus.train import build
+from paribus.train.measure import bench_of
+from paribus.train.run import new_record, train
+from paribus.train.stack import Member
+
+RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15]
+OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "radam"]
+
+
+@dataclass
+class Clock:
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+@contextmanager
+def timed(into: Clock) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    into.wall += time.perf_counter() - wall
+    into.cpu += time.process_time() - cpu
+
+
+def sweep_lines(kind: str, epochs: int, threads: int) -> list[list[str]]:
+    base = ["model=mlp", "data.batch_size=32", f"budget.epochs={epochs}", f"trainer.threads={threads}"]
+    varied = [f"optimizer.lr={r}" for r in RATES] if kind == "rates" else [f"optimizer={o}" for o in OPTIMIZERS]
+    return [[*base, one, f"seed={seed}"] for one, seed in itertools.product(varied, range(8))]
+
+
+def configs_of(lines: list[list[str]], outputs: Path) -> list[dict[str, Any]]:
+    first = {line[-2]: resolved(load(line)) for line in lines[::8]}
+    configs = []
+    for line in lines:
+        config, seed = copy.deepcopy(first[line[-2]]), int(line[-1].partition("=")[2])
+        config.update(seed=seed, seeds=dict.fromkeys(config["seeds"], seed))
+        config["paths"]["outputs"] = str(outputs)
+        configs.append(config)
+    return configs
+
+
+def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path) -> tuple[Clock, Clock]:
+    """(training as the loop counts it: from the first update to the last validation; all of the job)"""
+    path = folder / "members.json"
+    listed = [{"config": c, "choices": {}, "overrides": line} for c, line in zip(configs, lines, strict=True)]
+    path.write_text(json.dumps({"members": listed}))
+    inner, whole = Clock(), Clock()
+    fit_loop = pl.loops.fit_loop._FitLoop.run
+
+    def run(self: Any) -> Any:
+        with timed(inner):
+            return fit_loop(self)
+
+    pl.loops.fit_loop._FitLoop.run = run  # type: ignore[method-assign]
+    try:
+        with timed(whole), redirect_stderr(StringIO()):
+            train({**configs[0], "members": str(path), "stack": len(configs)}, {}, [])
+    finally:
+        pl.loops.fit_loop._FitLoop.run = fit_loop  # type: ignore[method-assign]
+    done = {record.status for record in Store(Path(configs[0]["paths"]["outputs"])).scan()}
+    assert done <= {"done", "diverged"}, done
+    return inner, whole
+
+
+def by_hand(configs: list[dict[str, Any]], epochs: int, number: int) -> Clock:
+    """Mean of `number` runs, spread over the sweep."""
+    clock = Clock()
+    for config in configs[:: -(-len(configs) // number)]:
+        before = time.process_time()
+        clock.wall += hand_written(config, epochs, functools.partial(build.build_optim, config))
+        clock.cpu += time.process_time() - before
+    return Clock(clock.wall / number, clock.cpu / number)
+
+
+def sweep(options: argparse.Namespace) -> None:
+    for kind in options.kinds:
+        ratios: dict[str, list[float]] = {}
+        for turn in range(options.turns):
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch)
+                lines = sweep_lines(kind, options.epochs, options.threads)
+                configs = configs_of(lines, folder / "outputs")
+                if not turn:
+                    by_hand(configs, 2, 1)
+                first = by_hand(configs, options.epochs, options.sample)
+                inner, whole = stacked(configs, lines, folder)
+                last = by_hand(configs, options.epochs, options.sample)
+                runs = len(configs)
+                hand = Clock((first.wall + last.wall) / 2 * runs, (first.cpu + last.cpu) / 2 * runs)
+                found = {
+                    "training, clock": hand.wall / inner.wall,
+                    "training, CPU": hand.cpu / inner.cpu,
+                    "whole job, clock": hand.wall / whole.wall,
+                    "whole job, CPU": hand.cpu / whole.cpu,
+                    "by hand, ms of CPU an update": hand.cpu / runs / (options.epochs * 38) * 1e3,
+                    "stack, ms of CPU an update": inner.cpu / (options.epochs * 38) * 1e3,
+                }
+                if not options.skip_usual:
+                    usual = Clock()
+                    with timed(usual), warnings.catch_warnings():
+                        usual_lightning(configs[0], options.epochs, folder / "usual")
+                    found["usual Lightning, clock"] = usual.wall * runs / whole.wall
+                    found["usual Lightning, CPU"] = usual.cpu * runs / whole.cpu
+            for key, value in found.items():
+                ratios.setdefault(key, []).append(value)
+        print(f"64 mlp runs, 8 {kind} x 8 seeds, batch 32, {options.epochs} epochs")
+        for key, values in ratios.items():
+            print(f"  {key:32} {spread(values)}", flush=True)
+
+
+LOOP = """
+import sys
+sys.path.insert(0, "scripts")
+import torch
+torch.set_num_threads({threads})
+from bench_overhead import hand_written
+from bench_stack import configs_of, sweep_lines
+from pathlib import Path
+for config in configs_of(sweep_lines("rates", {epochs}, {threads}), Path("none"))[: {runs}]:
+    hand_written(config, {epochs})
+"""
+
+
+def process(options: argparse.Namespace) -> None:
+    """The loop's process is timed with 8 and with 16 runs: the difference, eight times, is what 64 take."""
+    ratios = []
+    for _ in range(options.turns):
+        with tempfile.TemporaryDirectory() as scratch:
+            times = []
+            for runs in (8, 16):
+                code = LOOP.format(threads=options.threads, epochs=options.epochs, runs=runs)
+                clock = Clock()
+                with timed(clock):
+                    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+                times.append(clock.wall)
+            hand = times[0] + (times[1] - times[0]) / 8 * 56
+            command = ["scripts/train.py", "-m", "model=mlp", "data.batch_size=32", f"budget.epochs={options.epochs}"]
+            command += [f"trainer.threads={options.threads}", f"optimizer.lr={','.join(map(str, RATES))}"]
+            command += ["seed=range(8)", f"paths.outputs={scratch}", "stack=64", "hydra/launcher=basic"]
+            clock = Clock()
+            with timed(clock):
+                subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            ratios.append(hand / clock.wall)
+    print(f"whole processes, 64 runs: by hand / stack {spread(ratios)}")
+
+
+def member(config: dict[str, Any], folder: Path, seed: int) -> Member:
+    own = copy.deepcopy(config)
+    own.update(seed=seed, seeds=dict.fromkeys(own["seeds"], seed))
+    return Member(own, new_record(own, {"norm": ["batch"]}, []), folder)
+
+
+def auto(options: argparse.Namespace) -> None:
+    print(f"{'model':10}{'batch':>6}  {'ms of one run by size of the stack':54}{'chosen':>7}{'lost':>8}{'measuring':>11}")
+    for model, batch in itertools.product(options.models, (8, 32, 128)):
+        norm = "layer" if model == "vit_tiny" else "batch"
+        config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))
+        setting = build.build_setting(config)
+        data = build.build_data(config, setting)
+        with tempfile.TemporaryDirectory() as scratch:
+            members = [member(config, Path(scratch), seed) for seed in range(options.members)]
+            before = time.perf_counter()
+            bench = bench_of(members, setting, data, False)
+            chosen = explore(bench, options.members, data.updates or 0, 0.03).best()
+            spent = time.perf_counter() - before
+            sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.members]
+            steps = {size: bench.step(size) for size in sorted({*sizes, chosen})}
+            times = {size: float("inf") for size in steps}
+            for _ in range(2):  # in turn, since the speed of the machine drifts
+                for size, step in steps.items():
+                    times[size] = min(times[size], seconds_of(step, bench.x.device, options.patience) / size)
+        lost = times[chosen] / min(times.values()) - 1
+        share = spent / (times[1] * (data.updates or 1) * options.members)
+        shown = "  ".join(f"{size}: {value * 1e3:.3g}" for size, value in times.items())
+        print(f"{model:10}{batch:6}  {shown:54}{chosen:7}{lost:8.1%}{share:11.1%}", flush=True)
+
+
+def memory(options: argparse.Namespace) -> None:
+    for model, batch in itertools.product(("mlp", "cnn", "resnet20"), (8, 32)):
+        config = resolved(load([f"model={model}", f"data.batch_size={batch}"]))
+        setting = build.build_setting(config)
+        data = build.build_data(config, setting)
+        with tempfile.TemporaryDirectory() as scratch:
+            bench = bench_of([member(config, Path(scratch), seed) for seed in range(64)], setting, data, False)
+            probe = functools.partial(_peak, bench)
+            found = Findings(bytes={size: probe(size) for size in (4, 16)})
+            for size in (32, 64):
+                taken = probe(size)
+                ratio = found.predicted_bytes(size) / taken
+                print(f"{model:10} batch {batch:3}  {size:3} replicas: {taken / 2**20:8.1f} MiB, predicted {ratio:.1%}")
+
+
+def _peak(bench: Bench, size: int) -> int:
+    return peak_bytes(lambda: bench.step(size), bench.x.device)
+
+
+def device(options: argparse.Namespace) -> None:
+    if not torch.cuda.is_available():
+        print("no GPU is at hand: nothing measured")
+        return
+    print(torch.cuda.get_device_name(), f"torch {torch.__version__}")
+    print(f"{'model':10}{'type':>6}{'how':>17}{'replicas':>9}{'updates x replicas/s':>22}{'MiB':>9}{'x alone':>9}")
+    for model, precision in itertools.product(("mlp", "cnn", "resnet20"), ("32-true", "bf16-mixed")):
+        overrides = [f"model={model}", "data=synthetic", f"data.batch_size={options.batch}", "trainer=gpu"]
+        config = resolved(load([*overrides, f"trainer.precision={precision}"]))
+        setting = build.build_setting(config)
+        data = build.build_data(config, setting)
+        alone = None
+        with tempfile.TemporaryDirectory() as scratch:
+            members = [member(config, Path(scratch), seed) for seed in range(max(options.sizes))]
+            for size, how in itertools.product(options.sizes, ("eager", "compile", "reduce-overhead")):
+                if size == 1 and how != "eager":
+                    continue
+                bench = bench_of(members, setting, data, False)
+                try:
+                    with compiled_as(how):
+                        bench.compile = how != "eager"
+                        step = bench.step(size)
+                        each = seconds_of(step, bench.x.device, 2.0) / size
+                    taken = _peak(bench, size) / 2**20 if how == "eager" else float("nan")
+                except torch.OutOfMemoryError:
+                    print(f"{model:10}{precision[:4]:>6}{how:>17}{size:9}   out of memory", flush=True)
+                    torch.cuda.empty_cache()
+                    continue
+                alone = alone or each
+                row = f"{model:10}{precision[:4]:>6}{how:>17}{size:9}{1 / each:22.0f}{taken:9.0f}{alone / each:9.1f}"
+                print(row, flush=True)
+
+
+@contextmanager
+def compiled_as(how: str) -> Iterator[None]:
+    """torch.compile with CUDA graphs for "reduce-overhead"."""
+    original: Callable[..., Any] = torch.compile
+    if how == "reduce-overhead":
+        torch.compile = functools.partial(original, mode="reduce-overhead")  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.compile = original  # type: ignore[assignment]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["sweep", "process", "auto", "memory", "device"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--sample", type=int, default=4, help="runs that are timed before and after each stack")
+    parser.add_argument("--kinds", nargs="+", default=["rates", "optimizers"])
+    parser.add_argument("--skip-usual", action="store_true")
+    parser.add_argument("--models", nargs="+", default=["mlp", "cnn", "resnet20", "vit_tiny"])
+    parser.add_argument("--members", type=int, default=8)
+    parser.add_argument("--patience", type=float, default=1.0, help="seconds for each timing of `auto`")
+    parser.add_argument("--batch", type=int, default=128, help="of `device`")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 8, 64, 256, 512])
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, pytorch-lightning {pl.__version__}, {options.threads} threads")
+    {"sweep": sweep, "process": process, "auto": auto, "memory": memory, "device": device}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""`paribus landscape`: the loss around a run, along its trajectory, and on the way to another run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("run")
+@click.argument("other", required=False)
+@click.option("--points", type=click.IntRange(3), default=25, show_default=True, help="Along each axis of a plane.")
+@click.option("--span", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Half the width.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True, help="The loss is a mean over.")
+@click.option(
+    "--statistics",
+    type=click.Choice(["recomputed", "moving"]),
+    default="recomputed",
+    show_default=True,
+    help="Of batch norm: recomputed from training data at each point, or those of the run's end.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random directions.")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Default: the folder landscape/ of the run.")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+def landscape(run: str, other: str | None, output: str | None, outputs: str | None, **view: Any) -> None:
+    """The loss landscape of a RUN, or the line from RUN to OTHER.
+
+    One run: a line and a plane of filter-normalised random directions around its weights, and its trajectory on its
+    principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
+    needs nothing else. Stop it at any time: the same command goes on.
+    """
+    from paribus.cli.reports import outputs_folder
+    from paribus.report.figures import save
+    from paribus.report.landscape import describe, figures
+    from paribus.report.landscape_page import page
+    from paribus.store.atomic import write_atomically
+    from paribus.store.store import Store
+
+    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    record = store.find(run)
+    second = store.find(other) if other else None
+
+    from paribus.train.landscape import View, interpolation
+    from paribus.train.landscape import landscape as look
+
+    result = interpolation(record, second, store, View(**view)) if second else look(record, store, View(**view))
+    sys.stdout.write(describe(result))
+    sys.stdout.flush()
+    folder = Path(output) if output else store.run_dir(record.id) / "landscape"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"interpolation-{second.id}" if second else "landscape"
+    write_atomically(folder / f"{name}.json", json.dumps(result))
+    write_atomically(folder / f"{name}.html", page(result))
+    paths = [folder / f"{name}.json", folder / f"{name}.html"]
+    for kind, figure in figures(result).items():
+        paths += save(figure, folder / (name if second else kind))
+    for path in paths:
+        print(path, file=sys.stderr)

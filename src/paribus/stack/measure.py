@@ -1,0 +1,205 @@
+"""How fast and how large a stack is: measured on the real network, shapes, optimizer and device."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from paribus.stack.evaluation import StackedLoss
+from paribus.stack.network import StackedNetwork
+from paribus.stack.optimizers import StackedOptimizers
+from paribus.stack.replica import Replica
+
+SAFE = 0.8  # share of the free memory that a stack may take
+
+
+@dataclass
+class Bench:
+    """Updates of `size` replicas without data loading, metrics or checkpoints, alone (size 1) or stacked.
+
+    make: k -> a fresh replica. x (N, C, H, W), y (N,): a batch, the same for all.
+    context: autocast, where the precision asks for it.
+    """
+
+    make: Callable[[int], Replica]
+    x: Tensor
+    y: Tensor
+    dtype: torch.dtype
+    context: Callable[[], AbstractContextManager[Any]]
+    compile: bool = False
+
+    def step(self, size: int) -> Callable[[], None]:
+        """A function that takes one update."""
+        replicas = [self.make(k) for k in range(size)]
+        for replica in replicas:
+            replica.network.to(self.x.device, self.dtype)
+        return self._alone(replicas[0]) if size == 1 else self._stacked(replicas)
+
+    def _alone(self, replica: Replica) -> Callable[[], None]:
+        network, optimizer = replica.network.train(), replica.optimizer.make(replica.network)
+
+        def step() -> None:
+            with self.context():
+                loss = replica.loss(network(self.x), self.y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return step
+
+    def _stacked(self, replicas: Sequence[Replica]) -> Callable[[], None]:
+        stack = StackedNetwork([replica.network for replica in replicas])
+        loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
+        optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
+        names, parameters = list(stack.trained()), list(stack.trained().values())
+        x = self.x.expand(len(stack), *self.x.shape).contiguous()
+        y = self.y.expand(len(stack), *self.y.shape).contiguous()
+        forward: Callable[[Tensor], Tensor] = torch.compile(stack) if self.compile else stack
+
+        def step() -> None:
+            with self.context():
+                losses, _ = loss(forward(x), y)
+            found = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
+            optimizers.assign({n: g.contiguous() for n, g in zip(names, found, strict=True) if g is not None})
+            optimizers.step()
+
+        return step
+
+
+def seconds_of(step: Callable[[], None], device: torch.device, patience: float) -> float:
+    """The least time of an update, over a few of them; no more of them begin after `patience` seconds."""
+    least, started = math.inf, time.perf_counter()
+    for turn in range(12):
+        before = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken = time.perf_counter() - before
+        if turn or taken > patience:  # the first one allocates
+            least = min(least, taken)
+        if time.perf_counter() - started > patience and least < math.inf:
+            break
+    return least
+
+
+def peak_bytes(make_step: Callable[[], Callable[[], None]], device: torch.device) -> int:
+    """The most memory that a stack takes, built and trained for two updates."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        step = make_step()
+        step()
+        step()
+        return int(torch.cuda.max_memory_allocated(device) - before)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        step = make_step()
+        step()
+        step()
+    assert trace.profiler is not None
+    events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that can still be taken; infinite where it can't be known."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        try:
+            free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        except (ValueError, OSError):
+            return math.inf
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container or a SLURM job
+    try:
+        used = float(Path("/sys/fs/cgroup/memory.current").read_text())
+        return min(free, float(limit.read_text()) - used)
+    except (OSError, ValueError):
+        return free
+
+
+@dataclass
+class Findings:
+    """seconds: size -> seconds of an update of all its replicas. bytes: size -> the most memory.
+
+    compiled, compile_seconds: of the best size, where it was worth trying.
+    """
+
+    seconds: dict[int, float] = field(default_factory=dict)
+    bytes: dict[int, int] = field(default_factory=dict)
+    compiled: float | None = None
+    compile_seconds: float = 0.0
+
+    def each(self, size: int) -> float:
+        """Seconds that an update of one replica costs in a stack of this size."""
+        return self.seconds[size] / size
+
+    def best(self) -> int:
+        return min(self.seconds, key=self.each)
+
+    def predicted_bytes(self, size: int) -> float:
+        """Memory grows linearly: what all share, and what each replica adds."""
+        known = sorted(size for size in self.bytes if size > 1)
+        if len(known) < 2:
+            return self.bytes[known[0]] / known[0] * size if known else 0.0
+        low, high = known[0], known[-1]
+        slope = (self.bytes[high] - self.bytes[low]) / (high - low)
+        return self.bytes[low] + slope * (size - low)
+
+
+def explore(bench: Bench, most: int, updates: int, share: float) -> Findings:
+    """Measure growing stacks while they pay, and take no more than `share` of the time that all of it saves or costs.
+
+    most: members at hand. updates: of each run.
+    """
+    device = bench.x.device
+    found = Findings()
+    single = bench.step(1)
+    single()
+    before = time.perf_counter()
+    single()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    patience = max(0.02, share * updates * most * (time.perf_counter() - before) / 8)
+    found.seconds[1] = seconds_of(single, device, patience)
+    for size in dict.fromkeys([min(4, most), min(16, most), *(min(2**n, most) for n in range(6, 20))]):
+        if size < 2 or size in found.seconds:
+            continue
+        if len(found.bytes) < 2:
+            found.bytes[size] = peak_bytes(lambda size=size: bench.step(size), device)
+        if found.predicted_bytes(size) > SAFE * free_bytes(device):
+            break
+        step = bench.step(size)
+        found.seconds[size] = seconds_of(step, device, patience)
+        # The machine may have become faster or slower in between.
+        found.seconds[1] = min(found.seconds[1], seconds_of(single, device, patience / 4))
+        if found.each(size) > 1.05 * min(found.each(other) for other in found.seconds if other < size):
+            break
+    return found
+
+
+def try_compiled(bench: Bench, found: Findings, size: int) -> None:
+    """Time of compiling, and of a compiled update, for a stack of this size."""
+    bench.compile = True
+    step = bench.step(size)
+    before = time.perf_counter()
+    step()
+    found.compile_seconds = time.perf_counter() - before
+    found.compiled = seconds_of(step, bench.x.device, 1.0)

@@ -1,0 +1,126 @@
+"""Whether the members of a stack are faster together, how many of them, and whether compiling pays: measured once."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paribus.data.prepare import TensorSet
+from paribus.plan.measured import Measured
+from paribus.plan.stacks import program
+from paribus.stack.measure import SAFE, Bench, Findings, explore, free_bytes, try_compiled
+from paribus.store.provenance import provenance
+from paribus.task.data import ImageData
+from paribus.train import build
+from paribus.train.stack import Member
+
+log = logging.getLogger("paribus")
+
+SHARE = 0.03  # of the estimated time, for measuring
+TOO_SHORT = 2.0  # seconds of training that are not worth a measurement
+COMPILE = 60.0  # seconds of training from which a compiled program is tried
+
+
+def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, outputs: Path) -> tuple[int, bool]:
+    """(how many members to train together, whether to compile their program).
+
+    The decision is kept in outputs/stacks.json, for this program and this machine; a later, larger stack extends it.
+    """
+    config, most = members[0].config, len(members)
+    wanted = bool(config["trainer"]["compile"])
+    if most == 1:
+        return 1, wanted
+    store, key, machine = Measured(outputs), program(config), machine_name(config)
+    known = store.decision(key, machine)
+    if known is not None and (known["size"] < known["measured"] or known["measured"] >= most):
+        return min(known["size"], most), wanted or known["compile"]
+    updates = data.updates or 0
+    bench = bench_of(members, setting, data, wanted)
+    found = explore(bench, most, updates, SHARE) if updates else Findings()
+    if not found.seconds:
+        return most, wanted
+    size = best_size(found, most, bench.x.device)
+    rounds = -(-most // size)
+    compile = wanted
+    if not wanted and size > 1 and found.seconds[size_measured(found, size)] * updates * rounds > COMPILE:
+        try_compiled(bench, found, size)
+        assert found.compiled is not None
+        eager = found.seconds[size_measured(found, size)]
+        compile = found.compiled * updates + found.compile_seconds < eager * updates
+    if found.seconds[1] * updates * most > TOO_SHORT:
+        store.remember(key, machine, decision(found, size, most, compile))
+    log.info("stack of %d of %d runs; ms per update of one run by size: %s", size, most, milliseconds(found))
+    return size, compile
+
+
+def best_size(found: Findings, most: int, device: torch.device) -> int:
+    """The fastest measured size; all members, where the largest measured is the fastest and memory allows."""
+    best = found.best()
+    if best == 1 or best < max(found.seconds):
+        return best
+    size = most
+    while size > best and found.predicted_bytes(size) > SAFE * free_bytes(device):
+        size = -(-size // 2)
+    return max(size, best)
+
+
+def size_measured(found: Findings, size: int) -> int:
+    return max((known for known in found.seconds if known <= size), default=1)
+
+
+def decision(found: Findings, size: int, most: int, compile: bool) -> dict[str, Any]:
+    return {
+        "size": size,
+        "measured": most,
+        "compile": compile,
+        "seconds": {str(known): value for known, value in found.seconds.items()},
+        "bytes": {str(known): value for known, value in found.bytes.items()},
+        "compiled_seconds": found.compiled,
+        "compile_seconds": found.compile_seconds,
+    }
+
+
+def milliseconds(found: Findings) -> str:
+    return ", ".join(f"{size}: {found.each(size) * 1e3:.3g}" for size in found.seconds)
+
+
+def bench_of(members: Sequence[Member], setting: build.Setting, data: ImageData, compile: bool) -> Bench:
+    from paribus.train.fit_stack import build_replica
+
+    config = members[0].config
+    device, dtype = device_of(config), dtype_of(config)
+    assert isinstance(data.splits.train, TensorSet)
+    x, y = data.splits.train.slice(0, data.plan.batch_size_at(0))
+    x, y = x.to(device, torch.float32 if dtype is None else dtype), y.to(device)
+    x, y = setting.augmentation(
+        x, y, num_classes=setting.loss.num_classes, generator=torch.Generator(device).manual_seed(0)
+    )
+    context: Callable[[], Any] = nullcontext
+    if config["trainer"]["precision"] == "bf16-mixed":
+        context = functools.partial(torch.autocast, device.type, torch.bfloat16)
+    return Bench(lambda k: build_replica(members[k], setting), x, y, dtype or torch.float32, context, compile)
+
+
+def device_of(config: Mapping[str, Any]) -> torch.device:
+    return torch.device({"gpu": "cuda"}.get(config["trainer"]["accelerator"], config["trainer"]["accelerator"]))
+
+
+def dtype_of(config: Mapping[str, Any]) -> torch.dtype | None:
+    """The type of weights, where the precision changes it."""
+    types = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
+    return types.get(config["trainer"]["precision"])
+
+
+def machine_name(config: Mapping[str, Any]) -> str:
+    """What a measurement is good for."""
+    version = f"torch {torch.__version__}"
+    if device_of(config).type == "cuda":
+        return f"{torch.cuda.get_device_name()}, {version}"
+    hardware = provenance("", 1)["hardware"]
+    return f"{hardware['cpu']}, {torch.get_num_threads()} threads, {version}"

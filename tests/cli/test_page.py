@@ -1,0 +1,85 @@
+"""`paribus report`, `watch` and `figures` on runs that were really trained."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+ABLATION = """# @package _global_
+# Does momentum help?
+defaults:
+  - override /model: linear
+ablation:
+  name: tiny
+  design: one_factor
+  factors: {optimizer: [sgd, momentum]}
+  tune: {optimizer.lr: [0.01, 0.1]}
+  seeds: {tune: 1, report: 2}
+  smallest_effect: 0.005
+  hypotheses: [{id: M, claim: Momentum helps, arm: {optimizer: momentum}, versus: {optimizer: sgd}}]
+"""
+FAST = ("budget.updates=4", "data.subset=100", "trainer.threads=1")
+
+
+@pytest.fixture
+def tiny(paribus, tmp_path):
+    """Runs a command on a small ablation, trained on first use."""
+    (tmp_path / "conf/ablation").mkdir(parents=True)
+    (tmp_path / "conf/ablation/tiny.yaml").write_text(ABLATION)
+    return lambda command, *rest: paribus(*command.split(), "ablation=tiny", *FAST, *rest)
+
+
+def test_from_training_to_page_and_figures(tiny, paribus, tmp_path):
+    early = tiny("report")
+    assert early.code == 2
+    assert "tiny has none. Train: paribus train -m" in early.err
+    assert tiny("train -m").code == 0
+
+    result = tiny("report", "-o", "out/report.html")
+    assert (result.code, result.out) == (0, "")
+    text = (tmp_path / "out/report.html").read_text()
+    assert "Momentum helps" in text
+    assert "paribus train -m ablation=tiny budget.updates=4" in text
+
+    result = tiny("figures", "-o", "pictures", "--only", "learning_*", "--only", "sensitivity", "--only", "path")
+    assert result.code == 0
+    written = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    names = ("learning_curves_epochs", "learning_curves_seconds", "learning_curves_updates", "sensitivity")
+    assert written == sorted(f"{name}.{form}" for name in names for form in ("pdf", "png"))
+    assert "left out: path: the design is not a path" in result.err
+
+    run = re.search(r'href="#run-(\w+)"', text).group(1)
+    result = paribus("figures", run[:10], "-o", "one")
+    assert result.code == 0
+    assert (tmp_path / f"one/{run}-training.pdf").exists()
+    assert f"left out: {run}-edge_of_stability: the history of this run has no sharpness" in result.err
+
+    wrong = tiny("figures", "--only", "forst")
+    assert wrong.code == 2
+    assert "--only names figures, got forst. There are learning_curves_epochs, " in wrong.err
+
+
+def test_watch_serves_an_ablation_that_has_not_begun_and_ends_with_control_c(tiny, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "paribus", "watch", "ablation=tiny", *FAST, "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            url = re.match(r"http://127\.0\.0\.1:\d+/", line).group(0)
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                text = answer.read().decode()
+            assert "No run of tiny is done yet" in text
+            time.sleep(0.1)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert "Traceback" not in process.stderr.read()

@@ -1,0 +1,60 @@
+"""Sweeps that train their runs in stacks."""
+
+import json
+
+QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=2", "trainer.threads=1"]
+
+
+def records(folder):
+    found = [json.loads(path.read_text()) for path in folder.glob("outputs/runs/*/record.json")]
+    return {record["id"]: record for record in found}
+
+
+def test_a_sweep_is_stacked_and_its_records_are_those_of_single_runs(paribus, tmp_path):
+    sweep = ["train", "-m", *QUICK, "optimizer=sgd,adam", "scheduler=cosine,plateau", "seed=range(2)"]
+    result = paribus(*sweep)
+    assert result.code == 0, result.err
+    found = records(tmp_path)
+    assert len(found) == 8
+    assert sorted(record["timing"].get("stack", 1) for record in found.values()) == [1, 1, 1, 1, 4, 4, 4, 4]
+    assert {record["arm"] for record in found.values()} == {
+        f"optimizer={optimizer}, scheduler={scheduler}"
+        for optimizer in ("sgd", "adam")
+        for scheduler in ("cosine", "plateau")
+    }
+    assert {record["ablation"] for record in found.values()} == {"optimizer x scheduler"}
+    assert "8 done, 0 to train" in paribus(*sweep).err
+
+    one = next(record for record in found.values() if record["timing"].get("stack"))
+    assert "members" not in one["provenance"]["command"]
+    evaluated = paribus("evaluate", one["id"])
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.out.count("as recorded") == 3
+
+
+def test_stack_off_trains_the_same_runs_one_by_one(paribus, tmp_path):
+    assert paribus("train", "-m", *QUICK, "seed=range(3)", "stack=off").code == 0
+    alone = records(tmp_path)
+    assert all("stack" not in record["timing"] for record in alone.values())
+    assert "3 done, 0 to train" in paribus("train", "-m", *QUICK, "seed=range(3)", "stack=3").err
+
+
+def test_a_failing_member_is_named_once_and_the_others_train(paribus, tmp_path):
+    result = paribus("train", "-m", *QUICK, "optimizer.lr=0.1,-1,0.2")
+    assert result.code == 1
+    assert result.err.count("learning rate") == 1
+    assert "1 runs failed" in result.err
+    assert {record["status"] for record in records(tmp_path).values()} == {"done"}
+    assert len(records(tmp_path)) == 2
+
+
+def test_a_mistake_in_stack_is_said(paribus):
+    result = paribus("train", "-m", *QUICK, "seed=0,1", "stack=many")
+    assert result.code == 2
+    assert "stack must be auto, off or a number of runs" in result.err
+
+
+def test_a_missing_list_of_members_is_a_message(paribus):
+    result = paribus("train", *QUICK, "members=nowhere.json")
+    assert result.code == 2
+    assert "Run the sweep again" in result.err

@@ -1,0 +1,117 @@
+"""Options of the local launcher, its slots, and its line of progress."""
+
+import io
+
+import pytest
+
+from paribus.durations import duration, in_seconds
+from paribus.errors import UserError
+from paribus.launch.board import Board
+from paribus.launch.options import Options
+from paribus.launch.slots import Slots, cores
+
+
+def test_the_configuration_holds_the_defaults(compose):
+    from paribus.plan.compose import load
+
+    node = load([]).hydra.launcher
+    given = {key: value for key, value in node.items() if key != "_target_"}
+    assert Options.parse(given) == Options()
+
+
+def test_options_as_people_write_them():
+    options = Options.parse({"time_limit": "1h30m", "gpus": [0, 2], "retries": {"killed": 5}, "slots": 3})
+    assert options.time_limit == 5400.0
+    assert options.gpus == ("0", "2")
+    assert options.retries == {"out_of_memory": 1, "killed": 5, "timeout": 0, "storage": 0, "bug": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"slots": 0}, "hydra.launcher.slots must be a whole number of at least 1, got 0"),
+        ({"threads": "two"}, "hydra.launcher.threads"),
+        ({"jobs_per_gpu": 0.5}, "hydra.launcher.jobs_per_gpu"),
+        ({"gpus": "all"}, "hydra.launcher.gpus must be auto"),
+        ({"gpus": []}, "hydra.launcher.gpus"),
+        ({"time_limit": "soon"}, "90s, 15min"),
+        ({"time_limit": 0}, "hydra.launcher.time_limit"),
+        ({"time_limit": True}, "hydra.launcher.time_limit"),
+        ({"on_failure": "ignore"}, "continue or stop"),
+        ({"retries": {"kiled": 1}}, "Did you mean killed?"),
+        ({"retries": {"bug": -1}}, "hydra.launcher.retries.bug"),
+    ],
+)
+def test_a_mistake_names_its_key(given, said):
+    with pytest.raises(UserError) as caught:
+        Options.parse(given)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [(90, 90), ("90", 90), ("90 s", 90), ("1.5h", 5400), ("1d2h", 93600)])
+def test_lengths_of_time(text, seconds):
+    assert in_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "2 weeks", "-3s", "1h soon", None])
+def test_what_is_no_length_of_time(text):
+    with pytest.raises(ValueError, match="length of time"):
+        in_seconds(text)
+
+
+def test_times_are_written_for_people():
+    assert [duration(s) for s in (43.2, 320, 11400)] == ["43 s", "5 min 20 s", "3 h 10 min"]
+
+
+def test_slots_of_the_cpu():
+    assert Slots.of_cpu(None, 1).capacity == cores()
+    assert Slots.of_cpu(None, 10 * cores()).capacity == 1
+    slots = Slots.of_cpu(3, 1)
+    first, second = slots.take(2), slots.take(1)
+    assert slots.take(1) is None
+    slots.give_back(second)
+    assert slots.take(1, alone=True) is not None
+    slots.give_back(first)
+    assert slots.take(3) is None
+
+
+def test_jobs_share_gpus_and_never_exceed_them():
+    slots = Slots(["0", "1"], room=2)
+    both = slots.take(2)
+    assert both.units == ("0", "1")
+    single = slots.take(1)
+    assert slots.take(1, alone=True) is None
+    assert slots.take(1).units != single.units  # the emptiest
+    assert slots.take(1) is None
+    with pytest.raises(UserError, match=r"trainer\.devices=3 .* has 2"):
+        slots.take(3)
+
+
+def test_a_job_alone_has_the_gpu_to_itself():
+    slots = Slots(["0"], room=3)
+    place = slots.take(1, alone=True)
+    assert slots.take(1) is None
+    slots.give_back(place)
+    assert slots.free == {"0": 3}
+
+
+def test_the_line_of_progress_and_its_estimate():
+    board = Board(total=10, at_a_time=2, stream=io.StringIO())
+    assert board.line([1.0]) == "0 of 10 done · 1 running"
+    for _ in range(4):
+        board.finished(6.0, "layer seed 3: test/acc 97.20 %")
+    board.finished(None, "layer seed 3: test/acc 97.20 %")  # trained by another launcher: no estimate from it
+    board.failed = 1
+    # Two wait for 6 s each, two run for 4 s and 0 s more: 16 s of work for two slots.
+    assert board.left([2.0, 7.0]) == 8.0
+    assert board.line([2.0, 7.0]) == "5 of 10 done · 2 running · 1 failed · 8 s left · layer seed 3: test/acc 97.20 %"
+
+
+def test_a_log_file_gets_whole_lines_now_and_then():
+    stream = io.StringIO()
+    board = Board(total=2, at_a_time=1, every_seconds=10.0, stream=stream)
+    now = board._shown
+    for second in (1, 5, 11, 12, 22):
+        board.show([1.0], now + second)
+    board.close()
+    assert stream.getvalue() == "0 of 2 done · 1 running\n" * 2

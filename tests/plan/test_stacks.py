@@ -1,0 +1,130 @@
+"""Which runs share a program, and why others go alone."""
+
+import pytest
+
+from paribus.errors import UserError
+from paribus.plan.cells import Cell
+from paribus.plan.identity import run_id
+from paribus.plan.measured import Measured
+from paribus.plan.stacks import alone_because, program, reasons, stacks
+
+
+@pytest.fixture
+def cell(compose):
+    def make(*overrides):
+        config = compose(*overrides)
+        return Cell("arm", config["seed"], "report", overrides, run_id(config), config, {})
+
+    return make
+
+
+def sizes(groups):
+    return [len(group.cells) for group in groups]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "seed=3",
+        "seeds.order=5",
+        "optimizer=lamb",
+        "optimizer.lr=0.2",
+        "optimizer.weight_decay=0.1",
+        "scheduler=cosine",
+        "clip.norm=1",
+        "decay=all",
+        "lr_scaling.rule=linear",
+        "loss=mse",
+        "tags=[a]",
+        "arm=b",
+    ],
+)
+def test_what_a_replica_can_have_for_itself_does_not_part_runs(compose, own):
+    assert program(compose()) == program(compose(own))
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        "model.widths=[8,8]",
+        "norm=layer",
+        "norm.activation.momentum=0.2",
+        "data.batch_size=32",
+        "data=synthetic",
+        "data.label_noise=0.1",
+        "budget.epochs=3",
+        "augmentation=mixup",
+        "loss=scalar_mse",
+        "scheduler=batch_growth",
+        "trainer.precision=64-true",
+        "trainer.accumulate=2",
+        "callbacks=[default,ema]",
+        "evaluation.every=2",
+    ],
+)
+def test_what_the_program_is_made_of_parts_them(compose, shared):
+    assert program(compose()) != program(compose(shared))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["trainer=ddp", "trainer.devices=2"], "several processes"),
+        (["scheduler=plateau"], "scheduler=plateau"),
+        (["budget.seconds=10"], "budget.seconds"),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed"),
+        (["trainer.channels_last=true"], "channels_last"),
+        (["trainer.profiler=simple"], "profiler"),
+        (["data.resident=false"], "data.resident=false"),
+        (["callbacks=[default,early_stopping]"], "stop early"),
+        (["+callbacks.mine._target_=my.Callback"], "my.Callback"),
+    ],
+)
+def test_runs_that_can_not_be_stacked_say_why(compose, overrides, reason):
+    assert reason in alone_because(compose(*overrides))
+
+
+def test_ordinary_runs_can_be_stacked(compose):
+    for overrides in ([], ["callbacks=[default,ema,lr_monitor,grad_monitor]"], ["trainer.precision=bf16-mixed"]):
+        assert alone_because(compose(*overrides)) is None
+
+
+def test_groups_keep_every_cell_once_and_the_order_of_training(cell):
+    cells = [cell(f"norm={norm}", f"seed={seed}") for seed in range(3) for norm in ("batch", "layer")]
+    cells.append(cell("scheduler=plateau"))
+    groups = stacks(cells, "auto")
+    assert sizes(groups) == [3, 3, 1]
+    assert sorted(c.id for group in groups for c in group.cells) == sorted(c.id for c in cells)
+    assert [c.seed for c in groups[0].cells] == [0, 1, 2]
+    assert list(reasons(groups)) == [groups[2].reason]
+    assert "plateau" in groups[2].reason
+
+
+def test_stack_says_how_many_at_most(cell):
+    cells = [cell(f"seed={seed}") for seed in range(10)]
+    assert sizes(stacks(cells, 4)) == [4, 4, 2]
+    assert sizes(stacks(cells, "off")) == [1] * 10
+    assert sizes(stacks(cells, False)) == [1] * 10
+    with pytest.raises(UserError, match="stack must be auto, off or a number of runs, got 'many'"):
+        stacks(cells, "many")
+
+
+def test_every_slot_gets_a_stack(cell):
+    cells = [cell(f"seed={seed}") for seed in range(10)]
+    assert sizes(stacks(cells, "auto", slots=4)) == [3, 3, 3, 1]
+
+
+def test_what_was_measured_is_heeded(cell, tmp_path):
+    cells = [cell(f"seed={seed}") for seed in range(8)]
+    measured = Measured(tmp_path)
+    key = program(cells[0].config)
+    assert measured.best_size(key) is None
+    measured.remember(key, "a machine", {"size": 1})
+    groups = stacks(cells, "auto", measured=measured.best_size)
+    assert sizes(groups) == [1] * 8
+    assert list(reasons(groups)) == ["measured on this machine: these runs are faster one by one"]
+    measured.remember(key, "a machine", {"size": 4})
+    assert sizes(stacks(cells, "auto", measured=measured.best_size)) == [4, 4]
+    assert sizes(stacks(cells, 8, measured=measured.best_size)) == [8]
+    measured.path.write_text("{")
+    assert measured.best_size(key) is None

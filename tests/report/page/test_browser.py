@@ -1,0 +1,263 @@
+"""The page in a real browser: no errors, controls that work, names for everything, at two widths, in both themes.
+
+Selenium takes the chromium and chromedriver that it finds on the path, and fetches them where there are none.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+
+import pytest
+from axe_core_python.selenium import Axe
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from paribus.report.page.render import Live, page
+from paribus.report.page.serve import Built, Watcher
+from paribus.report.verdicts import claims
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *(
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--force-prefers-reduced-motion",
+    ),
+)
+CHART = ".study:not([hidden]) [data-chart={}] > svg"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = shutil.which("chromedriver")
+    driver = webdriver.Chrome(options=options, service=Service(found) if found else Service())
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, make, tmp_path):
+    """Opens the page of an ablation from disk; afterwards the console must be empty."""
+
+    def open_page(width: int = 1280, theme: str = "light", **asked):
+        made = make(**asked)
+        path = tmp_path / "report.html"
+        path.write_text(rendered(made))
+        screen(browser, width, theme)
+        browser.get(path.as_uri())
+        return made
+
+    browser.get_log("browser")
+    yield open_page
+    assert browser.get_log("browser") == []
+
+
+def rendered(made, live: Live | None = None) -> str:
+    return page("batch", made.studies, claims(made.plans, made.records.get), "paribus train -m ablation=batch", live)
+
+
+def screen(browser, width: int, theme: str) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+
+
+def one(browser, selector: str):
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def every(browser, selector: str):
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+def shown(browser, selector: str) -> int:
+    return len([node for node in every(browser, selector) if node.is_displayed()])
+
+
+def lines(browser, chart: str = "learning") -> int:
+    """Lines and bands that the first chart of a kind draws."""
+    return len(every(one(browser, CHART.format(chart)), "path[fill=none][stroke]:not(.frame)"))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_and_is_accessible(browser, opened, width, theme):
+    opened(width, theme)
+    root = "return document.documentElement"
+    assert browser.execute_script(f"{root}.scrollWidth") == browser.execute_script(f"{root}.clientWidth")
+    background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(246, 247, 249)" if theme == "light" else "rgb(20, 23, 27)")
+    for details in every(browser, "details"):
+        browser.execute_script("arguments[0].open = true", details)
+    found = Axe().run(browser)
+    assert len(found["passes"]) > 30
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keys(browser, opened):
+    opened()
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = ("button", "checkbox", "radio", "combobox", "searchbox", "link", "application", "region", "table")
+    named = [
+        (n["role"]["value"], n.get("name", {}).get("value", ""))
+        for n in tree
+        if n.get("role", {}).get("value") in roles
+    ]
+    without = [role for role, name in named if not name and role != "table"]
+    assert len(named) > 40
+    assert without == []
+    unreachable = browser.execute_script(
+        "return [...document.querySelectorAll('a[href],button,input,select,summary,.chart > svg')]"
+        ".filter((node) => node.tabIndex < 0 && !node.closest('[hidden],dialog')).map((node) => node.outerHTML)"
+    )
+    assert unreachable == []
+
+
+def test_regimes_axes_metrics_and_arms_can_be_chosen(browser, opened):
+    opened()
+    assert shown(browser, ".study") == 1
+    one(browser, "input[name=regime][value='1']").click()
+    assert shown(browser, ".study") == 1
+    assert one(browser, ".study:not([hidden])").get_attribute("data-study") == "1"
+    assert lines(browser) == 3
+
+    study = one(browser, ".study:not([hidden])")
+    one(study, "input[value=seconds]").click()
+    assert "training time (s)" in one(browser, CHART.format("learning")).text
+    Select(one(study, "[data-metric='0']")).select_by_value("lr")
+    assert one(browser, CHART.format("learning")).get_attribute("aria-label").startswith("Learning curves: lr over")
+    Select(one(study, "[data-metric='0']")).select_by_value("train/loss")
+
+    one(study, ".arms input[value='1']").send_keys(Keys.SPACE)
+    assert lines(browser) == 2
+    one(study, "[data-arms-none]").click()
+    assert lines(browser) == 0
+    one(study, "[data-arms-all]").click()
+    one(study, "[data-show=runs]").send_keys(Keys.SPACE)
+    assert lines(browser) == 3 + 15
+    bands = len(every(one(browser, CHART.format("learning")), ".band"))
+    one(study, "[data-show=bands]").send_keys(Keys.SPACE)
+    assert (bands, len(every(one(browser, CHART.format("learning")), ".band"))) == (3, 0)
+
+
+def test_hover_and_zoom_by_mouse_and_by_keys(browser, opened):
+    opened()
+    chart = one(browser, CHART.format("learning"))
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    ActionChains(browser).move_to_element(chart).perform()
+    tip = one(browser, "[data-chart=learning] .tip")
+    assert tip.is_displayed()
+    assert "epoch" in tip.text
+    assert all(arm in tip.text for arm in ("b32", "b8", "b128", "n = 5"))
+
+    label = "return document.querySelectorAll('[data-chart=learning] [aria-label^=\"Reset zoom\"]').length"
+    ActionChains(browser).move_to_element_with_offset(chart, -80, 0).click_and_hold().move_by_offset(
+        120, 0
+    ).release().perform()
+    assert browser.execute_script(label) == 2  # both charts of the pair zoom together
+    chart = one(browser, CHART.format("learning"))
+    chart.send_keys("0")
+    assert browser.execute_script(label) == 0
+    one(browser, CHART.format("learning")).send_keys("+")
+    assert browser.execute_script(label) == 2
+    one(browser, CHART.format("learning")).send_keys("-")
+    assert browser.execute_script(label) == 0
+    one(browser, CHART.format("learning")).send_keys(Keys.ARROW_RIGHT)
+    tip = one(browser, "[data-chart=learning] .tip")
+    assert tip.get_attribute("role") == "status"
+    assert tip.text.startswith("epoch 1\n")
+
+
+def test_numbers_lead_to_runs_and_runs_to_their_records(browser, opened):
+    made = opened()
+    one(browser, ".study:not([hidden]) .numbers tbody tr:nth-child(2) td a").click()
+    assert one(browser, "#runs-0-1").get_attribute("open") is not None
+    run = made.plans[0].arms["b8"][0].id
+    one(browser, f"#runs-0-1 a[href='#run-{run}']").click()
+    dialog = one(browser, "dialog")
+    assert dialog.is_displayed()
+    for said in ("paribus train batch_size='b8' seed=0", "optimizer.lr", "2.13.0", run, "test/acc"):
+        assert said in dialog.text
+    assert len(every(dialog, "svg[role]")) == 1
+    one(dialog, ".copy").click()
+    WebDriverWait(browser, 5).until(lambda _: one(dialog, ".copy").text in ("copied", "selected"))
+    one(dialog, ".close").click()
+    assert not dialog.is_displayed()
+    browser.execute_script("document.querySelector('[data-chart=seeds] .dot-link').dispatchEvent(new Event('click'))")
+    assert dialog.is_displayed()
+    dialog.send_keys(Keys.ESCAPE)
+
+
+def test_runs_are_found(browser, opened):
+    opened()
+    one(browser, "#find").send_keys("failed")
+    assert one(browser, "#found").text == "1 run"
+    assert shown(browser, "tr[data-run]") == 1
+    one(browser, "#find").clear()
+    one(browser, "#find").send_keys("b8 tuning diverged")
+    assert one(browser, "#found").text == "2 runs"
+
+
+def test_paper_shows_all_regimes_in_ink_that_dark_screens_do_not_change(browser, opened):
+    opened(theme="dark")
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+    assert shown(browser, ".study") == 2
+    assert shown(browser, ".top, .controls, .zoom, .search, .copy") == 0
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+
+
+def test_hostile_names_run_nothing(browser, opened):
+    opened(arms=("</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{7*7}}'\"&"), name="<b>")
+    assert every(browser, "main b > b, main img") == []
+    assert "<img src=x onerror=alert(1)>" in one(browser, ".arms").text
+    chart = one(browser, CHART.format("learning"))
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    ActionChains(browser).move_to_element(chart).perform()
+    assert "</script><script>alert(1)</script>" in one(browser, "[data-chart=learning] .tip").text
+
+
+def test_a_live_page_follows_the_records_and_keeps_the_readers_choices(browser, make):
+    made, state = make(seeds=5), {"version": "1", "text": "3 of 9 runs over"}
+    command = "return document.querySelector('.live').dataset.version"
+
+    def build() -> Built:
+        live = Live(3 if state["version"] == "1" else 9, 9, state["text"], state["version"])
+        return Built(rendered(made, live), live)
+
+    watcher = Watcher(build, lambda: state["version"], 0, every=0.05)
+    thread = threading.Thread(target=watcher.run)
+    thread.start()
+    try:
+        screen(browser, 1280, "light")
+        browser.get(watcher.url)
+        one(browser, "input[name=regime][value='1']").click()
+        one(browser, ".study:not([hidden]) .arms input[value='1']").click()
+        assert one(browser, "#progress-text").text == "3 of 9 runs over"
+        made.studies[1] = make(seeds=4).studies[1]
+        state |= {"text": "9 of 9 runs over", "version": "2"}
+        WebDriverWait(browser, 20).until(lambda _: browser.execute_script(command) == "2")
+        assert one(browser, "#progress-text").text == "9 of 9 runs over"
+        assert one(browser, ".study:not([hidden])").get_attribute("data-study") == "1"
+        assert not one(browser, ".study:not([hidden]) .arms input[value='1']").is_selected()
+        assert lines(browser) == 2
+        assert one(browser, ".study:not([hidden]) .numbers tbody tr td:last-child").text == "4"
+    finally:
+        watcher.stop()
+        thread.join(20)
+    WebDriverWait(browser, 20).until(lambda _: "has stopped" in one(browser, "#progress-text").text)
+    time.sleep(0.1)
+    assert all("/progress" in entry["message"] for entry in browser.get_log("browser"))  # it is gone, and only that

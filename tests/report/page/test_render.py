@@ -1,0 +1,171 @@
+"""The page as a file: what it says, that it is whole, small and quick, and that no name in it can do anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from paribus.report.arms import ReportError
+from paribus.report.page.render import Live, page
+from paribus.report.study import need_runs, study
+from paribus.report.verdicts import claims
+from paribus.store.record import Record
+
+COMMAND = "paribus train -m ablation=batch"
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\"' onmouseover='alert(1)",
+    "{{ 7 * 7 }}{% for x in y %}",
+    "<!-- <script>",
+    "\u202ertl\u0000\u2028nul",
+    "javascript:alert(1)",
+    "x" * 300,
+    "&lt;b&gt;",
+    "",
+)
+
+
+class Parsed(HTMLParser):
+    """Elements with their attributes, ids, links and the text of scripts."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        last = next((tag for tag, _ in reversed(self.elements)), "")
+        (self.scripts if last == "script" and self.cdata_elem == "script" else self.text).append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def data(self):
+        return json.loads(self.scripts[0])
+
+
+def rendered(made, live: Live | None = None) -> str:
+    return page("batch", made.studies, claims(made.plans, made.records.get), COMMAND, live)
+
+
+def test_verdicts_stand_on_top_in_plain_words(make):
+    text = " ".join("".join(Parsed(rendered(make())).text).split())
+    assert text.index("◐ CONDITIONAL") < text.index("Every number leads to its runs")
+    assert "H1 The second is better" in text
+    assert "It depends on the regime: SUPPORTED in F; REVERSED in T." in text
+    assert re.search(r"test accuracy of b8 minus b32: \+2\.\d+ points \(\+1\.\d+ to \+2\.\d+\), p [=<] 0\.\d+", text)
+    assert "out of memory" in text
+    assert COMMAND in text
+
+
+def test_every_link_of_the_page_leads_somewhere_in_it(make):
+    made = make()
+    parsed = Parsed(rendered(made))
+    ids = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
+    links = [attributes["href"] for attributes in parsed.all("a")]
+    assert all(link.startswith("#") for link in links)
+    runs = {link.removeprefix("#run-") for link in links if link.startswith("#run-")}
+    assert runs == set(made.records) == set(parsed.data["records"]["runs"])
+    assert {link[1:] for link in links if not link.startswith("#run-")} <= ids
+    assert sum(link.startswith("#runs-") for link in links) >= 2 * 3 * 4  # regimes, arms, numbers of a row
+
+
+def test_nothing_is_fetched_and_only_its_own_script_may_run(make):
+    text = rendered(make())
+    parsed = Parsed(text)
+    assert not re.search(r"(src|href|action|data)\s*=\s*[\"']?\s*(https?:)?//", text)
+    assert "url(" not in re.sub(r"url\(#\$\{", "", text)
+    assert [attributes.get("type") for attributes in parsed.all("script")] == ["application/json", None]
+    policy = next(a["content"] for a in parsed.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(parsed.scripts[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "connect-src 'none'" in policy
+
+
+def test_numbers_of_the_page_are_those_of_the_aggregate(make):
+    made = make()
+    data = Parsed(rendered(made)).data
+    for study_, shown in zip(made.studies, data["studies"], strict=True):
+        for k, row in enumerate(study_.table.rows):
+            seeds = shown["seeds"]["series"][k]
+            assert seeds["x"] == pytest.approx([100 * v for v in row.cells["test/acc"].values.values()], rel=1e-3)
+            assert seeds["ids"] == [run.id for run in row.runs]
+        curves = study_.curves()["b8"]
+        mean = shown["learning"]["means"]["val/acc"][1]
+        assert mean["y"] == pytest.approx(100 * np.mean([run["val/acc"] for run in curves], axis=0), rel=1e-3)
+        assert mean["step"] == curves[0]["step"]
+    tuned = data["studies"][1]["sensitivity"]
+    assert tuned["series"][0]["ring"] == 0.1
+    assert tuned["series"][1]["lost"] == [[1.0, 2, 2]]
+    assert data["studies"][0]["sensitivity"] is None
+
+
+@pytest.mark.parametrize("live", [None, Live(1, 2, "1 of 2 <i>runs</i>", "v")])
+def test_hostile_names_are_text_and_nothing_else(make, live):
+    made = make(arms=HOSTILE, seeds=3, epochs=3, name="<script>alert(2)</script>")
+    ordinary = Parsed(rendered(make(arms=[f"arm{k}" for k in range(len(HOSTILE))], seeds=3, epochs=3), live))
+    text = page("<script>alert(2)</script>", made.studies, claims(made.plans, made.records.get), "a; <b>rm</b>", live)
+    parsed = Parsed(text)
+    # The same elements with the same attributes: names added none.
+    assert [(tag, sorted(a)) for tag, a in parsed.elements] == [(tag, sorted(a)) for tag, a in ordinary.elements]
+    assert not [a for _, a in parsed.elements if any(key.startswith("on") for key in a)]
+    assert parsed.data["studies"][0]["arms"][0] == HOSTILE[0]
+    assert "<" not in parsed.scripts[0]
+    assert "\u202e" not in text
+    assert "49" not in "".join(parsed.data["studies"][0]["arms"])
+
+
+def test_five_hundred_runs_are_small_and_quick(make):
+    arms = [f"arm {k}" for k in range(50)]
+    made = make(arms=arms, seeds=10, epochs=200, regimes=("F",))
+    started = time.process_time()
+    text = rendered(made)
+    assert time.process_time() - started < 10
+    assert len(text.encode()) < 3_000_000
+    learning = Parsed(text).data["studies"][0]["learning"]
+    assert learning["cut"]["recorded"] == 200
+    longest = max(len(run["epoch"]) for run in learning["runs"])
+    assert learning["cut"]["runs"] / 2 < longest <= learning["cut"]["runs"] < 200
+    assert len(learning["runs"]) == 498  # one failed, one is missing
+
+
+def test_the_same_records_give_the_same_page(make):
+    assert rendered(make()) == rendered(make())
+
+
+def test_a_plain_sweep_has_no_verdict_and_a_page():
+    records = {
+        f"{a}{s}": Record(f"{a}{s}", "done", seed=s, metrics={"test/acc": 0.9}, classes=2) for a in "ab" for s in (0, 1)
+    }
+    arms = {a: [records[f"{a}{s}"] for s in (0, 1)] for a in "ab"}
+    found = study("norm", arms, ["test/acc"], None, records.get, lambda id: {})
+    text = page("norm", [found], [], COMMAND)
+    assert "A plain sweep claims nothing" in text
+    assert COMMAND not in text
+
+
+def test_nothing_done_yet_is_refused_for_a_file_and_shown_while_it_runs(make):
+    made = make()
+    made.records.clear()
+    empty = study("batch", {"a": [None], "b": [None]}, ["test/acc"], made.plans[0], made.records.get, lambda id: {})
+    with pytest.raises(ReportError, match=r"batch has none. Train: paribus train -m"):
+        need_runs([empty])
+    text = page("batch", [empty], claims(made.plans[:1], made.records.get), COMMAND, Live(0, 10, "0 of 10", "v"))
+    assert "No run of batch is done yet" in text
+    policy = next(a["content"] for a in Parsed(text).all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert "connect-src 'self'" in policy  # it asks its own server for news

@@ -1,0 +1,55 @@
+"""Runs alone and in a stack, from command lines."""
+
+import json
+
+import pytest
+import torch
+
+from paribus.plan.compose import load, resolved
+from paribus.plan.identity import run_id
+from paribus.store.store import Store
+from paribus.train.run import train
+
+
+class Runs:
+    """Trains command lines; records and checkpoints lie in `folder`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.store = Store(folder)
+
+    def config(self, overrides):
+        return resolved(load([*overrides, f"paths.outputs={self.folder}"]))
+
+    def ids(self, lines):
+        return [run_id(self.config(line)) for line in lines]
+
+    def alone(self, lines):
+        return [train(self.config(line), {"norm": ["batch"]}, line) for line in lines]
+
+    def members(self, lines):
+        """The file that a sweep would write for these runs."""
+        path = self.folder / "members.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        members = [
+            {"config": self.config(line), "choices": {"norm": ["batch"]}, "overrides": list(line)} for line in lines
+        ]
+        path.write_text(json.dumps({"members": members}))
+        return path
+
+    def stacked(self, lines, size=1000, **keys):
+        config = {**self.config(lines[0]), "members": str(self.members(lines)), "stack": size, **keys}
+        train(config, {}, [])
+        return [self.store.read(id) for id in self.ids(lines)]
+
+    def checkpoint(self, line, name="last"):
+        [id] = self.ids([line])
+        return torch.load(self.store.run_dir(id) / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+    def weights(self, line):
+        return {key.removeprefix("network."): value for key, value in self.checkpoint(line)["state_dict"].items()}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return lambda name="outputs": Runs(tmp_path / name)

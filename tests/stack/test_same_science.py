@@ -1,0 +1,143 @@
+"""The weights of a run after 30 updates do not depend on whether it was trained alone or in a stack."""
+
+import functools
+
+import pytest
+import torch
+
+from paribus.config import config_dir
+from paribus.data.batches import BatchPlan
+from paribus.train import build
+
+OPTIMIZERS = sorted(path.stem for path in (config_dir() / "optimizer").glob("*.yaml"))
+NORMS = [*sorted(path.stem for path in (config_dir() / "norm").glob("*.yaml")), "[batch,weight]", "[layer,spectral]"]
+BASE = [
+    "model=cnn",
+    "model.widths=[8,8]",
+    "data.subset=40",
+    "data.validation=20",
+    "data.batch_size=8",
+    "budget.updates=30",
+    "scheduler=cosine",
+    "callbacks=[checkpoints]",
+    "trainer.threads=1",
+]
+
+
+@functools.cache
+def samples():
+    """The data of BASE: equal for all of its runs."""
+    from paribus.plan.compose import load, resolved
+
+    config = resolved(load(BASE))
+    return build.build_data(config, build.build_setting(config)).splits
+
+
+def by_hand(config, noise=0.0):
+    """Plain PyTorch, without any of our loop: the weights after the updates.
+
+    noise: relative error that is put into every output, to see how much a run makes of it.
+    """
+    setting, updates = build.build_setting(config), config["budget"]["updates"]
+    dtype = torch.float64 if config["trainer"]["precision"] == "64-true" else torch.float32
+    network = build.build_network(config, setting).to(dtype)
+    optimizer = build.build_optim(config, network)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    x, y = samples().train.x.to(dtype), samples().train.y
+    plan = BatchPlan(len(y), config["data"]["batch_size"], seed=config["seeds"]["order"])
+    batches = [indices for epoch in range(updates) for indices in plan.epoch(epoch)]
+    for step, indices in enumerate(batches[:updates]):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * setting.schedule.factor(step, updates)
+        for module in network.modules():
+            if hasattr(module, "set_progress"):
+                module.set_progress(step / updates)
+        optimizer.zero_grad()
+        setting.loss(network(x[indices]) * (1.0 + noise), y[indices]).backward()
+        if config["clip"]["value"] is not None:
+            torch.nn.utils.clip_grad_value_(network.parameters(), config["clip"]["value"])
+        if config["clip"]["norm"] is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), config["clip"]["norm"])
+        optimizer.step()
+    return network.state_dict()
+
+
+def distance(found, wanted):
+    """The largest |a - b| / |b| over tensors, in 2-norms."""
+    return max(
+        float((found[name] - value).norm() / value.norm().clamp_min(1e-12))
+        for name, value in wanted.items()
+        if float(value.norm()) > 1e-6 or float(found[name].norm()) > 1e-6
+    )
+
+
+def lines_of(norm, precision, optimizers=OPTIMIZERS):
+    """All optimizers, two of them with two rates and two seeds: one stack."""
+    lines = [[*BASE, f"norm={norm}", f"optimizer={name}", f"trainer.precision={precision}"] for name in optimizers]
+    twice = [f"norm={norm}", "optimizer=momentum", f"trainer.precision={precision}"]
+    return lines + [[*BASE, *twice, "optimizer.lr=0.02", f"seed={seed}"] for seed in (0, 1)]
+
+
+def assert_same(run, line, tolerance):
+    """Within the tolerance, or within what the run itself makes of errors of rounding.
+
+    SOAP rotates into eigenvectors of gradients' covariances; those of equal eigenvalues are arbitrary, so that a change
+    of one unit in the last place can turn them.
+    """
+    config = run.config(line)
+    wanted = by_hand(config)
+    found = distance(run.weights(line), wanted)
+    if found >= tolerance:
+        own = max(distance(by_hand(config, noise), wanted) for noise in (2.3e-16, -2.3e-16, 4.5e-16))
+        assert "optimizer=soap" in line, (line, found)
+        assert found < 100 * own, (line, found, own)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_norm_with_every_optimizer_in_double_precision(norm, runs):
+    """1e-5 relative, for the weights and the statistics of each replica."""
+    run, lines = runs(), lines_of(norm, "64-true")
+    records = run.stacked(lines)
+    assert [record.status for record in records] == ["done"] * len(lines)
+    for line in lines:
+        assert_same(run, line, 1e-5)
+
+
+def test_single_precision(runs):
+    run, lines = runs(), lines_of("batch", "32-true", ["momentum", "adam", "lamb", "rmsprop"])
+    run.stacked(lines)
+    for line in lines:
+        assert_same(run, line, 1e-3)
+
+
+def test_replicas_have_losses_schedules_and_clipping_of_their_own(runs):
+    options = (
+        ["loss=mse", "scheduler=step"],
+        ["loss=softmax_mse", "clip.norm=0.05"],
+        ["clip.value=0.001", "decay=all"],
+        ["loss=label_smoothing", "scheduler=exponential", "clip.norm=0.05", "clip.value=0.01"],
+        ["optimizer=adam", "scheduler.warmup=5"],
+    )
+    lines = []
+    for seed, own in enumerate(options):
+        base = [item for item in BASE if item.partition("=")[0] not in {key.partition("=")[0] for key in own}]
+        lines.append([*base, *own, "trainer.precision=64-true", f"seed={seed}"])
+    run = runs()
+    run.stacked(lines)
+    for line in lines:
+        assert_same(run, line, 1e-5)
+
+
+@pytest.mark.parametrize("model", ["mlp", "resnet20", "vit_tiny"])
+def test_every_kind_of_model(model, runs):
+    slim = {
+        "mlp": ["model.width=8"],
+        "resnet20": ["model.blocks=[1,1,1]", "model.widths=[4,4,8]"],
+        "vit_tiny": ["model.depth=1", "model.width=12", "norm=layer"],
+    }[model]
+    base = [f"model={model}", *slim, *BASE[2:], "trainer.precision=64-true"]
+    lines = [[*base, f"optimizer={name}", f"seed={seed}"] for name in ("momentum", "muon") for seed in (0, 1)]
+    run = runs()
+    run.stacked(lines)
+    for line in lines:
+        assert_same(run, line, 1e-5)
