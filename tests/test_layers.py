@@ -16,6 +16,7 @@ LAYERS = [
     {"train"},
     {"stack"},
     {"task"},
+    {"checks"},
     {"plan"},
     {"store"},
     {"curvature", "surfaces"},

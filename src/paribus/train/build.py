@@ -58,9 +58,15 @@ def build_setting(config: Config) -> Setting:
     )
 
 
+def stream(config: Config, name: str) -> int:
+    """The seed of one of the three random streams: seeds.NAME, mixed with `repetition` unless that is 0."""
+    seed, repetition = config["seeds"][name], config.get("repetition", 0)
+    return mix(seed, repetition) if repetition else seed
+
+
 def build_network(config: Config, setting: Setting) -> nn.Module:
     """The network in its initial state, a function of seeds.init alone."""
-    torch.manual_seed(mix(config["seeds"]["init"], 0))
+    torch.manual_seed(mix(stream(config, "init"), 0))
     norm = config["norm"]
     activation = instantiate("norm", norm["activation"]) if norm["activation"] else None
     network: nn.Module = instantiate(
@@ -113,7 +119,7 @@ def build_data(config: Config, setting: Setting) -> ImageData:
             data["batch_size"],
             Budget(unit, amount),  # type: ignore[arg-type]
             schedule=setting.schedule,
-            order_seed=config["seeds"]["order"],
+            order_seed=stream(config, "order"),
             drop_last=data["drop_last"],
             workers=data["workers"],
             world_size=world_size(config),

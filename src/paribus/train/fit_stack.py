@@ -99,9 +99,9 @@ def build_replica(member: Member, setting: build.Setting) -> Replica:
         optimizer=Setting(
             functools.partial(build.build_optim, config), own.schedule, json.dumps(config["scheduler"], sort_keys=True)
         ),
-        order_seed=config["seeds"]["order"],
-        augmentation_seed=config["seeds"]["augmentation"],
-        dropout_seed=config["seeds"]["init"],
+        order_seed=build.stream(config, "order"),
+        augmentation_seed=build.stream(config, "augmentation"),
+        dropout_seed=build.stream(config, "init"),
         journal=Journal(history, evaluation["monitor"], evaluation["mode"]),
         clip_norm=config["clip"]["norm"],
         clip_value=config["clip"]["value"],
