@@ -132,6 +132,8 @@ class StackedClassification(Classification):
 
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
+        for k in self.living():  # callbacks come before the module
+            self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
         data.end_epoch()
         totals, norms_ = self._totals.compute(), self._grad_norms.tolist()
         self._totals.reset()
@@ -153,8 +155,6 @@ class StackedClassification(Classification):
                         self.replicas[k].best_is_new = True
         for k, row in rows.items():
             self._write(k, row)
-        for k in living:
-            self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
         self.journal.metrics.update(rows[living[0]] if living else {})  # for the line of progress
         if self.trainer.checkpoint_callback is None:
             self.release_ended()
