@@ -4,9 +4,9 @@ import threading
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
-from paribus.launch.jobs import JobLost, Jobs
 
 from paribus.errors import UserError
+from paribus.launch.jobs import JobLost, Jobs
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
