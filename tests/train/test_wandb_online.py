@@ -152,6 +152,7 @@ def test_each_member_of_a_stack_has_its_own_run(paribus, wandb_server, tmp_path)
         assert agrees(wandb_server, store, record)
 
 
+@pytest.mark.slow
 def test_a_stack_waits_for_a_server_that_hangs_once_and_not_for_each_member(paribus, wandb_server, tmp_path):
     wandb_server.failure = lambda path: "hang" if path.endswith("file_stream") else None
     started = time.monotonic()
