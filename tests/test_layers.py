@@ -16,6 +16,7 @@ LAYERS = [
     {"train"},
     {"stack"},
     {"task"},
+    {"checks"},
     {"plan"},
     {"store"},
     {"curvature", "surfaces"},
@@ -58,7 +59,9 @@ def test_torch_layers_know_nothing_of_hydra_lightning_or_the_store(layer):
             assert not any(name.split(".")[0] in ("hydra", "omegaconf", "pytorch_lightning") for name in names), path
 
 
-@pytest.mark.parametrize("command", [["--help"], ["plan", "ablation=demo"], ["table", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["plan", "ablation=demo"], ["table", "--help"], ["status", "ablation=demo"], ["runs"]]
+)
 def test_quick_commands_import_no_torch(command, tmp_path):
     code = f"""
 import sys

@@ -7,8 +7,11 @@ from paribus.curvature.density import spectral_density
 from paribus.curvature.eigen import extreme, noise_floor, random_unit
 from paribus.curvature.krylov import lanczos
 from paribus.curvature.objective import Function, Risk
+from paribus.data.synthetic import Synthetic
 from paribus.losses import CrossEntropy
 from paribus.nn.models.dense import MLP
+from paribus.nn.models.resnet import ResNet
+from paribus.nn.norm import batch
 
 
 def generator(seed=0):
@@ -127,3 +130,25 @@ def test_without_a_dense_hessian_the_verdicts_are_the_same_and_undetermined_wher
     hurried = analyse(bowl, start, Effort(dense_up_to=10, end_products=12, probes=0))
     assert hurried.verdict == "undetermined"
     assert "more products" in hurried.reason
+
+
+@pytest.mark.slow
+def test_a_resnet20_gives_both_ends_within_50_products_each():
+    source = Synthetic(num_train=10, num_test=10)  # of the shape of CIFAR
+    raw = source.load()
+    x, y = raw.train_x / 3, raw.train_y
+    network = ResNet(source.shape, 10, batch)
+    network(x)  # statistics of its own
+    risk = Risk(network, CrossEntropy(10), lambda: zip(x.split(5), y.split(5), strict=True), len(x))
+    theta = risk.point(network)
+    assert len(theta) > 200_000
+    ends = []
+    for end in ("top", "bottom"):
+        before = risk.products
+        found = extreme(lambda v: risk.product(theta, v), random_unit(len(theta), generator()), end, products=50)
+        assert found.products == risk.products - before <= 50
+        assert 0 < found.error < 0.05 * abs(found.value)
+        quotient = float(found.vector @ risk.product(theta, found.vector))
+        assert quotient == pytest.approx(found.value, rel=1e-9)
+        ends.append(found)
+    assert ends[0].value > 0 > ends[1].value

@@ -78,6 +78,7 @@ BAD = [
     ({"hypotheses": [{**CLAIM, "versus": {"norm": "layer"}}]}, r"ablation.hypotheses\[0\]"),
     ({"hypotheses": [{**CLAIM, "direction": "better"}]}, r"ablation.hypotheses\[0\].direction"),
     ({"hypotheses": [{**CLAIM, "metric": "acc"}]}, r"ablation.hypotheses\[0\].metric"),
+    ({"hypotheses": [{**CLAIM, "literature": 2018}]}, r"ablation.hypotheses\[0\].literature"),
     ({"hypotheses": [CLAIM, CLAIM]}, r"ablation.hypotheses\[1\].id"),
     ({"regimes": ["F", "T"]}, "ablation.regimes"),
     ({"regimes": {"F": {"tuning": False}}}, "ablation.regimes.F.tuning"),
@@ -112,6 +113,12 @@ def test_defaults_are_those_of_the_design_page():
     assert len(tuned.seeds.tune) == 5
     assert len(tuned.seeds.report) == 10
     assert not set(tuned.seeds.tune) & set(tuned.seeds.report)
+
+
+def test_a_hypothesis_says_where_the_literature_stands():
+    said = "Wu & He 2018: below 16 images a batch"
+    [ablation] = parse({**FILE, "hypotheses": [CLAIM, {**CLAIM, "id": "2", "literature": said}]})
+    assert [each.literature for each in ablation.hypotheses] == ["", said]
 
 
 def test_a_level_that_sets_several_keys_has_a_name():

@@ -70,13 +70,18 @@ def table(
 
 @cli.command()
 @click.argument("ablations", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["markdown", "latex", "html"]), default="markdown")
+@click.option("--format", "form", type=FORMATS, default="markdown")
+@click.option("--only", multiple=True, metavar="ID", help="Claims whose id begins so, such as 1.3; several times.")
+@click.option("--run", is_flag=True, help="First train and check what is missing; goes on where it was stopped.")
+@click.option("--results", type=click.Path(dir_okay=False), help="Show this file, results/records.json.gz, instead.")
 @OUTPUT
-def claims(ablations: tuple[str, ...], form: str, output: str | None) -> None:
-    """The verdicts on the hypotheses of these ablations, or of all."""
-    from paribus.cli.tables import print_claims
+def claims(
+    ablations: tuple[str, ...], form: str, only: tuple[str, ...], run: bool, results: str | None, output: str | None
+) -> None:
+    """The scoreboard of all claims, by section of the notes: effect, verdict, literature."""
+    from paribus.cli.claims import show_claims
 
-    print_claims(ablations, form, output)
+    show_claims(ablations, form, output, only, run, results)
 
 
 @cli.command()

@@ -56,28 +56,6 @@ def logged(plans: Sequence[Any], read: Reader, metric: str) -> bool:
                for r in records)  # fmt: skip
 
 
-def print_claims(names: Sequence[str], form: str, output: str | None) -> None:
-    """The verdicts on the hypotheses of these ablations, or of all."""
-    from paribus.plan.command import plan_command
-    from paribus.plan.compose import group_options, hydra_context
-    from paribus.plan.composer import Composer
-    from paribus.report.table import RENDER
-    from paribus.report.verdicts import claims, verdict_sheet
-
-    overrides = [name for name in names if name.startswith("paths.outputs=")]
-    read = Reader(Store(outputs_folder(overrides)))
-    composer = Composer()
-    found = []
-    with hydra_context():
-        wanted = [name for name in names if name not in overrides] or group_options("ablation")
-        for name in wanted:
-            plans = plan_command([f"ablation={name.removeprefix('ablation=')}", *overrides], read, composer)
-            found += claims(plans, read)
-    if not found:
-        raise UserError(f"none of the ablations {', '.join(wanted)} has hypotheses. Write them: ablation.hypotheses")
-    write(RENDER[form](verdict_sheet(found)), output)
-
-
 def verify_file(path: str, outputs: str | None) -> None:
     """Prints what was checked; raises UserError where the paper and the records differ."""
     from paribus.report.verify import verify

@@ -166,6 +166,8 @@ def analyse(
         reason += f"; refining ended because {refined.reason}"
         if stages["norm"] * 2 < float(theta.norm()) and refined.loss < 1e-6 * stages["loss"]:
             reason += ". The loss tends to zero while θ grows: its critical point lies at infinity"
+    if verdict == "minimum-like" and eigenvalues is not None and (flat_directions := count(eigenvalues, zero).zero):
+        reason += f"; {flat_directions} are zero, where higher orders decide"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)

@@ -27,9 +27,18 @@ class Result:
 
 
 def train_job(
-    config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str], threads: int, *, server: ForkServer
+    config: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+    threads: int,
+    checked: bool,
+    *,
+    server: ForkServer,
 ) -> Result:
-    """Train one run with this number of CPU threads for each of its processes."""
+    """Train one run with this number of CPU threads for each of its processes.
+
+    checked: a run that differs in nothing but its seeds has come through preflight.
+    """
     import torch
 
     from paribus.launch.ranks import run_ranks
@@ -37,7 +46,8 @@ def train_job(
 
     torch.set_num_threads(threads)
     try:
-        record = train(config, choices, overrides, functools.partial(run_ranks, server=server, threads=threads))
+        ranks = functools.partial(run_ranks, server=server, threads=threads)
+        record = train(config, choices, overrides, ranks, checked=checked)
     except Busy:
         return Result("busy")
     except UserError as error:
@@ -53,6 +63,13 @@ def short(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     shown = [frame for frame in frames if f"{os.sep}pytorch_lightning{os.sep}" not in frame.filename] or frames
     return "".join(traceback.format_list(shown[-FRAMES:])).rstrip()
+
+
+def load_data(data: Mapping[str, Any]) -> None:
+    """Called in the fork server: the jobs then share the samples, page for page."""
+    from paribus.train.build import keep_splits
+
+    keep_splits(data)
 
 
 def count_gpus(*, server: ForkServer) -> int:

@@ -57,12 +57,17 @@ class ForkServer:
         arguments: tuple[Any, ...],
         environment: Mapping[str, str] | None = None,
         output: str | None = None,
+        before: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
     ) -> int:
-        """Order a process that calls function(*arguments, server=...); returns what it is called from now on."""
+        """Order a process that calls function(*arguments, server=...); returns what it is called from now on.
+
+        before: what the server itself calls first, once: the processes share what it loads.
+        """
         key = next(self._keys)
         environment = dict(os.environ if environment is None else environment)
         call = pickle.dumps((function, arguments))
-        self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output))
+        first = None if before is None else pickle.dumps(before)
+        self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output, first))
         return key
 
     def stop(self, key: int) -> None:

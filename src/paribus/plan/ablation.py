@@ -75,6 +75,7 @@ class Hypothesis:
     """`metric` of the arms with the levels `arm` is greater (or less) than of those with the levels `versus`.
 
     smallest: the smallest effect of interest, in units of the metric; default that of the ablation.
+    literature: where the literature stands, in a line.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Hypothesis:
     direction: str
     metric: str
     smallest: float | None = None
+    literature: str = ""
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
     cut = set() if config["evaluation"]["statistics"] == "batch" else {"batch_size"}
     evaluation = _without(config["evaluation"], cut)
     trainer = {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
+    if not meaning.get("repetition"):  # 0 is what runs were before there was such a key
+        meaning.pop("repetition", None)
     meaning.update(
         semantics=SEMANTICS,
         data=data,

@@ -26,6 +26,7 @@ from paribus.plan.tuning import Axis
 
 TUNING_SEEDS = 5  # default number of them
 FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
+HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
 
 
 def parse(section: Mapping[str, Any], source: str | None = None) -> list[Ablation]:
@@ -323,10 +324,13 @@ class _Parser:
         for number, given in enumerate(section):
             where = f"ablation.hypotheses[{number}]"
             given = self.mapping(where, given, "id, claim, arm, versus, direction")
-            self.known(where, given, ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect"))
+            self.known(where, given, HYPOTHESIS)
             for key in ("id", "claim"):
                 if not given.get(key) or not isinstance(given[key], str | int | float):
                     raise self.error(f"{where}.{key}", f"must be words, got {given.get(key)!r}")
+            literature = given.get("literature", "")
+            if not isinstance(literature, str):
+                raise self.error(f"{where}.literature", f"must be words, got {literature!r}")
             arms = {}
             for key in ("arm", "versus"):
                 condition = self.condition(f"{where}.{key}", given.get(key), factors)
@@ -348,7 +352,7 @@ class _Parser:
                     f"must be given: the smallest difference in {of} that is of interest, in its unit",
                 )
             ends = arms["arm"], arms["versus"]
-            found.append(Hypothesis(str(given["id"]), str(given["claim"]), *ends, direction, of, least))
+            found.append(Hypothesis(str(given["id"]), str(given["claim"]), *ends, direction, of, least, literature))
         return tuple(found)
 
     def regimes(self, ablation: Ablation, section: Any) -> list[Ablation]:

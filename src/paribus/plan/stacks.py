@@ -18,7 +18,7 @@ from paribus.plan.cells import Cell
 from paribus.plan.identity import budget, world_size
 
 MOST = 256  # members of one job: each holds a lock and a history
-OWN = ("seeds", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
+OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
 _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra")
 _CALLBACKS = {
     "paribus.train.checkpoints.Checkpoints",

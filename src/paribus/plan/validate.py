@@ -52,6 +52,8 @@ def validate(config: Mapping[str, Any]) -> None:
         value = _at(config, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"{key} must be a whole number of at least {least}, got {value!r}")
+    if not isinstance(number := config.get("repetition", 0), int) or isinstance(number, bool) or number < 0:
+        raise UserError(f"repetition must be a whole number of at least 0, got {number!r}")
     for key in _POSITIVE_OR_NULL:
         value = _at(config, key)
         if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value <= 0):

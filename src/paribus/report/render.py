@@ -122,7 +122,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         for line, entry in zip(body, entries, strict=True):
             line.append(_number(entry))
             if two:
-                line.append(f"{_up(entry.marks) if entry.number else ''} {escape.latex(entry.rest)}".strip())
+                line.append(escape.latex(entry.rest) + (_up(entry.marks) if entry.number else ""))
     caption = escape.latex(sheet.caption)
     lines = [
         r"\begin{table}",
@@ -130,7 +130,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         rf"  \caption{{{caption}}}",
         rf"  \label{{tab:{sheet.label}}}",
         r"  \par\medskip",
-        r"  \sisetup{mode=text, reset-text-series=false, retain-explicit-plus, group-digits=integer,",
+        r"  \sisetup{detect-weight, retain-explicit-plus, group-digits=integer,",
         r"    group-minimum-digits=4, group-separator={,}}",
         r"  \sbox0{%",
         rf"  \begin{{tabular}}{{@{{}}{' '.join(preamble)}@{{}}}}",

@@ -59,6 +59,7 @@ class Bench:
 
     def _stacked(self, replicas: Sequence[Replica]) -> Callable[[], None]:
         stack = StackedNetwork([replica.network for replica in replicas])
+        stack.generators = [torch.Generator(self.x.device) for _ in replicas]
         loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
         optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
         names, parameters = list(stack.trained()), list(stack.trained().values())

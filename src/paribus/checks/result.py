@@ -1,0 +1,54 @@
+"""What a check hands back: measured against expected, an outcome, and a line of plain words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Outcome = Literal["SUPPORTED", "REFUTED", "CONDITIONAL"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One quantity of a check.
+
+    regime: under which conditions, where a check looks at several; low, high: an interval of `measured` from `n`
+    repetitions, nan where nothing is random.
+    expected: what the claim or its closed form says; nan where it names no number. tolerance: how far measured may
+    be off, in its unit: for rounding, or for what the closed form leaves out.
+    """
+
+    regime: str
+    quantity: str
+    measured: float
+    outcome: Outcome
+    words: str
+    expected: float = math.nan
+    tolerance: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, None for nan."""
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
+
+    @staticmethod
+    def from_dict(content: dict[str, Any]) -> Measurement:
+        return Measurement(**{k: math.nan if v is None else v for k, v in content.items()})
+
+
+def exact(
+    quantity: str, measured: float, expected: float, tolerance: float, words: str, regime: str = "", n: int = 1
+) -> Measurement:
+    """SUPPORTED where measured is within the tolerance of what is expected, else REFUTED."""
+    outcome: Outcome = "SUPPORTED" if abs(measured - expected) <= tolerance else "REFUTED"
+    return Measurement(regime, quantity, float(measured), outcome, words, float(expected), tolerance, n=n)
+
+
+def overall(measurements: Sequence[Measurement]) -> Outcome:
+    """The outcome that all share; CONDITIONAL where they differ: the claim holds under some conditions only."""
+    found = {each.outcome for each in measurements}
+    return found.pop() if len(found) == 1 else "CONDITIONAL"

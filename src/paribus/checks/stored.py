@@ -1,0 +1,81 @@
+"""Results of checks on disk: outputs/checks/<id>.json, each with its provenance. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from paribus.checks.catalogue import CHECKS, Check
+from paribus.checks.result import Measurement, overall
+from paribus.store.atomic import write_atomically
+from paribus.store.provenance import provenance
+from paribus.store.store import Store
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a check has measured. seconds: how long it took. fingerprint: of the code that measured."""
+
+    id: str
+    measurements: tuple[Measurement, ...]
+    fingerprint: str
+    seconds: float
+    provenance: dict[str, Any]
+    finished: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "measurements": [each.as_dict() for each in self.measurements]}
+
+    @staticmethod
+    def from_dict(content: dict[str, Any]) -> Stored:
+        return Stored(**{**content, "measurements": tuple(map(Measurement.from_dict, content["measurements"]))})
+
+    @property
+    def outcome(self) -> str:
+        return overall(self.measurements)
+
+
+def read(store: Store, id: str) -> Stored | None:
+    """None where there is none; a damaged file is named in a warning and counts as none."""
+    path = path_of(store, id)
+    try:
+        return Stored.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        warnings.warn(f"{path} can't be used: {error}; the check counts as not made", stacklevel=2)
+        return None
+
+
+def current(store: Store, check: Check) -> bool:
+    """Whether there is a result, made by the code as it is now."""
+    stored = read(store, check.id)
+    return stored is not None and stored.fingerprint == check.fingerprint
+
+
+def make(store: Store, check: Check) -> Stored:
+    """Run the check, and store what it measured."""
+    began = time.perf_counter()
+    measurements = tuple(check.load()(store))
+    source = provenance(f"paribus claims --run --only {check.id}", 1, "cpu")
+    finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    stored = Stored(check.id, measurements, check.fingerprint, time.perf_counter() - began, source, finished)
+    path = path_of(store, check.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(stored.as_dict(), indent=1, ensure_ascii=False))
+    return stored
+
+
+def path_of(store: Store, id: str) -> Path:
+    return store.root / "checks" / f"{id}.json"
+
+
+def chosen(only: Sequence[str]) -> list[Check]:
+    """The checks whose id begins with one of `only`; all without any."""
+    return [check for check in CHECKS if not only or any(check.id.startswith(each) for each in only)]

@@ -1,0 +1,79 @@
+"""Records, plans and checks in one small file, from which every number of RESULTS.md can be computed again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paribus.checks.stored import Stored
+from paribus.errors import UserError
+from paribus.plan.cells import Plan, Read
+from paribus.report.source import pack, unpack
+from paribus.store.record import Record
+
+SCHEMA = 1
+KEPT = ("commit", "dirty", "versions", "hardware", "world_size")  # of provenance
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """plans: ablation -> its plans, one for each regime, with winners chosen from the records. records: by id."""
+
+    plans: Mapping[str, Sequence[Plan]]
+    records: Mapping[str, Record]
+    checks: Mapping[str, Stored]
+
+    def record(self, id: str) -> Record | None:
+        return self.records.get(id)
+
+    @staticmethod
+    def read(path: Path) -> Shipped:
+        """Raises UserError for a file that `write` did not write."""
+        try:
+            content = json.loads(gzip.decompress(path.read_bytes()))
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"schema {content['schema']!r}")
+            sources = content["provenance"]
+            records = {}
+            for line in content["records"]:
+                line["provenance"] = sources[line["provenance"]]
+                record = Record.from_json(json.dumps(line))
+                records[record.id] = record
+            plans = {name: [unpack(each, records.get) for each in packed] for name, packed in content["plans"].items()}
+            checks = {each["id"]: Stored.from_dict(each) for each in content["checks"]}
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} must be a file of results that scripts/results.py has written, and it can't be read "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        return Shipped(plans, records, checks)
+
+
+def write(path: Path, plans: Mapping[str, Sequence[Plan]], read: Read, checks: Iterable[Stored]) -> None:
+    """All that the plans' tables and verdicts need. The same content gives the same bytes."""
+    records: dict[str, dict[str, Any]] = {}
+    sources: list[dict[str, Any]] = []
+    for each in plans.values():
+        for cell in (cell for plan in each for cell in plan.cells):
+            if (record := read(cell.id)) is None:
+                continue
+            line = json.loads(record.to_json())
+            source = {key: record.provenance.get(key) for key in KEPT}
+            if source not in sources:
+                sources.append(source)
+            line["provenance"] = sources.index(source)
+            records[cell.id] = {key: value for key, value in line.items() if value is not None}
+    content = {
+        "schema": SCHEMA,
+        "plans": {name: [pack(plan, read) for plan in each] for name, each in plans.items()},
+        "provenance": sources,
+        "records": [records[id] for id in sorted(records)],
+        "checks": [check.as_dict() for check in checks],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
