@@ -83,6 +83,7 @@ def test_importing_the_layers_of_records_and_reports_imports_no_torch():
         "paribus.store.store",
         "paribus.report.table",
         "paribus.report.figures",
+        "paribus.report.page.render",
         "paribus.stats.paired",
     ]
     code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"
