@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from paribus.errors import UserError
 from paribus.launch.fork import ForkServer
 from paribus.store.lock import Busy
 
+PROGRESS_SECONDS = 3.0
 FRAMES = 4  # of a traceback on the terminal; train.log has them all
 
 
@@ -63,6 +66,23 @@ def short(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     shown = [frame for frame in frames if f"{os.sep}pytorch_lightning{os.sep}" not in frame.filename] or frames
     return "".join(traceback.format_list(shown[-FRAMES:])).rstrip()
+
+
+def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServer) -> dict[str, str]:
+    """Preflight of configurations: why each can't work, or nothing where it can."""
+    from paribus.train.preflight import Preflight
+
+    check, shown, reasons = Preflight(), time.monotonic(), {}
+    for number, (name, config) in enumerate(configs.items()):
+        try:
+            check.check(config)
+            reasons[name] = ""
+        except UserError as error:
+            reasons[name] = str(error)
+        if time.monotonic() - shown > PROGRESS_SECONDS:
+            shown = time.monotonic()
+            print(f"checked {number + 1} of {len(configs)} configurations", file=sys.stderr, flush=True)
+    return reasons
 
 
 def load_data(data: Mapping[str, Any]) -> None:

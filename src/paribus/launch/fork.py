@@ -70,6 +70,18 @@ class ForkServer:
         self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output, first))
         return key
 
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of function(*arguments, server=...) in a process of its own, while no other runs.
+
+        Raises RuntimeError where the process ended without one; its traceback is on the terminal then.
+        """
+        self.fork(function, arguments)
+        while not (ended := self.ended(1.0)):
+            pass
+        if ended[0].pickled is None:
+            raise RuntimeError(f"{function.__name__} ended with exit code {ended[0].code}; what it said is above")
+        return ended[0].result
+
     def stop(self, key: int) -> None:
         """Ask a process to stop where it can go on later."""
         self._send(Signal(key, signal.SIGTERM))
