@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,16 +33,24 @@ def jobs_of(lines: Lines, settings: Any, folder: Path) -> list[Job]:
 
     folder: of the sweep; the members of stacks are written to its subfolder stacks.
     """
-    launcher = settings.hydra.launcher
-    slots = next((int(launcher[key]) for key in ("slots", "n_jobs", "array_parallelism") if launcher.get(key)), 1)
     measured = Measured(Path(settings.paths.outputs))
     jobs = []
-    for group in stacks([cell for cell, _ in lines.values()], settings.stack, max(1, slots), measured.best_size):
+    for group in stacks(
+        [cell for cell, _ in lines.values()], settings.stack, slots_of(settings.hydra.launcher), measured.best_size
+    ):
         line = lines[group.cells[0].id][1]
         if len(group.cells) > 1:
             line = [*line, f"members={json.dumps(str(write_members(group.cells, lines, folder)))}"]
         jobs.append(Job(line, group.cells))
     return jobs
+
+
+def slots_of(launcher: Mapping[str, Any]) -> int:
+    """How many jobs a launcher runs at a time, as far as its settings say so; each should get a stack."""
+    if "slots" in launcher:  # our own: null stands for all cores
+        return int(launcher["slots"] or max(1, (os.cpu_count() or 1) // int(launcher.get("threads") or 1)))
+    found = launcher.get("n_jobs") or launcher.get("array_parallelism") or 1
+    return max(1, int(found))
 
 
 def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:
