@@ -36,7 +36,7 @@ class StackedClassification(Classification):
     """
 
     network: StackedNetwork
-    loss: StackedLoss
+    loss: StackedLoss  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class StackedClassification(Classification):
         self.replicas = list(replicas)
         self.release = release
         self.ended: list[int] = []  # since the last checkpoint
-        self.data: StackedData  # type: ignore[assignment]
+        self.data: StackedData
         self._totals: StackedTotals  # type: ignore[assignment]
         self._members: list[dict[str, Any]] | None = None
 
