@@ -42,7 +42,7 @@ def trained(folder, *overrides):
     trainer = build_trainer(config, build_callbacks(config, folder), [], folder)
     with quiet_lightning():
         trainer.fit(task, datamodule=data)
-    task.history.flush()
+    task.journal.flush()
     return task
 
 
