@@ -1,1 +1,1 @@
-"""Claims that are identities, closed forms or short experiments: measured against what theory says. One file a section."""
+"""Claims that are identities, closed forms or short experiments, measured against theory. One file a section."""

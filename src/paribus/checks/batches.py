@@ -34,7 +34,7 @@ def largest_batch(store: Store) -> list[Measurement]:
             if record is not None and record.status == "done":
                 times.setdefault(int(arm.removeprefix("b")), []).append(record.timing["ms_per_update"])
     if 1 not in times or len(times) < 3:
-        raise UserError("check 1.2-1B reads the times of ablation=batch_time. Train it: paribus train -m ablation=batch_time")
+        raise UserError("check 1.2-1B reads the times of an ablation. Train it: paribus train -m ablation=batch_time")
     ratios = {size: fmean(own) / fmean(times[1]) for size, own in sorted(times.items())}
     flat = []
     for size, ratio in ratios.items():
@@ -43,10 +43,11 @@ def largest_batch(store: Store) -> list[Measurement]:
         flat.append(size)
     outcome: Outcome = "SUPPORTED" if flat[-1] >= LARGE else "REFUTED"
     shown = ", ".join(f"{size}: {ratio:.2f}" for size, ratio in ratios.items())
-    hardware = next(
-        record.provenance["hardware"] for cell in plan.cells if (record := store.read(cell.id)) is not None
+    hardware = next(record.provenance["hardware"] for cell in plan.cells if (record := store.read(cell.id)) is not None)
+    words = (
+        f"up to {flat[-1]} samples an update takes less than 1.5 times as long as with one, on {hardware['cpu']} "
+        f"({hardware['device']}); t(B) / t(1): {shown}"
     )
-    words = f"up to a batch of {flat[-1]} an update takes less than 1.5 times as long (t(B)/t(1): {shown}); {hardware['device']}"
     n = min(map(len, times.values()))
     return [Measurement("", "largest B with t(B) / t(1) < 1.5", float(flat[-1]), outcome, words, float(LARGE), n=n)]
 
@@ -69,11 +70,18 @@ def escapes(store: Store) -> list[Measurement]:
     shares = [(_escaped(starts, ours, beta), _escaped(starts, theirs, 0.0)) for ours, theirs in compared.values()]
     differences = [paired_difference(ours, theirs, exact=False) for ours, theirs in shares]
     found = []
-    for regime, (ours, theirs), d, p in zip(compared, shares, differences, holm([d.p for d in differences]), strict=True):
+    for regime, (ours, theirs), d, p in zip(
+        compared, shares, differences, holm([d.p for d in differences]), strict=True
+    ):
         outcome: Outcome = "SUPPORTED" if verdict(d, p, smallest=0.05).outcome == "SUPPORTED" else "REFUTED"
-        words = f"momentum gets to the lowest valley from {100 * fmean(ours):.0f} % of starts, none from {100 * fmean(theirs):.0f} %"
+        words = (
+            f"momentum gets to the lowest valley from {100 * fmean(ours):.0f} % of the starts, "
+            f"plain descent from {100 * fmean(theirs):.0f} %"
+        )
         found.append(
-            Measurement(regime, "escape share, momentum minus none", d.mean, outcome, words, low=d.low, high=d.high, n=d.n)
+            Measurement(
+                regime, "escape share, momentum minus none", d.mean, outcome, words, low=d.low, high=d.high, n=d.n
+            )
         )
     return found
 

@@ -43,7 +43,7 @@ CHECKS = (
     ),
     Check(
         "1.1b", "saddle points can be escaped along negative curvature", "critical", "saddle_escape",
-        "for: Lee et al. 2016, descent from a random start converges to no strict saddle; Du et al. 2017: it may take long",
+        "for: Lee et al. 2016, from random starts descent ends in no strict saddle; Du et al. 2017: it may take long",
     ),
     Check(
         "1.1c", "a network's critical point is more often a saddle than a minimum", "critical", "saddles_or_minima",
@@ -51,7 +51,8 @@ CHECKS = (
     ),
     Check(
         "1.2-1B", "time per update hardly grows with the batch until it is very large", "batches", "largest_batch",
-        "the notes: on a GPU; the largest batch below 1.5 times the time of one sample says how large", needs="batch_time",
+        "the notes: on a GPU; the largest batch below 1.5 times the time of one sample says how large",
+        needs="batch_time",
     ),
     Check(
         "1.2-5e", "momentum helps to escape poor minima", "batches", "escapes",
@@ -62,7 +63,7 @@ CHECKS = (
         "thresholds 1 / h and 2 / h: any text on convex optimisation (Nesterov 2004)",
     ),
     Check(
-        "1.3-1n", "on networks too, gradient descent ends swinging along the steepest direction", "rates", "edge_of_stability",
+        "1.3-1n", "networks too end up swinging along the steepest direction", "rates", "edge_of_stability",
         "for: Cohen et al. 2021, sharpness rises to 2 / lr and hovers there",
     ),
     Check(
@@ -89,7 +90,7 @@ CHECKS = (
         "exact: Bishop 1995, section 6.7; the notes' picture of the two error surfaces",
     ),
     Check(
-        "1.5a-e", "batch norm makes the function blind to the scale of the weights before it", "norms", "scale_blindness",
+        "1.5a-e", "batch norm makes a network blind to the scale of weights before it", "norms", "scale_blindness",
         "exact: Ioffe & Szegedy 2015, section 3.3: larger weights get smaller gradients",
     ),
     Check(

@@ -44,7 +44,8 @@ def plateaus(store: Store) -> list[Measurement]:
         outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "CONDITIONAL"
         typical = sorted(ratios)[len(ratios) // 2] if ratios else math.nan
         words = (
-            f"of {share.n} plateaus {share.count} are critical points; the gradient norm fell {typical:.3g} times (median)"
+            f"{share.count} of {share.n} plateaus are critical points; the gradient norm fell {typical:.3g} times "
+            "(median)"
             if ratios
             else "no training reached a plateau"
         )
@@ -100,7 +101,7 @@ def saddle_escape(store: Store) -> list[Measurement]:
     values, vectors = torch.linalg.eigh(objective.hessian(origin))
     left = confirm(objective, origin, gradient, vectors[:, 0], float(values[0]))
     return [
-        exact("steps to leave (ε, ε)", steps, law, 1.0, f"left after {steps} steps, the law says {law:.1f}", "off the ridge"),
+        exact("steps to leave (ε, ε)", steps, law, 1.0, f"{steps} steps, the law says {law:.1f}", "off the ridge"),
         exact("distance after 400 steps from (a, −a)", end, 0.0, 1e-6,
               "on the ridge descent runs into the saddle and stays: escape needs a push", "on the ridge"),
         exact("fall of the loss over ε²|λ|/2", left.measured / left.predicted, 1.0, 0.1,
@@ -166,5 +167,3 @@ def digits(samples: int) -> TensorSet:
 
 def _norm(gradients: Sequence[Tensor]) -> float:
     return float(torch.cat([g.flatten() for g in gradients]).norm())
-
-

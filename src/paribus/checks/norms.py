@@ -13,8 +13,8 @@ from paribus.store.store import Store
 
 
 def scale_blindness(store: Store) -> list[Measurement]:
-    r"""$\mathrm{BN}(a W x) = \mathrm{BN}(W x)$ for a > 0, so the gradient at $a W$ is $1 / a$ of that at W: a step that is
-    too large makes the next ones smaller. (eps negligible.)
+    r"""$\mathrm{BN}(a W x) = \mathrm{BN}(W x)$ for a > 0, so the gradient at $a W$ is $1 / a$ of that at W: a step
+    that is too large makes the next ones smaller. (eps negligible.)
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 20, generator=generator, dtype=torch.float64)
@@ -29,7 +29,8 @@ def scale_blindness(store: Store) -> list[Measurement]:
 
     (out, gradient), (larger, smaller) = run(1.0), run(10.0)
     return [
-        exact("largest change of the output", _gap(out, larger), 0.0, 1e-10, "ten times the weights, the same output", "output"),
+        exact("largest change of the output", _gap(out, larger), 0.0, 1e-10, "ten times the weights, same output",
+              "output"),
         exact("gradient norm at 10 W over that at W", float(smaller.norm() / gradient.norm()), 0.1, 1e-10,
               "and a tenth of the gradient", "gradient"),
         exact("cosine of weights and gradient", _cosine(w, gradient), 0.0, 1e-10,
@@ -53,7 +54,9 @@ def moving_average(store: Store) -> list[Measurement]:
     assert theirs.running_mean is not None
     return [
         exact("largest gap to torch", _gap(mean, theirs.running_mean), 0.0, 1e-12, "p is 1 − momentum", "torch", n=20),
-        exact("largest gap to Paribus", _gap(mean, ours.running_mean), 0.0, 1e-12, "p is 1 − momentum", "Paribus", n=20),
+        exact(
+            "largest gap to Paribus", _gap(mean, ours.running_mean), 0.0, 1e-12, "p is 1 − momentum", "Paribus", n=20
+        ),
     ]
 
 
@@ -80,9 +83,19 @@ def limits(store: Store) -> list[Measurement]:
     with torch.no_grad():
         gap = _gap(free.train()(x), still(x))
     found.append(
-        exact("largest gap of outputs", gap, 0.0, 1e-8, "without limits training and test agree", "renorm (∞, ∞) = evaluation")
+        exact(
+            "largest gap of outputs",
+            gap,
+            0.0,
+            1e-8,
+            "without limits training and test agree",
+            "renorm (∞, ∞) = evaluation",
+        )
     )
-    for name, groups, other in (("GN(C, C) = instance norm", 6, norm.instance), ("GN(1, C) = layer norm", 1, norm.layer)):
+    for name, groups, other in (
+        ("GN(C, C) = instance norm", 6, norm.instance),
+        ("GN(1, C) = layer norm", 1, norm.layer),
+    ):
         one, two = norm.group(6, "map", groups=groups).double(), other(6, "map").double()
         found.append(exact("largest gap of outputs", _gap(one(x), two(x)), 0.0, 1e-10, "the same function", name))
     return found

@@ -13,7 +13,7 @@ from paribus.store.store import Store
 
 
 def distances(store: Store) -> list[Measurement]:
-    r"""All pairs of one-hot targets are $\sqrt 2$ apart; class numbers are up to K - 1 times as far from one as another."""
+    r"""All pairs of one-hot targets are $\sqrt 2$ apart; class numbers are up to K - 1 times as far."""
     classes = 10
     one_hot = torch.pdist(torch.eye(classes, dtype=torch.float64))
     line = torch.pdist(ScalarSquaredError(classes).position.double()[:, None])
@@ -21,8 +21,8 @@ def distances(store: Store) -> list[Measurement]:
     return [
         exact("smallest distance of one-hot targets", float(one_hot.min()), math.sqrt(2), 1e-12,
               "all classes are the square root of 2 apart", "one-hot", n=len(one_hot)),
-        exact("largest over smallest", float(one_hot.max() / one_hot.min()), 1.0, 1e-12, "and none is nearer", "one-hot",
-              n=len(one_hot)),
+        exact("largest over smallest", float(one_hot.max() / one_hot.min()), 1.0, 1e-12, "and none is nearer",
+              "one-hot", n=len(one_hot)),
         exact("largest over smallest", ratio, classes - 1.0, 1e-5,
               f"as numbers, classes are up to {ratio:.0f} times as far from one class as from another", "class numbers",
               n=len(line)),
@@ -58,7 +58,7 @@ def likelihood(store: Store) -> list[Measurement]:
     return [
         exact("largest gap to −ln p(y)", gap, 0.0, 1e-12, "the loss is the negative log-likelihood", "value", n=len(y)),
         exact("largest gap of gradients", slope, 0.0, 1e-12, "and so are its gradients", "gradient", n=len(y)),
-        exact("gap to the maximum-likelihood estimate", off, 0.0, 1e-8, "its minimum is at the observed shares", "minimiser"),
+        exact("gap to the maximum-likelihood estimate", off, 0.0, 1e-8, "its minimum: observed shares", "minimiser"),
     ]  # fmt: skip
 
 
@@ -73,11 +73,13 @@ def vanishing(store: Store) -> list[Measurement]:
     for name, loss in (("softmax", SoftmaxSquaredError(2)), ("entropy", CrossEntropy(2))):
         norms[name] = float(_gradient(loss, torch.tensor([[a, 0.0]], dtype=torch.float64)).norm())
     root = math.sqrt(2)
-    steps = {name: _steps(loss, a) for name, loss in (("softmax", SoftmaxSquaredError(2)), ("entropy", CrossEntropy(2)))}
+    steps = {
+        name: _steps(loss, a) for name, loss in (("softmax", SoftmaxSquaredError(2)), ("entropy", CrossEntropy(2)))
+    }
     ratio = steps["softmax"] / steps["entropy"]
     return [
-        exact("gradient norm, squared error after a softmax", norms["softmax"], root * 4 * sigma**2 * (1 - sigma), 1e-12,
-              f"at a confident wrong output the gradient is {norms['softmax']:.1g}", "softmax, then squared error"),
+        exact("gradient norm, squared error after a softmax", norms["softmax"], root * 4 * sigma**2 * (1 - sigma),
+              1e-12, f"the gradient is {norms['softmax']:.1g}, though wrong", "softmax, then squared error"),
         exact("gradient norm, cross-entropy", norms["entropy"], root * sigma, 1e-12,
               f"there cross-entropy has a gradient of {norms['entropy']:.2f}, nearly its largest", "cross-entropy"),
         Measurement("descent from there", "steps, squared error over cross-entropy", ratio,
@@ -99,4 +101,3 @@ def _steps(loss: Loss, a: float, rate: float = 1.0, most: int = 100_000) -> int:
             return step
         z = z - rate * _gradient(loss, z)
     return most
-

@@ -1,4 +1,4 @@
-"""`paribus claims`: the scoreboard of everything the notes claim, and with --run the trainings and checks that it lacks."""
+"""`paribus claims`: the scoreboard of all claims, and with --run the trainings and checks that it lacks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def show_claims(
 def asked(
     names: Sequence[str], composer: Composer, only: Sequence[str] = (), overrides: Sequence[str] = ()
 ) -> list[str]:
-    """The ablations with hypotheses among `names` (all, without any), and among `only`; the one that takes times last."""
+    """The ablations with hypotheses among `names` (all, without any) and `only`; the one that takes times last."""
     found = []
     with hydra_context():
         for name in names or group_options("ablation"):

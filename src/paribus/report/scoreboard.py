@@ -87,7 +87,7 @@ def csv_text(found: Sequence[Line]) -> str:
 
 
 def detectable(finding: Finding) -> float:
-    """The true difference that n pairs would have found with a power of 80 %, at Holm's strictest level; nan for none."""
+    """The true difference that n pairs find with a power of 80 %, at Holm's strictest level; nan for none."""
     d = finding.difference
     if d.n < 2 or not math.isfinite(d.sd):
         return math.nan
@@ -144,15 +144,17 @@ def _of_claim(claim: Claim) -> list[Line]:
             least = Entry(text(value * scale(metric), 2))
         quantity = f"{title(metric)}: {compared(each)}"
         made.append(
-            Line(claim.id, claim.claim, claim.ablation, each.regime or "", quantity, effect, d.n, outcome, words(each), said,
-                 least, tuple(finding_notes(each)) if d.n else ())
+            Line(claim.id, claim.claim, claim.ablation, each.regime or "", quantity, effect, d.n, outcome, words(each),
+                 said, least, tuple(finding_notes(each)) if d.n else ())
         )  # fmt: skip
     return made
 
 
 def _of_check(check: Check, stored: Stored | None) -> list[Line]:
     if stored is None:
-        return [Line(check.id, check.claim, "check", "", "", Entry(NONE), 0, NOT_RUN, "no result yet", check.literature)]
+        return [
+            Line(check.id, check.claim, "check", "", "", Entry(NONE), 0, NOT_RUN, "no result yet", check.literature)
+        ]
     made = []
     if len(stored.measurements) > 1:
         n = min(each.n for each in stored.measurements)
@@ -205,9 +207,9 @@ def _sheet(section: str, found: Sequence[Line]) -> Sheet:
 
 
 CAPTION = (
-    "Effect: of an ablation the difference that `measured` names, paired by seed, with its 95 % t interval (points: of an "
-    "accuracy in percent); of a check the number itself. SUPPORTED: significant after Holm in the claimed direction, and as "
-    "large as the smallest effect of interest may be; REVERSED: the interval lies on the other side; REFUTED: too small to "
-    "matter; INCONCLUSIVE: open; CONDITIONAL: regimes disagree. Detectable: the difference that n seeds would have found with "
-    "a power of 80 %, where a verdict is open."
+    "Effect: of an ablation the difference that `measured` names, paired by seed, with its 95 % t interval (points: of "
+    "an accuracy in percent); of a check the number itself. SUPPORTED: significant after Holm in the claimed direction, "
+    "and as large as the smallest effect of interest may be; REVERSED: the interval lies on the other side; REFUTED: "
+    "too small to matter; INCONCLUSIVE: open; CONDITIONAL: regimes disagree. Detectable: the difference that n "
+    "seeds would have found with a power of 80 %, where a verdict is open."
 )

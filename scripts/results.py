@@ -1,0 +1,102 @@
+"""RESULTS.md and docs/results/ from records, and the records themselves in one small file.
+
+python scripts/results.py --pack     from outputs/: results/records.json.gz, pictures, times in ablation files; then
+python scripts/results.py            RESULTS.md from results/records.json.gz and results/remarks.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import yaml
+
+from paribus.checks import stored
+from paribus.cli.claims import asked
+from paribus.cli.figures import studies
+from paribus.cli.reports import outputs_folder
+from paribus.cli.tables import Reader
+from paribus.durations import duration
+from paribus.plan.cells import Plan
+from paribus.plan.command import plan_command
+from paribus.plan.composer import Composer
+from paribus.report import shipped
+from paribus.report.results import document, seconds
+from paribus.store.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "results" / "records.json.gz"
+FIGURES = ("regimes", "forest", "sensitivity", "seeds", "batch_times", "path")
+MOST = 3  # pictures of an ablation
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pack", action="store_true", help="first collect the records from outputs/")
+    if parser.parse_args().pack:
+        pack()
+    (ROOT / "RESULTS.md").write_text(results(), encoding="utf-8")
+
+
+def results() -> str:
+    """RESULTS.md as the shipped records say it."""
+    remarks = yaml.safe_load((ROOT / "results" / "remarks.yaml").read_text(encoding="utf-8")) or {}
+    found = shipped.Shipped.read(RECORDS)
+    pictures = {
+        name: [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "results").glob(f"{name}-*.png"))]
+        for name in found.plans
+    }
+    return document(found, remarks, pictures)
+
+
+def pack() -> None:
+    store = Store(outputs_folder(()))
+    read, composer = Reader(store), Composer()
+    plans: dict[str, list[Plan]] = {}
+    for name in asked([], composer):
+        own = plan_command([f"ablation={name}"], read, composer)
+        ready = all(plan.complete for plan in own) and any(read(c.id) for plan in own for c in plan.cells)
+        if ready and not any(read(cell.id) is None for plan in own for cell in plan.cells):
+            plans[name] = own
+            print(f"{name}: {len({cell.id for plan in own for cell in plan.cells})} runs")
+        else:
+            print(f"{name}: left out, it is not complete")
+    checks = [each for check in stored.chosen(()) if (each := stored.read(store, check.id)) is not None]
+    shipped.write(RECORDS, plans, read, checks)
+    for name, own in plans.items():
+        draw(name, composer)
+        note_time(name, own, read)
+
+
+def draw(name: str, composer: Composer) -> None:
+    """The pictures that say most, for each regime of an ablation."""
+    from paribus.report.figures import catalogue, save
+
+    folder = ROOT / "docs" / "results"
+    for old in folder.glob(f"{name}-*.png"):
+        old.unlink()
+    found = studies([f"ablation={name}"], composer=composer)
+    drawn: list[tuple[str, catalogue.Drawn]] = [("regimes", catalogue.of_regimes(name, found))]
+    for each in found:
+        wanted = [figure for figure in FIGURES if figure in catalogue.FIGURES]
+        suffix = f"-{each.regime}" if each.regime else ""
+        drawn += [(stem + suffix, figure) for stem, figure in catalogue.of_study(each, wanted)]
+    drawn.sort(key=lambda item: FIGURES.index(item[0].partition("-")[0]))
+    kept = [(stem, figure) for stem, figure in drawn if not isinstance(figure, catalogue.Missing)][:MOST]
+    for stem, figure in kept:
+        save(figure, folder / f"{name}-{stem}", ("png",))
+
+
+def note_time(name: str, plans: list[Plan], read: Reader) -> None:
+    """The measured time in the head of the ablation's file."""
+    records = {c.id: r for plan in plans for c in plan.cells if (r := read(c.id)) is not None}
+    cores = max((r.provenance["hardware"]["cores"] for r in records.values()), default=1)
+    took = duration(sum(map(seconds, records.values())))
+    path = ROOT / "conf" / "ablation" / f"{name}.yaml"
+    line = f"# Time: {took} of one core for {len(records)} runs, measured on {cores} cores that other programs shared."
+    path.write_text(re.sub(r"(?m)^# Time: .*$", line, path.read_text(encoding="utf-8"), count=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The checks of section 1.4 and 1.5 are exact; those of 1.1 to 1.3 are held against computations of their own here."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from paribus.checks import batches, norms, rates, targets
+from paribus.checks.catalogue import CHECKS
+from paribus.checks.critical import saddle_escape
+from paribus.checks.result import Measurement, exact, overall
+from paribus.errors import UserError
+from paribus.optim.notes import AdagradRMS
+from paribus.optim.schedule import Constant
+from paribus.store.record import Record
+from paribus.store.store import Store
+
+QUICK = [check for check in CHECKS if check.module in ("targets", "norms") or check.id == "1.1b"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def test_every_check_has_a_function_with_a_docstring_and_an_id_of_its_own():
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        assert check.load().__doc__, check.id
+        assert check.literature, check.id
+
+
+@pytest.mark.parametrize("check", QUICK, ids=[check.id for check in QUICK])
+def test_what_is_exact_comes_out_exact(check, store):
+    for each in check.load()(store):
+        if math.isfinite(each.expected) and each.outcome == "REFUTED":
+            assert (check.id, each.regime) == ("1.5c-sn", "convolution 3 x 3")  # the bound does not hold there
+
+
+def test_the_escape_law_is_that_of_a_recursion_by_hand(store):
+    w, steps = 1e-4, 0
+    while w * math.sqrt(2) < 0.03:
+        w, steps = w + 0.05 * 2 * (1 - w * w) * w, steps + 1
+    assert saddle_escape(store)[0].measured == steps
+
+
+def test_a_class_number_is_up_to_nine_times_as_far_as_another(store):
+    one, _, line = targets.distances(store)
+    assert one.measured == pytest.approx(math.sqrt(2))
+    assert line.measured == pytest.approx(9.0)
+    assert line.expected == 9.0
+
+
+def test_spectral_norm_of_a_convolution_is_not_its_slope(store):
+    linear, convolution = norms.lipschitz(store)
+    assert linear.outcome == "SUPPORTED"
+    assert 1.001 < convolution.measured <= 3.0
+    assert overall([linear, convolution]) == "CONDITIONAL"
+
+
+def test_the_largest_batch_is_read_off_the_records(store, monkeypatch):
+    from paribus.plan.cells import Cell, Plan
+
+    times = {"b1": 1.0, "b2": 1.1, "b4": 1.4, "b8": 1.6, "b16": 1.2}
+    for arm, ms in times.items():
+        record = Record(arm, "done", timing={"ms_per_update": ms})
+        record.provenance = {"hardware": {"cpu": "c", "device": "cpu"}}
+        store.write(record)
+    plan = Plan("batch_time", arms={arm: [Cell(arm, 0, "report", (), arm, {}, {})] for arm in times})
+    monkeypatch.setattr(batches, "plan_command", lambda overrides, read: [plan])
+    [found] = batches.largest_batch(store)
+    assert found.measured == 4.0  # what comes after the first that is too slow does not count
+    assert found.outcome == "REFUTED"
+    empty = Store(store.root / "elsewhere")
+    with pytest.raises(UserError, match="paribus train -m ablation=batch_time"):
+        batches.largest_batch(empty)
+
+
+def test_a_start_in_the_lowest_valley_stays_and_one_far_away_does_not_come():
+    starts = torch.tensor([[0.3, 7.0]], dtype=torch.float64)
+    assert batches._escaped(starts, 0.03, 0.0) == [1.0, 0.0]
+
+
+def test_the_notes_rule_grows_again_after_its_threshold_and_the_sum_does_not():
+    noisy, c = rates._noisy(lambda params: AdagradRMS(params, lr=0.3, eps=0.0), Constant(), 250)
+    threshold = (2 * c / 0.3) ** 2
+    burst = rates._burst(noisy)
+    assert burst is not None
+    assert threshold < burst < 2.2 * threshold
+    calm, _ = rates._noisy(lambda params: torch.optim.Adagrad(params, lr=0.3, eps=0.0), Constant(), 250)
+    assert rates._burst(calm) is None
+
+
+def test_a_burst_comes_after_a_calm():
+    assert rates._burst(np.array([1.0, 0.5, 0.1])) is None
+    assert rates._burst(np.array([1.0, 1e-7, 1e-8, 1e-2])) == 3
+
+
+def test_outcomes_that_differ_make_a_claim_conditional():
+    yes, no = exact("q", 1.0, 1.0, 0.1, "w"), exact("q", 2.0, 1.0, 0.1, "w")
+    assert [yes.outcome, no.outcome] == ["SUPPORTED", "REFUTED"]
+    assert (overall([yes, yes]), overall([no]), overall([yes, no])) == ("SUPPORTED", "REFUTED", "CONDITIONAL")
+
+
+def test_a_measurement_survives_json():
+    each = Measurement("r", "q", 0.5, "SUPPORTED", "words", low=0.1, high=0.9, n=3)
+    content = each.as_dict()
+    assert content["expected"] is None
+    back = Measurement.from_dict(content)
+    assert (back.low, back.n, math.isnan(back.expected)) == (0.1, 3, True)
