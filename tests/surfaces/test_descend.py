@@ -188,6 +188,6 @@ def test_steps_and_a_diverged_descent():
     assert path.losses[path.steps_to(1e-6)] <= 1e-6 < path.losses[path.steps_to(1e-6) - 1]
     assert path.settled(1e-6) == path.steps_to(1e-6)
     assert path.settled(0.0) is None
-    diverged = gd(Valley(), 1.0, 1000)
+    diverged = gd(Valley(curvature=100.0), 1.0, 1000)
     assert diverged.diverged
     assert len(diverged.points) == len(diverged.rates) + 1 < 1000
