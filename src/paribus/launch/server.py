@@ -1,8 +1,9 @@
 """The fork server: one process that has imported torch and Lightning, and forks a fresh process for every job.
 
 Importing takes seconds, forking milliseconds. A forked process must not find anything running that lives in threads, so
-the server computes nothing, starts no thread and touches no accelerator: `python -m paribus.launch.server DESCRIPTOR OWNER`.
-`paribus.launch.fork` is the other end.
+the server computes nothing, starts no thread and touches no accelerator. `paribus.launch.fork` is the other end.
+
+    python -m paribus.launch.server DESCRIPTOR OWNER     a socket, and the process whose server it is
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def _redirect(path: str) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent, this process, dies, however. Outside of Linux the server sees to it."""
+    """Ask the kernel for SIGKILL when this parent dies, however it dies. Outside of Linux the server sees to it."""
     if sys.platform == "linux":
         PR_SET_PDEATHSIG = 1
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
