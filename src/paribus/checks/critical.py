@@ -39,7 +39,7 @@ def plateaus(store: Store) -> list[Measurement]:
     """
     found = []
     for regime, rate in (("lr 0.05", 0.05), ("lr 0.5", 0.5)):
-        ratios = [ratio for seed in range(10) if (ratio := _onset_ratio(rate, seed)) is not None]
+        ratios = [ratio for seed in range(6) if (ratio := _onset_ratio(rate, seed)) is not None]
         share = clopper_pearson(sum(ratio >= SETTLED for ratio in ratios), len(ratios))
         outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "CONDITIONAL"
         typical = sorted(ratios)[len(ratios) // 2] if ratios else math.nan
@@ -65,13 +65,14 @@ def _onset_ratio(rate: float, seed: int) -> float | None:
     optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
     generator = torch.Generator().manual_seed(mix(seed, 1))
     initial, best, waited = None, (math.inf, math.inf), 0
-    for update in range(3000):
+    for update in range(2000):
         if update % 20 == 0:
-            value = loss(network(data.x), data.y)
-            norm = _norm(torch.autograd.grad(value, list(network.parameters())))
+            risk = loss(network(data.x), data.y)
+            norm = _norm(torch.autograd.grad(risk, list(network.parameters())))
+            value = float(risk.detach())
             initial = norm if initial is None else initial
-            if float(value) < (1 - IMPROVES) * best[0]:
-                best, waited = (float(value), norm), 0
+            if value < (1 - IMPROVES) * best[0]:
+                best, waited = (value, norm), 0
             else:
                 waited += 1
             if waited == PATIENCE:
