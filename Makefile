@@ -18,11 +18,12 @@ $(STAMP): pyproject.toml
 
 install: $(STAMP)  ## a virtual environment with everything
 
-demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table and learning curves
+demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table, figures and the report page
 	$(BIN)/paribus train -m ablation=demo
 	$(BIN)/paribus table ablation=demo -o outputs/demo/table.md
 	$(BIN)/paribus figures ablation=demo -o outputs/demo
-	@cat outputs/demo/table.md
+	$(BIN)/paribus report ablation=demo -o outputs/demo/report.html
+	@grep -v paribus-table outputs/demo/table.md
 
 test: check      ## ruff, types, and the test suite
 	$(BIN)/python -m pytest -n $(WORKERS) -q
@@ -41,6 +42,7 @@ format: $(STAMP) ## let ruff mend what it can
 
 bench: $(STAMP)  ## training loop and start-up against plain PyTorch and the usual Lightning pattern
 	$(BIN)/python scripts/bench_overhead.py
+	$(BIN)/python scripts/bench_sweep.py
 
 clean:           ## remove what the tools leave behind; never outputs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -201,7 +201,9 @@ def member(config: dict[str, Any], folder: Path, seed: int) -> Member:
 
 
 def auto(options: argparse.Namespace) -> None:
-    print(f"{'model':10}{'batch':>6}  {'ms of one run by size of the stack':54}{'chosen':>7}{'lost':>8}{'measuring':>11}")
+    print(
+        f"{'model':10}{'batch':>6}  {'ms of one run by size of the stack':54}{'chosen':>7}{'lost':>8}{'measuring':>11}"
+    )
     for model, batch in itertools.product(options.models, (8, 32, 128)):
         norm = "layer" if model == "vit_tiny" else "batch"
         config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))

@@ -41,7 +41,10 @@ def test_an_option_says_in_its_first_line_what_it_is(option):
     assert len(first) < 140
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in SEARCHES])
+# Options of conf/surface belong to another root; tests/cli/test_curvature.py composes them.
+@pytest.mark.parametrize(
+    "option", [option for option in OPTIONS if option not in SEARCHES and not option.startswith("surface/")]
+)
 def test_an_option_composes_and_is_valid(option):
     group, name = option.split("/")
     config = resolved(load([f"{group}={name}", *SLIM.get(name, [])]))

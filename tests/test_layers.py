@@ -59,7 +59,9 @@ def test_torch_layers_know_nothing_of_hydra_lightning_or_the_store(layer):
             assert not any(name.split(".")[0] in ("hydra", "omegaconf", "pytorch_lightning") for name in names), path
 
 
-@pytest.mark.parametrize("command", [["--help"], ["plan", "ablation=demo"], ["table", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["plan", "ablation=demo"], ["table", "--help"], ["status", "ablation=demo"], ["runs"]]
+)
 def test_quick_commands_import_no_torch(command, tmp_path):
     code = f"""
 import sys
@@ -81,6 +83,7 @@ def test_importing_the_layers_of_records_and_reports_imports_no_torch():
         "paribus.store.store",
         "paribus.report.table",
         "paribus.report.figures",
+        "paribus.report.page.render",
         "paribus.stats.paired",
     ]
     code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"

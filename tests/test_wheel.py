@@ -70,6 +70,10 @@ def test_the_wheel_brings_its_configuration(installed, tmp_path):
     table = run(installed, tmp_path, "table")
     assert table.returncode == 0, table.stderr
     assert "norm" in table.stdout
+    report = run(installed, tmp_path, "report")  # with its template, style and scripts
+    assert report.returncode == 0, report.stderr
+    page = (tmp_path / "report.html").read_text()
+    assert all(part in page for part in ("class Chart", "prefers-color-scheme", "<dialog"))
 
 
 def test_no_nvidia_package_came_with_torch():

@@ -40,8 +40,9 @@ def risk_of(*overrides, statistics="moving", size=12):
     network.train()
     with torch.no_grad():
         network(x)  # batch statistics of its own
-    return network, Risk(network, setting.loss, lambda: zip(x.split(5), y.split(5), strict=True), size,
-                         statistics=statistics)
+    return network, Risk(
+        network, setting.loss, lambda: zip(x.split(5), y.split(5), strict=True), size, statistics=statistics
+    )
 
 
 def check(network, risk):

@@ -69,10 +69,14 @@ class WandbServer:
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 
-    def close(self) -> None:
-        self.released.set()
+    def refuse(self) -> None:
+        """Nobody listens on the port any more."""
         self.http.shutdown()
         self.http.server_close()
+
+    def close(self) -> None:
+        self.released.set()
+        self.refuse()
 
     def environment(self) -> dict[str, str]:
         """What points a client here, and nowhere else."""

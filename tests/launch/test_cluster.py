@@ -114,11 +114,12 @@ def test_an_array_of_slurm_for_each_number_of_devices(tmp_path, monkeypatch, cap
     ]
 
 
-def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_path):
-    """os.abort ends the process in the middle of the run, as the kernel does when memory runs out."""
+def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     result = paribus(
         "train", "-m", *QUICK, "hydra/launcher=submitit_local",
-        "+callbacks.end._target_=os.abort,pytorch_lightning.Callback",
+        "+callbacks.end._target_=counting.Kill,pytorch_lightning.Callback",
     )  # fmt: skip
     assert result.code == 1, result.err
     assert "killed: its job ended without a result; it goes on from its last checkpoint" in result.err

@@ -55,7 +55,7 @@ def test_lengths_of_time(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "h", "2 weeks", "-3s", "1h soon", None])
 def test_what_is_no_length_of_time(text):
-    with pytest.raises(ValueError, match="length of time"):
+    with pytest.raises(UserError, match="length of time"):
         in_seconds(text)
 
 

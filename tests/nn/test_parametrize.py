@@ -161,3 +161,29 @@ def test_recomputed_statistics_are_means_over_the_batches_and_leave_no_trace():
         torch.testing.assert_close(network[1].running_var, parts.mean(0))
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     assert network[1].momentum == 0.1
+
+
+def test_spectral_norm_is_torchs_bit_for_bit():
+    """Written for vmap, without out= arguments."""
+    from torch.nn.utils import parametrizations
+
+    networks = []
+    for apply in (lambda layer: spectral_norm(layer, n_power_iterations=2), None):
+        torch.manual_seed(3)
+        layer = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3))
+        if apply is None:
+            parametrizations.spectral_norm(layer[0], n_power_iterations=2, eps=1e-12)
+        else:
+            apply(layer)
+        networks.append(layer)
+    ours, theirs = networks
+    x = torch.randn(4, 3, 8, 8)
+    for _ in range(3):
+        assert torch.equal(ours(x), theirs(x))
+        for network in networks:
+            network.zero_grad()
+            network(x).square().sum().backward()
+        for found, wanted in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(found.grad, wanted.grad, rtol=1e-6, atol=1e-7)
+    for key, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[key], value)

@@ -27,8 +27,8 @@ def test_a_server_that_does_not_answer_is_not_asked_twice(wandb_server, failure,
     assert "a moment ago" in unreachable(0.5)
 
 
-def test_nobody_listens(wandb_server, monkeypatch):
-    wandb_server.http.server_close()
+def test_nobody_listens(wandb_server):
+    wandb_server.refuse()
     assert "refused" in unreachable(1.0)
 
 

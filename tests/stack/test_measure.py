@@ -1,6 +1,7 @@
 """What is measured before a stack is trained."""
 
 import functools
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def bench(*overrides, batch=16):
         )
 
     x, y = torch.randn(batch, *setting.source.shape), torch.arange(batch) % 10
-    return measure.Bench(make, x, y, torch.float32, measure.nullcontext)
+    return measure.Bench(make, x, y, torch.float32, nullcontext)
 
 
 @pytest.mark.parametrize("overrides", [["model=mlp", "optimizer=adam"], ["model=cnn", "model.widths=[8,16]"]])

@@ -64,6 +64,7 @@ def by_hand(config, noise=0.0):
 
 def distance(found, wanted):
     """The largest |a - b| / |b| over tensors, in 2-norms."""
+    assert all(bool(value.isfinite().all()) for state in (found, wanted) for value in state.values())
     return max(
         float((found[name] - value).norm() / value.norm().clamp_min(1e-12))
         for name, value in wanted.items()

@@ -12,6 +12,7 @@ from paribus.store.store import Store
 from paribus.train.loggers import SafeWandbLogger, finish, wandb_logger
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=2", "logger=wandb"]
+TOGETHER = ["trainer.threads=1", "hydra.launcher.slots=1"]  # all members in one stack
 SLACK = 15.0  # seconds that starting a client may take on a busy machine; a server that hangs does so for a minute
 
 
@@ -78,8 +79,9 @@ def test_a_server_that_fails_at_the_start_costs_the_stated_time_and_nothing_else
     paribus, wandb_server, tmp_path, failure
 ):
     if failure == "refuse":
-        wandb_server.http.server_close()
-    wandb_server.failure = failure
+        wandb_server.refuse()
+    else:
+        wandb_server.failure = failure
     result = paribus("train", *QUICK, "logger.wandb.wait=4")
     assert result.code == 0, result.err
     store = Store(tmp_path / "outputs")
@@ -137,3 +139,24 @@ def test_a_diverged_run_says_so(paribus, wandb_server, tmp_path):
     assert kept["summary"]["status"] == "diverged"
     assert not math.isfinite(number(kept["summary"]["train/loss"]))
     assert agrees(wandb_server, store, record)
+
+
+def test_each_member_of_a_stack_has_its_own_run(paribus, wandb_server, tmp_path):
+    result = paribus("train", "-m", *QUICK, *TOGETHER, "stack=3", "seed=range(3)", "logger.wandb.wait=40")
+    assert result.code == 0, result.err
+    store = Store(tmp_path / "outputs")
+    records = list(store.scan())
+    assert [record.timing["stack"] for record in records] == [3, 3, 3]
+    for record in records:
+        assert wandb_server.run(record.id)["exitcode"] == 0
+        assert agrees(wandb_server, store, record)
+
+
+@pytest.mark.slow
+def test_a_stack_waits_for_a_server_that_hangs_once_and_not_for_each_member(paribus, wandb_server, tmp_path):
+    wandb_server.failure = lambda path: "hang" if path.endswith("file_stream") else None
+    started = time.monotonic()
+    result = paribus("train", "-m", *QUICK, *TOGETHER, "stack=8", "seed=range(8)", "logger.wandb.wait=32")
+    assert result.code == 0, result.err
+    assert time.monotonic() - started < 7 * 16  # half of 32 seconds for each would be more
+    assert [record.status for record in Store(tmp_path / "outputs").scan()] == ["done"] * 8

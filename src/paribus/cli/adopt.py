@@ -24,7 +24,7 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
     else:
         from paribus.store.hydra_runs import adopt_hydra
 
-        adoption = adopt_hydra(Path(source).resolve())
+        adoption = adopt_hydra(Path(source).resolve(), progress)
     for note in adoption.notes:
         say(f"note: {note}")
     if not adoption.runs:
@@ -76,8 +76,8 @@ def differs(records: Sequence[Any], key: str) -> bool:
 
 
 def progress(done: int, of: int) -> None:
-    if done == of or done % 20 == 0:
-        say(f"read {done} of {of} runs")
+    if done % 100 == 0:
+        say(f"{done} of {of} runs are read")
 
 
 def say(line: str) -> None:

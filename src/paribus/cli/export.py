@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from paribus.cli.reports import collect, outputs_folder
@@ -11,6 +12,8 @@ from paribus.errors import UserError
 from paribus.report.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
 from paribus.store.record import Record
 from paribus.store.store import Store
+
+PROGRESS_SECONDS = 5.0
 
 
 def export(overrides: Sequence[str], output: str, histories: bool) -> None:
@@ -22,7 +25,8 @@ def export(overrides: Sequence[str], output: str, histories: bool) -> None:
         raise UserError(f"there is no record in {store.runs} to export. Train first: paribus train ...")
     if histories:
         damaged: list[str] = []
-        count = write_lines(history_lines(store, [record.id for record in records], damaged), LONG, path)
+        ids = progress([record.id for record in records])
+        count = write_lines(history_lines(store, ids, damaged), LONG, path)
         for line in damaged:
             say(f"note: left out: {line}")
         say(f"{path}: {count} values of {len(records) - len(damaged)} runs")
@@ -43,6 +47,16 @@ def chosen(store: Store, overrides: Sequence[str]) -> list[Record]:
         present += [record for arm in each.arms.values() for record in arm if record is not None]
         found |= {record.id: record for record in present}
     return list(found.values())
+
+
+def progress(ids: Sequence[str]) -> Iterator[str]:
+    """The ids; says every few seconds how many have been taken, and how long the others will take."""
+    started = shown = time.monotonic()
+    for number, id in enumerate(ids):
+        if (now := time.monotonic()) - shown > PROGRESS_SECONDS:
+            shown = now
+            say(f"{number} of {len(ids)} runs, about {(now - started) / number * (len(ids) - number):.0f} s left")
+        yield id
 
 
 def say(line: str) -> None:

@@ -67,14 +67,20 @@ class Analysis:
     def counts(self) -> Counts | None:
         return None if self.eigenvalues is None else count(self.eigenvalues, self.zero)
 
-    def shares(self) -> dict[str, tuple[float, float]]:
-        """index and minimum_ratio, each with its standard error: 0 where eigenvalues were counted; {} if unknown."""
+    def shares(self) -> dict[str, tuple[float, float, float]]:
+        """index and minimum_ratio, each as a lower and an upper bound with their standard error; {} if unknown.
+
+        The bounds are equal and without error where eigenvalues were counted.
+        """
         if (counts := self.counts) is not None:
-            return {"index": (counts.index, 0.0), "minimum_ratio": (counts.minimum_ratio, 0.0)}
+            return {
+                "index": (counts.index, counts.index, 0.0),
+                "minimum_ratio": (counts.minimum_ratio, counts.minimum_ratio, 0.0),
+            }
         if self.density is None:
             return {}
-        above, error = self.density.below(self.zero)
-        return {"index": self.density.below(-self.zero), "minimum_ratio": (1.0 - above, error)}
+        low, high, error = self.density.below(self.zero)
+        return {"index": self.density.below(-self.zero), "minimum_ratio": (1.0 - high, 1.0 - low, error)}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -95,13 +101,19 @@ class Analysis:
             "zero": self.zero,
             "method": "dense" if counts else "lanczos",
             "counts": None if counts is None else vars(counts),
-            "shares": {name: {"value": v, "standard_error": e} for name, (v, e) in self.shares().items()},
+            "shares": {
+                name: {"low": low, "high": high, "standard_error": error}
+                for name, (low, high, error) in self.shares().items()
+            },
             "confirmation": None if self.confirmation is None else self.confirmation.as_dict(),
             "products": self.products,
             "eigenvalues": None if self.eigenvalues is None else self.eigenvalues.tolist(),
             "density": None
             if self.density is None
-            else {"nodes": self.density.nodes.tolist(), "weights": self.density.weights.tolist()},
+            else {
+                "nodes": np.where(self.density.weights > 0, self.density.nodes, 0.0).tolist(),
+                "weights": self.density.weights.tolist(),
+            },
         }
 
 
@@ -166,6 +178,8 @@ def analyse(
         reason += f"; refining ended because {refined.reason}"
         if stages["norm"] * 2 < float(theta.norm()) and refined.loss < 1e-6 * stages["loss"]:
             reason += ". The loss tends to zero while θ grows: its critical point lies at infinity"
+    if verdict == "minimum-like" and eigenvalues is not None and (flat_directions := count(eigenvalues, zero).zero):
+        reason += f"; {flat_directions} are zero, where higher orders decide"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)

@@ -88,7 +88,7 @@ def extreme(
         error = max(rounding, min(residual, residual**2 / gap) if gap > 0 else residual)
         goal = max(tolerance * max(abs(value), reference or 0.0), rounding)
         # A space in which the start was invariant has a residual of zero and says nothing of the rest.
-        converged = error <= goal or room >= n
+        converged = bool(error <= goal) or room >= n
         if converged or products - spent < 8:
             return End(value, torch.from_numpy(vector).to(start), residual, error, spent, converged)
         basis *= 2

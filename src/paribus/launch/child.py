@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from paribus.errors import UserError
 from paribus.launch.fork import ForkServer
 from paribus.store.lock import Busy
 
+PROGRESS_SECONDS = 3.0
 FRAMES = 4  # of a traceback on the terminal; train.log has them all
 
 
@@ -27,9 +30,18 @@ class Result:
 
 
 def train_job(
-    config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str], threads: int, *, server: ForkServer
+    config: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+    threads: int,
+    checked: bool,
+    *,
+    server: ForkServer,
 ) -> Result:
-    """Train one run with this number of CPU threads for each of its processes."""
+    """Train one run with this number of CPU threads for each of its processes.
+
+    checked: a run that differs in nothing but its seeds has come through preflight.
+    """
     import torch
 
     from paribus.launch.ranks import run_ranks
@@ -37,7 +49,8 @@ def train_job(
 
     torch.set_num_threads(threads)
     try:
-        record = train(config, choices, overrides, functools.partial(run_ranks, server=server, threads=threads))
+        ranks = functools.partial(run_ranks, server=server, threads=threads)
+        record = train(config, choices, overrides, ranks, checked=checked)
     except Busy:
         return Result("busy")
     except UserError as error:
@@ -53,6 +66,30 @@ def short(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     shown = [frame for frame in frames if f"{os.sep}pytorch_lightning{os.sep}" not in frame.filename] or frames
     return "".join(traceback.format_list(shown[-FRAMES:])).rstrip()
+
+
+def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServer) -> dict[str, str]:
+    """Preflight of configurations: why each can't work, or nothing where it can."""
+    from paribus.train.preflight import Preflight
+
+    check, shown, reasons = Preflight(), time.monotonic(), {}
+    for number, (name, config) in enumerate(configs.items()):
+        try:
+            check.check(config)
+            reasons[name] = ""
+        except UserError as error:
+            reasons[name] = str(error)
+        if time.monotonic() - shown > PROGRESS_SECONDS:
+            shown = time.monotonic()
+            print(f"checked {number + 1} of {len(configs)} configurations", file=sys.stderr, flush=True)
+    return reasons
+
+
+def load_data(data: Mapping[str, Any]) -> None:
+    """Called in the fork server: the jobs then share the samples, page for page."""
+    from paribus.train.build import keep_splits
+
+    keep_splits(data)
 
 
 def count_gpus(*, server: ForkServer) -> int:

@@ -57,13 +57,30 @@ class ForkServer:
         arguments: tuple[Any, ...],
         environment: Mapping[str, str] | None = None,
         output: str | None = None,
+        before: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
     ) -> int:
-        """Order a process that calls function(*arguments, server=...); returns what it is called from now on."""
+        """Order a process that calls function(*arguments, server=...); returns what it is called from now on.
+
+        before: what the server itself calls first, once: the processes share what it loads.
+        """
         key = next(self._keys)
         environment = dict(os.environ if environment is None else environment)
         call = pickle.dumps((function, arguments))
-        self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output))
+        first = None if before is None else pickle.dumps(before)
+        self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output, first))
         return key
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of function(*arguments, server=...) in a process of its own, while no other runs.
+
+        Raises RuntimeError where the process ended without one; its traceback is on the terminal then.
+        """
+        self.fork(function, arguments)
+        while not (ended := self.ended(1.0)):
+            pass
+        if ended[0].pickled is None:
+            raise RuntimeError(f"{function.__name__} ended with exit code {ended[0].code}; what it said is above")
+        return ended[0].result
 
     def stop(self, key: int) -> None:
         """Ask a process to stop where it can go on later."""

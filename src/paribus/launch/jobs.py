@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.errors import JobFailed, UserError
+from paribus.errors import JobFailed, RunsFailed, UserError
 from paribus.store.lock import Busy
 from paribus.store.store import Store
 
@@ -96,7 +96,7 @@ class Jobs:
         first, self.launched = self.launched, self.launched + len(jobs)
         try:
             results = self.launch([list(job) for job in jobs], initial_job_idx=first)
-        except UserError:  # nothing could be launched at all
+        except (UserError, RunsFailed):  # nothing could be launched at all, or the first failure is to end everything
             raise
         except Exception as error:  # one dead job must not take the other runs of the sweep with it
             return [None] * len(jobs), f" ({type(error).__name__}: {error})"

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +16,20 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.durations import duration
 from paribus.errors import Interrupted, JobFailed, RunsFailed, UserError
 from paribus.launch.board import Board
-from paribus.launch.child import Result, count_gpus, train_job, visible
+from paribus.launch.child import Result, count_gpus, load_data, train_job, visible
 from paribus.launch.fork import ForkServer, close_shared
+from paribus.launch.job import FINISHED, Job
 from paribus.launch.options import Options
 from paribus.launch.ranks import scrubbed
-from paribus.launch.slots import Place, Slots
-from paribus.plan.composer import Composed, Composer
-from paribus.plan.identity import run_id
+from paribus.launch.slots import Slots
+from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
 from paribus.store.record import Record
-from paribus.store.store import Store
 from paribus.train.run import failed, new_record, summary
 
-FINISHED = ("done", "diverged")
 TICK = 0.2  # seconds between looks at clocks
 BUSY_SECONDS = 0.5  # between looks at a run that another launcher trains
 GRACE = 60.0  # seconds that a job has for saving when its time is up
-
-
-@dataclass
-class Job:
-    """One command line on its way. failures: how often it failed, by type."""
-
-    number: int
-    overrides: tuple[str, ...]
-    composed: Composed
-    id: str
-    store: Store
-    failures: dict[str, int] = field(default_factory=dict)
-    alone: bool = False
-    slots: Slots | None = None
-    place: Place | None = None
-    started: float = 0.0
-    out_of_time: float | None = None  # since when it is being stopped for that
-    not_before: float = 0.0
-
-    @property
-    def name(self) -> str:
-        config = self.composed.config
-        return f"{config['arm'] or 'run ' + self.id} seed {config['seed']}"
 
 
 class LocalLauncher:
@@ -72,6 +46,7 @@ class LocalLauncher:
         self.cpu = Slots.of_cpu(options.slots, options.threads)
         self.gpus: Slots | None = None
         self.mps = Slots(["mps"], options.jobs_per_gpu)
+        self.checked: set[str] = set()  # kinds of jobs that work
         self.stopping = ""  # asked, told
         self.failed_for_good: list[str] = []
 
@@ -125,8 +100,7 @@ class LocalLauncher:
 
     def compose(self, number: int, overrides: tuple[str, ...]) -> Job | None:
         try:
-            composed = self.composer(overrides)
-            job = Job(number, overrides, composed, run_id(composed.config), store_of(composed))
+            job = Job(number, overrides, self.composer(overrides))
             job.slots = self.slots_of(job)
         except UserError as error:
             self.fail(number, overrides, error)
@@ -134,7 +108,7 @@ class LocalLauncher:
         return job
 
     def slots_of(self, job: Job) -> Slots:
-        accelerator = job.composed.config["trainer"]["accelerator"]
+        accelerator = job.config["trainer"]["accelerator"]
         if accelerator not in ("gpu", "cuda"):
             return self.mps if accelerator == "mps" else self.cpu
         if self.gpus is None:
@@ -153,17 +127,17 @@ class LocalLauncher:
 
     def try_start(self, job: Job) -> bool:
         """Whether the job is on its way or has a result already; False where it must wait for a slot."""
-        if (record := job.store.read(job.id)) is not None and record.status in FINISHED and not is_stack(job):
+        if (record := job.finished()) is not None:
             self.complete(job, record, seconds=None)
             return True
-        if is_locked(job):
+        if job.is_locked:
             job.not_before = time.monotonic() + BUSY_SECONDS
             if job not in self.ready:
                 self.ready.append(job)
                 return True
             return False
         assert job.slots is not None
-        trainer = job.composed.config["trainer"]
+        trainer = job.config["trainer"]
         devices = trainer["devices"]
         threads = trainer["threads"] or self.options.threads
         if job.slots is self.cpu:
@@ -179,9 +153,9 @@ class LocalLauncher:
         if job.slots is self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.place.units)
         job.started, job.out_of_time = time.monotonic(), None
-        composed = job.composed
-        arguments = (composed.config, dict(composed.choices), job.overrides, threads)
-        self.running[self.server.fork(train_job, arguments, environment, str(self.output(job)))] = job
+        arguments = (job.config, dict(job.composed.choices), job.overrides, threads, job.kind in self.checked)
+        data = (load_data, (job.config["data"],))
+        self.running[self.server.fork(train_job, arguments, environment, str(self.output(job)), data)] = job
         return True
 
     def output(self, job: Job) -> Path:
@@ -195,10 +169,10 @@ class LocalLauncher:
         assert job.place is not None
         job.slots.give_back(job.place)
         seconds = time.monotonic() - job.started
-        record = job.store.read(job.id)
         if result is not None and result.kind in FINISHED:
+            self.checked.add(job.kind)
             self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics)), seconds)  # type: ignore[arg-type]
-        elif record is not None and record.status in FINISHED and not is_stack(job):  # killed after its last word
+        elif (record := job.finished()) is not None:  # killed after its last word
             self.complete(job, record, seconds)
         elif result is not None and result.kind == "busy":
             job.not_before = time.monotonic() + BUSY_SECONDS
@@ -231,7 +205,7 @@ class LocalLauncher:
         """Say it, record it, and try again if the options say so."""
         job.failures[cause.kind] = job.failures.get(cause.kind, 0) + 1
         again = not self.stopping and job.failures[cause.kind] <= self.options.retries.get(cause.kind, 0)
-        if cause.kind in ("killed", "timeout") and not is_stack(job):
+        if cause.kind in ("killed", "timeout") and not job.is_stack:
             self.record(job, cause)
         if not again:
             self.keep_output(job)
@@ -253,9 +227,8 @@ class LocalLauncher:
         while True:
             try:
                 with job.store.lock(job.id):
-                    known = job.store.read(job.id)
-                    if known is None or known.status not in FINISHED:
-                        known = known or new_record(job.composed.config, job.composed.choices, job.overrides)
+                    if job.finished() is None:
+                        known = job.store.read(job.id) or new_record(job.config, job.composed.choices, job.overrides)
                         job.store.write(failed(known, cause.kind, cause.message))
                 return
             except Busy:
@@ -264,7 +237,7 @@ class LocalLauncher:
                 time.sleep(0.1)
 
     def complete(self, job: Job, record: Record, seconds: float | None) -> None:
-        value = record.metrics.get(job.composed.config["optimized_metric"])
+        value = record.metrics.get(job.config["optimized_metric"])
         self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
         diverged = "diverged" if record.status == "diverged" else summary(record)
         self.board.finished(seconds, f"{job.name}: {diverged}")
@@ -323,20 +296,6 @@ class LocalLauncher:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-
-
-def store_of(composed: Composed) -> Store:
-    return Store(Path(composed.config["paths"]["outputs"]))
-
-
-def is_stack(job: Job) -> bool:
-    """Whether it trains several runs at once, which it finds in a file: their records are not that of `job.id`."""
-    return bool(job.composed.config.get("members"))
-
-
-def is_locked(job: Job) -> bool:
-    """Whether another process trains this run now."""
-    return not is_stack(job) and job.store.is_locked(job.id)
 
 
 def tail(path: Path, lines: int = 8) -> str:

@@ -37,6 +37,7 @@ class Order:
     key: what the client calls it. call: (function, arguments), pickled, because only the process has the path that they
     are found on. environment: all of it. path: sys.path.
     output: the file that gets what the process prints; None leaves it the server's own streams.
+    before: a pickled call that the server makes itself, once for equal ones; the processes share what it loads.
     """
 
     key: int
@@ -45,6 +46,7 @@ class Order:
     folder: str
     path: tuple[str, ...]
     output: str | None = None
+    before: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Server:
 
     owner: Connection
     processes: dict[int, _Process] = field(default_factory=dict)
+    called: set[bytes] = field(default_factory=set)
 
     def run(self) -> None:
         self._wakeup, self._alarm = socket.socketpair()
@@ -156,6 +159,13 @@ class Server:
             process.client.send(Ended(process.key, os.waitstatus_to_exitcode(status), process.result))
 
     def fork(self, order: Order, client: Connection) -> None:
+        if order.before is not None and order.before not in self.called:
+            self.called.add(order.before)
+            with contextlib.suppress(Exception):  # the process will meet the same mistake, and can say so
+                os.chdir(order.folder)
+                function, arguments = pickle.loads(order.before)
+                function(*arguments)
+                gc.freeze()
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -226,10 +236,16 @@ def preload() -> None:
     """Import whatever a job imports, so that it need not."""
     import torch
 
+    import paribus.cli.train
+    import paribus.data.digits
+    import paribus.launch.child
+    import paribus.nn.models.dense
     import paribus.train.build
     import paribus.train.fit  # noqa: F401
+    from paribus.store.provenance import provenance
 
     torch.set_num_threads(1)
+    provenance("", 1)  # asks git and the installed packages, and remembers
     gc.collect()
     gc.freeze()  # a collection in a forked process would touch, and so copy, every page
 

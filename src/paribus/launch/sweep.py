@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from paribus.errors import RunsFailed, UserError
+from paribus.launch.child import check_settings
+from paribus.launch.fork import shared_server
 from paribus.launch.jobs import Jobs, Launch, say
 from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
@@ -22,7 +23,6 @@ from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
 Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
-PROGRESS_SECONDS = 3.0
 
 
 class Sweep:
@@ -116,18 +116,9 @@ class Sweep:
         """Fills `invalid` for one cell of each setting."""
         if not cells:
             return
-        from paribus.train.preflight import Preflight
-
-        check, shown = Preflight(), time.monotonic()
-        for number, (setting, cell) in enumerate(cells.items()):
-            try:
-                check.check(cell.config)
-                self.invalid[setting] = ""
-            except UserError as error:
-                self.invalid[setting] = str(error)
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown = time.monotonic()
-                say(f"checked {number + 1} of {len(cells)} configurations")
+        # In a process that has torch already: this one would take seconds to import it, and never needs it.
+        configs = {setting: cell.config for setting, cell in cells.items()}
+        self.invalid.update(shared_server().call(check_settings, configs))
 
     def announce(self, plan: Plan, missing: Missing, stage: int) -> None:
         to_train = sum(cell.id in missing for cell in plan.cells)

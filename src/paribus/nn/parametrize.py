@@ -36,7 +36,7 @@ def weight_norm(network: nn.Module) -> None:
                 "initialisation for that layer, or norm=spectral"
             )
         parametrizations.weight_norm(module, dim=0)
-        module.parametrizations.weight[0].__class__ = WeightNorm  # type: ignore[union-attr, index, operator]
+        module.parametrizations.weight[0].__class__ = WeightNorm  # type: ignore[union-attr, index]
 
 
 def spectral_norm(network: nn.Module, *, n_power_iterations: int = 1, eps: float = 1e-12) -> None:

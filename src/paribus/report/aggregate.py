@@ -162,17 +162,19 @@ def aggregate_plan(
     baseline: str | None = None,
     sort: bool = False,
     level: float = 0.95,
+    judge: bool = True,
 ) -> Aggregate:
     """The aggregate of an ablation (in one regime) with its findings; see `aggregate`.
 
     read: the record of a run by its id, None where there is none.
+    judge: whether the findings are wanted.
     """
     arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
     looks = looks_of(plan.ablation)
     found = aggregate(plan.name, arms, metrics, mix, baseline=baseline, sort=sort, level=level, looks=looks)
     tuned = {key for each in plan.tuned.values() for key in each.point}
     found.varied = [key for key in found.varied if key not in tuned]
-    found.plan, found.findings = plan, findings(plan, read, level)
+    found.plan, found.findings = plan, findings(plan, read, level) if judge else []
     return found
 
 

@@ -39,8 +39,11 @@ def describe(result: Mapping[str, Any]) -> str:
     names = {"index": "index (share negative)", "minimum_ratio": "minimum ratio (share positive)"}
     for name, label in names.items():
         if (share := result["shares"].get(name)) is not None:
-            estimate = f" ± {share['standard_error']:.2g} (standard error over probes)"
-            rows.append((label, f"{share['value']:.4f}{'' if counts is not None else estimate}"))
+            bounds = (
+                f"between {share['low']:.4f} and {share['high']:.4f}, ± {share['standard_error']:.2g} "
+                "(what the quadrature resolves; standard error over probes)"
+            )
+            rows.append((label, f"{share['low']:.4f}" if counts is not None else bounds))
     rows.append(("flatness", f"{result['flatness']:.3g}"))
     if (step := result["confirmation"]) is not None:
         outcome = (
@@ -113,7 +116,7 @@ def spectrum(result: Mapping[str, Any], points: int = 1000) -> Figure:
         panel.set_xlabel("eigenvalue of the Hessian")
         panel.set_ylabel("density")
         share = result["shares"].get("index")
-        index = "" if share is None else f", {100 * share['value']:.2g} % negative"
+        index = "" if share is None or not result["counts"] else f", {100 * share['low']:.2g} % negative"
         kind = "all eigenvalues" if result["counts"] else "Lanczos quadrature"
         panel.set_title(f"{result['verdict']}{index} ({kind}, {n:,} parameters)", fontsize=9, loc="left")
     return figure

@@ -77,11 +77,18 @@ def html_table(sheet: Sheet, link: Callable[[int, Entry], str | None] = lambda r
             texts = [a.lstrip(FIGURE_SPACE) if NUMBER.fullmatch(t) else t for a, t in zip(padded, texts, strict=True)]
         pairs = enumerate(zip(entries, texts, strict=True))
         columns.append([cell(row, entry, text, column) for row, (entry, text) in pairs])
+    kinds = ["words" if column.words else "number" for column in sheet.columns]
     head = "".join(
-        f'<th scope="col" class="{"words" if c.words else "number"}">{escape.html(c.head)}</th>' for c in sheet.columns
+        f'<th scope="col" class="{kind}">{_glued(escape.html(column.head))}</th>'
+        for kind, column in zip(kinds, sheet.columns, strict=True)
     )
     rows = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*columns, strict=True))
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n"
+
+
+def _glued(head: str) -> str:
+    """An arrow never begins a line."""
+    return head.replace(" ↑", "\u00a0↑").replace(" ↓", "\u00a0↓")
 
 
 def html_notes(sheet: Sheet) -> str:
@@ -115,7 +122,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         for line, entry in zip(body, entries, strict=True):
             line.append(_number(entry))
             if two:
-                line.append(f"{_up(entry.marks) if entry.number else ''} {escape.latex(entry.rest)}".strip())
+                line.append(escape.latex(entry.rest) + (_up(entry.marks) if entry.number else ""))
     caption = escape.latex(sheet.caption)
     lines = [
         r"\begin{table}",
@@ -123,7 +130,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         rf"  \caption{{{caption}}}",
         rf"  \label{{tab:{sheet.label}}}",
         r"  \par\medskip",
-        r"  \sisetup{mode=text, reset-text-series=false, retain-explicit-plus, group-digits=integer,",
+        r"  \sisetup{detect-weight, retain-explicit-plus, group-digits=integer,",
         r"    group-minimum-digits=4, group-separator={,}}",
         r"  \sbox0{%",
         rf"  \begin{{tabular}}{{@{{}}{' '.join(preamble)}@{{}}}}",

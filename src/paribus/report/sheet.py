@@ -65,7 +65,7 @@ def aligned(texts: Sequence[str], pad: str = " ") -> list[str]:
     right = max((len(b) for a, b in split if a), default=0)
     lines = [a.rjust(left, pad) + b.ljust(right, pad) if a else b for a, b in split]
     width = max(map(len, lines), default=0)
-    return [line if line.startswith(pad) or len(line) == width else line.rjust(width, pad) for line in lines]
+    return [line.rjust(width, pad) for line in lines]
 
 
 def label_of(*parts: str) -> str:

@@ -81,6 +81,7 @@ def build(source: Mapping[str, Any], read: Read) -> Sheet:
         baseline=source["baseline"],
         sort=source["sort"],
         level=source["level"],
+        judge=False,
     )
     view = View(source["spread"], tuple(source["columns"]))
     if source["kind"] == "grid":

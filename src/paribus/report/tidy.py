@@ -19,9 +19,10 @@ SATURATED = 1.5  # an update that costs this many times one of the smallest batc
 
 @dataclass(frozen=True)
 class Compared:
-    """An arm minus its baseline over n shared seeds: mean, interval [low, high], Holm's p, the verdict if there is one.
+    """An arm minus its baseline over n shared seeds: mean, interval [low, high] and Holm's p, as recorded.
 
-    In the unit of the metric, as recorded.
+    verdicts: (hypothesis, outcome) of those that are about this difference; the hypothesis is "" where the ablation
+    states none.
     """
 
     arm: str
@@ -30,7 +31,7 @@ class Compared:
     low: float
     high: float
     p_holm: float = math.nan
-    verdict: str = ""
+    verdicts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,21 @@ def comparisons(study: Study) -> list[Compared]:
     for row in study.table.rows if study.table else ():
         cell = row.cells[study.metric]
         if (d := cell.difference) is not None and math.isfinite(d.mean):
-            said = verdicts.get(row.arm, "")
+            said = tuple(verdicts.get(row.arm, ()))
             found.append(Compared(row.arm, d.n, d.mean, d.low, d.high, cell.p_holm, said))
     return found
 
 
-def arm_verdicts(study: Study) -> dict[str, str]:
-    """arm -> outcome of the hypotheses that compare just this arm with the baseline in the table's metric."""
-    found: dict[str, list[str]] = {}
+def arm_verdicts(study: Study) -> dict[str, list[tuple[str, str]]]:
+    """arm -> (hypothesis, outcome) of those that compare just this arm with the baseline in the table's metric."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for each in study.findings:
         if len(each.pairs) == 1 and study.table and each.hypothesis.metric == study.metric:
             arm, versus = each.pairs[0]
             if versus == study.table.baseline.arm:
-                own = "" if each.hypothesis.id == arm else f"{each.hypothesis.id} "
-                found.setdefault(arm, []).append(own + each.verdict.outcome)
-    return {arm: ", ".join(outcomes) for arm, outcomes in found.items()}
+                stated = study.ablation is not None and bool(study.ablation.hypotheses)
+                found.setdefault(arm, []).append((each.hypothesis.id if stated else "", each.verdict.outcome))
+    return found
 
 
 def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]] | None:
@@ -96,11 +97,13 @@ def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]
 
 
 def _series(arm: str, study: Study) -> str:
-    """Arms that differ only in their batch size are one line: the parts of the name that do not name it."""
-    if study.ablation and len(study.ablation.factors) > 1:
-        kept = [part for part in arm.split(", ") if not part.startswith(("batch_size=", "data.batch_size="))]
-        return ", ".join(kept) or "all"
-    return "all"
+    """Arms that differ only in their batch size are one line, called by what else they differ in."""
+    of = {
+        other: {name: level for name, level in levels.items() if name not in ("batch_size", "data.batch_size")}
+        for other, levels in study.plan.levels.items()
+    }
+    differing = [name for name in of.get(arm, {}) if len({levels.get(name) for levels in of.values()}) > 1]
+    return ", ".join(f"{name}={of[arm][name]}" for name in differing) or "all"
 
 
 def grid_scores(study: Study) -> dict[str, list[float]]:

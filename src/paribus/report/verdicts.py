@@ -82,10 +82,12 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
             rows.append([*line, *[Entry("")] * 5, Entry(claim.overall.outcome, bold=True)])
     names = list(dict.fromkeys(claim.ablation for claim in found))
     title = "Verdicts" if several else f"Verdicts of {names[0]}" if names else "Verdicts"
-    return Sheet(title, label_of("verdicts", *([] if several else names)), head, rows, rule(level, regimes), notes)
+    sequential = any(each.cap is not None for claim in found for each in claim.findings)
+    label = label_of("verdicts", *([] if several else names))
+    return Sheet(title, label, head, rows, rule(level, regimes, sequential), notes)
 
 
-def rule(level: float, regimes: bool) -> str:
+def rule(level: float, regimes: bool, sequential: bool) -> str:
     """What the words mean, for a reader who sees only the table."""
     parts = [
         "Verdicts on the hypotheses of the ablation file. Difference: arm minus the one it is compared with, paired by "
@@ -95,6 +97,7 @@ def rule(level: float, regimes: bool) -> str:
         "than d. INCONCLUSIVE: more seeds are needed."
     ]
     parts += ["CONDITIONAL: regimes that are settled disagree."] if regimes else []
+    parts += ["Seeds were added while a verdict was open; p and intervals pay for each look."] if sequential else []
     return " ".join(parts)
 
 

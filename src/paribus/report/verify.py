@@ -123,7 +123,9 @@ def _compare_words(theirs: Sequence[str], ours: Sequence[str], result: Checked) 
         a, b = _tokens(said), _tokens(text)
         result.numbers += len(b)
         result.drift += [
-            f"caption: says {x}, the records say {y} ({_near(text, y)})" for x, y in zip(a, b, strict=True) if x != y
+            f"caption or note: says {x}, the records say {y} ({_near(text, y)})"
+            for x, y in zip(a, b, strict=True)
+            if x != y
         ]
 
 
@@ -144,7 +146,7 @@ def _skeleton(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Without markup, for messages."""
-    text = re.sub(r"<[^>]*>", "", text)
+    text = re.sub(r"\\text(en|em)dash\{\}", "–", re.sub(r"<[^>]*>", "", text))
     return re.sub(r"\s+", " ", re.sub(r"[{}\\*]|textbf|textsuperscript", "", text)).strip()
 
 

@@ -1,1 +1,1 @@
-"""Many runs trained as one program: replicas of one network, stacked, with data, optimizers and records of their own."""
+"""Many runs trained as one program: stacked replicas with data, optimizers and records of their own."""

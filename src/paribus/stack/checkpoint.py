@@ -1,4 +1,4 @@
-"""Checkpoints of a stack: one for each replica, in the form of a single run's, so that a run can leave and come back."""
+"""Checkpoints of a stack: one a replica, in the form of a single run's, so that runs can leave and come back."""
 
 from __future__ import annotations
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,7 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork
@@ -59,6 +62,7 @@ class Bench:
 
     def _stacked(self, replicas: Sequence[Replica]) -> Callable[[], None]:
         stack = StackedNetwork([replica.network for replica in replicas])
+        stack.generators = [torch.Generator(self.x.device) for _ in replicas]
         loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
         optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
         names, parameters = list(stack.trained()), list(stack.trained().values())
@@ -102,17 +106,42 @@ def peak_bytes(make_step: Callable[[], Callable[[], None]], device: torch.device
         step()
         step()
         return int(torch.cuda.max_memory_allocated(device) - before)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+    with _Held() as held:
         step = make_step()
         step()
         step()
-    assert trace.profiler is not None
-    events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
+    return held.most
+
+
+class _Held(TorchDispatchMode):
+    """Counts the bytes of all tensors that operations return, while they live; scratch within operations is not seen.
+
+    (torch's profiler sees it, and writes to the terminal.)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known.add(key)
+            self.now += size
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
 
 
 def free_bytes(device: torch.device) -> float:
@@ -183,7 +212,7 @@ def explore(bench: Bench, most: int, updates: int, share: float) -> Findings:
         if size < 2 or size in found.seconds:
             continue
         if len(found.bytes) < 2:
-            found.bytes[size] = peak_bytes(lambda size=size: bench.step(size), device)
+            found.bytes[size] = peak_bytes(functools.partial(bench.step, size), device)
         if found.predicted_bytes(size) > SAFE * free_bytes(device):
             break
         step = bench.step(size)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from paribus.stack.functions import ReplicaFunctions
+
 State = dict[str, Tensor]
 
 
@@ -37,6 +39,7 @@ class StackedNetwork(nn.Module):
             self.register_parameter(flat(name), nn.Parameter(stacked, parameters[0][name].requires_grad))
         for name in self._buffer_names:
             self.register_buffer(flat(name), torch.stack([own[name] for own in buffers]))
+        self.generators: list[torch.Generator] = []  # of dropout, one for each replica
         self.attach()
 
     def __len__(self) -> int:
@@ -88,7 +91,10 @@ class StackedNetwork(nn.Module):
         parameters = {name: getattr(self, flat(name)) for name in self._names}
         buffers = {name: getattr(self, flat(name)) for name in self._buffer_names}
         call = vmap(self._call, in_dims=(0, 0, None if shared else 0), randomness="different")
-        return call(parameters, buffers, x)
+        if torch.compiler.is_compiling():  # which fuses attention itself
+            return call(parameters, buffers, x)
+        with ReplicaFunctions(self.generators):
+            return call(parameters, buffers, x)
 
     def _call(self, parameters: State, buffers: State, x: Tensor) -> Any:
         return functional_call(self.program, (parameters, buffers), (x,))

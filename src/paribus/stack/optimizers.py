@@ -107,7 +107,7 @@ class StackedOptimizers:
         self._targets: dict[str, list[tuple[int, list[nn.Parameter] | nn.Parameter]]] = {
             name: [] for name in stack.trained()
         }
-        merged: dict[Hashable, list[list[int]]] = {}  # what one optimizer can serve -> runs of equal replicas
+        merged: dict[tuple[Any, ...], list[list[int]]] = {}  # what one optimizer can serve -> runs of equal replicas
         keys = [self._key(k, settings[k].schedule_key) for k in range(len(settings))]
         for key, run in groupby(range(len(settings)), key=keys.__getitem__):
             replicas = list(run)

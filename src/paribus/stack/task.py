@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
@@ -22,7 +22,6 @@ from paribus.stack.data import StackedData
 from paribus.stack.evaluation import StackedLoss, StackedTotals, evaluate, recomputed_statistics
 from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
-from paribus.stack.random import ReplicaDropout, draws
 from paribus.stack.replica import Replica
 from paribus.task.classification import STATISTICS_BATCHES, Classification
 
@@ -37,7 +36,7 @@ class StackedClassification(Classification):
     """
 
     network: StackedNetwork
-    loss: StackedLoss
+    loss: StackedLoss  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -70,7 +69,7 @@ class StackedClassification(Classification):
         self.replicas = list(replicas)
         self.release = release
         self.ended: list[int] = []  # since the last checkpoint
-        self.data: StackedData  # type: ignore[assignment]
+        self.data: StackedData
         self._totals: StackedTotals  # type: ignore[assignment]
         self._members: list[dict[str, Any]] | None = None
 
@@ -91,7 +90,7 @@ class StackedClassification(Classification):
         self._trained = self.network.trained()
         self._generator = torch.Generator(self.device)
         self._dropout = [torch.Generator(self.device) for _ in self.replicas]
-        self._mode = ReplicaDropout(self._dropout) if draws(self.network.program) else nullcontext()
+        self.network.generators = self._dropout
         self._clip = StackedClip(
             [r.clip_norm for r in self.replicas], [r.clip_value for r in self.replicas], self.device
         )
@@ -123,7 +122,7 @@ class StackedClassification(Classification):
             epoch = self.data.cursor.epoch
             for generator, replica in zip(self._dropout, self.replicas, strict=True):
                 generator.manual_seed(mix(replica.dropout_seed, 1, epoch, 0))
-            seed = mix(self.dropout_seed, 1, epoch, 0)  # of what ReplicaDropout does not cover
+            seed = mix(self.dropout_seed, 1, epoch, 0)  # of what ReplicaFunctions do not cover
             torch.default_generator.manual_seed(seed)
             if self.device.type == "cuda":
                 torch.cuda.manual_seed(seed)
@@ -133,6 +132,8 @@ class StackedClassification(Classification):
 
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
+        for k in self.living():  # callbacks come before the module
+            self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
         data.end_epoch()
         totals, norms_ = self._totals.compute(), self._grad_norms.tolist()
         self._totals.reset()
@@ -154,8 +155,6 @@ class StackedClassification(Classification):
                         self.replicas[k].best_is_new = True
         for k, row in rows.items():
             self._write(k, row)
-        for k in living:
-            self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
         self.journal.metrics.update(rows[living[0]] if living else {})  # for the line of progress
         if self.trainer.checkpoint_callback is None:
             self.release_ended()
@@ -216,9 +215,7 @@ class StackedClassification(Classification):
         sums: dict[str, Tensor] = {}
         parts = zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True)
         for part_x, part_y in parts if self.accumulate > 1 else [(x, y)]:
-            with self._mode:
-                outputs = self._forward(part_x)
-            losses, predicted = self.loss(outputs, part_y)
+            losses, predicted = self.loss(self._forward(part_x), part_y)
             total = losses.sum()
             if part_x.shape[1] != size:
                 total = total * (part_x.shape[1] / size)

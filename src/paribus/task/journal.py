@@ -36,7 +36,7 @@ class Journal:
         return True
 
     def write(self, values: dict[str, float], cursor: Cursor, loggers: Iterable[Any] | None, row: bool = True) -> None:
-        """Remember `values`, and write them to the history (where row is true) and to `loggers`; None: only remember."""
+        """Remember `values`; write them to the history (where row is true) and to `loggers`, unless that is None."""
         self.metrics.update(values)
         if loggers is None:
             return

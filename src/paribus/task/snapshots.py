@@ -49,9 +49,9 @@ class Snapshots(pl.Callback):
 
     def _save(self, task: Any) -> None:
         self._next = int(task.data.fraction_done() * (self.number - 1) + 1e-9) + 1
-        if not task.trainer.is_global_zero or task.history is None:
+        if not task.trainer.is_global_zero or task.journal.history is None:
             return
-        folder: Path = task.history.path.parent / "snapshots"
+        folder: Path = task.journal.history.path.parent / "snapshots"
         folder.mkdir(exist_ok=True)
         step = task.data.cursor.step
         with task.evaluation_weights():

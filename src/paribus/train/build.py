@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +26,7 @@ from paribus.task.progress import Budget
 from paribus.train.instantiate import check_arguments, instantiate
 
 Config = Mapping[str, Any]
+_SPLIT_KEYS = ("validation", "split_seed", "subset", "label_noise", "noise_seed", "standardize", "resident")
 
 
 @contextmanager
@@ -106,9 +109,9 @@ def lr_factor(config: Config) -> float:
 def build_data(config: Config, setting: Setting) -> ImageData:
     """Loads the data. Raises UserError where files are missing or the batch size can't be."""
     data = config["data"]
-    keys = ("validation", "split_seed", "subset", "label_noise", "noise_seed", "standardize", "resident")
+    kept = _kept.get(_key(data))
     with as_user_error("data"):
-        splits: Splits = prepare(setting.source, **{key: data[key] for key in keys})
+        splits = replace(kept) if kept is not None else _prepare(setting.source, data)
     [(unit, amount)] = budget(config).items()
     with as_user_error("data.batch_size"):
         return ImageData(
@@ -122,6 +125,29 @@ def build_data(config: Config, setting: Setting) -> ImageData:
             world_size=world_size(config),
             channels_last=config["trainer"]["channels_last"],
         )
+
+
+_kept: dict[str, Splits] = {}  # of this process and of those that are forked from it
+_KEPT_AT_MOST = 4
+# Sources whose files are read by plain numpy: what they leave behind survives a fork.
+_KEEPABLE = ("paribus.data.digits.", "paribus.data.idx.", "paribus.data.cifar.", "paribus.data.synthetic.")
+
+
+def keep_splits(data: Config) -> None:
+    """Load the data sets of a config now, for all runs of processes that are forked from this one."""
+    if not str(data["source"]["_target_"]).startswith(_KEEPABLE) or _key(data) in _kept:
+        return
+    _kept[_key(data)] = _prepare(instantiate("data.source", data["source"]), data)
+    while len(_kept) > _KEPT_AT_MOST:
+        del _kept[next(iter(_kept))]
+
+
+def _prepare(source: Source, data: Config) -> Splits:
+    return prepare(source, **{key: data[key] for key in _SPLIT_KEYS})
+
+
+def _key(data: Config) -> str:
+    return json.dumps([os.getcwd(), data["source"], *(data[key] for key in _SPLIT_KEYS)])
 
 
 def name_of(node: Config) -> str:

@@ -6,6 +6,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from paribus.task.journal import Journal
 from paribus.task.monitors import GradientMonitor, LearningRateMonitor
 from paribus.train import build
 from paribus.train.checkpoints import Checkpoints, StackCheckpoints
-from paribus.train.fit import Outcome, build_callbacks, build_loggers, build_trainer, quiet_lightning
+from paribus.train.fit import Outcome, build_callbacks, build_loggers, build_trainer, final_summary, quiet_lightning
 from paribus.train.instantiate import instantiate
 from paribus.train.loggers import finish
 from paribus.train.run import graceful_stop
@@ -53,7 +54,8 @@ def fit_stack(
         how = replica.ended or "done"
         replica.journal.flush()
         outcome = outcome_of(task, k, (time.perf_counter() - started) / len(replicas))
-        finish(list(replica.loggers), failed=how == "failed")
+        numbers = final_summary(None if how == "failed" else outcome, outcome.metrics)
+        endings.submit(finish, replica.loggers, failed=how == "failed", summary=numbers)
         replica.loggers = ()
         finished(members[k], how, replica.failure, outcome)
 
@@ -61,6 +63,8 @@ def fit_stack(
     callbacks, saves = stack_callbacks(members[0], folders)
     trainer = build_trainer(members[0].config, callbacks, [], members[0].folder, plugins=[StackIO(folders)])
     resume = saves and all((folder / "last.ckpt").exists() for folder in folders)
+    # A server that hangs holds up the end of each W&B run: of all at once, rather than one after the other.
+    endings = ThreadPoolExecutor(len(replicas))
     try:
         for replica, member in zip(replicas, members, strict=True):
             replica.loggers = build_loggers(member.config, member.record, member.folder)
@@ -71,7 +75,8 @@ def fit_stack(
     finally:
         for replica in replicas:
             replica.journal.flush()
-            finish(list(replica.loggers), failed=True)
+            endings.submit(finish, replica.loggers, failed=True, summary=final_summary(None, replica.journal.metrics))
+        endings.shutdown()
 
 
 def optimizer_key(member: Member) -> str:

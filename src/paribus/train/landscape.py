@@ -60,8 +60,8 @@ def landscape(record: Record, store: Store, view: View) -> dict[str, Any]:
     work = Work(run, store.run_dir(record.id) / "landscape", view, [origin])
     generator = torch.Generator().manual_seed(view.seed)
     random = torch.stack([filter_normalised(run.network, generator) for _ in range(2)]).to(origin)
-    long = torch.linspace(-view.span, view.span, 2 * view.points + 1)
-    short = torch.linspace(-view.span, view.span, view.points)
+    long = view.span * torch.arange(-view.points, view.points + 1).double() / view.points  # 0 is exactly in it
+    short = torch.linspace(-view.span, view.span, view.points, dtype=torch.float64)
     result = {"run": record.id, **asdict(view), "samples": work.samples}
     result["line"] = work.grid("line", origin, random[:1], [long])
     result["plane"] = work.grid("plane", origin, random, [short, short])
@@ -107,7 +107,7 @@ def interpolation(first: Record, second: Record, store: Store, view: View) -> di
         )
     a, b = flatten(run.network), flatten(other.network).to(run.device)
     work = Work(run, store.run_dir(first.id) / "landscape", view, [a, b])
-    alphas = torch.linspace(-0.5, 1.5, 4 * view.points + 1)
+    alphas = torch.arange(-view.points, 3 * view.points + 1).double() / (2 * view.points)
     found = work.grid(f"interpolation-{second.id}", a, (b - a)[None], [alphas])
     work.ticker.close()
     result = {"run": first.id, "other": second.id, **asdict(view), "samples": work.samples}

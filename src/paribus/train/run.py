@@ -37,12 +37,18 @@ Ranks = Callable[[Mapping[str, Any], Record, Store], Record]  # trains a run in 
 
 
 def train(
-    config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str], ranks: Ranks | None = None
+    config: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+    ranks: Ranks | None = None,
+    *,
+    checked: bool = False,
 ) -> Record:
     """The record of the run that `config` describes, which is trained unless it is done.
 
     config: resolved. choices: the option chosen of each config group, as Hydra knows them.
     overrides: the command line, for the record. ranks: starts the processes of a run that has several.
+    checked: the configuration has come through preflight already.
 
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
@@ -62,7 +68,7 @@ def train(
             return record
         record = new_record(config, choices, overrides)
         if world_size(config) == 1:
-            return execute(config, record, store)
+            return execute(config, record, store, checked=checked)
         from paribus.launch.ranks import run_ranks
         from paribus.train.preflight import Preflight
 
@@ -97,7 +103,7 @@ def failed(record: Record, type: str, message: str) -> Record:
     return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
 
 
-def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
+def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
     from paribus.train import build
@@ -107,7 +113,8 @@ def execute(config: Mapping[str, Any], record: Record, store: Store) -> Record:
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
-    Preflight().check_built(config, setting, data)
+    if not checked:
+        Preflight().check_built(config, setting, data)
     record.comparable = comparable(config, data.splits.fingerprint)
     record.classes = setting.source.num_classes
     folder = store.run_dir(record.id)
@@ -151,7 +158,9 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def failure_type(error: BaseException) -> str:
-    """out_of_memory, storage (a full or read-only disk), or bug for what has no better name."""
+    """out_of_memory, timeout, storage (a full or read-only disk), or bug for what has no better name."""
+    if type(error).__name__ == "UncompletedJobError":  # submitit's, raised where a run is when a job's last time is up
+        return "timeout"
     text = f"{type(error).__name__} {error}".lower()
     signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
     if any(sign in text for sign in signs):

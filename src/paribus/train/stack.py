@@ -116,14 +116,15 @@ class _Training:
         return self.failures
 
     def check(self) -> None:
-        """What can't work is left out before anything is written; equal networks with equal losses once."""
+        """What can't work is left out before anything is written; what many members share is looked at once."""
         from paribus.train import build
         from paribus.train.preflight import Preflight
 
         preflight = Preflight()
         known: dict[str, str | None] = {}
         for member in list(self.members):
-            key = json.dumps(member.config["loss"], sort_keys=True)
+            shared = ("loss", "optimizer", "decay", "lr_scaling", "scheduler")
+            key = json.dumps([member.config[part] for part in shared], sort_keys=True)
             if key not in known:
                 try:
                     preflight.check_built(member.config, build.build_setting(member.config), self.data)

@@ -191,4 +191,5 @@ def _in_words(each: Compared, factor: float) -> str:
     mean, low, high = (text(value * factor, places, sign=True) for value in (each.mean, each.low, each.high))
     said = f"{mean} ({low} to {high})" if math.isfinite(each.low) else mean
     said += "" if math.isnan(each.p_holm) else f", p {p_value(each.p_holm).lstrip()}"
-    return f"{said}  {each.verdict}".rstrip()
+    verdicts = ", ".join(f"{hypothesis} {outcome}".strip() for hypothesis, outcome in each.verdicts)
+    return f"{said}  {verdicts}".rstrip()

@@ -20,7 +20,7 @@ from paribus.report.escape import plain
 from paribus.report.numbers import title
 from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
-from paribus.report.page.records import anchor, details, everyone, failures, flat, listed, value_text
+from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
 from paribus.report.render import html_notes, html_table
 from paribus.report.sheet import Entry
 from paribus.report.sheets import arms_sheet
@@ -29,7 +29,7 @@ from paribus.report.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim
 
-SCRIPTS = ("chart.js", "page.js")
+SCRIPTS = ("draw.js", "chart.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _forest(number: int, study: Study) -> dict[str, Any] | None:
             "text": words.difference_text(study.metric, each.mean, each.low, each.high),
             "p": words.p_text(each.p_holm).removeprefix("= "),
             "n": each.n,
-            "verdicts": [part.rpartition(" ")[::2] for part in each.verdict.split(", ") if part],
+            "verdicts": [(plain(hypothesis), outcome) for hypothesis, outcome in each.verdicts],
         }
         for each in compared
     ]
@@ -249,7 +249,6 @@ def _json(data: object) -> str:
 
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["flat"] = flat
     return environment.from_string(_asset("page.html.j2"))
 
 

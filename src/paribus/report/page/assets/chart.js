@@ -2,68 +2,6 @@
 // One chart: axes, lines, bands, dots; hover, zoom by dragging or by keys. Drawn as SVG from plain data; names of arms
 // only ever become text nodes and attributes.
 
-const SVG = "http://www.w3.org/2000/svg";
-const ERRORS = [0, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99, 99.5, 100];
-// Of a marker with radius 1, in the order of the style's markers.
-const MARKS = [
-  "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.15L1.1.85H-1.1Z", "M0-1.2L1.2 0 0 1.2-1.2 0Z",
-  "M0 1.15L1.1-.85H-1.1Z", "M-.4-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z",
-  "M-1.05-.55L-.55-1.05 0-.5.55-1.05 1.05-.55.5 0 1.05.55.55 1.05 0 .5-.55 1.05-1.05.55-.5 0Z",
-  "M-1.15 0L.85-1.1V1.1Z", "M1.15 0L-.85-1.1V1.1Z", "M0-1.1L1.05-.34.65.9H-.65L-1.05-.34Z",
-  "M0-1.25L.36-.4 1.2-.4.55.15.75 1.05 0 .5-.75 1.05-.55.15-1.2-.4-.36-.4Z",
-];
-const SCALES = {
-  linear: [(v) => v, (v) => v],
-  band: [(v) => v, (v) => v],
-  log: [(v) => Math.log(v), (v) => Math.exp(v)],
-  error: [(v) => -Math.log(Math.max(101 - v, 1e-3)), (v) => 101 - Math.exp(-v)],
-};
-
-function svg(name, attributes = {}, ...children) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
-function html(name, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(name), properties);
-  node.append(...children);
-  return node;
-}
-
-function number(value) {
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size < 1e-4 || size >= 1e7) return value.toExponential(2).replace(/\.?0+e/, "e").replace("-", "−");
-  return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 8 }).replace("-", "−");
-}
-
-function ticks(axis, low, high, room) {
-  const most = Math.max(2, Math.floor(room));
-  if (axis.kind === "band") return axis.names.map((_, k) => k);
-  let found = [];
-  if (axis.ticks) found = axis.ticks.filter((v) => v >= low * 0.999 && v <= high * 1.001);
-  else if (axis.kind === "error") found = ERRORS.filter((v) => v >= low && v <= high);
-  else if (axis.kind === "log") {
-    const decades = Math.log10(high / low);
-    const steps = decades > most ? [1] : decades > most / 2 ? [1, 3] : [1, 2, 5];
-    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
-      for (const s of steps) found.push(Number((s * 10 ** e).toPrecision(6)));
-    found = found.filter((v) => v >= low && v <= high);
-  }
-  if (!axis.ticks && (axis.kind === "linear" || found.length < (axis.kind === "error" ? 4 : 2))) {
-    const raw = (high - low) / most, size = 10 ** Math.floor(Math.log10(raw));
-    let step = [1, 2, 5, 10].map((s) => s * size).find((s) => s >= raw) || raw;
-    if (axis.whole) step = Math.max(1, Math.round(step));
-    found = [];
-    for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) found.push(Number(v.toPrecision(12)));
-  }
-  const every = Math.ceil(found.length / most);
-  if (axis.kind === "error") return found.filter((v) => v <= 100);
-  return found.filter((_, k) => k % every === 0);
-}
-
 class Chart {
   // looks: [colour, dashes, marker] of each arm. spec: see charts.py. onOpen(id): a dot was chosen.
   constructor(host, looks, label, onOpen) {
@@ -380,14 +318,4 @@ class Chart {
   }
 
   hide() { this.tip.hidden = true; this.cross.setAttribute("visibility", "hidden"); }
-}
-
-// An arm's line and marker, as in a legend.
-function swatch(looks, arm, node = svg("svg", { class: "swatch", width: 34, height: 12, "aria-hidden": "true" })) {
-  const [colour, dashes, marker] = looks[arm % looks.length], paint = `var(--c${colour})`;
-  node.replaceChildren(
-    svg("line", { x1: 1, x2: 33, y1: 6, y2: 6, stroke: paint, "stroke-width": 1.9, "stroke-dasharray": dashes ? dashes.split(" ").map((d) => d * 1.9).join(" ") : undefined }),
-    svg("path", { d: MARKS[marker], fill: paint, transform: "translate(17 6) scale(3.8)" }),
-  );
-  return node;
 }

@@ -2,33 +2,46 @@
 // Asks the server for news, and puts the new page's content in the place of the old, with the reader's choices kept.
 
 (function watch() {
-  const EVERY = 2000;
-  const state = () => Object.fromEntries([...document.querySelectorAll("main input, main select")].map((node, k) => [node.name ? `${node.name}=${node.value}` : `${node.dataset.show || node.dataset.metric || node.id || ""}#${node.closest("[data-learning]")?.dataset.learning}#${node.value}#${node.type === "checkbox" && !node.dataset.show ? k : ""}`, node]));
+  const EVERY = 2000; // milliseconds
+
+  // What a control is called, in this page and in the next.
+  function key(node) {
+    const figure = node.closest("[data-learning]")?.dataset.learning;
+    return [node.name, node.dataset.show, node.dataset.metric, figure, node.tagName === "SELECT" ? "" : node.value].join("|");
+  }
 
   async function refresh() {
     const page = new DOMParser().parseFromString(await (await fetch("/")).text(), "text/html");
-    const before = state(), open = [...document.querySelectorAll("main details[open]")].map((node) => node.id).filter(Boolean);
+    const checked = new Map(), chosen = new Map();
+    for (const node of document.querySelectorAll("main input")) checked.set(key(node), node.checked);
+    for (const node of document.querySelectorAll("main select")) chosen.set(key(node), node.value);
+    const open = [...document.querySelectorAll("main details[open][id]")].map((node) => node.id);
     const find = document.getElementById("find").value, at = scrollY;
     for (const id of ["main", "data"]) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
-    for (const [key, node] of Object.entries(state())) if (before[key] && node.checked !== undefined) node.checked = before[key].checked;
-    for (const id of open) { const node = document.getElementById(id); if (node) node.open = true; }
-    document.getElementById("find").value = find;
-    if (!document.getElementById("record").open) start();
-    scrollTo(0, at);
+    for (const node of document.querySelectorAll("main input")) if (checked.has(key(node))) node.checked = checked.get(key(node));
+    start(false);
+    for (const node of document.querySelectorAll("main select")) {
+      if (chosen.has(key(node))) node.value = chosen.get(key(node));
+      node.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    const search = document.getElementById("find");
+    search.value = find;
+    if (find) search.dispatchEvent(new Event("input"));
+    scrollTo({ top: at, behavior: "instant" });
   }
 
   async function ask() {
-    const text = () => document.getElementById("progress-text");
+    const say = (text) => { document.getElementById("progress-text").textContent = text; };
     try {
       const news = await (await fetch("/progress")).json();
-      text().textContent = news.text;
-      const bar = document.querySelector(".live progress");
-      bar.max = news.total;
-      bar.value = news.done;
-      const busy = document.getElementById("record").open || document.activeElement?.closest?.("main select, .chart");
+      say(news.text);
+      Object.assign(document.querySelector(".live progress"), { max: news.total, value: news.done });
+      // Not under the hands of a reader who is at a chart, a menu or a record.
+      const busy = document.getElementById("record").open || document.activeElement?.closest?.("main select, main [type=search], .chart");
       if (news.version !== document.querySelector(".live").dataset.version && !busy) await refresh();
     } catch {
-      text().textContent = "paribus watch has stopped: this is how far it was.";
+      say("paribus watch has stopped: this is how far it was.");
     }
     setTimeout(ask, EVERY);
   }

@@ -1,7 +1,8 @@
 "use strict";
 // The page's controls: which arms, which x axis, which regime; the list of runs and their records.
 
-function start() {
+// first: the page has just been opened, so its address says where to go.
+function start(first = true) {
   const data = JSON.parse(document.getElementById("data").textContent);
   const charts = new Map(); // "kind-study-index" -> Chart
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -105,8 +106,8 @@ function start() {
     if (target?.tagName === "DETAILS") { target.open = true; target.scrollIntoView({ block: "start" }); }
   }
   const dialog = document.getElementById("record");
-  dialog.addEventListener("close", () => { if (location.hash.startsWith("#run-")) history.replaceState(null, "", "#runs"); });
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.onclose = () => { if (location.hash.startsWith("#run-")) history.replaceState(null, "", "#runs"); };
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); };
   window.onhashchange = follow;
 
   function openRun(id) {
@@ -175,7 +176,7 @@ function start() {
     }
     document.getElementById("found").textContent = words.length ? `${shown} run${shown === 1 ? "" : "s"}` : "";
   };
-  follow();
+  if (first) follow();
 }
 
 start();

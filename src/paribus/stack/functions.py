@@ -1,4 +1,4 @@
-"""Dropout of a stack: each replica draws from a generator of its own what it would draw alone."""
+"""What vmap would not call as a single run does: dropout, with a generator for each replica, and attention."""
 
 from __future__ import annotations
 
@@ -8,25 +8,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 
-def draws(network: nn.Module) -> bool:
-    """Whether a network in training takes random numbers, as far as layers say so by `p` or `dropout`."""
-    return any(
-        (isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0)
-        or (isinstance(rate := getattr(module, "dropout", 0.0), float) and rate > 0)
-        for module in network.modules()
-    )
-
-
-class ReplicaDropout(TorchFunctionMode):
+class ReplicaFunctions(TorchFunctionMode):
     """Within this context and under vmap, dropout of replica k draws from generators[k].
 
     In the order and the form in which torch draws on a CPU, so that replica k of a stack drops what the single run
     drops. On a GPU the streams are as independent, but others. Dropout of whole channels is not covered: it draws from
     the global generator, different for each replica.
+
+    Attention is written out, since vmap would call the fused kernel once for each replica.
     """
 
     def __init__(self, generators: Sequence[torch.Generator]):
@@ -37,7 +30,7 @@ class ReplicaDropout(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is F.dropout:
             return self.dropout(*args, **kwargs)
-        if func is F.scaled_dot_product_attention and kwargs.get("dropout_p", 0.0) > 0:
+        if func is F.scaled_dot_product_attention and set(kwargs) <= {"dropout_p"} and len(args) == 3:
             return self.attention(*args, **kwargs)
         return func(*args, **kwargs)
 
@@ -47,7 +40,7 @@ class ReplicaDropout(TorchFunctionMode):
         kept = _Kept.apply(x.detach(), 1.0 - p, self.generators)
         return x * (kept / (1.0 - p) if p < 1.0 else kept)
 
-    def attention(self, q: Tensor, k: Tensor, v: Tensor, *, dropout_p: float) -> Tensor:
+    def attention(self, q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
         """softmax(q k^T / sqrt(d)), dropped out, times v."""
         scale = 1.0 / math.sqrt(math.sqrt(q.shape[-1]))  # on both factors, as torch does it
         weights = ((q * scale) @ (k * scale).transpose(-2, -1)).softmax(-1)

@@ -1,0 +1,59 @@
+"""One job of a sweep, as the launcher sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from paribus.launch.slots import Place, Slots
+from paribus.plan.composer import Composed
+from paribus.plan.identity import run_id, setting_id
+from paribus.store.record import Record
+from paribus.store.store import Store
+
+FINISHED = ("done", "diverged")
+
+
+@dataclass
+class Job:
+    """One command line on its way. failures: how often it failed, by type."""
+
+    number: int
+    overrides: tuple[str, ...]
+    composed: Composed
+    failures: dict[str, int] = field(default_factory=dict)
+    alone: bool = False
+    slots: Slots | None = None
+    place: Place | None = None
+    started: float = 0.0
+    out_of_time: float | None = None  # since when it is being stopped for that
+    not_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.config = self.composed.config
+        self.id = run_id(self.config)
+        self.store = Store(Path(self.config["paths"]["outputs"]))
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with runs that differ in seeds and labels only."""
+        return setting_id(self.config)
+
+    @property
+    def name(self) -> str:
+        return f"{self.config['arm'] or 'run ' + self.id} seed {self.config['seed']}"
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it trains several runs at once, which it finds in a file: their records are not that of `id`."""
+        return bool(self.config.get("members"))
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether another process trains this run now."""
+        return not self.is_stack and self.store.is_locked(self.id)
+
+    def finished(self) -> Record | None:
+        """The record of its run, where that is done or diverged: there is nothing to train."""
+        record = None if self.is_stack else self.store.read(self.id)
+        return record if record is not None and record.status in FINISHED else None

@@ -1,0 +1,225 @@
+"""Each figure shows the numbers it is given, cuts nothing off, covers nothing, and takes any name as it stands."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+from scipy import stats
+
+from paribus.report.arms import ReportError
+from paribus.report.figures import save
+from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
+from paribus.report.figures.differences import Compared, Step, forest, regimes, seed_dots, waterfall
+from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
+from paribus.report.figures.search import best_of_k, profile, sensitivity
+from paribus.report.figures.timing import batch_times
+from paribus.stats.intervals import mean_interval
+
+NAMES = [f"arm {k}" for k in range(22)]
+HOSTILE = ["$x^{", "_hidden", "a\nb", r"\frac{", "%", "x" * 300, "", "<b>&", "日本"]  # the last may lack its glyphs
+
+
+def compared(names=NAMES) -> list[Compared]:
+    return [
+        Compared(arm, 5, 0.01 * k - 0.05, 0.01 * k - 0.08, 0.01 * k - 0.02, 0.1, (("", "REFUTED"),))
+        for k, arm in enumerate(names)
+    ]
+
+
+def values(names=NAMES) -> dict[str, dict[int, float]]:
+    return {arm: {seed: 0.9 + 0.001 * k + 0.002 * seed for seed in range(4)} for k, arm in enumerate(names)}
+
+
+def scores(names=NAMES) -> dict[str, dict[float, list[float]]]:
+    return {
+        arm: {r: [0.9 - 0.01 * abs(k - i), math.nan] for i, r in enumerate((0.01, 0.1, 1.0))}
+        for k, arm in enumerate(names)
+    }
+
+
+DRAWN = {
+    "forest": lambda names: forest("norm", compared(names), "test/acc", names[0], 0.005),
+    "seeds": lambda names: seed_dots("norm", values(names), "test/acc"),
+    "regimes": lambda names: regimes("norm", {r: _means(names) for r in ("F", "T", names[0])}, "test/acc"),
+    "path": lambda names: waterfall("norm", [Step(n, 0.9, 0.01, 0.005, 0.015) for n in names], "test/acc"),
+    "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", "val/acc", {names[0]: 0.1}),
+    "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, "val/acc"),
+    "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, "test/acc"),
+    "batch_times": lambda names: batch_times("norm", *[{n: {8: [1.0], 64: [2.0, 2.5]} for n in names}] * 2),
+}
+
+
+def _means(names):
+    return {n: mean_interval([0.9, 0.91, 0.92 + 0.001 * k]) for k, n in enumerate(names)}
+
+
+def texts(figure) -> list[str]:
+    figure.draw_without_rendering()
+    return [t.get_text() for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_with_many_arms_nothing_is_cut_off_and_no_legend_covers_data(name):
+    figure = DRAWN[name](NAMES)
+    figure.draw_without_rendering()
+    room = figure.bbox
+    drawn = [panel.get_tightbbox() for panel in figure.axes]  # with labels and ticks
+    drawn += [each.get_window_extent() for each in (*figure.texts, *figure.legends)]
+    for box in drawn:
+        assert box.x0 >= room.x0 - 1
+        assert box.x1 <= room.x1 + 1
+        assert box.y0 >= room.y0 - 1
+        assert box.y1 <= room.y1 + 1
+    for legend in figure.legends:
+        edge = legend.get_window_extent().x0
+        assert all(panel.get_window_extent().x1 <= edge for panel in figure.axes)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_hostile_names_are_drawn_as_they_stand(name, tmp_path):
+    names = HOSTILE[:-1]
+    figure = DRAWN[name](names)
+    shown = "\n".join(texts(figure))
+    assert all(word in shown for word in ("$x^{", "_hidden", "a b", r"\frac{", "(no name)", "x" * 39 + "…"))
+    [path] = save(figure, tmp_path / name, ("pdf",))
+    assert path.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", ["forest", "profile"])
+def test_the_same_data_give_the_same_bytes(name, tmp_path):
+    first, second = (save(DRAWN[name](NAMES[:3]), tmp_path / k, ("pdf",))[0].read_bytes() for k in "ab")
+    assert first == second
+
+
+def test_the_forest_shows_intervals_zero_and_the_smallest_effect():
+    figure = forest("norm", compared(["a", "b"]), "test/acc", "base", 0.005)
+    panel = figure.axes[0]
+    upright = sorted(
+        line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+    )
+    assert upright == [-0.5, 0, 0.5]
+    spans = [tuple(line.get_xdata()) for line in panel.lines if len(set(line.get_xdata())) == 2]
+    assert spans == [pytest.approx((-8, -2)), pytest.approx((-7, -1))]
+    assert "−5.0 (−8.0 to −2.0), p 0.100  REFUTED" in texts(figure)
+    assert "test accuracy: difference from base (points)" in texts(figure)
+    # What excludes zero is filled.
+    faces = [to_hex(line.get_markerfacecolor()) for line in panel.lines if line.get_marker() == "o"]
+    crossing = forest("norm", [Compared("a", 5, 0.0, -0.1, 0.1)], "test/acc", "base").axes[0]
+    assert "#ffffff" not in faces
+    assert to_hex(crossing.lines[-1].get_markerfacecolor()) == "#ffffff"
+
+
+def test_seeds_are_joined_and_a_gap_is_left_where_one_is_missing():
+    given = values(["a", "b", "c"])
+    del given["b"][2]
+    panel = seed_dots("norm", given, "test/acc").axes[0]
+    joins = [line for line in panel.lines if len(line.get_xdata()) == 3 and line.get_color() == "#8a8a8a"]
+    assert len(joins) == 4
+    np.testing.assert_allclose(joins[0].get_ydata(), [100 * given[arm][0] for arm in "abc"])
+    assert np.isnan(joins[2].get_ydata()[1])
+
+
+def test_the_waterfall_adds_up():
+    steps = [Step("base", 0.8), Step("+ a", 0.85, 0.05, 0.04, 0.06), Step("+ b", 0.84, -0.01, -0.02, 0.0)]
+    panel = waterfall("path", steps, "test/acc").axes[0]
+    tops = [bar.get_y() + bar.get_height() for bar in panel.patches]
+    assert tops == pytest.approx([85, 84])
+    assert [bar.get_y() for bar in panel.patches] == pytest.approx([80, 85])
+
+
+def test_sensitivity_marks_optima_and_what_diverged():
+    given = {"a": {0.01: [0.8, 0.9], 0.1: [0.9, 0.95], 1.0: [math.nan, math.nan]}}
+    figure = sensitivity("lr", given, "optimizer.lr", "val/acc", {"a": 0.1})
+    panel = figure.axes[0]
+    np.testing.assert_allclose(panel.lines[0].get_ydata(), [85, 92.5, np.nan])
+    ring = next(line for line in panel.lines if line.get_markerfacecolor() == "none")
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((0.1, 92.5))
+    crosses = [line.get_xdata()[0] for line in panel.lines if line.get_marker() == "x"]
+    assert crosses == [1.0]
+    assert panel.get_xscale() == "log"
+    assert "mean over 2 tuning seeds" in figure.get_suptitle()
+    assert "cross: runs diverged there" in figure.get_suptitle()
+
+
+def test_best_of_k_is_the_mean_over_all_subsets():
+    from itertools import combinations
+
+    own = [0.7, 0.9, 0.8, 0.6]
+    curve = best_of_k("lr", {"a": own}, "val/acc").axes[0].lines[0].get_ydata()
+    np.testing.assert_allclose(curve, [100 * np.mean([max(c) for c in combinations(own, k)]) for k in (1, 2, 3, 4)])
+    losses = best_of_k("lr", {"a": own}, "val/loss").axes[0].lines[0].get_ydata()
+    np.testing.assert_allclose(losses, [np.mean([min(c) for c in combinations(own, k)]) for k in (1, 2, 3, 4)])
+
+
+def test_the_profile_is_the_share_of_runs_above_with_an_exact_interval():
+    own = [0.5, 0.6, 0.7, math.nan]
+    panel = profile("norm", {"a": own}, "test/acc").axes[0]
+    taus, shares = panel.lines[0].get_data()
+    at = int(np.searchsorted(taus, 60.0))
+    assert shares[at] == 0.25  # one of four is above 60, of which one diverged
+    interval = stats.binomtest(1, 4).proportion_ci(method="exact")
+    band = panel.collections[0].get_paths()[0].vertices
+    assert {round(interval.low, 6), round(interval.high, 6)} <= set(np.round(band[:, 1], 6))
+
+
+def test_times_lie_on_logarithmic_axes_with_the_line_of_saturation():
+    figure = batch_times("b", {"all": {8: [1.0, 1.2], 64: [2.0]}}, {"all": {8: [4.0], 64: [1.0]}})
+    assert [(p.get_xscale(), p.get_yscale()) for p in figure.axes] == [("log", "log")] * 2
+    assert [line.get_ydata()[0] for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1][
+        -1
+    ] == pytest.approx(1.65)
+    assert len(figure.legends) == 0
+
+
+HISTORY = {
+    "epoch": [1, 2, 3, 4], "step": [5, 10, 15, 20], "seconds": [1, 2, 3, 4], "lr": [0.1, 0.1, 0.05, 0.01],
+    "train/loss": [2.0, 1.0, 0.5, 0.4], "val/loss": [2.1, 1.2, math.nan, 0.6], "val/acc": [0.3, 0.6, math.nan, 0.92],
+    "grad_norm": [3.0, 2.0, 1.0, 0.2], "sharpness": [10.0, math.nan, 40.0, 100.0],
+}  # fmt: skip
+
+
+def test_a_run_has_its_curves_its_rate_and_its_gradient_over_its_loss():
+    figure = training("run", HISTORY)
+    assert [panel.get_ylabel() for panel in figure.axes] == ["loss", "accuracy (%)", "learning rate"]
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_data(), [[1, 2, 4], [2.1, 1.2, 0.6]])
+    above, below = gradient_over_loss("run", HISTORY).axes
+    assert above.get_shared_x_axes().joined(above, below)
+    np.testing.assert_allclose(below.lines[0].get_data(), [HISTORY["step"], HISTORY["grad_norm"]])
+    assert below.lines[1].get_ydata()[0] == pytest.approx(0.3)
+
+
+def test_the_edge_of_stability_is_at_one():
+    panel = edge_of_stability("run", HISTORY).axes[0]
+    edge, product = panel.lines
+    assert set(edge.get_ydata()) == {1}
+    np.testing.assert_allclose(product.get_data(), [[5, 15, 20], [0.5, 1.0, 0.5]])
+    recorded = {**HISTORY, "sharpness_lr_half": [0.5, 1.2, 1.4, 1.8], "stability": [0.26, 0.63, 0.74, 0.95]}
+    figure = edge_of_stability("run", recorded)
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), recorded["sharpness_lr_half"])
+    assert "share of the edge under momentum" in texts(figure)
+
+
+def test_what_a_run_did_not_record_is_said():
+    drawn = dict(of_run("run", {"epoch": [1.0], "step": [1.0], "train/loss": [1.0]}))
+    assert isinstance(drawn["edge_of_stability"], Missing)
+    assert drawn["gradient_over_loss"].reason == "the history of this run has no grad_norm"
+    with pytest.raises(ReportError, match="no train/loss"):
+        training("run", {"epoch": [1.0]})
+
+
+def test_an_ablation_gets_every_figure_that_it_supports_and_a_reason_for_each_other(make):
+    made = make()
+    fixed, tuned = (dict(of_study(each, list(FIGURES))) for each in made.studies)
+    left_out = {name: figure.reason for name, figure in fixed.items() if isinstance(figure, Missing)}
+    assert list(left_out) == ["sensitivity", "best_of_k", "path"]
+    assert all("ablation." in reason for reason in left_out.values())
+    assert [name for name, figure in tuned.items() if isinstance(figure, Missing)] == ["path"]
+    assert not isinstance(of_regimes("batch", made.studies), Missing)
+    assert "ablation.regimes" in of_regimes("batch", made.studies[:1]).reason
+    assert any("H1 REVERSED" in text for text in texts(tuned["forest"]))
+    sizes = tuned["batch_times"].axes[0].lines[0].get_xdata()
+    assert list(sizes) == [8, 32, 128]

@@ -1,0 +1,20 @@
+"""scripts/kill_test.py: an ablation that is killed loses nothing, trains nothing twice, and ends with the same bits."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_test.py"
+
+
+@pytest.mark.parametrize(
+    ("kills", "seeds", "updates"), [(2, 1, 300), pytest.param(50, 6, 1600, marks=pytest.mark.slow)]
+)
+def test_an_ablation_that_is_killed(kills, seeds, updates, tmp_path):
+    arguments = [f"--kills={kills}", f"--seeds={seeds}", f"--updates={updates}", f"--folder={tmp_path}"]
+    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (f"kills: {kills} ", "cells lost: 0", "trained twice to the end: 0", "differ in any bit: 0"):
+        assert line in done.stdout
