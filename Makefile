@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow check format bench clean
+.PHONY: help install demo test test-slow check format bench docs notebooks clean
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -43,6 +43,12 @@ format: $(STAMP) ## let ruff mend what it can
 bench: $(STAMP)  ## training loop and start-up against plain PyTorch and the usual Lightning pattern
 	$(BIN)/python scripts/bench_overhead.py
 	$(BIN)/python scripts/bench_sweep.py
+
+docs: $(STAMP)   ## the method cards, from the configuration and docs/cards/*.yaml
+	$(BIN)/python scripts/cards.py
+
+notebooks: $(STAMP) ## execute the notebooks, and give the Chinese edition their code and pictures
+	$(BIN)/python scripts/notebooks.py
 
 clean:           ## remove what the tools leave behind; never outputs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,95 @@
+"""docs/cards: every option has a card, and what cards say is what the configuration and the optimizers are."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from made_studies import made
+from torch import nn
+
+from paribus.optim.build import build_optimizer
+from paribus.plan.compose import load, resolved
+from paribus.report.shipped import Shipped
+from paribus.train.instantiate import instantiate
+
+ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("cards", ROOT / "scripts" / "cards.py")
+cards = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cards)
+
+OPTIONS = [(group, path.stem) for group in cards.GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+PAGES = cards.pages()
+
+
+def test_every_option_has_a_card_and_every_card_an_option():
+    assert sorted((group, name) for group in cards.GROUPS for name in cards.written(group)["cards"]) == sorted(OPTIONS)
+    assert sorted(path for path in cards.CARDS.rglob("*.md")) == sorted(PAGES)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(cards.CARDS)) for path in PAGES])
+def test_a_page_is_what_make_docs_makes_and_its_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    assert text == PAGES[path], "out of date: run `make docs`"
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert link.startswith("https://") or (path.parent / link).resolve().exists(), link
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_a_config_leads_to_its_card_and_both_name_the_same_source(group, name):
+    text = (ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")
+    assert text == cards.linked(text, group, name), "no line `# Card:`: run `make docs`"
+    sources = " ".join(cards.written(group)["cards"][name]["sources"])
+    for match in cards.IDS.finditer(text.splitlines()[0]):
+        assert match[0].rstrip(")") in sources
+
+
+def test_no_word_for_an_option_is_left_over():
+    for group in cards.GROUPS:
+        bare = {
+            key.rpartition(".")[2]
+            for name in cards.written(group)["cards"]
+            for key, _, comment in cards.keys((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8"))
+            if not comment
+        }
+        assert bare == set(cards.written(group)["options"])
+
+
+COUNTED = [name for name, own in cards.written("optimizer")["cards"].items() if isinstance(own["state"], int)]
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_an_optimizer_keeps_as_many_numbers_for_each_weight_as_its_card_says(name):
+    network = nn.Linear(16, 32, bias=False)
+    optimizer = build_optimizer(instantiate("optimizer", resolved(load([f"optimizer={name}"]))["optimizer"]), network)
+    for _ in range(2):
+        network(torch.randn(4, 16)).square().sum().backward()
+        optimizer.step()
+    kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
+    assert (
+        sum(value.numel() for value in kept if value.ndim) == cards.written("optimizer")["cards"][name]["state"] * 512
+    )
+
+
+def test_options_are_read_with_their_defaults_and_comments():
+    text = "# Head.\n_target_: a.B\nlr: 0.1    # of steps\nactivation:\n  _partial_: true\n  eps: 1.0e-05\n"
+    assert cards.keys(text) == [("lr", "0.1", "of steps"), ("activation.eps", "1.0e-05", "")]
+
+
+def test_results_of_an_option_are_the_arms_that_have_it_with_their_difference():
+    study = made(arms=("b32", "b8", "b128"), regimes=("F",))
+    shipped = Shipped({"batch": study.plans}, study.records, {})
+    [row] = cards.arms("batch_size", "b8", study.plans[0], shipped)
+    assert row[1].text == "b8"
+    assert "to" in row[4].rest
+    [base] = cards.arms("batch_size", "b32", study.plans[0], shipped)
+    assert base[4].text == "baseline"
+    assert "| b8 " in cards.results("batch_size", "b8", shipped)
+    assert cards.results("batch_size", "b64", shipped).startswith("No shipped record")
+
+
+def test_identifiers_become_links():
+    said = cards.with_links("A 2018, arXiv:1706.02677; B, doi:10.1016/0041-5553(64)90137-5.")
+    assert "(https://arxiv.org/abs/1706.02677)" in said
+    assert "(https://doi.org/10.1016/0041-5553(64)90137-5)" in said
