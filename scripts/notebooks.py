@@ -83,7 +83,9 @@ def translated(notebook: NotebookNode, twin: NotebookNode) -> NotebookNode:
     """
     kinds = [[cell.cell_type for cell in each.cells] for each in (notebook, twin)]
     if kinds[0] != kinds[1]:
-        raise ValueError(f"both editions must have the same kinds of cells in the same order, got {kinds[0]} and {kinds[1]}")
+        raise ValueError(
+            f"both editions must have the same kinds of cells in the same order, got {kinds[0]} and {kinds[1]}"
+        )
     made = copy.deepcopy(notebook)
     for cell, other in zip(made.cells, twin.cells, strict=True):
         if cell.cell_type == "markdown":
