@@ -12,6 +12,7 @@ def records(folder):
 
 def test_a_sweep_is_stacked_and_its_records_are_those_of_single_runs(paribus, tmp_path):
     sweep = ["train", "-m", *QUICK, "optimizer=sgd,adam", "scheduler=cosine,plateau", "seed=range(2)"]
+    sweep += ["hydra.launcher.slots=1"]  # a stack for each slot
     result = paribus(*sweep)
     assert result.code == 0, result.err
     found = records(tmp_path)
@@ -39,11 +40,10 @@ def test_stack_off_trains_the_same_runs_one_by_one(paribus, tmp_path):
     assert "3 done, 0 to train" in paribus("train", "-m", *QUICK, "seed=range(3)", "stack=3").err
 
 
-def test_a_failing_member_is_named_once_and_the_others_train(paribus, tmp_path):
-    result = paribus("train", "-m", *QUICK, "optimizer.lr=0.1,-1,0.2")
-    assert result.code == 1
+def test_a_member_that_can_not_work_is_named_once_and_the_others_train(paribus, tmp_path):
+    result = paribus("train", "-m", *QUICK, "optimizer.lr=0.1,-1,0.2", "hydra.sweeper.on_invalid=skip")
+    assert result.code == 0, result.err
     assert result.err.count("learning rate") == 1
-    assert "1 runs failed" in result.err
     assert {record["status"] for record in records(tmp_path).values()} == {"done"}
     assert len(records(tmp_path)) == 2
 

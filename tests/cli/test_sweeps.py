@@ -92,7 +92,7 @@ def test_an_ablation_of_the_users_own_folder(paribus, tmp_path):
     assert table.code == 0, table.err
     assert "cross_entropy" in table.out
     assert paribus("figures", "ablation=mine", "-o", "pictures").code == 0
-    assert (tmp_path / "pictures" / "learning_curves.png").stat().st_size > 10_000
+    assert (tmp_path / "pictures" / "learning_curves_epochs.png").stat().st_size > 10_000
     # The baseline of another ablation is the same run, and not trained again.
     (folder / "other.yaml").write_text(
         (folder / "mine.yaml").read_text().replace("mine", "other").replace("mse", "softmax_mse")

@@ -141,7 +141,7 @@ def test_claims_are_the_scoreboard_of_all_ablations(study):
     done = study("claims", "study")
     assert done.code == 0, done.err
     assert done.out.count("**SUPPORTED**") == 3
-    assert "none of the ablations demo has hypotheses" in study("claims", "demo").err
+    assert "the ablation demo has no hypotheses" in study("claims", "demo").err
 
 
 def test_the_comment_says_what_the_table_is_made_of(study):

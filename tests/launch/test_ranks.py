@@ -1,7 +1,5 @@
 """Runs of several processes: right under a sweep, and equal to the run of one process."""
 
-import json
-
 import pytest
 import torch
 
@@ -71,12 +69,12 @@ def test_batch_statistics_of_several_processes_are_those_that_the_checkpoint_hol
     assert store.history(record.id)["step"] == [5.0, 10.0]
 
 
-def test_a_failing_rank_ends_the_run_with_its_message(paribus, tmp_path):
-    result = paribus("train", "-m", *BASE, "trainer=ddp_sim", "+callbacks.broken._target_=no.such.Callback")
-    assert result.code == 1
-    assert "no.such.Callback" in result.err or "no" in result.err
-    for path in tmp_path.glob("outputs/runs/*/record.json"):
-        assert json.loads(path.read_text())["status"] != "done"
+def test_a_mistake_in_a_run_of_several_processes_is_said_once_and_none_starts(paribus, tmp_path):
+    broken = "+callbacks.broken._target_=no.such.Callback"
+    result = paribus("train", "-m", *BASE, "norm=none", "trainer=ddp_sim", broken)
+    assert result.code == 2
+    assert result.err.count("no.such.Callback") == 1
+    assert not list(tmp_path.glob("outputs/runs/*"))
 
 
 SPY = """

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
+from paribus.store import atomic
 from paribus.store.store import Store
-from paribus.train import checkpoints
 
 QUICK = ["model=mlp", "model.width=16", "data.subset=100", "data.batch_size=20", "budget.epochs=3"]
 
@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(paribus, tmp_path, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.os, "fsync", full)  # of checkpoint, history and record alike
+        patch.setattr(atomic.os, "fsync", full)  # of checkpoint, history and record alike
         with pytest.raises(OSError, match="No space"):
             paribus("train", *QUICK)
     run = only_run(tmp_path)

@@ -45,6 +45,8 @@ def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[
                 **replica.journal.state(),
                 "schedule": replica.optimizer.schedule.state_dict(),
                 "random": task.random_states(k),
+                "diverged": replica.ended == "diverged",
+                "finished": task.data.exhausted or task.trainer.should_stop,
             },
         }
         if evaluated is not None and any(not torch.equal(v, trained[name]) for name, v in evaluated[k].items()):
