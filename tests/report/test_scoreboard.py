@@ -5,6 +5,7 @@ import io
 import math
 
 import pytest
+from made_ablations import Made
 
 from paribus.checks import stored
 from paribus.checks.catalogue import CHECKS
@@ -34,8 +35,8 @@ GAIN = {"none": 0.0, "batch": 0.05, "layer": -0.05, "group": 0.006}
 
 
 @pytest.fixture(scope="module")
-def found(made):
-    return made(SECTION, lambda cell: 0.9 + GAIN[cell.choices["norm"]], noise=0.006)
+def found():
+    return Made(SECTION, lambda cell: 0.9 + GAIN[cell.choices["norm"]], noise=0.006)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         shipped.Shipped.read(tmp_path / "x.json.gz")
 
 
-def test_no_detectable_effect_without_two_pairs(made):
-    one = made({**SECTION, "seeds": {"tune": 2, "report": 1}}, lambda cell: 0.9)
+def test_no_detectable_effect_without_two_pairs():
+    one = Made({**SECTION, "seeds": {"tune": 2, "report": 1}}, lambda cell: 0.9)
     finding = claims(one.plans, one.read)[0].findings[0]
     assert math.isnan(scoreboard.detectable(finding))
