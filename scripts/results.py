@@ -28,7 +28,7 @@ from paribus.store.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "records.json.gz"
 FIGURES = ("regimes", "forest", "sensitivity", "seeds", "batch_times", "path")
-MOST = 3  # pictures of an ablation
+MOST = 1  # pictures of an ablation
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ cluster.shutdown()
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_loses_no_run(tmp_path):
+def test_a_node_that_dies_loses_no_run(tmp_path, monkeypatch):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
     environment |= {
         "PYTHONPATH": str(Path(__file__).parent),
@@ -67,9 +67,7 @@ def test_a_node_that_dies_loses_no_run(tmp_path):
     assert len(twice) == 1
     assert twice[0] in running
     # It went on from its checkpoint on the other node, and ends as if nothing had happened.
-    sys.path.insert(0, str(Path(__file__).parent))
-    try:
-        compared = rerun(store.find(twice[0]), store)
-    finally:
-        sys.path.remove(str(Path(__file__).parent))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    compared = rerun(store.find(twice[0]), store)
     assert [each.difference for each in compared] == [None, None, None]

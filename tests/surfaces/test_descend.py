@@ -65,7 +65,7 @@ def test_a_surface_is_smooth_at_its_start_and_rejects_a_start_of_another_size(ki
 def test_the_lowest_value_is_taken_where_it_should_be(surface, minimum):
     theta = torch.tensor(minimum, dtype=torch.float64, requires_grad=True)
     value = surface(theta)
-    assert float(value) == pytest.approx(surface.lowest, abs=1e-12)
+    assert value.item() == pytest.approx(surface.lowest, abs=1e-12)
     value.backward()
     assert float(theta.grad.norm()) < 1e-12
 
@@ -188,6 +188,6 @@ def test_steps_and_a_diverged_descent():
     assert path.losses[path.steps_to(1e-6)] <= 1e-6 < path.losses[path.steps_to(1e-6) - 1]
     assert path.settled(1e-6) == path.steps_to(1e-6)
     assert path.settled(0.0) is None
-    diverged = gd(Valley(), 1.0, 1000)
+    diverged = gd(Valley(curvature=100.0), 1.0, 1000)
     assert diverged.diverged
     assert len(diverged.points) == len(diverged.rates) + 1 < 1000

@@ -17,7 +17,7 @@ from paribus.data.digits import Digits
 from paribus.data.prepare import TensorSet, prepare
 from paribus.data.seeds import mix
 from paribus.losses import CrossEntropy
-from paribus.nn.models.dense import MLP
+from paribus.nn.models.dense import MLP, Activation
 from paribus.optim.schedule import Constant
 from paribus.stats.proportions import clopper_pearson
 from paribus.store.store import Store
@@ -32,14 +32,18 @@ def plateaus(store: Store) -> list[Measurement]:
     r"""Share of trainings whose gradient norm, at the onset of a plateau, is at least 10 times below the initial one.
 
     MLPs on the digits, batches of 32, gradient and loss of the whole training set every 20 updates. The onset is the
-    last measurement that improved the loss by 1 %, before 5 that did not. Momentum 0.9 at a usual rate, and at a rate
-    at the edge of what works.
+    last measurement that improved the loss by 1 %, before 5 that did not. Momentum 0.9; two ways to a plateau: a rate
+    at the edge of what works, and layers through which little gradient comes.
 
     Source: Frye et al. 2021, arXiv:2003.10397.
     """
     found = []
-    for regime, rate in (("lr 0.05", 0.05), ("lr 0.5", 0.5)):
-        ratios = [ratio for seed in range(10) if (ratio := _onset_ratio(rate, seed)) is not None]
+    plans: tuple[tuple[str, float, Activation, int], ...] = (
+        ("relu, lr 0.2: bouncing", 0.2, "relu", 2),
+        ("four layers of sigmoids, lr 0.05", 0.05, "sigmoid", 4),
+    )
+    for regime, rate, activation, depth in plans:
+        ratios = [r for seed in range(6) if (r := _onset_ratio(rate, seed, activation, depth)) is not None]
         share = clopper_pearson(sum(ratio >= SETTLED for ratio in ratios), len(ratios))
         outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "CONDITIONAL"
         typical = sorted(ratios)[len(ratios) // 2] if ratios else math.nan
@@ -56,22 +60,23 @@ def plateaus(store: Store) -> list[Measurement]:
     return found
 
 
-def _onset_ratio(rate: float, seed: int) -> float | None:
+def _onset_ratio(rate: float, seed: int, activation: Activation, depth: int) -> float | None:
     """Initial over onset gradient norm; None where training never stopped improving."""
     data = digits(1200)
     torch.manual_seed(mix(seed, 0))
-    network = MLP((1, 8, 8), 10, width=64)
+    network = MLP((1, 8, 8), 10, width=64, depth=depth, activation=activation)
     loss = CrossEntropy(10)
     optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
     generator = torch.Generator().manual_seed(mix(seed, 1))
     initial, best, waited = None, (math.inf, math.inf), 0
-    for update in range(3000):
+    for update in range(2000):
         if update % 20 == 0:
-            value = loss(network(data.x), data.y)
-            norm = _norm(torch.autograd.grad(value, list(network.parameters())))
+            risk = loss(network(data.x), data.y)
+            norm = _norm(torch.autograd.grad(risk, list(network.parameters())))
+            value = float(risk.detach())
             initial = norm if initial is None else initial
-            if float(value) < (1 - IMPROVES) * best[0]:
-                best, waited = (float(value), norm), 0
+            if value < (1 - IMPROVES) * best[0]:
+                best, waited = (value, norm), 0
             else:
                 waited += 1
             if waited == PATIENCE:

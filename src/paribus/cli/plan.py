@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from paribus.cli.reports import outputs_folder
@@ -14,6 +14,8 @@ from paribus.durations import duration
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.estimate import Costs, Estimate
+from paribus.plan.measured import Measured
+from paribus.plan.stacks import reasons, stacks
 from paribus.store.store import Store
 
 FINISHED = ("done", "diverged")
@@ -44,6 +46,8 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     shared = Counter(cell.id for plan in plans for cell in plan.cells)
     for plan in plans:
         _show(plan, states, shared)
+    for line in _stacked(list(missing.values()), slots, store):
+        print(line)
     print(_total(missing, len(states), estimate, slots))
 
 
@@ -83,6 +87,17 @@ def _show(plan: Plan, states: dict[str, str], shared: Counter[str]) -> None:
 def _counted(states: Any) -> str:
     counts = Counter(states)
     return ", ".join(f"{number} {state}" for state, number in counts.items())
+
+
+def _stacked(missing: Sequence[Cell], slots: int, store: Store) -> Iterator[str]:
+    """Which runs are trained together, and why the others are not."""
+    if not missing:
+        return
+    groups = stacks(missing, missing[0].config["stack"], slots, Measured(store.root).best_size)
+    if together := [len(group.cells) for group in groups if len(group.cells) > 1]:
+        yield f"  {sum(together)} runs in {len(together)} stacks, unless a measurement says that they are faster alone"
+    for reason, cells in reasons(groups).items():
+        yield f"  {len(cells)} alone: {reason}"
 
 
 def _total(missing: dict[str, Cell], runs: int, estimate: Estimate, slots: int) -> str:

@@ -39,7 +39,7 @@ class ForkServer:
         """A new server. It imports torch meanwhile; what is ordered before that waits."""
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-m", "paribus.launch.server", str(theirs.fileno())],
+            [sys.executable, "-m", "paribus.launch.server", str(theirs.fileno()), str(os.getpid())],
             env={**os.environ, **BEFORE_TORCH, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

@@ -141,7 +141,8 @@ class LocalLauncher:
         devices = trainer["devices"]
         threads = trainer["threads"] or self.options.threads
         if job.slots is self.cpu:
-            devices = min(len(self.cpu.free), devices * -(-threads // self.options.threads))
+            units = len(self.cpu.free)
+            devices = units if job.alone else min(units, devices * -(-threads // self.options.threads))
         try:
             job.place = job.slots.take(devices, job.alone)
         except UserError as error:

@@ -1,8 +1,9 @@
 """The fork server: one process that has imported torch and Lightning, and forks a fresh process for every job.
 
 Importing takes seconds, forking milliseconds. A forked process must not find anything running that lives in threads, so
-the server computes nothing, starts no thread and touches no accelerator: `python -m paribus.launch.server DESCRIPTOR`.
-`paribus.launch.fork` is the other end.
+the server computes nothing, starts no thread and touches no accelerator. `paribus.launch.fork` is the other end.
+
+    python -m paribus.launch.server DESCRIPTOR OWNER     a socket, and the process whose server it is
 """
 
 from __future__ import annotations
@@ -167,6 +168,7 @@ class Server:
                 function(*arguments)
                 gc.freeze()
         ours, theirs = socket.socketpair()
+        own = os.getpid()
         pid = os.fork()
         if pid == 0:
             ours.close()
@@ -175,16 +177,16 @@ class Server:
             self.owner.close()
             self._wakeup.close()
             self._alarm.close()
-            _forked(order, Connection(theirs.detach()))
+            _forked(order, Connection(theirs.detach()), own)
         theirs.close()
         self.processes[pid] = _Process(order.key, client, Connection(ours.detach()))
 
 
-def _forked(order: Order, connection: Connection) -> NoReturn:
-    """The life of a forked process."""
+def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
+    """The life of a process that the process `server` has forked."""
     code = 1
     try:
-        die_with_parent()
+        die_with_parent(server)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # The terminal's Ctrl-C reaches every process; the one that the user started decides, and tells us by SIGTERM.
@@ -222,10 +224,9 @@ def _redirect(path: str) -> None:
     os.close(descriptor)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent dies, however it dies. Outside of Linux the server sees to it."""
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGKILL when this parent dies, however it dies. Outside of Linux the server sees to it."""
     if sys.platform == "linux":
-        parent = os.getppid()
         PR_SET_PDEATHSIG = 1
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
@@ -252,7 +253,7 @@ def preload() -> None:
 
 def main() -> None:
     connection = Connection(int(sys.argv[1]))
-    die_with_parent()
+    die_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Blocked and not ignored: a process that is told to stop before it is ready for that gets it when it is.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

@@ -8,6 +8,7 @@ are trained, by a measurement; what has been measured is read here, so that runs
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,11 @@ def stacks(
             reason = "measured on this machine: these runs are faster one by one"
             groups += [Group((cell,), reason) for cell in members]
             continue
-        size = min(limit, MOST, -(-len(members) // slots))
-        size = min(size, best) if best else size
-        parts = -(-len(members) // max(2, size))
-        even = -(-len(members) // parts)
-        groups += [Group(tuple(members[start : start + even])) for start in range(0, len(members), even)]
+        # A program has the share of the slots that it has of the runs; many small programs fill them by themselves.
+        share = max(1, round(slots * len(members) / len(cells)))
+        parts = max(min(share, len(members) // 2), -(-len(members) // min(limit, MOST, best or MOST)))
+        bounds = [round(part * len(members) / parts) for part in range(parts + 1)]
+        groups += [Group(tuple(members[start:end])) for start, end in itertools.pairwise(bounds)]
     order = {cell.id: number for number, cell in enumerate(cells)}
     return sorted(groups, key=lambda group: order[group.cells[0].id])
 

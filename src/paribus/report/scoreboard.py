@@ -208,8 +208,8 @@ def _sheet(section: str, found: Sequence[Line]) -> Sheet:
 
 CAPTION = (
     "Effect: of an ablation the difference that `measured` names, paired by seed, with its 95 % t interval (points: of "
-    "an accuracy in percent); of a check the number itself. SUPPORTED: significant after Holm in the claimed direction, "
-    "and as large as the smallest effect of interest may be; REVERSED: the interval lies on the other side; REFUTED: "
-    "too small to matter; INCONCLUSIVE: open; CONDITIONAL: regimes disagree. Detectable: the difference that n "
-    "seeds would have found with a power of 80 %, where a verdict is open."
+    "an accuracy in percent); of a check the number itself. SUPPORTED: significant after Holm in the claimed "
+    "direction, and as large as the smallest effect of interest may be; REVERSED: the interval lies on the other "
+    "side; REFUTED: too small to matter; INCONCLUSIVE: open; CONDITIONAL: regimes disagree. Detectable: the "
+    "difference that n seeds would have found with a power of 80 %, where a verdict is open."
 )

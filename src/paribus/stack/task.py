@@ -24,6 +24,7 @@ from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
 from paribus.stack.replica import Replica
 from paribus.task.classification import STATISTICS_BATCHES, Classification
+from paribus.task.evaluation import evaluate as evaluate_network
 
 
 class StackedClassification(Classification):
@@ -170,11 +171,11 @@ class StackedClassification(Classification):
         if self.test_weights == "best":
             own = [self.network.state_of(k) for k in range(len(self.replicas))]
             self.network.load([replica.best_weights for replica in self.replicas])
-            results = self._evaluate("test")
+            results = self._test()
             self.network.load(own)
         else:
             with self.evaluation_weights():
-                results = self._evaluate("test")
+                results = self._test()
         for k in living:
             self._write(k, {f"test/{key}": value for key, value in results[k].items()}, row=False)
 
@@ -282,6 +283,19 @@ class StackedClassification(Classification):
         with self.trainer.precision_plugin.val_step_context():
             batches = self.data.evaluation_batches(split, self.evaluation_batch())
             return evaluate(self.network, self.loss, batches, self.device)
+
+    def _test(self) -> list[dict[str, float]]:
+        """One replica after the other, so that evaluating a run again gives its test metrics exactly."""
+        with self.trainer.precision_plugin.val_step_context():
+            return [
+                evaluate_network(
+                    network,
+                    replica.loss.to(self.device),
+                    self.data.evaluation_batches("test", self.evaluation_batch_size),
+                    device=self.device,
+                )
+                for network, replica in zip(self.network.replicas, self.replicas, strict=True)
+            ]
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:

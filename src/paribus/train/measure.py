@@ -23,7 +23,7 @@ from paribus.train.stack import Member
 log = logging.getLogger("paribus")
 
 SHARE = 0.03  # of the estimated time, for measuring
-TOO_SHORT = 2.0  # seconds of training that are not worth a measurement
+TOO_SHORT = 2.0  # seconds of training, of all members, within which their set-up decides
 COMPILE = 60.0  # seconds of training from which a compiled program is tried
 
 
@@ -45,6 +45,8 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
     found = explore(bench, most, updates, SHARE) if updates else Findings()
     if not found.seconds:
         return most, wanted
+    if found.seconds[1] * updates * most < TOO_SHORT:
+        return most, wanted  # setting up a trainer for each run takes longer than its updates
     size = best_size(found, most, bench.x.device)
     rounds = -(-most // size)
     compile = wanted
@@ -53,8 +55,7 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
         assert found.compiled is not None
         eager = found.seconds[size_measured(found, size)]
         compile = found.compiled * updates + found.compile_seconds < eager * updates
-    if found.seconds[1] * updates * most > TOO_SHORT:
-        store.remember(key, machine, decision(found, size, most, compile))
+    store.remember(key, machine, decision(found, size, most, compile))
     log.info("stack of %d of %d runs; ms per update of one run by size: %s", size, most, milliseconds(found))
     return size, compile
 

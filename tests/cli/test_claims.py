@@ -1,0 +1,69 @@
+"""`paribus claims`: what it shows, what it leaves out, and that --run trains and checks only what is missing."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from paribus.checks import stored
+from paribus.checks.catalogue import CHECKS
+from paribus.store.store import Store
+
+QUICK = {"model": {"width": 8}, "data": {"subset": 60, "batch_size": 20}, "budget": {"epochs": 1}}
+
+
+@pytest.fixture
+def mine(tmp_path):
+    folder = tmp_path / "conf" / "ablation"
+    folder.mkdir(parents=True)
+    section = {
+        "name": "mine", "factors": {"optimizer.momentum": [0.0, 0.9]}, "seeds": 2,
+        "hypotheses": [{"id": "9.1", "claim": "momentum helps", "arm": {"optimizer.momentum": 0.9},
+                        "versus": {"optimizer.momentum": 0.0}, "literature": "Polyak 1964"}],
+    }  # fmt: skip
+    content = {"defaults": [{"override /model": "mlp"}, {"override /norm": "none"}], **QUICK, "ablation": section}
+    (folder / "mine.yaml").write_text("# @package _global_\n" + json.dumps(content))
+
+
+def rows(result):
+    assert result.code == 0, result.err
+    return list(csv.DictReader(io.StringIO(result.out)))
+
+
+def test_a_claim_without_runs_says_so_and_only_filters(paribus, mine):
+    [row] = rows(paribus("claims", "mine", "--only", "9", "--format", "csv"))
+    assert (row["id"], row["verdict"], row["literature"]) == ("9.1", "not run", "Polyak 1964")
+    nothing = paribus("claims", "mine", "--only", "7")
+    assert nothing.code == 2
+    assert "--only" in nothing.err
+
+
+def test_checks_stand_without_any_ablation(paribus):
+    found = rows(paribus("claims", "--only", "1.4b", "--format", "csv"))
+    assert [row["source"] for row in found] == ["check"]
+
+
+def test_run_and_results_exclude_each_other(paribus):
+    result = paribus("claims", "--run", "--results", "x")
+    assert result.code == 2
+    assert "Drop one of them" in result.err
+
+
+def test_run_makes_a_missing_check_once(paribus, tmp_path, monkeypatch):
+    check = next(each for each in CHECKS if each.id == "1.4b")
+    first = rows(paribus("claims", "--only", "1.4b", "--run", "--format", "csv"))
+    assert first[0]["verdict"] == "SUPPORTED"
+    assert stored.current(Store(tmp_path / "outputs"), check)
+    monkeypatch.setattr(stored, "make", lambda *args: pytest.fail("it is there already"))
+    assert rows(paribus("claims", "--only", "1.4b", "--run", "--format", "csv")) == first
+
+
+def test_run_trains_what_is_missing_and_then_nothing(paribus, mine, tmp_path):
+    [row] = rows(paribus("claims", "mine", "--only", "9", "--run", "--format", "csv"))
+    assert row["n"] == "2"
+    ids = Store(tmp_path / "outputs").ids()
+    assert len(ids) == 4
+    again = paribus("claims", "mine", "--only", "9", "--run", "--format", "csv")
+    assert rows(again) == [row]
+    assert "to train" not in again.err

@@ -1,0 +1,134 @@
+"""The scoreboard: ablations and checks in one form, verdicts in words, and the same from shipped records."""
+
+import csv
+import io
+import math
+
+import pytest
+
+from paribus.checks import stored
+from paribus.checks.catalogue import CHECKS
+from paribus.errors import UserError
+from paribus.report import scoreboard, shipped
+from paribus.report.results import document
+from paribus.report.table import RENDER
+from paribus.report.verdicts import claims
+from paribus.stats.effect import paired_power
+from paribus.store.store import Store
+
+SECTION = {
+    "name": "norms",
+    "factors": {"norm": ["none", "batch", "layer", "group"]},
+    "tune": {"optimizer.lr": {"log": [0.01, 1.0, 3]}},
+    "regimes": {"F": {"tune": False}, "T": {}},
+    "seeds": {"tune": 2, "report": 6},
+    "smallest_effect": 0.005,
+    "hypotheses": [
+        {"id": "1.5a", "claim": "batch norm helps", "arm": {"norm": "batch"}, "versus": {"norm": "none"},
+         "literature": "Ioffe & Szegedy 2015: for"},
+        {"id": "1.5c-layer", "claim": "layer norm helps", "arm": {"norm": "layer"}, "versus": {"norm": "none"}},
+        {"id": "1.2-9", "claim": "group norm helps", "arm": {"norm": "group"}, "versus": {"norm": "none"}},
+    ],
+}  # fmt: skip
+GAIN = {"none": 0.0, "batch": 0.05, "layer": -0.05, "group": 0.006}
+
+
+@pytest.fixture(scope="module")
+def found(made):
+    return made(SECTION, lambda cell: 0.9 + GAIN[cell.choices["norm"]], noise=0.006)
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    which = next(each for each in CHECKS if each.id == "1.4a-e")
+    return which, stored.make(Store(tmp_path_factory.mktemp("outputs")), which)
+
+
+@pytest.fixture(scope="module")
+def lines(found, check):
+    return scoreboard.lines(claims(found.plans, found.read), [check, (CHECKS[0], None)])
+
+
+def by(lines, id, regime):
+    return next(line for line in lines if (line.id, line.regime) == (id, regime))
+
+
+def test_lines_stand_by_section_and_regimes_after_their_common_verdict(lines):
+    assert [line.section for line in lines] == sorted(line.section for line in lines)
+    assert [line.regime for line in lines if line.id == "1.5a"] == ["all", "F", "T"]
+    assert {line.source for line in lines} == {"norms", "check"}
+
+
+def test_a_verdict_is_said_in_words_with_its_amount(lines):
+    won, lost = by(lines, "1.5a", "T"), by(lines, "1.5c-layer", "T")
+    assert won.verdict == "SUPPORTED"
+    assert won.words.startswith("holds: test accuracy is ")
+    assert "points higher with batch than with none" in won.words
+    assert lost.verdict == "REVERSED"
+    assert "points lower with layer than with none" in lost.words
+    assert won.literature == "Ioffe & Szegedy 2015: for"
+    assert by(lines, "1.5a", "all").words == "supported in F, T"
+
+
+def test_what_is_open_says_what_could_have_been_seen(found, lines):
+    open_ = [line for line in lines if line.verdict == "INCONCLUSIVE" and line.regime != "all"]
+    assert open_
+    assert all(line.detectable.number for line in open_)
+    assert not by(lines, "1.5a", "T").detectable.text
+    finding = next(each for claim in claims(found.plans, found.read) for each in claim.findings if claim.id == "1.2-9")
+    d, least = finding.difference, scoreboard.detectable(finding)
+    assert paired_power(least / d.sd, d.n, 0.05 / finding.comparisons) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_a_check_stands_like_an_ablation_and_one_that_was_not_made_says_so(lines):
+    assert by(lines, "1.4a-e", "class numbers").effect.text == "9"
+    assert by(lines, "1.4a-e", "all").verdict == "SUPPORTED"
+    assert by(lines, "1.1a", "").verdict == scoreboard.NOT_RUN
+
+
+@pytest.mark.parametrize("form", RENDER)
+def test_every_format_holds_every_claim(lines, form):
+    sheets = scoreboard.sheets(lines)
+    assert [sheet.title[:3] for sheet in sheets] == ["1.1", "1.2", "1.4", "1.5"]
+    text = "".join(RENDER[form](sheet, heading=True) for sheet in sheets)
+    assert all(line.id in text for line in lines)
+
+
+def test_csv_holds_one_row_for_each_line(lines):
+    rows = list(csv.DictReader(io.StringIO(scoreboard.csv_text(lines))))
+    assert [row["verdict"] for row in rows] == [line.verdict for line in lines]
+
+
+def test_shipped_records_give_the_same_scoreboard_and_the_same_bytes(found, check, lines, tmp_path):
+    for name in ("a", "b"):
+        shipped.write(tmp_path / f"{name}.json.gz", {"norms": found.plans}, found.read, [check[1]])
+    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+    back = shipped.Shipped.read(tmp_path / "a.json.gz")
+    again = scoreboard.lines(
+        claims(back.plans["norms"], back.record), [(check[0], back.checks["1.4a-e"]), (CHECKS[0], None)]
+    )
+    assert scoreboard.csv_text(again) == scoreboard.csv_text(lines)
+    assert {id for id, record in found.records.items()} == set(back.records)
+
+
+def test_the_document_says_remarks_figures_and_every_arm(found, check, tmp_path):
+    shipped.write(tmp_path / "r.json.gz", {"norms": found.plans}, found.read, [check[1]])
+    text = document(
+        shipped.Shipped.read(tmp_path / "r.json.gz"), {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}
+    )
+    assert "**1.5a.** Because." in text
+    assert "![norms: n](docs/results/n.png)" in text
+    for arm in GAIN:
+        assert f"| {arm} " in text
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "x.json.gz").write_bytes(b"no gzip")
+    with pytest.raises(UserError, match=r"scripts/results\.py"):
+        shipped.Shipped.read(tmp_path / "x.json.gz")
+
+
+def test_no_detectable_effect_without_two_pairs(made):
+    one = made({**SECTION, "seeds": {"tune": 2, "report": 1}}, lambda cell: 0.9)
+    finding = claims(one.plans, one.read)[0].findings[0]
+    assert math.isnan(scoreboard.detectable(finding))

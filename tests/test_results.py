@@ -1,0 +1,35 @@
+"""RESULTS.md is what the shipped records say, to the letter."""
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("results", ROOT / "scripts" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_number_comes_out_of_the_shipped_records_again():
+    assert script().results() == (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def test_every_remark_belongs_to_a_claim_or_an_ablation_that_is_shipped():
+    import yaml
+
+    from paribus.report.shipped import Shipped
+
+    found = Shipped.read(ROOT / "results" / "records.json.gz")
+    ids = {each.id for plans in found.plans.values() for plan in plans for each in plan.ablation.hypotheses}
+    remarks = yaml.safe_load((ROOT / "results" / "remarks.yaml").read_text(encoding="utf-8"))
+    assert set(remarks) <= ids | set(found.plans) | set(found.checks)
+
+
+def test_shipped_files_are_small_and_pictures_are_there():
+    assert (ROOT / "results" / "records.json.gz").stat().st_size < 3_000_000
+    text = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+    named = {part.partition(")")[0] for part in text.split("](docs/results/")[1:]}
+    assert named == {path.name for path in (ROOT / "docs" / "results").glob("*.png")}
