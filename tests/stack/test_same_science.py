@@ -74,8 +74,11 @@ def distance(found, wanted):
 
 def lines_of(norm, precision, optimizers=OPTIMIZERS):
     """All optimizers, two of them with two rates and two seeds: one stack."""
-    lines = [[*BASE, f"norm={norm}", f"optimizer={name}", f"trainer.precision={precision}"] for name in optimizers]
-    twice = [f"norm={norm}", "optimizer=momentum", f"trainer.precision={precision}"]
+    # Groups of one channel would take away the bias in front of them: its gradient is then rounding, of which Lion takes
+    # the sign.
+    choice = [f"norm={norm}", *(["norm.activation.groups=4"] if norm == "group" else [])]
+    lines = [[*BASE, *choice, f"optimizer={name}", f"trainer.precision={precision}"] for name in optimizers]
+    twice = [*choice, "optimizer=momentum", f"trainer.precision={precision}"]
     return lines + [[*BASE, *twice, "optimizer.lr=0.02", f"seed={seed}"] for seed in (0, 1)]
 
 
@@ -91,7 +94,7 @@ def assert_same(run, line, tolerance):
     if found >= tolerance:
         own = max(distance(by_hand(config, noise), wanted) for noise in (2.3e-16, -2.3e-16, 4.5e-16))
         assert "optimizer=soap" in line, (line, found)
-        assert found < 100 * own, (line, found, own)
+        assert found < 10 * own, (line, found, own)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from paribus.nn.models.dense import ACTIVATIONS, Activation
 from paribus.nn.norm import NormFactory, make, needs_bias
+
+
+class GlobalAverage(nn.Module):
+    """(N, C, H, W) -> (N, C), the mean over positions; torch's pooling does not run under vmap in every layout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
 
 
 class CNN(nn.Sequential):
@@ -40,4 +47,4 @@ class CNN(nn.Sequential):
                 nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
                 layers += [convolution, make(norm, out, "map"), ACTIVATIONS[activation]()]
                 channels = out
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_outputs))
+        super().__init__(*layers, GlobalAverage(), nn.Linear(channels, num_outputs))
