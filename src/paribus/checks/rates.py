@@ -86,7 +86,8 @@ def _edge(seed: int, rate: float = 0.2, steps: int = 1200) -> tuple[float, float
     risk = Risk(network, SquaredError(10), lambda: [(data.x, data.y)], len(data), dtype=torch.float32)
     theta = risk.point(network)
     start = random_unit(len(theta), torch.Generator().manual_seed(mix(seed, 1))).to(theta)
-    sharpness, turned = [], []
+    sharpness: list[float] = []
+    turned: list[float] = []
     along = None
     for step in range(steps):
         _, gradient = risk.gradient(theta)

@@ -37,7 +37,8 @@ class Measurement:
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> Measurement:
-        return Measurement(**{k: math.nan if v is None else v for k, v in content.items()})
+        values: dict[str, Any] = {k: math.nan if v is None else v for k, v in content.items()}
+        return Measurement(**values)
 
 
 def exact(

@@ -53,7 +53,7 @@ def likelihood(store: Store) -> list[Measurement]:
         value.backward()
         return value
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)
     off = float((logits.detach().softmax(1)[0] - counts.double() / counts.sum()).abs().max())
     return [
         exact("largest gap to −ln p(y)", gap, 0.0, 1e-12, "the loss is the negative log-likelihood", "value", n=len(y)),
