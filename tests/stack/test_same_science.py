@@ -74,8 +74,8 @@ def distance(found, wanted):
 
 def lines_of(norm, precision, optimizers=OPTIMIZERS):
     """All optimizers, two of them with two rates and two seeds: one stack."""
-    # Groups of one channel would take away the bias in front of them: its gradient is then rounding, of which Lion takes
-    # the sign.
+    # Groups of one channel would take away the bias in front of them: its gradient is then rounding, and Lion takes the
+    # sign of that.
     choice = [f"norm={norm}", *(["norm.activation.groups=4"] if norm == "group" else [])]
     lines = [[*BASE, *choice, f"optimizer={name}", f"trainer.precision={precision}"] for name in optimizers]
     twice = [*choice, "optimizer=momentum", f"trainer.precision={precision}"]
