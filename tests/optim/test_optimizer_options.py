@@ -84,9 +84,10 @@ def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
 
 
 def test_the_file_says_what_it_is_and_where_it_comes_from(file):
-    first, second = file.read_text().splitlines()[:2]
+    first, card, third = file.read_text().splitlines()[:3]
     assert first.startswith("# ")
-    assert second.startswith("_target_: ")
+    assert card == f"# Card: docs/cards/optimizer/{file.stem}.md"
+    assert third.startswith("_target_: ")
     config = OmegaConf.load(file)
     assert config._partial_ is True
     assert config.lr > 0
