@@ -28,7 +28,7 @@ class ParibusLauncher(Launcher):
         self.composer = Composer(
             lambda overrides: hydra_context.config_loader.load_sweep_config(config, list(overrides))
         )
-        self.server = shared_server()  # imports torch while the sweep is planned
+        self.server = shared_server()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from paribus.launch.local import LocalLauncher

@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from paribus.config import config_dir
+from paribus.launch.fork import shared_server
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         sys.argv = ["paribus train", *arguments]
     # Hydra would print a traceback of its own and exit with 1; we want the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    if {"-m", "--multirun"} & set(sys.argv):
+        shared_server()  # imports torch while Hydra starts and the sweep is planned
     failed: list[Exception] = []
 
     def task(config: DictConfig) -> float | None:

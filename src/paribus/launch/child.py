@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,10 +85,21 @@ def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServ
     return reasons
 
 
-def load_data(data: Mapping[str, Any]) -> None:
-    """Called in the fork server: the jobs then share the samples, page for page."""
-    from paribus.train.build import keep_splits
+def targets(node: Mapping[str, Any]) -> Iterator[str]:
+    """The classes and functions that a config names, of torch and our own: their imports start no thread."""
+    for key, value in node.items():
+        if key == "_target_" and str(value).startswith(("paribus.", "torch.")):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from targets(value)
 
+
+def prepare(data: Mapping[str, Any], targets: Iterable[str]) -> None:
+    """Called in the fork server: the jobs then share the samples, page for page, and find their classes imported."""
+    from paribus.train.build import keep_splits
+    from paribus.train.instantiate import look_up
+
+    look_up(targets)
     keep_splits(data)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from paribus.optim.build import evaluation_weights
+from paribus.optim.fused import FusedStep
 from paribus.optim.rates import set_rates
 from paribus.optim.schedule import Schedule
 from paribus.stack.network import StackedNetwork
@@ -119,6 +120,7 @@ class StackedOptimizers:
                 merged.setdefault((key[0], kind, key[1]), []).append(replicas)
         for (_, kind, _), runs in merged.items():
             self._add_merged(runs, settings, elementwise=kind == "elementwise")
+        self._steps = [FusedStep(part.optimizer) for part in self.parts]
         self._lay_out()
 
     def _key(self, k: int, schedule: Hashable) -> tuple[Any, ...]:
@@ -220,12 +222,12 @@ class StackedOptimizers:
     def step(self) -> dict[int, str]:
         """One step of all. Replicas whose own optimizer failed in it, with the reason: they are not stepped again."""
         failures = {}
-        for part in self.parts:
+        for part, step in zip(self.parts, self._steps, strict=True):
             if len(part.replicas) > 1 or part.rows[part.replicas[0]] is not None:
-                part.optimizer.step()
+                step()
             elif part.failed is None:
                 try:
-                    part.optimizer.step()
+                    step()
                 except Exception as error:  # e.g. a decomposition of what is not finite any more
                     part.failed = failures[part.replicas[0]] = f"{type(error).__name__}: {error}"
         return failures

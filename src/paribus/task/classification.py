@@ -22,6 +22,7 @@ from paribus.metrics import Totals
 from paribus.nn.statistics import recomputed_statistics
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
+from paribus.optim.fused import FusedStep
 from paribus.optim.rates import set_rates
 from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
@@ -139,6 +140,7 @@ class Classification(pl.LightningModule):
         # update and do nothing else.
         self._bare = self.trainer.world_size == 1 and scaler is None
         self._scaler = scaler
+        self._step = FusedStep(self.optimizer)
         self._last_check = time.monotonic()
         # The bound method, because an attribute that is a module would be a second copy of the network's state.
         network: Any = torch.compile(self.network) if self.compile_network else self.network
@@ -241,13 +243,13 @@ class Classification(pl.LightningModule):
             loss = self.loss(outputs, y)
             # Processes average their gradients; shares of a ragged last batch count by their size.
             self._backward(loss if len(x) * world == size else loss * (len(x) * world / size))
-            self._totals.update(loss.detach(), outputs.detach(), y, self.loss)
+            self._totals.update(loss, outputs, y, self.loss)
         else:
             for part_x, part_y in zip(x.chunk(self.accumulate), y.chunk(self.accumulate), strict=True):
                 outputs = self._forward(part_x)
                 loss = self.loss(outputs, part_y)
                 self._backward(loss * (len(part_x) * world / size))
-                self._totals.update(loss.detach(), outputs.detach(), part_y, self.loss)
+                self._totals.update(loss, outputs, part_y, self.loss)
         if self.clip_norm is not None or self.clip_value is not None:
             if self._scaler is not None:
                 self._scaler.unscale_(self.optimizer)
@@ -257,7 +259,7 @@ class Classification(pl.LightningModule):
         if self.data.last_of_epoch():
             self._grad_norm = total_norm(self.network)
         if self._bare:
-            self.optimizer.step()
+            self._step()
             self._count.total.ready += 1
             self._count.total.completed += 1
         else:

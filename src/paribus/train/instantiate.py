@@ -8,7 +8,8 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -51,12 +52,9 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
 
 def check_arguments(where: str, node: Mapping[str, Any]) -> None:
     """Compare the keys and the types of the values of a node with its target's signature."""
-    target = _locate(where, node["_target_"])
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):  # a builtin without a signature
+    parameters, hints = _expected(_locate(where, node["_target_"]))
+    if parameters is None:  # a builtin without a signature
         return
-    hints = _hints(target)
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for key, value in node.items():
         if _is_directive(key):
@@ -116,12 +114,25 @@ def _describe(hint: Any) -> str:
     return "a list" if origin in (list, tuple) else str(hint).replace("typing.", "")
 
 
-def _hints(target: Any) -> dict[str, Any]:
+@functools.cache
+def _expected(target: Any) -> tuple[Mapping[str, inspect.Parameter] | None, dict[str, Any]]:
+    """The parameters of a target and their types. Looked up once: it takes milliseconds."""
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return None, {}
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        return typing.get_type_hints(function)
+        return parameters, typing.get_type_hints(function)
     except Exception:  # annotations of third parties may name what only their type checker imports
-        return {}
+        return parameters, {}
+
+
+def look_up(targets: Iterable[str]) -> None:
+    """Import targets and look at their signatures now, so that instantiating them need not."""
+    for target in targets:
+        with suppress(UserError):  # whoever needs it will say so
+            _expected(_locate("", target))
 
 
 def _locate(where: str, path: str) -> Any:

@@ -93,7 +93,9 @@ def _network(config: Config, setting: build.Setting, sizes: Sequence[int]) -> nn
             with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
                 outputs = network(x)
                 loss = setting.loss(outputs, y)
-                Totals(x.device).update(loss.detach(), outputs.detach(), y, setting.loss)
+                totals = Totals(x.device)
+                totals.update(loss, outputs, y, setting.loss)
+                totals.state()
                 loss.backward()
     return network
 
