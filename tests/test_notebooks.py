@@ -104,19 +104,3 @@ def test_it_runs_from_top_to_bottom(name, script, monkeypatch):
         monkeypatch.setenv(key, "")  # so that what the script sets is taken back
     made = script.executed(nbformat.read(ROOT / "notebooks" / name, as_version=4))
     assert all(cell.execution_count for cell in made.cells if cell.cell_type == "code")
-
-
-def test_the_chinese_readme_has_the_title_of_the_english_one_and_its_links_lead_somewhere():
-    text = (ROOT / "README.zh.md").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[0]
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        assert (ROOT / link).exists(), link
-
-
-def test_every_command_of_the_chinese_readme_exists():
-    from paribus.cli.main import cli
-
-    text = (ROOT / "README.zh.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^    paribus ([a-z]+)", text, re.MULTILINE)) <= set(cli.commands)
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(re.findall(r"^    make ([a-z]+)", text, re.MULTILINE)) <= set(targets)

@@ -69,6 +69,9 @@ def test_curvature_without_a_dense_hessian_agrees_with_the_dense_one(paribus, tm
     index, exact = lanczos["shares"]["index"], dense["shares"]["index"]["low"]
     assert index["low"] - 5 * index["standard_error"] <= exact <= index["high"] + 5 * index["standard_error"]
     assert dense["verdict"] == lanczos["verdict"]
+    said = paribus("curvature", run.name, *options[:-4], "--probes", "1", "--dense", "10").out
+    assert "of one probe)" in said
+    assert "nan" not in said
 
 
 def test_escape_from_a_strict_saddle(paribus, tmp_path):

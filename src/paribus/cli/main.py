@@ -21,7 +21,7 @@ OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_opt
 def cli() -> None:
     """Ablation studies of deep-learning training, everything else being equal.
 
-    OVERRIDES are Hydra's: norm=group, optimizer.lr=0.1, ablation=norm, ...
+    OVERRIDES are Hydra's: norm=group, optimizer.lr=0.1, ablation=norms, ...
     """
 
 

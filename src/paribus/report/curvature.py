@@ -39,10 +39,9 @@ def describe(result: Mapping[str, Any]) -> str:
     names = {"index": "index (share negative)", "minimum_ratio": "minimum ratio (share positive)"}
     for name, label in names.items():
         if (share := result["shares"].get(name)) is not None:
-            bounds = (
-                f"between {share['low']:.4f} and {share['high']:.4f}, ± {share['standard_error']:.2g} "
-                "(what the quadrature resolves; standard error over probes)"
-            )
+            error = share["standard_error"]
+            spread = "of one probe" if np.isnan(error) else f"± {error:.2g}, the standard error over probes"
+            bounds = f"between {share['low']:.4f} and {share['high']:.4f} (what the quadrature resolves; {spread})"
             rows.append((label, f"{share['low']:.4f}" if counts is not None else bounds))
     rows.append(("flatness", f"{result['flatness']:.3g}"))
     if (step := result["confirmation"]) is not None:
