@@ -1,4 +1,4 @@
-"""What vmap would not call as a single run does: dropout, with a generator for each replica, and attention."""
+"""What vmap would not call as a single run does, or slowly: dropout, attention, linear maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class ReplicaFunctions(TorchFunctionMode):
     drops. On a GPU the streams are as independent, but others. Dropout of whole channels is not covered: it draws from
     the global generator, different for each replica.
 
-    Attention is written out, since vmap would call the fused kernel once for each replica.
+    Attention is written out, since vmap would call the fused kernel once for each replica. Linear maps are batched
+    products whose gradients come in the layout of the weights, where vmap's are transposed and have to be copied.
     """
 
     def __init__(self, generators: Sequence[torch.Generator]):
@@ -32,6 +33,8 @@ class ReplicaFunctions(TorchFunctionMode):
             return self.dropout(*args, **kwargs)
         if func is F.scaled_dot_product_attention and set(kwargs) <= {"dropout_p"} and len(args) == 3:
             return self.attention(*args, **kwargs)
+        if func is F.linear and not kwargs:
+            return _Linear.apply(*args) if len(args) == 3 else _Linear.apply(*args, None)
         return func(*args, **kwargs)
 
     def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -45,6 +48,51 @@ class ReplicaFunctions(TorchFunctionMode):
         scale = 1.0 / math.sqrt(math.sqrt(q.shape[-1]))  # on both factors, as torch does it
         weights = ((q * scale) @ (k * scale).transpose(-2, -1)).softmax(-1)
         return self.dropout(weights, dropout_p) @ v
+
+
+class _Linear(torch.autograd.Function):
+    """F.linear; under vmap a batched product."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        raise AssertionError("a stack calls its network under vmap")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: Any, x: Tensor, weight: Tensor, bias: Tensor | None
+    ) -> tuple[Tensor, int]:
+        x, weight = (
+            tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+            for tensor, dim in zip((x, weight), in_dims, strict=False)
+        )
+        if bias is not None and in_dims[2] is not None:
+            bias = bias.movedim(in_dims[2], 0)
+        outputs = _BatchedLinear.apply(x.flatten(1, -2), weight, bias)
+        return outputs.unflatten(1, x.shape[1:-1]), 0
+
+
+class _BatchedLinear(torch.autograd.Function):
+    """x (R, N, I), weight (R, O, I), bias (R, O) or (O,) or None -> (R, N, O)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x = x.contiguous()  # batch norm leaves samples 2^n bytes apart, where they evict one another from caches
+        ctx.save_for_backward(x, weight)
+        if bias is None:
+            return torch.bmm(x, weight.transpose(1, 2))
+        return torch.baddbmm(bias.unsqueeze(-2), x, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        g = grads[0].contiguous()
+        of_x = torch.bmm(g, weight) if ctx.needs_input_grad[0] else None
+        of_weight = torch.bmm(g.transpose(1, 2), x) if ctx.needs_input_grad[1] else None
+        return of_x, of_weight, g.sum(1) if ctx.needs_input_grad[2] else None
 
 
 class _Kept(torch.autograd.Function):
