@@ -85,9 +85,8 @@ class Trials:
     def identify(self, overrides: Sequence[str]) -> tuple[str | None, str]:
         """The run of a trial and the metric that judges it; None and the reason for a combination that can't be."""
         try:
-            config = self.composer(overrides).config
-            validate(config)
-            return run_id(config), config["optimized_metric"]
+            id, composed = self.composer.run(overrides)
+            return id, composed.config["optimized_metric"]
         except UserError as error:
             return None, str(error)
 
