@@ -17,8 +17,6 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.jobs import Jobs, Launch, say
 from paribus.plan.composer import Composer
-from paribus.plan.identity import run_id
-from paribus.plan.validate import validate
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 

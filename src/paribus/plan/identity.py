@@ -112,7 +112,7 @@ def _trainer(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
 
 
-# What counts in part or in another form, and how it is made. All of them read the section of their own name; further ones:
+# What counts in part or in another form, and how it is made: of the section of its name, and of the one that it reads.
 _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "data": _data,
     "budget": budget,
