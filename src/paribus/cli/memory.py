@@ -9,9 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the collector of cycles, for what reads thousands of records, uses them all and ends: it would walk through
-    them again and again. As a decorator too.
-    """
+    """Without the collector of cycles, which would walk through thousands of records again and again, all in use."""
     gc.disable()
     try:
         yield

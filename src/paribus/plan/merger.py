@@ -29,6 +29,7 @@ class Merger:
     def __init__(self) -> None:
         self._lists: dict[tuple[str, ...], tuple[Files, Mapping[str, Any]]] = {}
         self._first: dict[tuple[str, ...], tuple[str, ...]] = {}  # groups -> the first choice of their options
+        self._meeting: set[tuple[Any, ...]] = set()  # (groups, places of those) whose segments overlap
         self._contents: dict[tuple[Any, ...], Any] = {}
         self._repository: CachingConfigRepository | None = None
 
@@ -44,11 +45,12 @@ class Merger:
             first = self._first.setdefault(keys, options)  # type: ignore[arg-type]
             changed = [place for place, option in enumerate(options) if option != first[place]]
             files, choices = self._list(first)
-            if len(changed) == 1:
+            if len(changed) == 1 or (keys, *changed) in self._meeting:
                 files, choices = self._list(options)
             elif changed:
                 singles = [self._list((*first[:place], options[place], *first[place + 1 :])) for place in changed]
                 if (spliced := splice(files, [single for single, _ in singles])) is None:
+                    self._meeting.add((keys, *changed))
                     files, choices = self._list(options)
                 else:
                     base, files, choices = choices, spliced, dict(choices)
