@@ -9,7 +9,9 @@ from paribus.config import config_dir
 from paribus.errors import UserError
 from paribus.plan.compose import group_options, hydra_context, load, resolved
 from paribus.plan.composer import Composer
+from paribus.plan.identity import run_id
 from paribus.plan.merger import merge, splice
+from paribus.plan.validate import SECTIONS, validate
 
 # Those in the defaults of train.yaml, but for the ones that reach into all others.
 DEFAULTS = yaml.safe_load((config_dir() / "train.yaml").read_text())["defaults"]
@@ -81,6 +83,45 @@ def test_a_thousand_seeds_are_composed_once():
     assert not calls
     assert [each["seeds"]["order"] for each in found] == list(range(1000))
     assert found[0]["optimizer"]["lr"] == 0.5
+
+
+def test_equal_changes_share_a_section_and_equal_numbers_of_another_type_do_not():
+    composer = Composer()
+    with hydra_context():
+        lines = [[f"optimizer.lr={rate}", f"seed={seed}"] for rate in ("1", "1.0") for seed in (0, 1)]
+        found = [composer(line).config for line in lines]
+        assert found[0]["optimizer"] is found[1]["optimizer"]
+        assert found[0]["seeds"] is found[2]["seeds"]
+        assert [type(each["optimizer"]["lr"]) for each in found] == [int, int, float, float]
+        assert found == [resolved(load(line)) for line in lines]
+
+
+def test_a_given_value_wins_over_one_that_is_carried_to_its_place():
+    composer = Composer()
+    with hydra_context():
+        for line in (["seeds.order=3", "seed=5"], ["seed=5", "seeds.order=3"]):
+            assert composer(line).config == resolved(load(line))
+            assert composer(line).config["seeds"]["order"] == 3
+
+
+def test_runs_have_the_id_of_their_configuration_and_each_is_checked():
+    composer = Composer()
+    with hydra_context():
+        for line in (["seed=1"], ["seed=2", "optimizer.lr=0.3"], ["seed=1", "norm=layer"], ["seed=1"]):
+            id, composed = composer.run(line)
+            assert id == run_id(resolved(load(line)))
+            assert composed.config == resolved(load(line))
+        for wrong in ("trainer.accumulate=0", "repetition=-1", "clip.norm=-1", "budget.epochs=0"):
+            for _ in range(2):
+                with pytest.raises(UserError, match=wrong.split("=")[0]):
+                    composer.run(["seed=1", wrong])
+
+
+def test_validation_looks_at_no_other_section():
+    """What `run` hands to it."""
+    with hydra_context():
+        config = resolved(load([]))
+    validate({name: config[name] for name in SECTIONS if name in config})
 
 
 def test_an_unknown_option_or_key_gets_the_nearest_names():

@@ -1,7 +1,10 @@
+import hashlib
+import json
+
 import pytest
 
 from paribus.errors import UserError
-from paribus.plan.identity import budget, run_id, semantics, world_size
+from paribus.plan.identity import Identities, budget, run_id, semantics, world_size
 
 HARMLESS = [
     "logger=csv",
@@ -86,3 +89,23 @@ def test_world_size(compose):
     assert world_size(compose("trainer=ddp_sim", "trainer.num_nodes=3")) == 6
     with pytest.raises(UserError, match=r"trainer.devices.*'auto'"):
         world_size(compose("trainer.devices=auto"))
+
+
+def test_ids_are_those_of_the_canonical_json_whatever_sections_are_shared(compose):
+    """The definition, written out; an id must not depend on what was identified before."""
+
+    def whole(value):
+        if isinstance(value, dict):
+            return {key: whole(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [whole(item) for item in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    identities = Identities()
+    config = compose()
+    for override in ("seed=0", *HARMLESS, *MEANINGFUL, "seed=0"):
+        other = compose(override)
+        shared = {key: config[key] if config.get(key) == item else item for key, item in other.items()}
+        text = json.dumps(whole(semantics(other)), sort_keys=True, separators=(",", ":"))
+        expected = hashlib.sha256(text.encode()).hexdigest()[:16]
+        assert identities(shared) == run_id(other) == expected

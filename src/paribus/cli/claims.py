@@ -10,6 +10,7 @@ from pathlib import Path
 
 from paribus.checks import stored
 from paribus.checks.catalogue import Check
+from paribus.cli.memory import uncollected
 from paribus.cli.reports import outputs_folder, write
 from paribus.cli.tables import Reader
 from paribus.durations import duration
@@ -56,14 +57,15 @@ def show_claims(
         if run:
             _run(store, wanted, checks, overrides, composer)
         read = Reader(store)
-        found = scoreboard.lines(
-            [
-                claim
-                for name in wanted
-                for claim in claims(plan_command([f"ablation={name}", *overrides], read, composer), read)
-            ],
-            [(check, stored.read(store, check.id)) for check in checks],
-        )
+        with uncollected():
+            found = scoreboard.lines(
+                [
+                    claim
+                    for name in wanted
+                    for claim in claims(plan_command([f"ablation={name}", *overrides], read, composer), read)
+                ],
+                [(check, stored.read(store, check.id)) for check in checks],
+            )
     found = [line for line in found if not only or any(line.id.startswith(each) for each in only)]
     if not found:
         raise UserError(f"no claim has an id that begins with {' or '.join(only) or 'anything'}. Try --only 1.3")

@@ -11,18 +11,10 @@ from paribus.errors import Interrupted, RunsFailed, UserError
 
 def guarded(command: Callable[[], Any]) -> int:
     """Run a command and return its exit code; a bug keeps its traceback."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
         command()
     except UserError as error:
         _say(f"error: {error}")
-        return 2
-    except (HydraException, OmegaConfBaseException) as error:
-        from paribus.plan.compose import explain
-
-        _say(f"error: {explain(error)}")
         return 2
     except RunsFailed as error:
         _say(f"{len(error.failures)} runs failed; the same command tries them again:")
@@ -34,6 +26,16 @@ def guarded(command: Callable[[], Any]) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except Exception as error:
+        from hydra.errors import HydraException  # not before: help needs no Hydra
+        from omegaconf.errors import OmegaConfBaseException
+
+        if not isinstance(error, HydraException | OmegaConfBaseException):
+            raise
+        from paribus.plan.compose import explain
+
+        _say(f"error: {explain(error)}")
+        return 2
     return 0
 
 

@@ -11,6 +11,7 @@ from paribus import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
 from paribus.cli.landscape import landscape
+from paribus.cli.memory import leave, uncollected
 from paribus.cli.surface import surface
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
@@ -56,6 +57,7 @@ OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False), help="W
 @click.option("--by", multiple=True, help="Keys whose values make the rows (without an ablation).")
 @click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
 @OUTPUT
+@uncollected()
 def table(
     overrides: tuple[str, ...], form: str, metrics: tuple[str, ...], columns: str, grid: str | None,
     by: tuple[str, ...], output: str | None, **asked: Any,
@@ -260,7 +262,9 @@ for command in (curvature, landscape, surface):
 
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
-    sys.exit(guarded(run_command))
+    code = guarded(run_command)
+    leave()
+    sys.exit(code)
 
 
 def run_command() -> None:

@@ -17,8 +17,6 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.jobs import Jobs, Launch, say
 from paribus.plan.composer import Composer
-from paribus.plan.identity import run_id
-from paribus.plan.validate import validate
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
@@ -85,9 +83,8 @@ class Trials:
     def identify(self, overrides: Sequence[str]) -> tuple[str | None, str]:
         """The run of a trial and the metric that judges it; None and the reason for a combination that can't be."""
         try:
-            config = self.composer(overrides).config
-            validate(config)
-            return run_id(config), config["optimized_metric"]
+            id, composed = self.composer.run(overrides)
+            return id, composed.config["optimized_metric"]
         except UserError as error:
             return None, str(error)
 

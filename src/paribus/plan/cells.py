@@ -18,12 +18,10 @@ from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group, search_path
 from paribus.plan.composer import Composer, parsed
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
-from paribus.plan.identity import run_id
 from paribus.plan.metrics import higher_is_better
 from paribus.plan.parser import near, parse
 from paribus.plan.sequential import extend
 from paribus.plan.tuning import Point, best_point, grid, on_edge
-from paribus.plan.validate import validate
 from paribus.store.record import Record
 
 Read = Callable[[str], Record | None]  # the record of a run
@@ -174,8 +172,7 @@ class _Planner:
     def add(self, each: Arm) -> None:
         """The tuning runs of an arm, and its reporting runs at the winner."""
         try:
-            points = self.points(each)
-            tuned = self.tune(each, points) if each.tune else Tuned({}, math.nan, ())
+            tuned = self.tune(each, self.points(each)) if each.tune else Tuned({}, math.nan, ())
             self.report(each, tuned)
         except AblationError:
             raise
@@ -217,12 +214,14 @@ class _Planner:
 
     def report(self, each: Arm, tuned: Tuned | None) -> None:
         seeds = self.ablation.seeds.report
+        cells: list[Cell | None] = [None] * len(seeds)
+        if tuned is not None:
+            cells = [self.cell(each, tuned.point, seed, "report") for seed in seeds]
+        self.result.arms[each.name] = cells
         self.result.levels[each.name] = {factor: level.name for factor, level in each.levels.items()}
         if tuned is None:
-            self.result.arms[each.name] = [None] * len(seeds)
             self.result.complete = False
             return
-        self.result.arms[each.name] = [self.cell(each, tuned.point, seed, "report") for seed in seeds]
         self.reported[each.name] = (each, tuned)
         if tuned.point:
             self.result.tuned[each.name] = tuned
@@ -234,9 +233,8 @@ class _Planner:
     def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
         overrides = (*self.overrides, *each.overrides(), *overrides_of(point), f"seed={seed}", *still)
-        composed = self.composer(overrides)
-        validate(composed.config)
-        return Cell(each.name, seed, purpose, overrides, run_id(composed.config), composed.config, composed.choices)
+        id, composed = self.composer.run(overrides)
+        return Cell(each.name, seed, purpose, overrides, id, composed.config, composed.choices)
 
     def walk(self) -> None:
         """Greedy: each step takes the change with the best mean of `select_on` over tuning seeds, while it helps."""
@@ -300,13 +298,12 @@ def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], compo
             varied = [item.partition("=")[2] for item in varied]
         name = ", ".join(varied)
         try:
-            composed = composer(overrides)
-            validate(composed.config)
+            id, composed = composer.run(overrides)
         except UserError as error:
             plan.invalid.append(Excluded(name or " ".join(overrides), str(error)))
             continue
         config = composed.config
-        cell = Cell(name, config["seed"], "report", tuple(overrides), run_id(config), config, composed.choices)
+        cell = Cell(name, config["seed"], "report", tuple(overrides), id, config, composed.choices)
         if (name, cell.id) in seen:
             plan.duplicates.append(cell)
             continue

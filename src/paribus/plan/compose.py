@@ -130,7 +130,8 @@ def search_path() -> list[Path]:
 def group_options(group: str) -> list[str]:
     """The options of a config group, in order."""
     with hydra_context():
-        return sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+        loader: Any = GlobalHydra.instance().config_loader()
+        return sorted(loader.repository.get_group_options(group))  # the loader's own method copies the repository
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Any]:

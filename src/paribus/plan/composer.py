@@ -19,11 +19,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paribus.plan.compose import is_group, load, resolved, user_errors
+from paribus.plan.identity import Identities
 from paribus.plan.merger import Merger, parsed
+from paribus.plan.validate import SECTIONS, validate
 
 Path = tuple[str, ...]
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _WORD = re.compile(r"[\w.]+")
+_ABSENT = object()
 _ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
 
 
@@ -48,6 +51,22 @@ class Composer:
         self._compose = compose
         self._merger = Merger()
         self._templates: dict[tuple[str, ...], _Template] = {}
+        self._identities = Identities()
+        self._valid: dict[tuple[int, ...], Any] = {}  # sections that were checked, by their places in memory
+
+    def run(self, overrides: Sequence[str]) -> tuple[str, Composed]:
+        """The id and the configuration of the run that a command line describes; sections in common are checked once.
+
+        Raises UserError as a call does, and for the first value that can't be.
+        """
+        composed = self(overrides)
+        config = composed.config
+        places = tuple([id(config.get(name, _ABSENT)) for name in SECTIONS])
+        if places not in self._valid:
+            sections = {name: config[name] for name in SECTIONS if name in config}
+            validate(sections)
+            self._valid[places] = sections
+        return self._identities(config), composed
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration of a command line.
@@ -93,6 +112,8 @@ class _Template:
             self._resolved = None
         self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
         self._entangled: set[Path] = set()  # values that others are made of in some other way
+        self._known: dict[Path, bool] = {}
+        self._sections: dict[tuple[Any, ...], Any] = {}
         for path, text in self._leaves.items():
             if not _interpolates(text):
                 continue
@@ -117,18 +138,32 @@ class _Template:
 
     def with_values(self, values: Mapping[Path, Any]) -> dict[str, Any] | None:
         """The resolved configuration with these values; None where only Hydra can say what it is."""
-        if self._resolved is None:
+        if self._resolved is None or not all(map(self._free, values)):
             return None
-        for path in values:
-            known = path in self._leaves and not isinstance(self._leaves[path], list | dict)
-            if not known or any(path[: len(other)] == other[: len(path)] for other in self._entangled):
-                return None
-        changes: dict[Path, Any] = {}
+        changes: dict[str, dict[Path, Any]] = {}  # by section
         for path, value in values.items():
-            for target in self._carried.get(path, ()):
-                changes[target] = value
-        changes.update(values)
-        return _changed(self._resolved, changes)
+            for section, *rest in self._carried.get(path, ()):
+                changes.setdefault(section, {})[tuple(rest)] = value
+        for (section, *rest), value in values.items():
+            changes.setdefault(section, {})[tuple(rest)] = value
+        return {**self._resolved, **{section: self._changed(section, inner) for section, inner in changes.items()}}
+
+    def _free(self, path: Path) -> bool:
+        """Whether a value of it goes where interpolations carry it, and nowhere else."""
+        if path not in self._known:
+            leaf = path in self._leaves and not isinstance(self._leaves[path], list | dict)
+            self._known[path] = leaf and not any(path[: len(other)] == other[: len(path)] for other in self._entangled)
+        return self._known[path]
+
+    def _changed(self, section: str, changes: Mapping[Path, Any]) -> Any:
+        """A section with some leaves replaced, the same object for the same changes; unchanged parts are shared."""
+        if () in changes:
+            return changes[()]
+        key = (section, *((path, repr(value)) for path, value in changes.items()))  # 1, 1.0 and True are equal
+        if key not in self._sections:
+            assert self._resolved is not None
+            self._sections[key] = _changed(self._resolved[section], changes)
+        return self._sections[key]
 
 
 def _choices(config: DictConfig) -> Mapping[str, Any]:
@@ -166,8 +201,11 @@ def _flatten(prefix: Path, node: Any, leaves: dict[Path, Any]) -> None:
         leaves[prefix] = node
 
 
-def _changed(node: dict[str, Any], changes: Mapping[Path, Any]) -> dict[str, Any]:
-    """A copy of nested dicts with some leaves replaced; unchanged parts are shared."""
+def _changed(node: Any, changes: Mapping[Path, Any]) -> Any:
+    """A copy of nested dicts and lists with some leaves replaced; unchanged parts are shared."""
+    if isinstance(node, list):
+        numbered = {str(index): item for index, item in enumerate(node)}
+        return list(_changed(numbered, changes).values())
     copy = dict(node)
     below: dict[str, dict[Path, Any]] = {}
     for (key, *rest), value in changes.items():
@@ -175,12 +213,4 @@ def _changed(node: dict[str, Any], changes: Mapping[Path, Any]) -> dict[str, Any
             below.setdefault(key, {})[tuple(rest)] = value
         else:
             copy[key] = value
-    for key, inner in below.items():
-        item = copy[key]
-        copy[key] = _changed(item, inner) if isinstance(item, dict) else _changed_list(item, inner)
-    return copy
-
-
-def _changed_list(items: list[Any], changes: Mapping[Path, Any]) -> list[Any]:
-    numbered = {str(index): item for index, item in enumerate(items)}
-    return list(_changed(numbered, changes).values())
+    return copy | {key: _changed(copy[key], inner) for key, inner in below.items()}

@@ -6,9 +6,10 @@ whichever machine they run. What is not known to be harmless is part of the iden
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from paribus.errors import UserError
@@ -90,28 +91,54 @@ def _without(section: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in names}
 
 
-def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a resolved config that can change the result of the run."""
-    meaning = _without(config, _LABELS)
+def _data(config: Mapping[str, Any]) -> dict[str, Any]:
     data = _without(config["data"], _DATA_PLACES)
     if isinstance(data.get("source"), Mapping):
         data["source"] = _without(data["source"], _SOURCE_PLACES)
+    return data
+
+
+def _evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
     # How a set is cut into batches matters only to statistics of the batch.
     cut = set() if config["evaluation"]["statistics"] == "batch" else {"batch_size"}
-    evaluation = _without(config["evaluation"], cut)
-    trainer = {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
-    if not meaning.get("repetition"):  # 0 is what runs were before there was such a key
-        meaning.pop("repetition", None)
-    meaning.update(
-        semantics=SEMANTICS,
-        data=data,
-        budget=budget(config),
-        evaluation=evaluation,
-        callbacks=_without(config.get("callbacks") or {}, _OBSERVERS),
-        trainer=trainer,
-        world_size=world_size(config),
-    )
-    return meaning
+    return _without(config["evaluation"], cut)
+
+
+def _callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _without(config.get("callbacks") or {}, _OBSERVERS)
+
+
+def _trainer(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
+
+
+# What counts in part or in another form, and how it is made: of the section of its name, and of the one that it reads.
+_DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "data": _data,
+    "budget": budget,
+    "evaluation": _evaluation,
+    "callbacks": _callbacks,
+    "trainer": _trainer,
+    "world_size": world_size,
+    "semantics": lambda config: SEMANTICS,
+}
+_READS = {"budget": "data", "world_size": "trainer"}
+
+
+def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that can change the result of the run."""
+    names = _names(tuple(config), bool(config.get("repetition")))
+    return {name: _meaning(name, config) for name in names}
+
+
+@functools.lru_cache
+def _names(sections: tuple[str, ...], repeated: bool) -> list[str]:
+    """What counts, in order. repeated: whether there is a repetition but 0, which runs were before the key."""
+    return sorted({*sections, *_DERIVED} - (_LABELS if repeated else _LABELS | {"repetition"}))
+
+
+def _meaning(name: str, config: Mapping[str, Any]) -> Any:
+    return _DERIVED[name](config) if name in _DERIVED else config[name]
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -119,8 +146,33 @@ def run_id(config: Mapping[str, Any]) -> str:
 
     Numbers that compare equal hash equally (1 and 1.0), and the order of keys does not matter.
     """
-    canonical = json.dumps(_canonical(semantics(config)), sort_keys=True, separators=(",", ":"), allow_nan=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return Identities()(config)
+
+
+class Identities:
+    """`run_id` of configurations that share sections: the JSON of a section is made once.
+
+    A section is known by its place in memory, so none may change.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, int, int], str] = {}
+        self._sections: list[Any] = []  # kept, or others could come to lie in their places
+
+    def __call__(self, config: Mapping[str, Any]) -> str:
+        members = []
+        for name in _names(tuple(config), bool(config.get("repetition"))):
+            own, further = config.get(name), config.get(_READS.get(name, ""))
+            key = (name, id(own), id(further))
+            if key not in self._texts:
+                self._texts[key] = f"{_json(name)}:{_json(_meaning(name, config))}"
+                self._sections += [own, further]
+            members.append(self._texts[key])
+        return hashlib.sha256(f"{{{','.join(members)}}}".encode()).hexdigest()[:16]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=True)
 
 
 def setting_id(config: Mapping[str, Any]) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from paribus.plan.compose import hydra_context, is_group
@@ -29,6 +29,7 @@ class Merger:
     def __init__(self) -> None:
         self._lists: dict[tuple[str, ...], tuple[Files, Mapping[str, Any]]] = {}
         self._first: dict[tuple[str, ...], tuple[str, ...]] = {}  # groups -> the first choice of their options
+        self._meeting: set[tuple[Any, ...]] = set()  # (groups, places of those) whose segments overlap
         self._contents: dict[tuple[Any, ...], Any] = {}
         self._repository: CachingConfigRepository | None = None
 
@@ -44,15 +45,17 @@ class Merger:
             first = self._first.setdefault(keys, options)  # type: ignore[arg-type]
             changed = [place for place, option in enumerate(options) if option != first[place]]
             files, choices = self._list(first)
-            if len(changed) == 1:
+            if len(changed) == 1 or (keys, *changed) in self._meeting:
                 files, choices = self._list(options)
             elif changed:
                 singles = [self._list((*first[:place], options[place], *first[place + 1 :])) for place in changed]
                 if (spliced := splice(files, [single for single, _ in singles])) is None:
-                    return None
-                base, files, choices = choices, spliced, dict(choices)
-                for _, other in singles:
-                    choices.update((key, value) for key, value in other.items() if value != base.get(key))
+                    self._meeting.add((keys, *changed))
+                    files, choices = self._list(options)
+                else:
+                    base, files, choices = choices, spliced, dict(choices)
+                    for _, other in singles:
+                        choices.update((key, value) for key, value in other.items() if value != base.get(key))
             merged: dict[str, Any] = {}
             for file in files:
                 if (content := self._content(file)) is None:
@@ -63,8 +66,9 @@ class Merger:
     def _list(self, options: tuple[str, ...]) -> tuple[Files, Mapping[str, Any]]:
         """Hydra's list of files and of chosen options."""
         if options not in self._lists:
-            loader: Any = GlobalHydra.instance().config_loader()
-            found = loader.compute_defaults_list("train", list(options), RunMode.RUN)
+            # The loader's compute_defaults_list, but for reading and parsing every file anew.
+            overrides = list(map(parsed, options))
+            found = create_defaults_list(self._files(), "train", overrides, prepend_hydra=True, skip_missing=False)
             own = [file for file in found.defaults if not _is_hydras(file)]
             self._lists[options] = own, dict(found.overrides.known_choices)
         return self._lists[options]
@@ -74,15 +78,21 @@ class Merger:
         key = (file.config_path, file.package, file.is_self)
         if key not in self._contents:
             loader: Any = GlobalHydra.instance().config_loader()
-            if self._repository is None:
-                self._repository = CachingConfigRepository(loader.repository)
-            config = loader._load_single_config(file, self._repository).config
+            config = loader._load_single_config(file, self._files()).config
             content = OmegaConf.to_container(config, resolve=False)
             assert isinstance(content, dict)
             content.pop("defaults", None)
             content.pop("hydra", None)
             self._contents[key] = None if "${hydra:" in str(content) else content
         return self._contents[key]
+
+    def _files(self) -> CachingConfigRepository:
+        """The config tree, each file of which is read once."""
+        if self._repository is None:
+            loader: Any = GlobalHydra.instance().config_loader()
+            _, self._repository = loader._parse_overrides_and_create_caching_repo("train", [])
+            assert self._repository is not None
+        return self._repository
 
 
 def splice(files: Files, variants: Sequence[Files]) -> Files | None:
@@ -121,7 +131,12 @@ def merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 @functools.lru_cache(maxsize=100_000)
 def parsed(text: str) -> Override:
     """Hydra's own parse of one override. Raises its OverrideParseException."""
-    return OverridesParser.create().parse_override(text)
+    return _parser().parse_override(text)
+
+
+@functools.cache
+def _parser() -> OverridesParser:
+    return OverridesParser.create()  # it inspects every function of the grammar, which takes as long as to parse
 
 
 def _group_of(text: str) -> str | None:

@@ -8,6 +8,8 @@ from typing import Any
 from paribus.errors import UserError
 from paribus.plan.identity import budget, world_size
 
+# The sections that it looks at.
+SECTIONS = ("budget", "clip", "data", "decay", "evaluation", "lr_scaling", "repetition", "seeds", "tags", "trainer")
 _CHOICES = {
     "decay": ("weights", "all"),
     "evaluation.checkpoint": ("last", "best"),

@@ -197,7 +197,8 @@ def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str], lev
 
 def _pairing(runs: Sequence[Record]) -> list[Hashable]:
     """What pairs a run with one of another arm: its seeds, unless several runs of the arm share them."""
-    keys = [(run.seed, *sorted((k, str(v)) for k, v in run.choices.items() if is_seed(k))) for run in runs]
+    seeds = sorted(filter(is_seed, set().union(*(run.choices for run in runs))))
+    keys = [(run.seed, *((key, str(run.choices[key])) for key in seeds if key in run.choices)) for run in runs]
     alike = Counter(keys)
     return [key if alike[key] == 1 else (*key, run.id) for key, run in zip(keys, runs, strict=True)]
 

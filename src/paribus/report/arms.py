@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,8 +52,22 @@ def level_text(value: Any) -> str:
 
 def varied(records: Sequence[Record]) -> list[str]:
     """The keys of `choices` in which records differ, but seeds, in the order of their first appearance."""
-    keys = dict.fromkeys(key for record in records for key in record.choices if not is_seed(key))
-    return [key for key in keys if len(levels(records, key)) > 1]
+    counts = Counter(itertools.chain.from_iterable([record.choices for record in records]))
+    alike = _alike(records)
+    return [
+        key for key, count in counts.items()
+        if not is_seed(key) and not (count == len(records) and key in alike) and len(levels(records, key)) > 1
+    ]  # fmt: skip
+
+
+def _alike(records: Sequence[Record]) -> set[str]:
+    """Keys of which all records that have them have the same word: most, and they need no further look."""
+    try:
+        pairs = set().union(*[record.choices.items() for record in records])
+    except TypeError:  # a list
+        return set()
+    counts = Counter(key for key, _ in pairs)
+    return {key for key, value in pairs if counts[key] == 1 and isinstance(value, str)}
 
 
 def arms_by(

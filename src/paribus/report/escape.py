@@ -10,14 +10,22 @@ from html import escape as _html
 def plain(text: str) -> str:
     """One line without characters that steer terminals or turn the direction of text."""
     spaced = " ".join(text.split())
+    if spaced.isascii() and spaced.isprintable():
+        return spaced
     return "".join(
         c for c in spaced if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
     )
 
 
+_MEANING = re.compile(r"[\\`*\[\]|~$_&<>:]|www\.", re.I)  # what anything below could replace
+
+
 def markdown(text: str) -> str:
     """Shown as it stands by Markdown: CommonMark and HTML in it, GitHub's tables, links and formulas."""
-    text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", plain(text))
+    text = plain(text)
+    if not _MEANING.search(text):  # as in most numbers
+        return text
+    text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", text)
     text = re.sub(
         r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text
     )  # within a word it means nothing, and norm_type stays legible

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.report.arms import Arms, ReportError, is_seed, level, level_text, levels
+from paribus.report.arms import Arms, ReportError, is_seed, level, level_text, levels, varied
 from paribus.store.record import Record
 
 # The choices by which a table varies such a fact on purpose; a dot at the end stands for all below. A data
@@ -27,12 +27,9 @@ def factors(arms: Arms) -> list[str]:
     """The choices that tell arms apart: some two arms have no value of them in common."""
     groups = [[record for record in records if record is not None] for records in arms.values()]
     groups = [group for group in groups if group]
-    keys = dict.fromkeys(key for group in groups for record in group for key in record.choices if not is_seed(key))
     everyone = [record for group in groups for record in group]
     found = []
-    for key in keys:
-        if len(levels(everyone, key)) == 1:
-            continue
+    for key in varied(everyone):
         distinct = list(dict.fromkeys(frozenset(levels(group, key)) for group in groups))
         if any(not a & b for i, a in enumerate(distinct) for b in distinct[:i]):
             found.append(key)
@@ -41,8 +38,9 @@ def factors(arms: Arms) -> list[str]:
 
 def held_equal(records: Sequence[Record]) -> dict[str, str]:
     """The choices that all records make alike."""
+    differing = {*varied(records)}
     common = [key for key in records[0].choices if not is_seed(key)] if records else []
-    return {key: level_text(level(records[0], key)) for key in common if len(levels(records, key)) == 1}
+    return {key: level_text(level(records[0], key)) for key in common if key not in differing}
 
 
 def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> dict[str, Any]:
@@ -56,7 +54,7 @@ def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> 
     """
     facts: dict[str, Any] = {}
     groups = {arm: [record for record in records if record is not None] for arm, records in arms.items()}
-    everyone = [record for group in groups.values() for record in group]
+    everyone = _unlike([record for group in groups.values() for record in group])
     for key in dict.fromkeys(key for record in everyone for key in (*record.comparable, "evaluated")):
         if len(_values(everyone, key)) <= 1:
             facts[key] = fact(everyone[0], key)
@@ -71,6 +69,11 @@ def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> 
             raise _refusal(everyone, key, "these runs")
         facts[key] = "varies"
     return facts
+
+
+def _unlike(records: Sequence[Record]) -> list[Record]:
+    """One record of each set of facts: thousands of runs have a handful."""
+    return list({str((record.comparable, record.evaluated)): record for record in records}.values())
 
 
 def _changes(choice: str, key: str) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -33,19 +32,21 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Mean:
     Raises ValueError unless 0 < level < 1.
     """
     check_probability("level", level, 0.95)
-    x = np.asarray(values, dtype=float)
-    n = x.size
+    x = [float(value) for value in values]  # for a dozen seeds ten times as fast as an array
+    n = len(x)
     if n == 0:
         return Mean(0, math.nan, math.nan, math.nan, math.nan)
-    if n == 1 or not np.isfinite(x).all():
-        return Mean(n, float(x.sum()) / n, math.nan, math.nan, math.nan)
-    if (x == x[0]).all():  # rounding would find a deviation
-        return Mean(n, float(x[0]), 0.0, float(x[0]), float(x[0]))
-    mean, sd = float(x.mean()), float(x.std(ddof=1))
+    if n == 1 or not all(map(math.isfinite, x)):
+        return Mean(n, sum(x) / n, math.nan, math.nan, math.nan)
+    if x.count(x[0]) == n:  # rounding would find a deviation
+        return Mean(n, x[0], 0.0, x[0], x[0])
+    mean = sum(x) / n
+    sd = math.sqrt(sum([(value - mean) * (value - mean) for value in x]) / (n - 1))
     half = t_quantile((1 + level) / 2, n - 1) * sd / math.sqrt(n)
     return Mean(n, mean, sd, mean - half, mean + half)
 
 
+@functools.lru_cache
 def t_quantile(probability: float, freedom: int) -> float:
     """Quantile of Student's t distribution."""
     from scipy.special import stdtrit  # scipy.stats takes five times as long to import

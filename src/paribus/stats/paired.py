@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from paribus.stats.intervals import mean_interval
 from paribus.stats.signflip import LARGEST_EXACT, ROUNDING, sign_flip
 
@@ -43,11 +41,13 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     """
     if len(a) != len(b):
         raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}. Keep the shared seeds")
-    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    d = x - y
-    if d.size and np.isfinite(d).all() and np.ptp(d) <= ROUNDING * max(np.abs(x).max(), np.abs(y).max()):
-        d = np.full_like(d, d[0] if abs(d[0]) > ROUNDING * np.abs(x).max() else 0.0)
-    summary = mean_interval(d.tolist(), level)
+    x, y = [float(value) for value in a], [float(value) for value in b]
+    d = [own - other for own, other in zip(x, y, strict=True)]
+    if d and all(map(math.isfinite, d)):
+        largest = max(map(abs, x))
+        if max(d) - min(d) <= ROUNDING * max(largest, *map(abs, y)):
+            d = [d[0] if abs(d[0]) > ROUNDING * largest else 0.0] * len(d)
+    summary = mean_interval(d, level)
     n, mean, sd = summary.n, summary.mean, summary.sd
     if n < 2 or math.isnan(sd):
         return Difference(n, mean, sd, summary.low, summary.high, math.nan, math.nan, math.nan)

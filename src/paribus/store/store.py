@@ -35,7 +35,7 @@ class Store:
         """The record, or None where there is none; a damaged one is named in a warning and counts as none."""
         path = f"{self.runs}/{id}/record.json"  # a Path costs as much as reading the file
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", buffering=0) as file:
                 record = Record.from_json(file.read())
             if record.id != id:
                 raise RecordError(f"it is the record of {record.id}")
