@@ -14,7 +14,8 @@ from paribus.curvature.density import Density, spectral_density
 from paribus.curvature.eigen import End, extreme, noise_floor, random_unit
 from paribus.curvature.escape import Confirmation, confirm
 from paribus.curvature.objective import Objective
-from paribus.curvature.refine import Refined, Space, flatness, refine
+from paribus.curvature.refine import Refined, refine
+from paribus.curvature.space import Space, flatness
 from paribus.curvature.verdict import Counts, Verdict, count, judge, tolerance
 
 OnProgress = Callable[[str, int, int], None]
@@ -25,6 +26,7 @@ class Effort:
     """What an analysis may cost, in Hessian-vector products.
 
     refine_steps, refine_products: Newton steps at most, and products for each.
+    downhill: where no critical point is near, go down to one, which is then a minimum; see `refine`.
     dense_up_to: number of parameters up to which the whole Hessian is built.
     end_products: for each end of the spectrum, where it is not.
     probes, lanczos_steps: of the spectral density; probes=0 for none.
@@ -36,6 +38,7 @@ class Effort:
     end_products: int = 200
     probes: int = 10
     lanczos_steps: int = 40
+    downhill: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,10 @@ class Analysis:
             "reason": self.reason,
             "loss": refined.loss,
             "gradient_norm_start": refined.gradient_norms[0],
-            "gradient_norm": refined.gradient_norms[-1],
+            "gradient_norm": refined.gradient_norm,
             "refine_steps": refined.steps,
             "refine_reason": refined.reason,
+            "route": refined.route,
             "theta_norm": float(refined.theta.norm()),
             "flatness": self.flatness,
             "top": self.top.as_dict(),
@@ -141,7 +145,7 @@ def analyse(
         save()
 
     if "loss" not in stages:
-        stages.update(loss=objective.value(theta), norm=float(theta.norm()))
+        stages["loss"] = objective.value(theta)
     refined = _refined(objective, theta, effort, stages, keep, on_progress)
     theta = refined.theta
     n = len(theta)
@@ -166,7 +170,7 @@ def analyse(
         keep()
     flat = stages["flatness"]
     verdict, reason = judge(
-        gradient_norm=refined.gradient_norms[-1],
+        gradient_norm=refined.gradient_norm,
         theta_norm=float(theta.norm()),
         flatness=flat,
         top=top.value,
@@ -176,10 +180,10 @@ def analyse(
     )
     if verdict in ("not critical", "gradient-flat"):
         reason += f"; refining ended because {refined.reason}"
-        if stages["norm"] * 2 < float(theta.norm()) and refined.loss < 1e-6 * stages["loss"]:
-            reason += ". The loss tends to zero while θ grows: its critical point lies at infinity"
     if verdict == "minimum-like" and eigenvalues is not None and (flat_directions := count(eigenvalues, zero).zero):
         reason += f"; {flat_directions} are zero, where higher orders decide"
+    if verdict == "minimum-like" and refined.route == "downhill":
+        reason += "; it was reached downhill, which leads to minima whatever is near"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)
@@ -195,37 +199,30 @@ def _refined(
     save: Callable[[], None],
     on_progress: OnProgress,
 ) -> Refined:
-    kept = stages.get("refine", {"theta": theta, "norms": [], "reason": None, "damping": 0.0})
-    steps = effort.refine_steps - max(0, len(kept["norms"]) - 1)
+    known = stages.get("refine")
+
+    def keep(state: Refined) -> None:
+        if known is not None and not torch.equal(known["theta"], state.theta):
+            for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
+                stages.pop(name, None)  # they were of another point
+        stages["refine"] = state.as_stage()
+        save()
 
     def on_step(state: Refined) -> None:
-        norms = [*kept["norms"][:-1], *state.gradient_norms]
-        for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
-            stages.pop(name, None)  # they were of another point
-        stages["refine"] = {"theta": state.theta, "norms": norms, "reason": None, "damping": state.damping}
-        save()
-        on_progress(f"refining, ‖g‖ = {norms[-1]:.2e}", len(norms) - 1, effort.refine_steps)
+        keep(state)
+        on_progress(f"refining, ‖g‖ = {state.gradient_norm:.2e}", state.steps, effort.refine_steps)
 
-    finished = kept["reason"] is not None and not (steps > 0 and kept["reason"].endswith("are spent"))
     refined = refine(
         objective,
-        kept["theta"],
-        steps=0 if finished else steps,
+        theta,
+        steps=effort.refine_steps,
         inner=effort.refine_products,
-        damping=kept["damping"],
+        whole=effort.dense_up_to,
+        downhill=effort.downhill,
+        known=known,
         on_step=on_step,
     )
-    refined.gradient_norms = [*kept["norms"][:-1], *refined.gradient_norms]
-    if refined.reason.endswith("are spent"):
-        refined.reason = f"{refined.steps} steps are spent"
-    refined.reason = kept["reason"] if finished else refined.reason
-    stages["refine"] = {
-        "theta": refined.theta,
-        "norms": refined.gradient_norms,
-        "reason": refined.reason,
-        "damping": refined.damping,
-    }
-    save()
+    keep(refined)
     return refined
 
 
@@ -258,7 +255,7 @@ def _dense(
 
 
 def _least_residual(objective: Objective, refined: Refined, effort: Effort) -> Tensor:
-    if refined.gradient_norms[-1] == 0.0:
+    if refined.gradient_norm == 0.0:
         return torch.zeros_like(refined.theta)
     return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)
 
