@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from paribus.curvature.objective import Objective
@@ -113,8 +112,8 @@ def refine(
     """
     if known is None:
         loss, gradient = objective.gradient(start)
-        norms = {"gradient_norms": [float(gradient.norm())], "start_loss": loss, "start_norm": float(start.norm())}
-        state = Refined(start.detach().clone(), loss, gradient, **norms)
+        state = Refined(start.detach().clone(), loss, gradient, [float(gradient.norm())])
+        state.start_loss, state.start_norm = loss, float(start.norm())
     else:
         state = Refined(**{**known, "gradient_norms": list(known["gradient_norms"])})
     if state.finished or steps <= state.steps:
@@ -152,8 +151,9 @@ def refine(
         on_step(state)
     state.reason = f"{steps} steps are spent"
     if state.route == "downhill":
+        length = float(state.theta.norm())
         state.reason += (
-            f"; the last went down by {state.fell:.2g} and moved θ by {state.moved:.2g} of {float(state.theta.norm()):.3g}"
+            f"; the last lowered the loss by {state.fell:.2g} and moved θ by {state.moved:.2g} of {length:.3g}"
         )
     return state
 
@@ -168,8 +168,8 @@ def _approach(objective: Objective, state: Refined, space: Space, patience: int,
     best = _search(objective, state, space)
     if best is None:
         return "no step lowers the gradient norm any more" + _kink(objective, state, 1e-6 * space.step(0.0))
-    state.damping, *there = best
-    state.move(*there)
+    state.damping, theta, loss, gradient = best
+    state.move(theta, loss, gradient)
     return None
 
 
@@ -224,7 +224,9 @@ def _descend(objective: Objective, state: Refined, space: Space) -> str | None:
     state.move(theta, loss, gradient)
     length = float(theta.norm())
     if length > FAR * max(1.0, state.start_norm):
-        return f"‖θ‖ grew from {state.start_norm:.3g} to {length:.3g} and the loss still falls: it has no minimum in reach"
+        return (
+            f"‖θ‖ grew from {state.start_norm:.3g} to {length:.3g} and the loss still falls: it has no minimum in reach"
+        )
     return None
 
 
