@@ -9,7 +9,6 @@ from paribus.plan.identity import run_id
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import alone_because, program, reasons, stacks
 
-
 PROBES = ("sharpness", "noise_scale", "gradient_cosine", "plateau", "snapshots")
 
 

@@ -42,6 +42,18 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class _Work:
+    """What every part of an analysis needs."""
+
+    objective: Objective
+    effort: Effort
+    seed: int
+    stages: MutableMapping[str, Any]
+    save: Callable[[], None]
+    on_progress: OnProgress
+
+
+@dataclass(frozen=True)
 class Analysis:
     """What was found at the refined point.
 
@@ -146,7 +158,8 @@ def analyse(
 
     if "loss" not in stages:
         stages["loss"] = objective.value(theta)
-    refined = _refined(objective, theta, effort, stages, keep, on_progress)
+    work = _Work(objective, effort, seed, stages, keep, on_progress)
+    refined = _refined(work, theta)
     theta = refined.theta
     n = len(theta)
 
@@ -154,18 +167,18 @@ def analyse(
         return objective.product(theta, v)
 
     if n <= effort.dense_up_to:
-        top, bottom, eigenvalues, noise = _dense(objective, refined, stages, keep, on_progress)
+        top, bottom, eigenvalues, noise = _dense(work, refined)
         density = None
     else:
-        top, bottom, noise = _ends(product, refined, effort, seed, stages, keep, on_progress)
+        top, bottom, noise = _ends(work, product, theta)
         eigenvalues = None
-        density = _density(product, theta, effort, seed, stages, keep, on_progress)
+        density = _density(work, product, theta)
     norm = max(abs(top.value), abs(bottom.value))
     zero = tolerance(n, norm, noise)
     if "flatness" not in stages:
         step = stages["hessian"]["step"] if "hessian" in stages else None
         if step is None:
-            step = _least_residual(objective, refined, effort)
+            step = _least_residual(work, refined)
         stages["flatness"] = flatness(product(step), step, refined.gradient, norm)
         keep()
     flat = stages["flatness"]
@@ -191,14 +204,8 @@ def analyse(
     return Analysis(refined, flat, top, bottom, zero, eigenvalues, density, verdict, reason, confirmation, spent)
 
 
-def _refined(
-    objective: Objective,
-    theta: Tensor,
-    effort: Effort,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> Refined:
+def _refined(work: _Work, theta: Tensor) -> Refined:
+    effort, stages = work.effort, work.stages
     known = stages.get("refine")
 
     def keep(state: Refined) -> None:
@@ -206,14 +213,14 @@ def _refined(
             for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
                 stages.pop(name, None)  # they were of another point
         stages["refine"] = state.as_stage()
-        save()
+        work.save()
 
     def on_step(state: Refined) -> None:
         keep(state)
-        on_progress(f"refining, ‖g‖ = {state.gradient_norm:.2e}", state.steps, effort.refine_steps)
+        work.on_progress(f"refining, ‖g‖ = {state.gradient_norm:.2e}", state.steps, effort.refine_steps)
 
     refined = refine(
-        objective,
+        work.objective,
         theta,
         steps=effort.refine_steps,
         inner=effort.refine_products,
@@ -226,18 +233,12 @@ def _refined(
     return refined
 
 
-def _dense(
-    objective: Objective,
-    refined: Refined,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> tuple[End, End, np.ndarray, float]:
+def _dense(work: _Work, refined: Refined) -> tuple[End, End, np.ndarray, float]:
     """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual is kept."""
-    theta = refined.theta
+    objective, stages, theta = work.objective, work.stages, refined.theta
     n = len(theta)
     if "hessian" not in stages:
-        objective.on_rows = lambda done: on_progress("building the Hessian", done, n)
+        objective.on_rows = lambda done: work.on_progress("building the Hessian", done, n)
         hessian = objective.hessian(theta)
         symmetric = (hessian + hessian.T) / 2
         noise = float(torch.linalg.matrix_norm(hessian - symmetric, 2)) if n > 1 else 0.0
@@ -246,7 +247,7 @@ def _dense(
         inverse = torch.where(keep, 1.0 / torch.where(keep, values, 1.0), 0.0)
         step = -vectors @ (inverse * (vectors.T @ refined.gradient))
         stages["hessian"] = {"values": values, "ends": vectors[:, [0, -1]].clone(), "step": step, "noise": noise}
-        save()
+        work.save()
     found = stages["hessian"]
     values, ends = found["values"], found["ends"]
     error = tolerance(n, float(values.abs().max()), found["noise"])
@@ -254,23 +255,15 @@ def _dense(
     return top, bottom, values.cpu().numpy(), found["noise"]
 
 
-def _least_residual(objective: Objective, refined: Refined, effort: Effort) -> Tensor:
+def _least_residual(work: _Work, refined: Refined) -> Tensor:
     if refined.gradient_norm == 0.0:
         return torch.zeros_like(refined.theta)
-    return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)
+    return Space(work.objective, refined.theta, refined.gradient, work.effort.refine_products).step(0.0)
 
 
-def _ends(
-    product: Callable[[Tensor], Tensor],
-    refined: Refined,
-    effort: Effort,
-    seed: int,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> tuple[End, End, float]:
-    theta = refined.theta
-    generator = torch.Generator().manual_seed(seed)
+def _ends(work: _Work, product: Callable[[Tensor], Tensor], theta: Tensor) -> tuple[End, End, float]:
+    effort, stages = work.effort, work.stages
+    generator = torch.Generator().manual_seed(work.seed)
     start = random_unit(len(theta), generator).to(theta)
     if "noise" not in stages:
         stages["noise"] = noise_floor(lambda v: product(v.to(theta)).cpu().double(), len(theta), generator)
@@ -282,37 +275,30 @@ def _ends(
             def counted(v: Tensor, end: str = end) -> Tensor:
                 nonlocal done
                 done += 1
-                on_progress(f"{end} eigenvalue", done, effort.end_products)
+                work.on_progress(f"{end} eigenvalue", done, effort.end_products)
                 return product(v)
 
             reference = abs(found["top"].value) if found else None
             result = extreme(counted, start, end, products=effort.end_products, reference=reference)
             stages[end] = vars(result)
-            save()
+            work.save()
         found[end] = End(**stages[end])
     return found["top"], found["bottom"], stages["noise"]
 
 
-def _density(
-    product: Callable[[Tensor], Tensor],
-    like: Tensor,
-    effort: Effort,
-    seed: int,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> Density | None:
+def _density(work: _Work, product: Callable[[Tensor], Tensor], theta: Tensor) -> Density | None:
+    effort, stages = work.effort, work.stages
     if effort.probes == 0:
         return None
     if "density" not in stages:
         found = spectral_density(
-            lambda v: product(v.to(like)).to(v),
-            len(like),
+            lambda v: product(v.to(theta)).to(v),
+            len(theta),
             probes=effort.probes,
             steps=effort.lanczos_steps,
-            generator=torch.Generator().manual_seed(seed + 1),
-            on_probe=lambda done: on_progress("spectral density", done, effort.probes),
+            generator=torch.Generator().manual_seed(work.seed + 1),
+            on_probe=lambda done: work.on_progress("spectral density", done, effort.probes),
         )
         stages["density"] = {"nodes": torch.from_numpy(found.nodes), "weights": torch.from_numpy(found.weights)}
-        save()
+        work.save()
     return Density(stages["density"]["nodes"].numpy(), stages["density"]["weights"].numpy())
