@@ -140,6 +140,14 @@ def log_ticks(panel: Axes, axis: str, values: Sequence[float]) -> None:
     (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
     shown = sorted(set(values))
     shown = shown[:: max(1, math.ceil(len(shown) / 7))]
+    if axis == "x" and len(shown) > 1:
+        span = math.log(shown[-1] / shown[0])
+        apart = span * (0.04 + 0.025 * max(len(tick(value)) for value in shown))
+        kept = shown[-1:]  # the ends stay, and between them what leaves room for the numbers
+        for value in reversed(shown[1:-1]):
+            if math.log(kept[0] / value) >= apart and math.log(value / shown[0]) >= apart:
+                kept.insert(0, value)
+        shown = [shown[0], *kept]
     which.set_major_locator(FixedLocator(shown))
     which.set_minor_locator(NullLocator())
     which.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
