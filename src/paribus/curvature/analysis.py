@@ -32,7 +32,7 @@ class Effort:
     probes, lanczos_steps: of the spectral density; probes=0 for none.
     """
 
-    refine_steps: int = 100
+    refine_steps: int = 200
     refine_products: int = 100
     dense_up_to: int = 3000
     end_products: int = 200
