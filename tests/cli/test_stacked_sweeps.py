@@ -33,6 +33,27 @@ def test_a_sweep_is_stacked_and_its_records_are_those_of_single_runs(paribus, tm
     assert evaluated.out.count("as recorded") == 3
 
 
+def test_runs_that_are_measured_go_alone_and_the_plan_says_why(paribus, tmp_path):
+    probes = ["callbacks=[default,sharpness,plateau]", "callbacks.sharpness.every=3", "callbacks.sharpness.share=null"]
+    folder = tmp_path / "conf" / "ablation"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(
+        "# @package _global_\n"
+        + json.dumps({"ablation": {"name": "mine", "factors": {"optimizer": ["sgd", "adam"]}, "seeds": 1}})
+    )
+    planned = paribus("plan", "ablation=mine", *QUICK, *probes)
+    assert planned.code == 0, planned.err
+    assert "2 alone: callbacks.sharpness: it measures one network" in planned.out
+    result = paribus("train", "-m", *QUICK, *probes, "optimizer=sgd,adam")
+    assert result.code == 0, result.err
+    found = records(tmp_path)
+    assert len(found) == 2
+    for record in found.values():
+        assert "stack" not in record["timing"]
+        assert record["metrics"]["sharpness"] > 0
+        assert record["metrics"]["plateau/grad_norm"] > 0
+
+
 def test_stack_off_trains_the_same_runs_one_by_one(paribus, tmp_path):
     assert paribus("train", "-m", *QUICK, "seed=range(3)", "stack=off").code == 0
     alone = records(tmp_path)

@@ -2,11 +2,14 @@
 
 import pytest
 
+from paribus.config import config_dir
 from paribus.errors import UserError
 from paribus.plan.cells import Cell
 from paribus.plan.identity import run_id
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import alone_because, program, reasons, stacks
+
+PROBES = ("sharpness", "noise_scale", "gradient_cosine", "plateau", "snapshots")
 
 
 @pytest.fixture
@@ -78,6 +81,7 @@ def test_what_the_program_is_made_of_parts_them(compose, shared):
         (["data.resident=false"], "data.resident=false"),
         (["callbacks=[default,early_stopping]"], "stop early"),
         (["+callbacks.mine._target_=my.Callback"], "my.Callback"),
+        *(([f"callbacks=[default,{name}]"], f"callbacks.{name}: it measures one network") for name in PROBES),
     ],
 )
 def test_runs_that_can_not_be_stacked_say_why(compose, overrides, reason):
@@ -87,6 +91,12 @@ def test_runs_that_can_not_be_stacked_say_why(compose, overrides, reason):
 def test_ordinary_runs_can_be_stacked(compose):
     for overrides in ([], ["callbacks=[default,ema,lr_monitor,grad_monitor]"], ["trainer.precision=bf16-mixed"]):
         assert alone_because(compose(*overrides)) is None
+
+
+def test_every_callback_of_the_config_is_known(compose):
+    for path in (config_dir() / "callbacks").glob("*.yaml"):
+        reason = alone_because(compose(f"callbacks=[default,{path.stem}]"))
+        assert reason is None or "a stack does not know how" not in reason, reason
 
 
 def test_groups_keep_every_cell_once_and_the_order_of_training(cell):

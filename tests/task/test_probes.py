@@ -15,6 +15,7 @@ from paribus.optim.rates import stability
 from paribus.plan.compose import load, resolved
 from paribus.plan.identity import run_id
 from paribus.store.history import HistoryWriter
+from paribus.store.store import Store
 from paribus.task.probe import training_risk
 from paribus.task.sharpness import decay_on_diagonal
 from paribus.train import build
@@ -369,3 +370,37 @@ def test_what_probes_know_survives_a_resumed_run(paribus, tmp_path):
     [state] = [value for key, value in content["callbacks"].items() if "Plateau" in key]
     assert state["initial"] > 0
     assert yaml.safe_load((run / "config.yaml").read_text())["callbacks"]["plateau"]["every"] == 1
+
+
+PROBED = {"sharpness", "stability", "noise_scale", "gradient_variance", "gradient_cosine", "plateau/loss"}
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_two_processes_measure_what_one_does(paribus, tmp_path, norm):
+    """With the same batches in all, where a network has no batch statistics."""
+    common = ["model=mlp", "model.width=8", f"norm={norm}", "data.subset=60", "data.batch_size=20", "budget.epochs=2"]
+    common += ["trainer.precision=64-true", "optimizer=momentum", "callbacks.sharpness.tolerance=1e-8", *EVERY]
+    common += [f"callbacks=[default,{OBSERVERS.partition('[')[2]}"]
+    for trainer in ("cpu", "ddp_sim"):
+        result = paribus("train", *common, f"trainer={trainer}")
+        assert result.code == 0, result.err
+    one, two = sorted(Store(tmp_path / "outputs").scan(), key=lambda r: r.provenance["world_size"])
+    assert two.provenance["world_size"] == 2
+    assert set(one.metrics) >= PROBED
+    folders = [tmp_path / "outputs" / "runs" / record.id for record in (one, two)]
+    for column in sorted(PROBED | {"plateau/grad_norm", "sharpness_lr_half"}):
+        first, second = (rows(folder, column) for folder in folders)
+        assert second == pytest.approx(first, rel=1e-6), column
+        assert first, column
+    names = [sorted(path.name for path in (folder / "snapshots").glob("*.pt")) for folder in folders]
+    assert names[0] == names[1]
+    assert len(names[0]) == 5
+
+
+def test_what_can_not_be_measured_in_one_process_of_several_is_said(paribus):
+    result = paribus(
+        "train", "model=mlp", "model.width=8", "norm=sync_batch", "trainer=ddp_sim",
+        "data.subset=60", "data.batch_size=20", "callbacks=[default,sharpness]", "budget.epochs=1",
+    )  # fmt: skip
+    assert result.code == 2
+    assert "norm=sync_batch would wait for the others. Use norm=batch, or leave the callback out" in result.err

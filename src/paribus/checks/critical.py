@@ -25,6 +25,7 @@ from paribus.surfaces.catalogue import TwoFactors
 from paribus.surfaces.descend import descend
 
 SETTLED = 10.0  # a gradient norm that fell at least so many times is that of a critical point
+FAIR = Effort(refine_steps=60, refine_products=120, probes=0, downhill=False)  # a descent would prefer minima
 PATIENCE, IMPROVES = 5, 0.01  # as in paribus.task.gradients.Plateau
 
 
@@ -154,7 +155,7 @@ def _critical_point(seed: int, updates: int) -> tuple[str, float | None]:
     theta = risk.point(network)
     for _ in range(updates):
         theta = theta - 0.5 * risk.gradient(theta)[1]
-    result = analyse(risk, theta, Effort(refine_steps=60, refine_products=120, probes=0), seed=seed)
+    result = analyse(risk, theta, FAIR, seed=seed)
     shares = result.shares()
     return result.verdict, shares["minimum_ratio"][0] if shares else None
 

@@ -15,7 +15,7 @@ import click
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
 @click.option("--samples", type=click.IntRange(1), help="Take so many, evenly spaced (default: all).")
 @click.option("--decay", is_flag=True, help="Add the run's weight decay to the loss, as a penalty on the weights.")
-@click.option("--refine", type=click.IntRange(0), default=100, show_default=True, help="Newton steps at most.")
+@click.option("--refine", type=click.IntRange(0), default=200, show_default=True, help="Newton steps at most.")
 @click.option("--dense", type=click.IntRange(2), default=3000, show_default=True, help="Largest dense Hessian.")
 @click.option("--products", type=click.IntRange(5), default=200, show_default=True, help="For each eigenvalue at most.")
 @click.option("--probes", type=click.IntRange(0), default=10, show_default=True, help="Of the spectral density.")

@@ -14,7 +14,8 @@ from paribus.curvature.density import Density, spectral_density
 from paribus.curvature.eigen import End, extreme, noise_floor, random_unit
 from paribus.curvature.escape import Confirmation, confirm
 from paribus.curvature.objective import Objective
-from paribus.curvature.refine import Refined, Space, flatness, refine
+from paribus.curvature.refine import Refined, refine
+from paribus.curvature.space import Space, flatness
 from paribus.curvature.verdict import Counts, Verdict, count, judge, tolerance
 
 OnProgress = Callable[[str, int, int], None]
@@ -25,17 +26,31 @@ class Effort:
     """What an analysis may cost, in Hessian-vector products.
 
     refine_steps, refine_products: Newton steps at most, and products for each.
+    downhill: where no critical point is near, go down to one, which is then a minimum; see `refine`.
     dense_up_to: number of parameters up to which the whole Hessian is built.
     end_products: for each end of the spectrum, where it is not.
     probes, lanczos_steps: of the spectral density; probes=0 for none.
     """
 
-    refine_steps: int = 100
+    refine_steps: int = 200
     refine_products: int = 100
     dense_up_to: int = 3000
     end_products: int = 200
     probes: int = 10
     lanczos_steps: int = 40
+    downhill: bool = True
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every part of an analysis needs."""
+
+    objective: Objective
+    effort: Effort
+    seed: int
+    stages: MutableMapping[str, Any]
+    save: Callable[[], None]
+    on_progress: OnProgress
 
 
 @dataclass(frozen=True)
@@ -91,9 +106,10 @@ class Analysis:
             "reason": self.reason,
             "loss": refined.loss,
             "gradient_norm_start": refined.gradient_norms[0],
-            "gradient_norm": refined.gradient_norms[-1],
+            "gradient_norm": refined.gradient_norm,
             "refine_steps": refined.steps,
             "refine_reason": refined.reason,
+            "route": refined.route,
             "theta_norm": float(refined.theta.norm()),
             "flatness": self.flatness,
             "top": self.top.as_dict(),
@@ -141,8 +157,9 @@ def analyse(
         save()
 
     if "loss" not in stages:
-        stages.update(loss=objective.value(theta), norm=float(theta.norm()))
-    refined = _refined(objective, theta, effort, stages, keep, on_progress)
+        stages["loss"] = objective.value(theta)
+    work = _Work(objective, effort, seed, stages, keep, on_progress)
+    refined = _refined(work, theta)
     theta = refined.theta
     n = len(theta)
 
@@ -150,23 +167,23 @@ def analyse(
         return objective.product(theta, v)
 
     if n <= effort.dense_up_to:
-        top, bottom, eigenvalues, noise = _dense(objective, refined, stages, keep, on_progress)
+        top, bottom, eigenvalues, noise = _dense(work, refined)
         density = None
     else:
-        top, bottom, noise = _ends(product, refined, effort, seed, stages, keep, on_progress)
+        top, bottom, noise = _ends(work, product, theta)
         eigenvalues = None
-        density = _density(product, theta, effort, seed, stages, keep, on_progress)
+        density = _density(work, product, theta)
     norm = max(abs(top.value), abs(bottom.value))
     zero = tolerance(n, norm, noise)
     if "flatness" not in stages:
         step = stages["hessian"]["step"] if "hessian" in stages else None
         if step is None:
-            step = _least_residual(objective, refined, effort)
+            step = _least_residual(work, refined)
         stages["flatness"] = flatness(product(step), step, refined.gradient, norm)
         keep()
     flat = stages["flatness"]
     verdict, reason = judge(
-        gradient_norm=refined.gradient_norms[-1],
+        gradient_norm=refined.gradient_norm,
         theta_norm=float(theta.norm()),
         flatness=flat,
         top=top.value,
@@ -176,10 +193,10 @@ def analyse(
     )
     if verdict in ("not critical", "gradient-flat"):
         reason += f"; refining ended because {refined.reason}"
-        if stages["norm"] * 2 < float(theta.norm()) and refined.loss < 1e-6 * stages["loss"]:
-            reason += ". The loss tends to zero while θ grows: its critical point lies at infinity"
     if verdict == "minimum-like" and eigenvalues is not None and (flat_directions := count(eigenvalues, zero).zero):
         reason += f"; {flat_directions} are zero, where higher orders decide"
+    if verdict == "minimum-like" and refined.route == "downhill":
+        reason += "; it was reached downhill, which leads to minima whatever is near"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)
@@ -187,60 +204,41 @@ def analyse(
     return Analysis(refined, flat, top, bottom, zero, eigenvalues, density, verdict, reason, confirmation, spent)
 
 
-def _refined(
-    objective: Objective,
-    theta: Tensor,
-    effort: Effort,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> Refined:
-    kept = stages.get("refine", {"theta": theta, "norms": [], "reason": None, "damping": 0.0})
-    steps = effort.refine_steps - max(0, len(kept["norms"]) - 1)
+def _refined(work: _Work, theta: Tensor) -> Refined:
+    effort, stages = work.effort, work.stages
+    known = stages.get("refine")
+
+    def keep(state: Refined) -> None:
+        if known is not None and not torch.equal(known["theta"], state.theta):
+            for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
+                stages.pop(name, None)  # they were of another point
+        stages["refine"] = state.as_stage()
+        work.save()
 
     def on_step(state: Refined) -> None:
-        norms = [*kept["norms"][:-1], *state.gradient_norms]
-        for name in ("hessian", "noise", "top", "bottom", "density", "flatness"):
-            stages.pop(name, None)  # they were of another point
-        stages["refine"] = {"theta": state.theta, "norms": norms, "reason": None, "damping": state.damping}
-        save()
-        on_progress(f"refining, ‖g‖ = {norms[-1]:.2e}", len(norms) - 1, effort.refine_steps)
+        keep(state)
+        work.on_progress(f"refining, ‖g‖ = {state.gradient_norm:.2e}", state.steps, effort.refine_steps)
 
-    finished = kept["reason"] is not None and not (steps > 0 and kept["reason"].endswith("are spent"))
     refined = refine(
-        objective,
-        kept["theta"],
-        steps=0 if finished else steps,
+        work.objective,
+        theta,
+        steps=effort.refine_steps,
         inner=effort.refine_products,
-        damping=kept["damping"],
+        whole=effort.dense_up_to,
+        downhill=effort.downhill,
+        known=known,
         on_step=on_step,
     )
-    refined.gradient_norms = [*kept["norms"][:-1], *refined.gradient_norms]
-    if refined.reason.endswith("are spent"):
-        refined.reason = f"{refined.steps} steps are spent"
-    refined.reason = kept["reason"] if finished else refined.reason
-    stages["refine"] = {
-        "theta": refined.theta,
-        "norms": refined.gradient_norms,
-        "reason": refined.reason,
-        "damping": refined.damping,
-    }
-    save()
+    keep(refined)
     return refined
 
 
-def _dense(
-    objective: Objective,
-    refined: Refined,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> tuple[End, End, np.ndarray, float]:
+def _dense(work: _Work, refined: Refined) -> tuple[End, End, np.ndarray, float]:
     """Both ends, all eigenvalues, and the noise of the Hessian; the Newton step of least residual is kept."""
-    theta = refined.theta
+    objective, stages, theta = work.objective, work.stages, refined.theta
     n = len(theta)
     if "hessian" not in stages:
-        objective.on_rows = lambda done: on_progress("building the Hessian", done, n)
+        objective.on_rows = lambda done: work.on_progress("building the Hessian", done, n)
         hessian = objective.hessian(theta)
         symmetric = (hessian + hessian.T) / 2
         noise = float(torch.linalg.matrix_norm(hessian - symmetric, 2)) if n > 1 else 0.0
@@ -249,7 +247,7 @@ def _dense(
         inverse = torch.where(keep, 1.0 / torch.where(keep, values, 1.0), 0.0)
         step = -vectors @ (inverse * (vectors.T @ refined.gradient))
         stages["hessian"] = {"values": values, "ends": vectors[:, [0, -1]].clone(), "step": step, "noise": noise}
-        save()
+        work.save()
     found = stages["hessian"]
     values, ends = found["values"], found["ends"]
     error = tolerance(n, float(values.abs().max()), found["noise"])
@@ -257,23 +255,15 @@ def _dense(
     return top, bottom, values.cpu().numpy(), found["noise"]
 
 
-def _least_residual(objective: Objective, refined: Refined, effort: Effort) -> Tensor:
-    if refined.gradient_norms[-1] == 0.0:
+def _least_residual(work: _Work, refined: Refined) -> Tensor:
+    if refined.gradient_norm == 0.0:
         return torch.zeros_like(refined.theta)
-    return Space(objective, refined.theta, refined.gradient, effort.refine_products).step(0.0)
+    return Space(work.objective, refined.theta, refined.gradient, work.effort.refine_products).step(0.0)
 
 
-def _ends(
-    product: Callable[[Tensor], Tensor],
-    refined: Refined,
-    effort: Effort,
-    seed: int,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> tuple[End, End, float]:
-    theta = refined.theta
-    generator = torch.Generator().manual_seed(seed)
+def _ends(work: _Work, product: Callable[[Tensor], Tensor], theta: Tensor) -> tuple[End, End, float]:
+    effort, stages = work.effort, work.stages
+    generator = torch.Generator().manual_seed(work.seed)
     start = random_unit(len(theta), generator).to(theta)
     if "noise" not in stages:
         stages["noise"] = noise_floor(lambda v: product(v.to(theta)).cpu().double(), len(theta), generator)
@@ -285,37 +275,30 @@ def _ends(
             def counted(v: Tensor, end: str = end) -> Tensor:
                 nonlocal done
                 done += 1
-                on_progress(f"{end} eigenvalue", done, effort.end_products)
+                work.on_progress(f"{end} eigenvalue", done, effort.end_products)
                 return product(v)
 
             reference = abs(found["top"].value) if found else None
             result = extreme(counted, start, end, products=effort.end_products, reference=reference)
             stages[end] = vars(result)
-            save()
+            work.save()
         found[end] = End(**stages[end])
     return found["top"], found["bottom"], stages["noise"]
 
 
-def _density(
-    product: Callable[[Tensor], Tensor],
-    like: Tensor,
-    effort: Effort,
-    seed: int,
-    stages: MutableMapping[str, Any],
-    save: Callable[[], None],
-    on_progress: OnProgress,
-) -> Density | None:
+def _density(work: _Work, product: Callable[[Tensor], Tensor], theta: Tensor) -> Density | None:
+    effort, stages = work.effort, work.stages
     if effort.probes == 0:
         return None
     if "density" not in stages:
         found = spectral_density(
-            lambda v: product(v.to(like)).to(v),
-            len(like),
+            lambda v: product(v.to(theta)).to(v),
+            len(theta),
             probes=effort.probes,
             steps=effort.lanczos_steps,
-            generator=torch.Generator().manual_seed(seed + 1),
-            on_probe=lambda done: on_progress("spectral density", done, effort.probes),
+            generator=torch.Generator().manual_seed(work.seed + 1),
+            on_probe=lambda done: work.on_progress("spectral density", done, effort.probes),
         )
         stages["density"] = {"nodes": torch.from_numpy(found.nodes), "weights": torch.from_numpy(found.weights)}
-        save()
+        work.save()
     return Density(stages["density"]["nodes"].numpy(), stages["density"]["weights"].numpy())

@@ -21,12 +21,21 @@ from paribus.plan.identity import budget, world_size
 MOST = 256  # members of one job: each holds a lock and a history
 OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
 _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra")
+# Callbacks that a stack has a form of its own for.
 _CALLBACKS = {
     "paribus.train.checkpoints.Checkpoints",
     "paribus.train.progress.Progress",
     "paribus.task.ema.EMA",
     "paribus.task.monitors.GradientMonitor",
     "paribus.task.monitors.LearningRateMonitor",
+}
+# Observers of one network with an optimizer, a data order and a clock of its own; the members of a stack share those.
+_PROBES = {
+    "paribus.task.sharpness.Sharpness",
+    "paribus.task.gradients.NoiseScale",
+    "paribus.task.gradients.GradientCosine",
+    "paribus.task.gradients.Plateau",
+    "paribus.task.snapshots.Snapshots",
 }
 # Losses that read one output for each class.
 _LOGIT_LOSSES = {f"paribus.losses.{name}" for name in ("CrossEntropy", "SquaredError", "SoftmaxSquaredError")}
@@ -114,6 +123,8 @@ def alone_because(config: Mapping[str, Any]) -> str | None:
             continue
         if "EarlyStopping" in str(node["_target_"]):
             return f"callbacks.{name}: runs that stop early do not end together"
+        if node["_target_"] in _PROBES:
+            return f"callbacks.{name}: it measures one network within a share of that run's own time"
         if node["_target_"] not in _CALLBACKS:
             return f"callbacks.{name}: {node['_target_']} may act on the run, and a stack does not know how"
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,36 +10,11 @@ from tabulate import tabulate
 
 from paribus.report.landscape import contours
 from paribus.report.style import RC, look
+from paribus.surfaces.drawn import Drawn, Path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Path:
-    """One descent: points (t + 1, d) and losses (t + 1,); arrived, settled: numbers of steps, None for never."""
-
-    label: str
-    points: np.ndarray
-    losses: np.ndarray
-    diverged: bool
-    arrived: int | None
-    settled: int | None
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A surface for a figure: x (nx,) and values (nx,) of one coordinate, or x, y (ny,) and values (ny, nx) of two.
-
-    values is None where the surface has more coordinates than a picture. lowest: its lowest value, None for none.
-    """
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray | None
-    values: np.ndarray | None
-    lowest: float | None
 
 
 def table(drawn: Drawn, paths: Sequence[Path], tolerance: float) -> str:

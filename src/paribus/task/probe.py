@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from paribus.curvature.objective import Risk
 from paribus.data.prepare import LazySet, TensorSet
+from paribus.errors import UserError
 from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.task.sharding import is_sharded
 
@@ -51,12 +52,12 @@ class Probe(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         network: nn.Module = pl_module.network  # type: ignore[assignment]
         if is_sharded(network):
-            raise ValueError(
+            raise UserError(
                 f"callbacks.{self.name} needs the whole network in one process, and this one is sharded. Use "
                 "trainer=ddp, or leave the callback out"
             )
         if trainer.world_size > 1 and any(isinstance(module, SyncBatchNorm) for module in network.modules()):
-            raise ValueError(
+            raise UserError(
                 f"callbacks.{self.name} measures in one process, where norm=sync_batch would wait for the others. Use "
                 "norm=batch, or leave the callback out"
             )

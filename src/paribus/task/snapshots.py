@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from paribus.curvature.objective import flatten
+from paribus.errors import UserError
 from paribus.task.sharding import is_sharded
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Snapshots(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         task: Any = pl_module
         if is_sharded(task.network):
-            raise ValueError("callbacks.snapshots needs the whole network in one process. Use trainer=ddp")
+            raise UserError("callbacks.snapshots needs the whole network in one process. Use trainer=ddp")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         task: Any = pl_module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -46,11 +47,15 @@ def analyse_record(
 
     What is found lies in RUN/curvature/state.pt as soon as it is found: an interrupted analysis goes on from there.
 
-    Raises UserError for a run that can't be reloaded.
+    Raises UserError for a run that can't be reloaded or whose loss is not finite.
     """
     run = reload(record, store, checkpoint, double=True)
     objective = build_risk(run, split, samples, decay)
     theta = objective.point(run.network)
+    if not math.isfinite(objective.value(theta)):
+        raise UserError(
+            f"the loss of {record.id} is not finite at these weights: the run has diverged. Try --checkpoint"
+        )
     folder = store.run_dir(record.id) / "curvature"
     settings = {
         "weights": hashlib.sha256(theta.cpu().numpy().tobytes()).hexdigest()[:16],

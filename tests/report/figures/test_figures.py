@@ -12,6 +12,7 @@ from scipy import stats
 
 from paribus.report.arms import ReportError
 from paribus.report.figures import save
+from paribus.report.figures.axes import tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
 from paribus.report.figures.differences import Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
@@ -223,3 +224,17 @@ def test_an_ablation_gets_every_figure_that_it_supports_and_a_reason_for_each_ot
     assert any("H1 REVERSED" in text for text in texts(tuned["forest"]))
     sizes = tuned["batch_times"].axes[0].lines[0].get_xdata()
     assert list(sizes) == [8, 32, 128]
+
+
+def test_ticks_are_numbers_as_people_write_them_and_the_heading_ends_before_the_legend():
+    names = ["batch", "layer"]
+    times = {name: {8: [1.0], 512: [300.0], 1024: [1500.0], 2048: [2900.0]} for name in names}
+    figure = batch_times("norm", times, times)
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == ["8", "512", "2048"]  # between the last two there is no room
+    heading, beside = figure._suptitle.get_window_extent(), figure.legends[0].get_window_extent()
+    assert heading.x1 < beside.x0
+    assert [tick(value) for value in (0.00316228, 0.1, 64, 1024, 123456, 2e6)] == [
+        "0.00316", "0.1", "64", "1024", "123456", "2e+06"
+    ]  # fmt: skip

@@ -79,9 +79,12 @@ def as_it_stands(written: Text, name: str) -> None:
 
 
 def heading(figure: Figure, name: str, *said: str) -> None:
-    """The name of the ablation and what the reader must know, a line for each, wrapped to the width of the figure."""
+    """The name of the ablation and what the reader must know, a line for each, wrapped so that it ends before a legend
+    that stands beside the panels. Call it after `legend`.
+    """
     first, *others = said
-    across = max(20, int(figure.get_figwidth() / LETTER))
+    taken = sum(legend_width([written.get_text() for written in made.get_texts()]) for made in figure.legends)
+    across = max(20, int((figure.get_figwidth() - taken) / LETTER))
     lines = [line for text in (f"{shortened(name)}: {first}", *others) for line in textwrap.wrap(text, across)]
     figure.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
 
@@ -127,7 +130,7 @@ def plain_logs(panel: Axes) -> None:
     wide = high / max(low, 1e-300) > 1e3
     panel.yaxis.set_major_locator(LogLocator(10, (1.0,) if wide else (1.0, 2.0, 5.0), numticks=9 if wide else 12))
     if not wide:
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -137,6 +140,19 @@ def log_ticks(panel: Axes, axis: str, values: Sequence[float]) -> None:
     (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
     shown = sorted(set(values))
     shown = shown[:: max(1, math.ceil(len(shown) / 7))]
+    if axis == "x" and len(shown) > 1:
+        span = math.log(shown[-1] / shown[0])
+        apart = span * (0.04 + 0.025 * max(len(tick(value)) for value in shown))
+        kept = shown[-1:]  # the ends stay, and between them what leaves room for the numbers
+        for value in reversed(shown[1:-1]):
+            if math.log(kept[0] / value) >= apart and math.log(value / shown[0]) >= apart:
+                kept.insert(0, value)
+        shown = [shown[0], *kept]
     which.set_major_locator(FixedLocator(shown))
     which.set_minor_locator(NullLocator())
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    which.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+
+
+def tick(value: float) -> str:
+    """Three digits, but whole numbers as they stand: 0.00316, 1024 and not 1.02e+03."""
+    return f"{value:.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"

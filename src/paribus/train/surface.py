@@ -1,0 +1,75 @@
+"""Descents on error surfaces: a command line in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paribus.errors import UserError
+from paribus.plan.compose import hydra_context, load, parse_overrides, resolved, user_errors
+from paribus.plan.sweep import combinations, varied_keys
+from paribus.surfaces.descend import descend
+from paribus.surfaces.draw import draw
+from paribus.surfaces.drawn import Drawn, Path
+from paribus.train.build import as_user_error
+from paribus.train.instantiate import check_arguments, instantiate
+
+
+def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn, list[Path], float]]:
+    """(option, surface, its descents, tolerance) for each surface of a command line, in order.
+
+    Raises UserError for a command line that can't be composed, or several values without multirun.
+    """
+    with hydra_context(), user_errors():
+        parsed = parse_overrides(overrides)
+        varied = varied_keys(parsed)
+        if varied and not multirun:
+            raise UserError(f"{varied[0]} has several values, and one descent takes one. Add -m for all of them")
+        jobs = combinations(parsed)
+        composed = [load(job, "surface") for job in jobs]
+    found: dict[tuple[str, str], tuple[Any, list[Path], float]] = {}
+    for job, whole in zip(jobs, composed, strict=True):
+        config, choices = resolved(whole), whole.hydra.runtime.choices
+        check(config)
+        tolerance = config["tolerance"]
+        ground = instantiate("surface", config["surface"])
+        check_arguments("optimizer", config["optimizer"])
+        with as_user_error("optimizer"):
+            descent = descend(
+                ground,
+                instantiate("optimizer", config["optimizer"]),
+                instantiate("scheduler", config["scheduler"]),
+                config["steps"],
+                seed=config["seed"],
+            )
+        level = (ground.lowest if ground.lowest is not None else -float("inf")) + tolerance
+        parts = [item for item in job if item.partition("=")[0] in varied and not item.startswith("surface=")]
+        parts = parts or [f"optimizer={choices.optimizer}", f"optimizer.lr={config['optimizer'].get('lr', '')}"]
+        path = Path(
+            " ".join(parts),
+            descent.points,
+            descent.losses,
+            descent.diverged,
+            descent.steps_to(level),
+            None if descent.diverged else descent.settled(level),
+        )
+        # Surfaces that differ in what a figure shows (a varied condition, say) have a figure of their own.
+        ground_keys = [item for item in parts if item.startswith("surface.") and not item.startswith("surface.start")]
+        shown = (str(choices.surface), " ".join(ground_keys))
+        found.setdefault(shown, (ground, [], tolerance))[1].append(path)
+    results = []
+    for number, ((option, ground_keys_text), (ground, paths, tolerance)) in enumerate(found.items()):
+        several = sum(other == option for other, _ in found) > 1
+        name = f"{option}_{number + 1}" if several else option
+        results.append((name, draw(f"{option} {ground_keys_text}".strip(), ground), paths, tolerance))
+    return results
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raises UserError for steps, a seed or a tolerance that can't be."""
+    for key, least in (("steps", 1), ("seed", 0)):
+        if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < least:
+            raise UserError(f"{key} must be a whole number of at least {least}, got {config[key]!r}")
+    tolerance = config["tolerance"]
+    if not isinstance(tolerance, int | float) or isinstance(tolerance, bool) or tolerance <= 0:
+        raise UserError(f"tolerance must be a positive number, got {tolerance!r}")
