@@ -66,6 +66,8 @@ class Jobs:
                 *(jobs_of(together) if jobs_of else ()),
                 *(Job(lines[id], (id,)) for id in free if id not in together),
             ]
+            if len(jobs) < len(free):
+                say(f"{len(free)} runs in {len(jobs)} jobs: runs that share a program train as one")
             results, reason = self.attempt([job.line for job in jobs])
             for job, result in zip(jobs, results, strict=True):
                 failed = result is not None and result.status == JobStatus.FAILED
