@@ -65,6 +65,8 @@ def forest(
         beside.spines["right"].set_visible(False)
         n = counted([each.n for each in compared])
         said = [f"paired differences, {100 * level:g} % t interval, n = {n} shared seeds; p after Holm"]
+        if any(hypothesis == "" for each in compared for hypothesis, _ in each.verdicts):
+            said.append(f"no hypothesis is stated: the verdicts are on “better than {shortened(baseline)}”")
         if smallest is not None:
             places = decimals(smallest * factor)
             said.append(f"dashed: the smallest effect of interest, ±{text(smallest * factor, min(places, 3))}{unit}")
