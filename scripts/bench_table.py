@@ -3,7 +3,8 @@
     python scripts/bench_table.py [--arms 1000] [--seeds 10]
 
 Synthetic records of a grid ablation with hypotheses are written to a temporary folder; the command runs in a process of
-its own. Bounds: 10,000 records within 5 s and 500 MB, a small ablation within 1.5 s. Exit code 1 where one is broken.
+its own. Bounds: 10,000 records within 5 s and 500 MB, a small ablation within 1.5 s, the report page of 500 runs within
+20 s and 3 MB. Exit code 1 where one is broken.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ ablation:
 PROBE = """
 import resource, sys, time
 start = time.perf_counter()
-sys.argv = ["paribus", "table", "ablation={name}", "--grid", "none", "-o", "{name}.md"]
+sys.argv = ["paribus", {command}]
 from paribus.cli.main import main
 try:
     main()
 except SystemExit as stop:
     assert not stop.code
-slow = {{"torch", "pytorch_lightning", "pandas"}} & set(sys.modules)
+slow = {{"torch", "pytorch_lightning", *({{"pandas"}} if {is_table} else ())}} & set(sys.modules)
 assert not slow, slow
 print(time.perf_counter() - start, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def write_records(name: str, arms: int, seeds: int, folder: Path) -> int:
-    """The ablation file and the records of all its cells; how many there are."""
+def write_records(name: str, arms: int, seeds: int, folder: Path, epochs: int = 0) -> int:
+    """The ablation file and the records of all its cells, with histories of so many epochs; how many there are."""
     rates = ", ".join(f"{0.01 * (k + 1):.4g}" for k in range(arms // 2))
     (folder / "conf" / "ablation").mkdir(parents=True, exist_ok=True)
     (folder / "conf" / "ablation" / f"{name}.yaml").write_text(FILE.format(name=name, rates=rates, seeds=seeds))
@@ -73,6 +74,14 @@ def write_records(name: str, arms: int, seeds: int, folder: Path) -> int:
         path = store.run_dir(cell.id)
         path.mkdir(parents=True, exist_ok=True)
         (path / "record.json").write_text(record.to_json())
+        if epochs:
+            rows = [
+                [e, 38 * e, 1200 * e, f"{0.05 * e:.4f}", 0.01]
+                + [f"{value:.6f}" for value in (2 / e + r.random() / 9, 1 - 0.9 / e - r.random() / 99) * 2]
+                for e in range(1, epochs + 1)
+            ]
+            head = "epoch,step,samples,seconds,lr,train/loss,train/acc,val/loss,val/acc"
+            (path / "history.csv").write_text("\n".join([head, *(",".join(map(str, row)) for row in rows)]) + "\n")
     return len(plan.cells)
 
 
@@ -84,15 +93,26 @@ def main() -> int:
     broken = False
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
-        for name, arms, seeds, bound in (("small", 10, 3, 1.5), ("big", asked.arms, asked.seeds, 5.0)):
-            count = write_records(name, arms, seeds, Path(place))
+        for name, arms, seeds, epochs, bound in (
+            ("small", 10, 3, 0, 1.5),
+            ("big", asked.arms, asked.seeds, 0, 5.0),
+            ("page", 10, 50, 20, 20.0),
+        ):
+            count = write_records(name, arms, seeds, Path(place), epochs)
+            command = f'"table", "ablation={name}", "--grid", "none", "-o", "{name}.md"'
+            if epochs:
+                command = f'"report", "ablation={name}", "-o", "{name}.html"'
             for _ in range(3):
-                probe = [sys.executable, "-c", PROBE.format(name=name)]
+                probe = [sys.executable, "-c", PROBE.format(command=command, is_table=not epochs)]
                 environment = {**os.environ, "OMP_NUM_THREADS": "1"}
                 done = subprocess.run(probe, capture_output=True, text=True, check=True, env=environment)
                 wall, cpu, memory = map(float, done.stdout.split())
                 print(f"{name}: {count:,} records: {wall:.2f} s ({cpu:.2f} s of CPU), {memory:.0f} MB at most")
             broken |= cpu > bound or memory > 500
+            if epochs:
+                size = Path(f"{name}.html").stat().st_size / 1e6
+                print(f"{name}: the report page of {count} runs of {epochs} epochs: {size:.2f} MB")
+                broken |= size > 3.0
     return int(broken)
 
 
