@@ -1,10 +1,17 @@
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
 
 import pytest
 import torch
+
+
+def pytest_configure():
+    """A shell's background jobs ignore Ctrl-C, and so does what they start: commands that tests interrupt, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -79,7 +79,8 @@ def test_watch_serves_an_ablation_that_has_not_begun_and_ends_with_control_c(tin
                 text = answer.read().decode()
             assert "No run of tiny is done yet" in text
             time.sleep(0.1)
-        finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
         assert "Traceback" not in process.stderr.read()
