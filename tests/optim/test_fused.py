@@ -91,6 +91,17 @@ def test_optimizers_that_are_not_fused_take_their_own_step(make, options):
     assert step._state is None
 
 
+def test_hooks_of_an_optimizer_are_called_in_every_step():
+    own, called = parameters(0), []
+    optimizer = built(SGD, own, {"lr": 0.1, "momentum": 0.9, "fused": True})
+    optimizer.register_step_post_hook(lambda *_: called.append(1))
+    step = FusedStep(optimizer)
+    for number in range(3):
+        give_gradients(own, number)
+        step()
+    assert len(called) == 3
+
+
 def test_the_kernels_are_called_and_step_is_not(monkeypatch):
     own = parameters(0)
     step = FusedStep(built(SGD, own, {"lr": 0.1, "momentum": 0.9, "fused": True}))

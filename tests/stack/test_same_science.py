@@ -114,6 +114,21 @@ def test_single_precision(runs):
         assert_same(run, line, 1e-3)
 
 
+@pytest.mark.parametrize("model", ["mlp", "vit_tiny"])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_mixed_precision_is_that_of_the_single_run(model, norm, runs):
+    """bfloat16 has three digits: both round, and not alike. What was learned is compared, and not each weight."""
+    slim = ["model.depth=1", "model.width=12"] if model == "vit_tiny" else ["model.width=16"]
+    base = [f"model={model}", *slim, *BASE[2:], f"norm={norm}", "budget.updates=10", "trainer.precision=bf16-mixed"]
+    lines = [[*base, f"seed={seed}"] for seed in (0, 1)]
+    alone, together = runs("alone"), runs("together")
+    for line, wanted, found in zip(lines, alone.alone(lines), together.stacked(lines), strict=True):
+        assert found.status == wanted.status == "done"
+        assert found.metrics["train/loss"] == pytest.approx(wanted.metrics["train/loss"], rel=0.02)
+        dtypes = {name: value.dtype for name, value in alone.weights(line).items()}
+        assert {name: value.dtype for name, value in together.weights(line).items()} == dtypes
+
+
 def test_replicas_have_losses_schedules_and_clipping_of_their_own(runs):
     options = (
         ["loss=mse", "scheduler=step"],

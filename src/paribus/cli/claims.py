@@ -10,11 +10,11 @@ from pathlib import Path
 
 from paribus.checks import stored
 from paribus.checks.catalogue import Check
-from paribus.cli.memory import uncollected
 from paribus.cli.reports import outputs_folder, write
 from paribus.cli.tables import Reader
 from paribus.durations import duration
 from paribus.errors import Interrupted, UserError
+from paribus.memory import uncollected
 from paribus.plan.ablation import Ablation
 from paribus.plan.cells import ablations_of
 from paribus.plan.command import plan_command

@@ -11,8 +11,8 @@ from paribus import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.failure import guarded
 from paribus.cli.landscape import landscape
-from paribus.cli.memory import leave, uncollected
 from paribus.cli.surface import surface
+from paribus.memory import leave, uncollected
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
 

@@ -149,7 +149,7 @@ def refine(
             return ended(_better(objective, state, reason))
         state.gradient_norms.append(state.gradient_norm)
         on_step(state)
-    state.reason = f"{steps} steps are spent (more go on from here)"
+    state.reason = f"{steps} steps are spent (more go on from here)" if steps > 1 else "one step is spent"
     if state.route == "downhill":
         length = float(state.theta.norm())
         state.reason += (

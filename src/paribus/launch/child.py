@@ -85,13 +85,13 @@ def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServ
     return reasons
 
 
-def targets(node: Mapping[str, Any]) -> Iterator[str]:
+def targets_of(node: Mapping[str, Any]) -> Iterator[str]:
     """The classes and functions that a config names, of torch and our own: their imports start no thread."""
     for key, value in node.items():
         if key == "_target_" and str(value).startswith(("paribus.", "torch.")):
             yield value
         elif isinstance(value, Mapping):
-            yield from targets(value)
+            yield from targets_of(value)
 
 
 def prepare(data: Mapping[str, Any], targets: Iterable[str]) -> None:

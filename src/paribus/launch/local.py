@@ -16,7 +16,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.durations import duration
 from paribus.errors import Interrupted, JobFailed, RunsFailed, UserError
 from paribus.launch.board import Board
-from paribus.launch.child import Result, count_gpus, prepare, targets, train_job, visible
+from paribus.launch.child import Result, count_gpus, prepare, targets_of, train_job, visible
 from paribus.launch.fork import ForkServer, close_shared
 from paribus.launch.job import FINISHED, Job
 from paribus.launch.options import Options
@@ -155,7 +155,7 @@ class LocalLauncher:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.place.units)
         job.started, job.out_of_time = time.monotonic(), None
         arguments = (job.config, dict(job.composed.choices), job.overrides, threads, job.kind in self.checked)
-        before = (prepare, (job.config["data"], sorted(set(targets(job.config)))))
+        before = (prepare, (job.config["data"], sorted(set(targets_of(job.config)))))
         self.running[self.server.fork(train_job, arguments, environment, str(self.output(job)), before)] = job
         return True
 

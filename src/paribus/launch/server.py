@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import functools
 import gc
+import importlib
 import os
 import pickle
 import signal
@@ -25,11 +26,27 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
 from paribus.errors import Interrupted
+from paribus.memory import uncollected
 
 # Pools of threads that libraries would start when they are imported. A job sets its own number afterwards.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # torch asks for GPUs without initialising CUDA, which no process could use after a fork.
 BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+_OF_EVERY_JOB = (
+    "fsspec.implementations.chained",
+    "torch.utils.serialization.config",
+    "paribus.cli.failure",
+    "paribus.cli.train",
+    "paribus.data.digits",
+    "paribus.launch.child",
+    "paribus.launch.ranks",
+    "paribus.launch.slots",
+    "paribus.nn.models.dense",
+    "paribus.train.build",
+    "paribus.train.fit",
+    "paribus.train.preflight",
+    "paribus.train.progress",
+)
 
 
 @dataclass(frozen=True)
@@ -236,32 +253,22 @@ def die_with_parent(parent: int) -> None:
 
 def preload() -> None:
     """Import whatever a job imports, so that it need not."""
-    gc.disable()  # among what imports leave there is nothing to collect, and looking takes a fifth of their time
-    import fsspec.implementations.chained  # type: ignore[import-untyped]  # noqa: F401
+    with uncollected():
+        for name in _OF_EVERY_JOB:
+            importlib.import_module(name)
     import torch
-    import torch.utils.serialization.config
     from pytorch_lightning.trainer.connectors import callback_connector as connector
 
-    import paribus.cli.failure
-    import paribus.cli.train
-    import paribus.data.digits
-    import paribus.launch.child
-    import paribus.launch.ranks
-    import paribus.launch.slots
-    import paribus.nn.models.dense
-    import paribus.train.build
-    import paribus.train.fit
-    import paribus.train.preflight
-    import paribus.train.progress  # noqa: F401
     from paribus.store.provenance import provenance
 
     torch.set_num_threads(1)
-    # Each Trainer reads the metadata of all installed packages, which may offer callbacks, for 15 ms.
-    connector._load_external_callbacks = functools.cache(connector._load_external_callbacks)
-    connector._load_external_callbacks("pytorch_lightning.callbacks_factory")
+    # Each Trainer reads the metadata of all installed packages, which may offer callbacks, for 15 ms. Where Lightning
+    # calls it otherwise, it does so again.
+    if (load := getattr(connector, "_load_external_callbacks", None)) is not None:
+        connector._load_external_callbacks = functools.cache(load)
+        connector._load_external_callbacks("pytorch_lightning.callbacks_factory")
     provenance("", 1)  # asks git and the installed packages, and remembers
     gc.freeze()  # a collection in a forked process would touch, and so copy, every page
-    gc.enable()
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ class FusedStep:
     """optimizer.step(), bit for bit: SGD, Adam and AdamW with fused=True straight to their kernels.
 
     Every other optimizer takes its own step, and so do these until they have their state, and wherever a parameter has
-    no gradient. Rates, momentum and state may change from step to step; hooks of the optimizer are not called, and no
-    gradient scaler is asked.
+    no gradient, or the optimizer has hooks. Rates, momentum and state may change from step to step. No gradient scaler
+    is asked.
     """
 
     def __init__(self, optimizer: Optimizer):
@@ -53,7 +53,8 @@ class FusedStep:
         parameters = [list(group["params"]) for group in groups]
         every = [p for of_group in parameters for p in of_group]
         alike = len({(p.device, p.dtype) for p in every}) == 1 and not any(isinstance(g["lr"], Tensor) for g in groups)
-        if not alike or not all(group.get("fused") for group in groups):
+        hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        if not alike or hooks or not all(group.get("fused") for group in groups):
             self._launch = None
             return
         tensors = []

@@ -33,6 +33,9 @@ class ReplicaFunctions(TorchFunctionMode):
             return self.dropout(*args, **kwargs)
         if func is F.scaled_dot_product_attention and set(kwargs) <= {"dropout_p"} and len(args) == 3:
             return self.attention(*args, **kwargs)
+        if func is F.batch_norm and args[0].dtype in (torch.bfloat16, torch.float16):
+            # With statistics in single precision, as the kernel has them; vmap's form of it takes one type only.
+            return func(args[0].float(), *args[1:], **kwargs).to(args[0].dtype)
         if func is F.linear and not kwargs:
             return _Linear.apply(*args) if len(args) == 3 else _Linear.apply(*args, None)
         return func(*args, **kwargs)
@@ -63,18 +66,21 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, int]:
-        x, weight = (
-            tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-            for tensor, dim in zip((x, weight), in_dims, strict=False)
-        )
-        if bias is not None and in_dims[2] is not None:
-            bias = bias.movedim(in_dims[2], 0)
-        outputs = _BatchedLinear.apply(x.flatten(1, -2), weight, bias)
-        return outputs.unflatten(1, x.shape[1:-1]), 0
+        kind = x.device.type
+        # Autocast would cast within the products, after the function has kept what its gradients are made of.
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+        def rows(tensor: Tensor, dim: int | None) -> Tensor:
+            tensor = tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+            return tensor.to(dtype)
+
+        x, weight = rows(x, in_dims[0]), rows(weight, in_dims[1])
+        bias = None if bias is None else rows(bias, in_dims[2])
+        return _BatchedLinear.apply(x.flatten(1, -2), weight, bias).unflatten(1, x.shape[1:-1]), 0
 
 
 class _BatchedLinear(torch.autograd.Function):
-    """x (R, N, I), weight (R, O, I), bias (R, O) or (O,) or None -> (R, N, O)."""
+    """x (R, N, I), weight (R, O, I), bias (R, O) or None -> (R, N, O)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -82,7 +88,7 @@ class _BatchedLinear(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         if bias is None:
             return torch.bmm(x, weight.transpose(1, 2))
-        return torch.baddbmm(bias.unsqueeze(-2), x, weight.transpose(1, 2))
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
 import shutil
@@ -22,6 +21,7 @@ from typing import Any
 import yaml
 
 from paribus.errors import Interrupted, UserError
+from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.validate import validate
@@ -106,15 +106,12 @@ def failed(record: Record, type: str, message: str) -> Record:
 
 def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
-    # torch and Lightning are imported here: whatever could be said without them has been said. Among a million new
-    # objects there is nothing to collect, and looking takes a fifth of the time.
-    gc.disable()
-    from paribus.train import build
-    from paribus.train.fit import fit
-    from paribus.train.preflight import Preflight
+    # torch and Lightning are imported here: whatever could be said without them has been said.
+    with uncollected():
+        from paribus.train import build
+        from paribus.train.fit import fit
+        from paribus.train.preflight import Preflight
 
-    gc.freeze()
-    gc.enable()
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(config)
     data = build.build_data(config, setting)
