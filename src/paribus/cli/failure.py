@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from paribus.errors import Interrupted, RunsFailed, UserError
+from paribus.memory import leave
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -37,6 +39,14 @@ def guarded(command: Callable[[], Any]) -> int:
         _say(f"error: {explain(error)}")
         return 2
     return 0
+
+
+def run_and_exit(command: Callable[[], Any]) -> NoReturn:
+    """The life of a process whose only task is this command."""
+    code = guarded(command)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the last word is said: one more Ctrl-C would change its exit code
+    leave()
+    sys.exit(code)
 
 
 def _say(line: str) -> None:

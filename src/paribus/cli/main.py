@@ -9,10 +9,10 @@ import click
 
 from paribus import __version__
 from paribus.cli.curvature import curvature
-from paribus.cli.failure import guarded
+from paribus.cli.failure import run_and_exit
 from paribus.cli.landscape import landscape
 from paribus.cli.surface import surface
-from paribus.memory import leave, uncollected
+from paribus.memory import uncollected
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
 
@@ -262,9 +262,7 @@ for command in (curvature, landscape, surface):
 
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
-    code = guarded(run_command)
-    leave()
-    sys.exit(code)
+    run_and_exit(run_command)
 
 
 def run_command() -> None:

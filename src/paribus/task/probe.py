@@ -49,17 +49,19 @@ class Probe(pl.Callback):
         """Values by name; {} for nothing to say this time."""
         raise NotImplementedError
 
+    def check(self, network: nn.Module, processes: int) -> None:
+        """Called before training starts. Raises ValueError where it can't measure this network."""
+        if processes > 1 and any(isinstance(module, SyncBatchNorm) for module in network.modules()):
+            raise ValueError(
+                f"callbacks.{self.name} measures in one process, where norm=sync_batch would wait for the others. Use "
+                "norm=batch, or leave the callback out"
+            )
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        network: nn.Module = pl_module.network  # type: ignore[assignment]
-        if is_sharded(network):
+        if is_sharded(pl_module.network):  # type: ignore[arg-type]
             raise UserError(
                 f"callbacks.{self.name} needs the whole network in one process, and this one is sharded. Use "
                 "trainer=ddp, or leave the callback out"
-            )
-        if trainer.world_size > 1 and any(isinstance(module, SyncBatchNorm) for module in network.modules()):
-            raise UserError(
-                f"callbacks.{self.name} measures in one process, where norm=sync_batch would wait for the others. Use "
-                "norm=batch, or leave the callback out"
             )
 
     def on_update(self, task: Classification) -> None:

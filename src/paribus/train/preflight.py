@@ -37,16 +37,20 @@ class Preflight:
         setting = self._once(build.build_setting, config, ("data.source", "loss", "scheduler", "augmentation"))
         parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
         data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
-        self.check_built(config, setting, data)
+        network = self.check_built(config, setting, data)
         for name, node in (config["callbacks"] or {}).items():
             if node is not None:
-                instantiate(f"callbacks.{name}", node)
+                callback = instantiate(f"callbacks.{name}", node)
+                if hasattr(callback, "check"):
+                    with build.as_user_error("callbacks"):
+                        callback.check(network, world_size(config))
         for name, node in (config["logger"] or {}).items():
             if node is not None:
                 check_arguments(f"logger.{name}", node)
 
-    def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> None:
-        """`check` for a setting and data that are there already."""
+    def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> nn.Module:
+        """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
+        meta device."""
         sizes = sorted(data.local_batch_sizes())
         parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
         network = self._once(lambda config: _network(config, setting, sizes), config, parts, f"network {sizes}")
@@ -63,6 +67,7 @@ class Preflight:
                 raise UserError(
                     f"scheduler: the factor on the learning rate must be finite, got {factor} at step {step:g}"
                 )
+        return network
 
     def _once(self, make: Callable[[Config], T], config: Config, parts: Sequence[str], what: str = "") -> T:
         """make(config), remembered by the parts of the config that it depends on."""
