@@ -185,7 +185,9 @@ def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
     if math.isnan(least):
         return []
     unit = "points" if is_percent(main) else f"in {title(main)}"
-    return [f"A true difference of {least * scale(main):.2g} {unit} would be found with 80 % power (typical arm)."]
+    size = least * scale(main)
+    shown = f"{size:.0f}" if 100 <= size < 1e6 else f"{size:.2g}"
+    return [f"A true difference of {shown} {unit} would be found with 80 % power (typical arm)."]
 
 
 def _factors(table: Aggregate) -> str:

@@ -78,10 +78,11 @@ def gradient_over_loss(name: str, history: History, x: str = "step") -> Figure:
         ):
             points, values = _series(history, column, x)
             panel.plot(points, values, **look(number), markevery=max(1, len(points) // 8))
+            tenth = [values[0] / 10] if column == "grad_norm" else []
             if (values > 0).all():
-                panel.set_yscale("log")
-            if column == "grad_norm":
-                panel.axhline(values[0] / 10, color="#8a8a8a", linewidth=0.9, linestyle=(0, (1, 2)))
+                log_losses(panel, [*values, *tenth])
+            for level in tenth:
+                panel.axhline(level, color="#8a8a8a", linewidth=0.9, linestyle=(0, (1, 2)))
             panel.set_ylabel(label)
         panels[1].set_xlabel(AXES.get(x, x))
         heading(figure, name, "one run", "dotted: a tenth of the first gradient norm")
