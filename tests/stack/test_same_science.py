@@ -7,6 +7,7 @@ import torch
 
 from paribus.config import config_dir
 from paribus.data.batches import BatchPlan
+from paribus.stack import program
 from paribus.train import build
 
 OPTIMIZERS = sorted(path.stem for path in (config_dir() / "optimizer").glob("*.yaml"))
@@ -22,6 +23,12 @@ BASE = [
     "callbacks=[checkpoints]",
     "trainer.threads=1",
 ]
+
+
+@pytest.fixture(autouse=True)
+def traced_early(monkeypatch):
+    """Most of 30 updates are replays of the trace, some not."""
+    monkeypatch.setattr(program, "TRACED_AFTER", 3)
 
 
 @functools.cache

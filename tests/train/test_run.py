@@ -99,6 +99,16 @@ def test_divergence_is_a_result(paribus, tmp_path):
     assert "test/acc" not in record.metrics
 
 
+def test_divergence_is_no_bug_of_an_optimizer_that_decomposes_matrices(paribus, tmp_path):
+    """It raises in the middle of an epoch, for what is not finite any more."""
+    varied = ["optimizer=shampoo", "loss=mse", "norm=none", "optimizer.lr=1e6", "data.batch_size=1"]
+    result = paribus("train", *(item for item in QUICK if "batch_size" not in item), *varied)
+    assert result.code == 0, result.err
+    record = Store(tmp_path / "outputs").read(only_run(tmp_path).name)
+    assert record is not None
+    assert record.status == "diverged"
+
+
 def test_a_bug_is_recorded_as_a_failure_and_tried_again(paribus, tmp_path, monkeypatch):
     from paribus.task.classification import Classification
 

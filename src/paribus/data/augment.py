@@ -95,7 +95,10 @@ def _beta(alpha: float, n: int, generator: torch.Generator, device: torch.device
 
 def soft(y: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
     """Class indices as one-hot rows (N, K); soft targets as they are."""
-    return F.one_hot(y, num_classes).to(dtype) if y.ndim == 1 else y
+    if y.ndim != 1:
+        return y
+    # F.one_hot looks at the values, for which a GPU must wait, and which can't be traced.
+    return torch.zeros(len(y), num_classes, dtype=dtype, device=y.device).scatter_(1, y.unsqueeze(1), 1.0)
 
 
 class _Mixing:

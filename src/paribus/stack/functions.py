@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import TorchFunctionMode
 
 
@@ -43,6 +44,8 @@ class ReplicaFunctions(TorchFunctionMode):
     def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0.0:
             return x
+        if get_proxy_mode() is not None:
+            raise RuntimeError("dropout draws from the generators of the replicas")
         kept = _Kept.apply(x.detach(), 1.0 - p, self.generators)
         return x * (kept / (1.0 - p) if p < 1.0 else kept)
 

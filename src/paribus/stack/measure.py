@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
+from paribus.stack.program import Gradients
 from paribus.stack.replica import Replica
 
 SAFE = 0.8  # share of the free memory that a stack may take
@@ -65,16 +66,14 @@ class Bench:
         stack.generators = [torch.Generator(self.x.device) for _ in replicas]
         loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
         optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
-        names, parameters = list(stack.trained()), list(stack.trained().values())
+        gradients = Gradients(stack, loss, torch.compile(stack) if self.compile else None, traced_after=0)
         x = self.x.expand(len(stack), *self.x.shape).contiguous()
         y = self.y.expand(len(stack), *self.y.shape).contiguous()
-        forward: Callable[[Tensor], Tensor] = torch.compile(stack) if self.compile else stack
 
         def step() -> None:
             with self.context():
-                losses, _ = loss(forward(x), y)
-            found = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
-            optimizers.assign({n: g.contiguous() for n, g in zip(names, found, strict=True) if g is not None})
+                _, _, grads = gradients(x, y)
+            optimizers.assign(grads)
             optimizers.step()
 
         return step

@@ -67,7 +67,13 @@ class StackedNetwork(nn.Module):
 
     def stacked(self) -> State:
         """Parameters and buffers by the names that they have in a network."""
-        return {name: getattr(self, flat(name)) for name in (*self._names, *self._buffer_names)}
+        return {**self.own_parameters(), **self.own_buffers()}
+
+    def own_parameters(self) -> State:
+        return {name: getattr(self, flat(name)) for name in self._names}
+
+    def own_buffers(self) -> State:
+        return {name: getattr(self, flat(name)) for name in self._buffer_names}
 
     def trained(self) -> State:
         """The stacked parameters that take gradients."""
@@ -88,8 +94,10 @@ class StackedNetwork(nn.Module):
 
         In training, moving statistics and the like are updated in place, as in a single network.
         """
-        parameters = {name: getattr(self, flat(name)) for name in self._names}
-        buffers = {name: getattr(self, flat(name)) for name in self._buffer_names}
+        return self.call(self.own_parameters(), self.own_buffers(), x, shared)
+
+    def call(self, parameters: State, buffers: State, x: Tensor, shared: bool = False) -> Tensor:
+        """`forward` with these parameters and buffers, (R, ...) each, in place of its own."""
         call = vmap(self._call, in_dims=(0, 0, None if shared else 0), randomness="different")
         if torch.compiler.is_compiling():  # which fuses attention itself
             return call(parameters, buffers, x)

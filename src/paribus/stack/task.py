@@ -22,6 +22,7 @@ from paribus.stack.data import StackedData
 from paribus.stack.evaluation import StackedLoss, StackedTotals, evaluate, recomputed_statistics
 from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
+from paribus.stack.program import Gradients
 from paribus.stack.replica import Replica
 from paribus.task.classification import STATISTICS_BATCHES, Classification
 from paribus.task.evaluation import evaluate as evaluate_network
@@ -105,9 +106,8 @@ class StackedClassification(Classification):
         self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._bare = True
         self._last_check = time.monotonic()
-        self._forward: Callable[[Tensor], Tensor] = (
-            torch.compile(self.network) if self.compile_network else self.network
-        )
+        compiled: Any = torch.compile(self.network) if self.compile_network else None
+        self._program = Gradients(self.network, self.loss, compiled)
         self._observed = any(replica.observers for replica in self.replicas)
         for k, replica in enumerate(self.replicas):
             replica.view = SimpleNamespace(
@@ -198,7 +198,8 @@ class StackedClassification(Classification):
         if self.data.last_of_epoch():
             self._grad_norms = norms(grads)
         for k, reason in self.stacked_optimizers.step().items():
-            self._end(k, "failed", reason)
+            finite = all(bool(grad[k].isfinite().all()) for grad in grads.values())
+            self._end(k, "failed" if finite else "diverged", reason if finite else "")
         self._count.total.ready += 1
         self._count.total.completed += 1
         cursor.step += 1
@@ -212,19 +213,15 @@ class StackedClassification(Classification):
 
     def _gradients(self, x: Tensor, y: Tensor, size: int) -> dict[str, Tensor]:
         """Of each replica's own mean loss over its batch, stacked, in the layout of the parameters."""
-        names, parameters = list(self._trained), list(self._trained.values())
         sums: dict[str, Tensor] = {}
         parts = zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True)
         for part_x, part_y in parts if self.accumulate > 1 else [(x, y)]:
-            losses, predicted = self.loss(self._forward(part_x), part_y)
-            total = losses.sum()
+            losses, predicted, grads = self._program(part_x, part_y)
+            self._totals.update(losses, predicted, part_y)
             if part_x.shape[1] != size:
-                total = total * (part_x.shape[1] / size)
-            found = torch.autograd.grad(total, parameters, allow_unused=True)
-            self._totals.update(losses.detach(), predicted, part_y)
-            for name, grad in zip(names, found, strict=True):
-                if grad is not None:
-                    sums[name] = sums[name] + grad if name in sums else grad.contiguous()
+                torch._foreach_mul_(list(grads.values()), part_x.shape[1] / size)
+            for name, grad in grads.items():
+                sums[name] = sums[name] + grad if name in sums else grad
         return sums
 
     def _augment(self, x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:

@@ -159,7 +159,7 @@ class Classification(pl.LightningModule):
             self._update(x, y, size)
             updates += 1
             cursor.seconds = seconds_before + time.perf_counter() - started - self.observed_seconds
-            if self.stop_requested or self.data.spent():
+            if self.stop_requested or self.diverged or self.data.spent():
                 break
         if self._bare:
             each = (time.perf_counter() - started) / max(updates, 1)
@@ -258,12 +258,12 @@ class Classification(pl.LightningModule):
             hook(self)
         if self.data.last_of_epoch():
             self._grad_norm = total_norm(self.network)
-        if self._bare:
-            self._step()
-            self._count.total.ready += 1
-            self._count.total.completed += 1
-        else:
-            self.optimizers().step()  # type: ignore[union-attr]
+        try:
+            self._take_step()
+        except RuntimeError:  # decompositions of a matrix, say, do not accept what is not finite any more
+            if all(p.grad is None or bool(p.grad.isfinite().all()) for p in self._parameters_of_network):
+                raise
+            self._stop_if_diverged(math.nan)
         for p in self._parameters_of_network:  # optimizer.zero_grad() takes a twentieth of a small update
             p.grad = None
         cursor.step += 1
@@ -271,6 +271,14 @@ class Classification(pl.LightningModule):
         cursor.samples += size
         for hook in self._update_hooks:
             hook(self)
+
+    def _take_step(self) -> None:
+        if self._bare:
+            self._step()
+            self._count.total.ready += 1
+            self._count.total.completed += 1
+        else:
+            self.optimizers().step()  # type: ignore[union-attr]
 
     def _backward(self, loss: Tensor) -> None:
         if self._bare:

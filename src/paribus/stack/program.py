@@ -1,0 +1,106 @@
+"""The gradients of a stack as a straight list of batched operations, traced once and replayed in every update.
+
+Calling a network under vmap costs milliseconds of Python: each operation passes torch.func's interpreter, then autograd
+records it, and goes back through it. What reaches the kernels is the same in every update. So it is written down once,
+forward and backward together, and called without either.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from paribus.stack.evaluation import StackedLoss
+from paribus.stack.network import StackedNetwork, State
+
+log = logging.getLogger("paribus")
+# Batches of a shape: by then vmap has cost as much time as a trace takes, and it is likely that more of them will come.
+TRACED_AFTER = 50
+
+Found = tuple[Tensor, Tensor, dict[str, Tensor]]
+
+
+class Gradients:
+    """x (R, N, ...), y (R, N) -> loss of each replica (R,), predicted classes (R, N), gradients {name: (R, ...)}.
+
+    The gradient of a replica is that of its own mean loss, contiguous; parameters that the loss does not depend on
+    have none. Moving statistics are updated in place, as in a forward pass in training.
+
+    forward: called in place of the stack, compiled say; nothing is traced then. Nor is a network that draws random
+    numbers from the replicas' generators, or whose modules follow the progress of training (`set_progress`): a trace
+    would repeat what they did in the update that it was made from.
+
+    traced_after: how many batches of a shape are computed without a trace, TRACED_AFTER if not given.
+    """
+
+    def __init__(
+        self,
+        stack: StackedNetwork,
+        loss: StackedLoss,
+        forward: Callable[[Tensor], Tensor] | None = None,
+        traced_after: int | None = None,
+    ):
+        self.stack = stack
+        self.loss = loss
+        self.forward = forward
+        self.traced_after = TRACED_AFTER if traced_after is None else traced_after
+        self.traceable = forward is None and not any(hasattr(m, "set_progress") for m in stack.program.modules())
+        self._names = list(stack.trained())
+        self._traces: dict[tuple[Any, ...], fx.GraphModule] = {}
+        self._seen: dict[tuple[Any, ...], int] = {}
+
+    def __call__(self, x: Tensor, y: Tensor) -> Found:
+        key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, torch.is_autocast_enabled(x.device.type))
+        trace = self._traces.get(key)
+        if trace is None and self.traceable:
+            self._seen[key] = self._seen.get(key, 0) + 1
+            if self._seen[key] > self.traced_after:
+                trace = self._trace(key, x, y)
+        if trace is None:
+            losses, predicted, found = self._compute(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
+        else:
+            with torch.no_grad():
+                losses, predicted, found = trace(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
+        return losses, predicted, {n: g for n, g in zip(self._names, found, strict=True) if g is not None}
+
+    def _compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
+        outputs = self.stack.call(parameters, buffers, x) if self.forward is None else self.forward(x)
+        losses, predicted = self.loss(outputs, y)
+        trained = [parameters[name] for name in self._names]
+        found = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
+        return losses.detach(), predicted, [None if grad is None else grad.contiguous() for grad in found]
+
+    def _trace(self, key: tuple[Any, ...], x: Tensor, y: Tensor) -> fx.GraphModule | None:
+        """The graph for batches of this shape; tracing computes it once, on copies of the moving statistics."""
+        own = self.stack.own_parameters()
+        parameters = {name: p.detach().requires_grad_(p.requires_grad) for name, p in own.items()}
+        buffers = {name: buffer.clone() for name, buffer in self.stack.own_buffers().items()}
+        cached = torch.is_autocast_cache_enabled()
+        torch.set_autocast_cache_enabled(False)  # weights that were cast before would become constants
+        try:
+            graph = make_fx(lambda *of: self._compute(*of))(parameters, buffers, x, y)
+        except Exception as error:  # a network may do anything, and it works untraced
+            log.info("the stack is called under vmap in every update, untraced (%s: %s)", type(error).__name__, error)
+            self.traceable = False
+            return None
+        finally:
+            torch.set_autocast_cache_enabled(cached)
+        _simplify(graph)
+        self._traces[key] = graph
+        return graph
+
+
+def _simplify(graph: fx.GraphModule) -> None:
+    """Leave out what only autograd needed, and what holds on to the tensors of the tracing."""
+    for node in graph.graph.nodes:
+        if node.target is torch.ops.aten.detach.default:
+            node.replace_all_uses_with(node.args[0])
+    graph.graph.eliminate_dead_code()
+    for node in graph.graph.nodes:
+        node.meta.clear()
+    graph.recompile()

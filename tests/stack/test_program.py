@@ -1,0 +1,91 @@
+"""The traced gradients of a stack are those that are computed under vmap."""
+
+import pytest
+import torch
+
+from paribus.plan.compose import load, resolved
+from paribus.stack.evaluation import StackedLoss
+from paribus.stack.network import StackedNetwork
+from paribus.stack.program import Gradients
+from paribus.train import build
+
+REPLICAS, BATCH = 3, 8
+
+
+def gradients(*overrides, **options):
+    """Of three replicas whose initial weights follow from the configuration alone."""
+    config = resolved(load(overrides))
+    setting = build.build_setting(config)
+    networks = []
+    for seed in range(REPLICAS):
+        own = {**config, "seeds": dict.fromkeys(config["seeds"], seed)}
+        networks.append(build.build_network(own, setting))
+    stack = StackedNetwork(networks)
+    stack.generators = [torch.Generator().manual_seed(seed) for seed in range(REPLICAS)]
+    stack.program.train()
+    return Gradients(stack, StackedLoss([setting.loss] * REPLICAS, ["loss"] * REPLICAS), **options)
+
+
+def batch(number, size=BATCH):
+    generator = torch.Generator().manual_seed(number)
+    x = torch.randn(REPLICAS, size, 1, 8, 8, generator=generator)
+    return x, torch.randint(10, (REPLICAS, size), generator=generator)
+
+
+def assert_equal(found, wanted):
+    for one, other in zip(found[:2], wanted[:2], strict=True):
+        torch.testing.assert_close(one, other)
+    assert list(found[2]) == list(wanted[2])
+    for name in wanted[2]:
+        torch.testing.assert_close(found[2][name], wanted[2][name], rtol=1e-4, atol=1e-6)
+        assert found[2][name].is_contiguous()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "scalar_mse", "softmax_mse", "label_smoothing"])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_traced_and_not(model, loss):
+    network = [f"model={model}", "norm=batch", f"loss={loss}"]
+    traced, plain = gradients(*network, traced_after=0), gradients(*network, traced_after=1000)
+    for number in range(4):
+        assert_equal(traced(*batch(number)), plain(*batch(number)))
+    assert len(traced._traces) == 1
+    assert not plain._traces
+    for one, other in zip(traced.stack.buffers(), plain.stack.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_each_shape_has_a_trace_of_its_own_once_it_has_come_often_enough():
+    traced, plain = gradients("model=mlp", traced_after=2), gradients("model=mlp", traced_after=1000)
+    counts = []
+    for number, size in enumerate([8, 8, 5, 8, 5, 5]):
+        assert_equal(traced(*batch(number, size)), plain(*batch(number, size)))
+        counts.append(len(traced._traces))
+    assert counts == [0, 0, 0, 1, 1, 2]
+
+
+def test_new_weights_are_used():
+    traced, plain = gradients("model=mlp", traced_after=0), gradients("model=mlp", traced_after=1000)
+    traced(*batch(0))
+    plain(*batch(0))
+    for each in (traced, plain):
+        for p in each.stack.parameters():
+            p.data.mul_(0.5)
+    assert_equal(traced(*batch(1)), plain(*batch(1)))
+
+
+@pytest.mark.parametrize("network", [["model=vit_tiny", "model.dropout=0.2"], ["model=cnn", "norm=batch_renorm"]])
+def test_what_changes_from_update_to_update_is_not_traced(network):
+    each = gradients(*network, traced_after=0)
+    each(*batch(0))
+    assert not each.traceable
+    assert not each._traces
+
+
+def test_a_network_that_looks_at_values_works_untraced(monkeypatch, caplog):
+    each = gradients("model=mlp", traced_after=0)
+    plain = each.stack.call
+    monkeypatch.setattr(each.stack, "call", lambda *of: plain(*of) if bool(of[2].abs().sum() > 0) else None)
+    with caplog.at_level("INFO", "paribus"):
+        each(*batch(0))
+    assert not each.traceable
+    assert "untraced" in caplog.text
