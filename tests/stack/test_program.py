@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from paribus.losses import CrossEntropy
 from paribus.plan.compose import load, resolved
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork
@@ -79,6 +80,33 @@ def test_what_changes_from_update_to_update_is_not_traced(network):
     each(*batch(0))
     assert not each.traceable
     assert not each._traces
+
+
+class Counting(torch.nn.Linear):
+    """Knows how often it was called, which a trace would not."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+def test_modules_of_others_may_do_anything_and_are_not_traced():
+    stack = StackedNetwork([torch.nn.Sequential(torch.nn.Flatten(), Counting(64, 10)) for _ in range(REPLICAS)])
+    loss = StackedLoss([CrossEntropy(10)] * REPLICAS, ["loss"] * REPLICAS)
+    each = Gradients(stack, loss, traced_after=0)
+    found = [each(*batch(0))[2]["1.weight"] for _ in range(2)]
+    assert not torch.allclose(*found)
+
+
+def test_hooks_are_called_in_every_update():
+    each, calls = gradients("model=mlp", traced_after=0), []
+    each.stack.program.register_forward_hook(lambda *of: calls.append(1))
+    other = Gradients(each.stack, each.loss, traced_after=0)
+    for number in range(3):
+        other(*batch(number))
+    assert len(calls) == 3
 
 
 def test_a_network_that_looks_at_values_works_untraced(monkeypatch, caplog):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from paribus.stack.evaluation import StackedLoss
@@ -31,9 +31,8 @@ class Gradients:
     The gradient of a replica is that of its own mean loss, contiguous; parameters that the loss does not depend on
     have none. Moving statistics are updated in place, as in a forward pass in training.
 
-    forward: called in place of the stack, compiled say; nothing is traced then. Nor is a network that draws random
-    numbers from the replicas' generators, or whose modules follow the progress of training (`set_progress`): a trace
-    would repeat what they did in the update that it was made from.
+    forward: called in place of the stack, compiled say; nothing is traced then. Nor is a network that may do something
+    else in every update, of which a trace would repeat one: see `repeatable`. Dropout is found out while tracing.
 
     traced_after: how many batches of a shape are computed without a trace, TRACED_AFTER if not given.
     """
@@ -49,7 +48,7 @@ class Gradients:
         self.loss = loss
         self.forward = forward
         self.traced_after = TRACED_AFTER if traced_after is None else traced_after
-        self.traceable = forward is None and not any(hasattr(m, "set_progress") for m in stack.program.modules())
+        self.traceable = forward is None and all(map(repeatable, stack.program.modules()))
         self._names = list(stack.trained())
         self._traces: dict[tuple[Any, ...], fx.GraphModule] = {}
         self._seen: dict[tuple[Any, ...], int] = {}
@@ -93,6 +92,17 @@ class Gradients:
         _simplify(graph)
         self._traces[key] = graph
         return graph
+
+
+def repeatable(module: nn.Module) -> bool:
+    """Whether a module does the same to its inputs, parameters and buffers in every update.
+
+    torch's and ours do, but for those that follow the progress of training. Others may count calls or draw numbers from
+    Python's generator, and so may hooks; nobody can tell from outside.
+    """
+    known = type(module).__module__.startswith(("torch.nn.", "paribus.nn."))
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return known and not hooks and not hasattr(module, "set_progress")
 
 
 def _simplify(graph: fx.GraphModule) -> None:
