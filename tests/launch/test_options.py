@@ -6,7 +6,7 @@ import pytest
 
 from paribus.durations import duration, in_seconds
 from paribus.errors import UserError
-from paribus.launch.board import Board
+from paribus.launch.board import Board, Running
 from paribus.launch.options import Options
 from paribus.launch.slots import Slots, cores
 
@@ -97,14 +97,26 @@ def test_a_job_alone_has_the_gpu_to_itself():
 
 def test_the_line_of_progress_and_its_estimate():
     board = Board(total=10, at_a_time=2, stream=io.StringIO())
-    assert board.line([1.0]) == "0 of 10 done · 1 running"
+    assert board.line([Running(1.0)]) == "0 of 10 done · 1 running"
+    assert board.line([Running(1.0)], "epoch 1/5") == "0 of 10 done · 1 running · epoch 1/5"
     for _ in range(4):
         board.finished(6.0, "layer seed 3: test/acc 97.20 %")
     board.finished(None, "layer seed 3: test/acc 97.20 %")  # trained by another launcher: no estimate from it
     board.failed = 1
     # Two wait for 6 s each, two run for 4 s and 0 s more: 16 s of work for two slots.
-    assert board.left([2.0, 7.0]) == 8.0
-    assert board.line([2.0, 7.0]) == "5 of 10 done · 2 running · 1 failed · 8 s left · layer seed 3: test/acc 97.20 %"
+    running = [Running(2.0), Running(7.0)]
+    assert board.left(running) == 8.0
+    assert board.line(running) == "5 of 10 done · 2 running · 1 failed · 8 s left · layer seed 3: test/acc 97.20 %"
+
+
+def test_stacks_are_counted_and_estimated_in_runs():
+    board = Board(total=100, at_a_time=2, stream=io.StringIO())
+    assert board.left([Running(5.0, runs=40), Running(5.0, runs=60)]) is None
+    board.finished(20.0, "sgd seed 3: test/acc 97.20 %", runs=40)
+    # 60 s for 40 + 20 runs, and 40 of the same job are left.
+    assert board.left([Running(40.0, runs=60, ended=20)]) == 40.0
+    line = "60 of 100 done · 1 running · 40 s left · sgd seed 3: test/acc 97.20 %"
+    assert board.line([Running(40.0, runs=60, ended=20)]) == line
 
 
 def test_a_log_file_gets_whole_lines_now_and_then():
@@ -112,6 +124,7 @@ def test_a_log_file_gets_whole_lines_now_and_then():
     board = Board(total=2, at_a_time=1, every_seconds=10.0, stream=stream)
     now = board._shown
     for second in (1, 5, 11, 12, 22):
-        board.show([1.0], now + second)
+        if board.due(now + second):
+            board.show([Running(1.0)], now + second)
     board.close()
     assert stream.getvalue() == "0 of 2 done · 1 running\n" * 2

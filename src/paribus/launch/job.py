@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +17,16 @@ FINISHED = ("done", "diverged")
 
 @dataclass
 class Job:
-    """One command line on its way. failures: how often it failed, by type."""
+    """One command line on its way.
+
+    runs: that it trains, of which `ended` have a result by now. failures: how often it failed, by type.
+    """
 
     number: int
     overrides: tuple[str, ...]
     composed: Composed
+    runs: Sequence[str] = ()
+    ended: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     alone: bool = False
     slots: Slots | None = None
@@ -33,6 +39,7 @@ class Job:
         self.config = self.composed.config
         self.id = run_id(self.config)
         self.store = Store(Path(self.config["paths"]["outputs"]))
+        self.runs = self.runs or (self.id,)
 
     @property
     def kind(self) -> str:
@@ -52,6 +59,12 @@ class Job:
     def is_locked(self) -> bool:
         """Whether another process trains this run now."""
         return not self.is_stack and self.store.is_locked(self.id)
+
+    def look(self) -> None:
+        """Count the runs of a stack that have a result by now."""
+        if self.is_stack:
+            records = map(self.store.read, self.runs)
+            self.ended = sum(record is not None and record.status in FINISHED for record in records)
 
     def finished(self) -> Record | None:
         """The record of its run, where that is done or diverged: there is nothing to train."""

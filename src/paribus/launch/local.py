@@ -15,13 +15,14 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.durations import duration
 from paribus.errors import Interrupted, JobFailed, RunsFailed, UserError
-from paribus.launch.board import Board
+from paribus.launch.board import Board, Running
 from paribus.launch.child import Result, count_gpus, prepare, targets_of, train_job, visible
 from paribus.launch.fork import ForkServer, close_shared
 from paribus.launch.job import FINISHED, Job
 from paribus.launch.options import Options
 from paribus.launch.ranks import scrubbed
 from paribus.launch.slots import Slots
+from paribus.launch.stacking import runs_of
 from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
 from paribus.store.record import Record
@@ -29,6 +30,7 @@ from paribus.train.run import failed, new_record, summary
 
 TICK = 0.2  # seconds between looks at clocks
 BUSY_SECONDS = 0.5  # between looks at a run that another launcher trains
+LOOK = 5.0  # seconds between looks at the records of running stacks
 GRACE = 60.0  # seconds that a job has for saving when its time is up
 
 
@@ -49,6 +51,7 @@ class LocalLauncher:
         self.checked: set[str] = set()  # kinds of jobs that work
         self.stopping = ""  # asked, told
         self.failed_for_good: list[str] = []
+        self.looked, self.inside = 0.0, ""  # when running jobs were looked at last, and what one of them said
 
     def launch(self, commands: Sequence[Sequence[str]]) -> list[JobReturn]:
         """The results of all jobs, in their order.
@@ -60,7 +63,9 @@ class LocalLauncher:
         self.waiting = deque((number, tuple(command)) for number, command in enumerate(commands))
         self.ready: deque[Job] = deque()  # composed, but there was no slot, or no lock, or they are tried again
         self.running: dict[int, Job] = {}
-        self.board = Board(len(commands), self.cpu.capacity)
+        self.runs = {number: runs_of(command) for number, command in enumerate(commands)}
+        total = sum(len(runs) or 1 for runs in self.runs.values())
+        self.board = Board(total, self.cpu.capacity)
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.stoppable():
             while self.running or (not self.stopping and (self.waiting or self.ready)):
@@ -75,7 +80,7 @@ class LocalLauncher:
         if self.failed_for_good:
             raise RunsFailed(self.failed_for_good)
         if self.stopping:
-            raise Interrupted(f"stopped: {self.board.done} of {len(commands)} runs are done; the same command goes on")
+            raise Interrupted(f"stopped: {self.board.done} of {total} runs are done; the same command goes on")
         return [self.results[number] for number in range(len(commands))]
 
     # ------------------------------------------------------------------------------------------ starting
@@ -100,7 +105,7 @@ class LocalLauncher:
 
     def compose(self, number: int, overrides: tuple[str, ...]) -> Job | None:
         try:
-            job = Job(number, overrides, self.composer(overrides))
+            job = Job(number, overrides, self.composer(overrides), self.runs[number])
             job.slots = self.slots_of(job)
         except UserError as error:
             self.fail(number, overrides, error)
@@ -241,12 +246,12 @@ class LocalLauncher:
         value = record.metrics.get(job.config["optimized_metric"])
         self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
         diverged = "diverged" if record.status == "diverged" else summary(record)
-        self.board.finished(seconds, f"{job.name}: {diverged}")
+        self.board.finished(seconds, f"{job.name}: {diverged}", len(job.runs))
         self.keep_output(job)
 
     def fail(self, number: int, overrides: tuple[str, ...], error: Exception) -> None:
         self.results[number] = JobReturn(overrides, status=JobStatus.FAILED, _return_value=error)
-        self.board.failed += 1
+        self.board.failed += len(self.runs[number]) or 1
         if self.options.on_failure == "stop":
             self.failed_for_good.append(f"{' '.join(overrides)}: {error}")
             self.stopping = self.stopping or "asked"
@@ -271,7 +276,18 @@ class LocalLauncher:
                 self.server.stop(key)
             elif job.out_of_time is not None and now - job.out_of_time > GRACE:
                 self.server.kill(key)
-        self.board.show([now - job.started for job in self.running.values()], now)
+        if self.board.due(now):
+            self.show(now)
+
+    def show(self, now: float) -> None:
+        jobs = list(self.running.values())
+        if now - self.looked > LOOK:
+            self.looked = now
+            for job in jobs:
+                job.look()
+            longest = min(jobs, key=lambda job: job.started, default=None)
+            self.inside = tail(self.output(longest), 1) if longest is not None else ""
+        self.board.show([Running(now - job.started, len(job.runs), job.ended) for job in jobs], now, self.inside)
 
     def stop_all(self) -> None:
         """Every running job stops at its next safe point and saves."""

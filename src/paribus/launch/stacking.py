@@ -43,6 +43,12 @@ def at_a_time(launcher: Mapping[str, Any]) -> int:
     return max(1, cores() // launcher["threads"]) if launcher.get("threads") else 1
 
 
+def runs_of(line: Sequence[str]) -> list[str]:
+    """The runs that a job with this command line trains as a stack; none where it is a single run."""
+    path = next((json.loads(item.partition("=")[2]) for item in line if item.startswith("members=")), None)
+    return [] if path is None else [each["id"] for each in json.loads(Path(path).read_text())["members"]]
+
+
 def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:
     """The file that a stack's job reads: all that the jobs of its members would have been told."""
     members = []
@@ -50,7 +56,7 @@ def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:
         line = lines[cell.id]
         labels = dict(item.split("=", 1) for item in line if item.startswith(("group=", "arm=")))
         config = {**cell.config, **{key: json.loads(value) for key, value in labels.items()}}
-        members.append({"config": config, "choices": dict(cell.choices), "overrides": line})
+        members.append({"id": cell.id, "config": config, "choices": dict(cell.choices), "overrides": line})
     name = hashlib.sha256("".join(cell.id for cell in cells).encode()).hexdigest()[:16]
     path = (folder / "stacks" / f"{name}.json").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
