@@ -1,7 +1,9 @@
 """RESULTS.md and docs/results/ from records, and the records themselves in one small file.
 
-python scripts/results.py --pack     from outputs/: results/records.json.gz, pictures, times in ablation files; then
-python scripts/results.py            RESULTS.md from results/records.json.gz and results/remarks.yaml
+paribus import results/records.json.gz   so that outputs/ has what was trained before
+paribus claims --run                     trains what is missing
+python scripts/results.py --pack         from outputs/: results/records.json.gz, pictures, times in ablation files; then
+python scripts/results.py                RESULTS.md from results/records.json.gz and results/remarks.yaml
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from paribus.checks import stored
 from paribus.checks.catalogue import CHECKS
 from paribus.store.store import Store
 
+ROOT = Path(__file__).parents[2]
 QUICK = {"model": {"width": 8}, "data": {"subset": 60, "batch_size": 20}, "budget": {"epochs": 1}}
 
 
@@ -67,3 +69,24 @@ def test_run_trains_what_is_missing_and_then_nothing(paribus, mine, tmp_path):
     again = paribus("claims", "mine", "--only", "9", "--run", "--format", "csv")
     assert rows(again) == [row]
     assert "to train" not in again.err
+
+
+def test_packed_results_are_imported_and_not_trained_again(paribus, tmp_path):
+    source = str(ROOT / "results" / "records.json.gz")
+    result = paribus("import", source)
+    assert result.code == 0, result.err
+    [plan] = json.loads(paribus("plan", "ablation=aa", "--json").out)["plans"]
+    assert plan["complete"]
+    assert {run["status"] for runs in plan["arms"].values() for run in runs} == {"done"}
+    [row] = [row for row in rows(paribus("claims", "aa", "--format", "csv")) if row["id"] == "A/A"]
+    [shipped] = [r for r in rows(paribus("claims", "aa", "--results", source, "--format", "csv")) if r["id"] == "A/A"]
+    assert row == shipped
+    again = paribus("import", source)
+    assert "imported 0 of" in again.err
+
+
+def test_a_file_that_is_no_packed_results_is_named(paribus, tmp_path):
+    (tmp_path / "other.json.gz").write_bytes(b"nothing")
+    result = paribus("import", "other.json.gz")
+    assert result.code == 2
+    assert "other.json.gz" in result.err

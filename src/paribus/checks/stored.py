@@ -66,10 +66,14 @@ def make(store: Store, check: Check) -> Stored:
     source = provenance(f"paribus claims --run --only {check.id}", 1, "cpu")
     finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
     stored = Stored(check.id, measurements, check.fingerprint, time.perf_counter() - began, source, finished)
-    path = path_of(store, check.id)
+    write(store, stored)
+    return stored
+
+
+def write(store: Store, stored: Stored) -> None:
+    path = path_of(store, stored.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(stored.as_dict(), indent=1, ensure_ascii=False))
-    return stored
 
 
 def path_of(store: Store, id: str) -> Path:

@@ -1,4 +1,7 @@
-"""`paribus import`: other tools' runs become records, and the newest sweep, so that `paribus table` shows them."""
+"""`paribus import`: other tools' runs become records, and the newest sweep, so that `paribus table` shows them.
+
+Results of Paribus itself that were packed elsewhere become records as well: nothing of them is trained again.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from paribus.store.store import Store
 
 
 def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
+    if source.endswith(".json.gz"):
+        return adopt_packed(Path(source), Store(outputs))
     if source.startswith("wandb:"):
         from paribus.store.wandb_runs import adopt_wandb
 
@@ -45,6 +50,23 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
     for line in unclear:
         say(f"note: {line}")
     say("show them: paribus table    or by other choices: paribus table --by KEY")
+
+
+def adopt_packed(path: Path, store: Store) -> None:
+    """Records and checks of a file that scripts/results.py wrote; what the store has already stays as it is."""
+    from paribus.checks import stored
+    from paribus.report.shipped import Shipped
+
+    packed = Shipped.read(path)
+    new = [record for id, record in packed.records.items() if store.read(id) is None]
+    for record in new:
+        with store.lock(record.id):
+            store.write(record)
+    checks = [check for id, check in packed.checks.items() if stored.read(store, id) is None]
+    for check in checks:
+        stored.write(store, check)
+    say(f"imported {len(new)} of {len(packed.records)} runs into {store.runs}, and {len(checks)} checks")
+    say("look at them: paribus claims    train what they lack: paribus claims --run")
 
 
 def sweeps(adoption: Adoption, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:

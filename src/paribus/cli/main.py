@@ -183,12 +183,15 @@ def dashboard(overrides: tuple[str, ...], entity: str | None, project: str | Non
 
 
 @cli.command("import")
-@click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT")
+@click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT|FILE.json.gz")
 @click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
 @click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
 def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
-    """Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, or a W&B project."""
+    """Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, a W&B project, or packed results.
+
+    The project's own results: paribus import results/records.json.gz
+    """
     from pathlib import Path
 
     from paribus.cli.adopt import adopt
