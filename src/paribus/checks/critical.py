@@ -33,8 +33,8 @@ PATIENCE, IMPROVES = 5, 0.01  # as in paribus.task.gradients.Plateau
 def plateaus(store: Store) -> list[Measurement]:
     r"""Share of trainings whose gradient norm, at the onset of a plateau, is at least 10 times below the initial one.
 
-    MLPs with tanh on the digits, momentum 0.9, lr 0.1, weight decay 0.01, which is part of the loss and without which no
-    critical point is in reach; loss and gradient of the whole training set every 20 updates. The onset is the last
+    MLPs with tanh on the digits, momentum 0.9, lr 0.1, weight decay 0.01, which is part of the loss and without which
+    no critical point is in reach; loss and gradient of the whole training set every 20 updates. The onset is the last
     measurement that improved the loss by 1 %, before 5 that did not. Batches of 32 and full ones, else all equal.
 
     Source: Frye et al. 2021, arXiv:2003.10397.
