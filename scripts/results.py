@@ -15,13 +15,13 @@ from pathlib import Path
 import yaml
 
 from paribus.checks import stored
-from paribus.cli.claims import asked
 from paribus.cli.figures import studies
 from paribus.cli.reports import outputs_folder
 from paribus.cli.tables import Reader
 from paribus.durations import duration
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
+from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.report import shipped
 from paribus.report.results import document, seconds
@@ -56,7 +56,9 @@ def pack() -> None:
     store = Store(outputs_folder(()))
     read, composer = Reader(store), Composer()
     plans: dict[str, list[Plan]] = {}
-    for name in asked([], composer):
+    with hydra_context():
+        names = group_options("ablation")
+    for name in names:
         own = plan_command([f"ablation={name}"], read, composer)
         ready = all(plan.complete for plan in own) and any(read(c.id) for plan in own for c in plan.cells)
         if ready and not any(read(cell.id) is None for plan in own for cell in plan.cells):
