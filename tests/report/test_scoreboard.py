@@ -75,6 +75,7 @@ def test_what_is_open_says_what_could_have_been_seen(found, lines):
     open_ = [line for line in lines if line.verdict == "INCONCLUSIVE" and line.regime != "all"]
     assert open_
     assert all(line.detectable.number for line in open_)
+    assert all(int(line.needed.text) > line.n for line in open_)
     assert not by(lines, "1.5a", "T").detectable.text
     finding = next(each for claim in claims(found.plans, found.read) for each in claim.findings if claim.id == "1.2-9")
     d, least = finding.difference, scoreboard.detectable(finding)

@@ -16,7 +16,7 @@ from paribus.report.columns import with_interval
 from paribus.report.numbers import NONE, scale, short, text, title
 from paribus.report.sheet import Column, Entry, Sheet, label_of
 from paribus.report.verdicts import Claim, compared, finding_notes
-from paribus.stats.effect import minimum_detectable_effect
+from paribus.stats.effect import minimum_detectable_effect, required_pairs
 
 SECTIONS: Mapping[str, str] = {
     "1.1": "1.1 Local minima and saddle points",
@@ -35,7 +35,8 @@ class Line:
     """A claim in one regime, or over all of them.
 
     source: the ablation or `check`. effect: what was measured, with its interval. detectable: the smallest effect that
-    n would have found, where the verdict is open. words: what it says, for people.
+    n would have found, where the verdict is open. needed: the n that finds the smallest effect of interest. words: what
+    it says, for people.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Line:
     words: str
     literature: str
     detectable: Entry = Entry("")  # noqa: RUF009
+    needed: Entry = Entry("")  # noqa: RUF009
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,11 +80,11 @@ def csv_text(found: Sequence[Line]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     head = ("section", "id", "claim", "source", "regime", "quantity", "effect", "interval", "n", "verdict")
-    writer.writerow([*head, "detectable", "words", "literature"])
+    writer.writerow([*head, "detectable", "needed", "words", "literature"])
     for line in found:
         own = (line.section, line.id, line.claim, line.source, line.regime, line.quantity)
         effect = (line.effect.text, line.effect.rest, line.n, line.verdict)
-        writer.writerow([*own, *effect, line.detectable.text, line.words, line.literature])
+        writer.writerow([*own, *effect, line.detectable.text, line.needed.text, line.words, line.literature])
     return buffer.getvalue()
 
 
@@ -92,6 +94,17 @@ def detectable(finding: Finding) -> float:
     if d.n < 2 or not math.isfinite(d.sd):
         return math.nan
     return minimum_detectable_effect(d.sd, d.n, POWER, 0.05 / max(1, finding.comparisons))
+
+
+def needed(finding: Finding) -> str:
+    """How many seeds find the smallest effect of interest with a power of 80 %, at Holm's strictest level."""
+    d = finding.difference
+    if d.n < 2 or not math.isfinite(d.sd):
+        return ""
+    try:
+        return str(required_pairs(finding.verdict.smallest, d.sd, POWER, 0.05 / max(1, finding.comparisons)))
+    except ValueError:  # more than anybody could train
+        return NONE
 
 
 def words(finding: Finding) -> str:
@@ -145,7 +158,7 @@ def _of_claim(claim: Claim) -> list[Line]:
         quantity = f"{title(metric)}: {compared(each)}"
         made.append(
             Line(claim.id, claim.claim, claim.ablation, each.regime or "", quantity, effect, d.n, outcome, words(each),
-                 said, least, tuple(finding_notes(each)) if d.n else ())
+                 said, least, Entry(needed(each)), tuple(finding_notes(each)) if d.n else ())
         )  # fmt: skip
     return made
 
@@ -185,7 +198,7 @@ def _measured(each: Measurement) -> Entry:
 
 def _sheet(section: str, found: Sequence[Line]) -> Sheet:
     head = [Column(name, words=True) for name in ("id", "claim", "by", "regime", "measured")]
-    head += [Column("effect"), Column("n"), Column("verdict", words=True), Column("detectable")]
+    head += [Column("effect"), Column("n"), Column("verdict", words=True), Column("detectable"), Column("n for d")]
     head += [Column("in words", words=True), Column("literature", words=True)]
     notes: list[str] = []
     rows, last = [], ""
@@ -199,7 +212,7 @@ def _sheet(section: str, found: Sequence[Line]) -> Sheet:
             [
                 Entry(line.id if new else ""), Entry(line.claim if new else ""), Entry(line.source if new else ""),
                 Entry(line.regime), Entry(line.quantity), line.effect, Entry(str(line.n) if line.n else NONE),
-                Entry(line.verdict, bold=True, marks=marks), line.detectable, Entry(line.words),
+                Entry(line.verdict, bold=True, marks=marks), line.detectable, line.needed, Entry(line.words),
                 Entry(line.literature if new else ""),
             ]
         )  # fmt: skip
@@ -211,5 +224,7 @@ CAPTION = (
     "an accuracy in percent); of a check the number itself. SUPPORTED: significant after Holm in the claimed "
     "direction, and as large as the smallest effect of interest may be; REVERSED: the interval lies on the other "
     "side; REFUTED: too small to matter; INCONCLUSIVE: open; CONDITIONAL: regimes disagree. Detectable: the "
-    "difference that n seeds would have found with a power of 80 %, where a verdict is open."
+    "difference that n seeds would have found with a power of 80 %, where a verdict is open; n for d: the seeds that "
+    "find the smallest effect of interest with that power, from the deviation that was measured, at Holm's strictest "
+    "level."
 )
