@@ -32,7 +32,9 @@ def guarded(command: Callable[[], Any]) -> int:
         from hydra.errors import HydraException  # not before: help needs no Hydra
         from omegaconf.errors import OmegaConfBaseException
 
-        if not isinstance(error, HydraException | OmegaConfBaseException):
+        # Hydra's own complaint about a number where the name of an option belongs is no HydraException.
+        is_group = isinstance(error, ValueError) and str(error).startswith("Config group override must be")
+        if not isinstance(error, HydraException | OmegaConfBaseException) and not is_group:
             raise
         from paribus.plan.compose import explain
 

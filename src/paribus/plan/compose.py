@@ -47,6 +47,10 @@ def explain(error: BaseException) -> str:
             [line.strip() for line in listed.splitlines() if line.strip()],
         )
         return f"{group}={wanted} is not an option.{_nearest(wanted, options)} Options: {', '.join(options)}"
+    if kind := re.search(r"^Config group override must be a string or a list. Got (\w+)", text):
+        return (
+            f"options of a group have names (norm=batch), or are a list of names (norm=[batch,weight]), got {kind[1]}"
+        )
     if missing := re.search(r"Could not override '([^']+)'", text):
         return _nearest_key(missing.group(1))
     if unknown := re.search(r"Key '([^']+)' is not in struct\s*full_key: (\S+)", text):

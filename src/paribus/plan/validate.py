@@ -10,6 +10,13 @@ from paribus.plan.identity import budget, world_size
 
 # The sections that it looks at.
 SECTIONS = ("budget", "clip", "data", "decay", "evaluation", "lr_scaling", "repetition", "seeds", "tags", "trainer")
+_PARTS = {  # sections that hold values by name -> what people may have meant
+    "budget": "budget.epochs=20",
+    "clip": "clip.norm=1.0",
+    "evaluation": "evaluation.every=1",
+    "lr_scaling": "lr_scaling.rule=linear",
+    "seeds": "seed=1, or seeds.init=1",
+}
 _CHOICES = {
     "decay": ("weights", "all"),
     "evaluation.checkpoint": ("last", "best"),
@@ -45,6 +52,9 @@ _SWITCHES = (
 
 def validate(config: Mapping[str, Any]) -> None:
     """Raises UserError for the first value that can't be: names the key, what it must be, and what it is."""
+    for key, example in _PARTS.items():
+        if not isinstance(value := config[key], Mapping):
+            raise UserError(f"{key} holds values by name, and can't be {value!r} itself. Try {example}")
     budget(config)
     processes = world_size(config)
     for key, choices in _CHOICES.items():
