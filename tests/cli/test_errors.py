@@ -41,7 +41,7 @@ MISTAKES = [
     ("callbacks.checkpoints.every_seconds=-1", ["every_seconds", "-1"]),
     ("seeds=20", ["seeds", "20", "seed=1"]),
     ("budget=20", ["budget.epochs=20"]),
-    ("norm=5", ["norm=batch", "Got int"]),
+    ("norm=5", ["norm=batch", "got int"]),
     ("foo", ["foo"]),
     ("norm=[batch", ["norm"]),
     ("seed=1,2", ["seed=1,2"]),
