@@ -112,7 +112,8 @@ def words(finding: Finding) -> str:
     d, outcome, metric = finding.difference, finding.verdict.outcome, finding.hypothesis.metric
     if not d.n:
         return "no result yet"
-    amount = f"{text(abs(d.mean) * scale(metric), 2)}{_unit(metric)}"
+    size = abs(d.mean) * scale(metric)
+    amount = f"{text(size, 2) if size >= 0.1 else short(size)}{_unit(metric)}"
     more = "higher" if d.mean > 0 else "lower"
     arm, versus = _ends(finding)
     seen = f"{title(metric).removesuffix(' (%)')} is {amount} {more} with {arm} than with {versus}"
