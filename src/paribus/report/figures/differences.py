@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import rc_context
@@ -113,8 +113,9 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
 
 
 def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: str, level: float = 0.95) -> Figure:
-    """A panel for each regime with the mean and t interval of every arm, on one scale.
+    """A panel for each regime with the mean and t interval of every arm.
 
+    All panels span the same range, so lengths compare, each about its own middle: regimes may differ in the task.
     A rule of thumb that holds only in one regime shows as an order of the arms that changes from panel to panel.
 
     means: regime -> arm -> mean, as recorded.
@@ -125,7 +126,11 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: str, lev
         figure = Figure(
             figsize=(letters(arms) + 0.3 + 1.75 * max(2, len(means)), 1.2 + 0.22 * len(arms)), layout="constrained"
         )
-        panels = figure.subplots(1, len(means), sharex=True, sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(means), sharey=True, squeeze=False)[0]
+        ends = [_reach(of.values(), factor) for of in means.values()]
+        half = 0.54 * max((high - low for low, high in ends), default=0.0) or 0.5
+        for panel, (low, high) in zip(panels, ends, strict=True):
+            panel.set_xlim((low + high) / 2 - half, (low + high) / 2 + half)
         for panel, (regime, of) in zip(panels, means.items(), strict=True):
             for number, arm in enumerate(arms):
                 if arm not in of or not math.isfinite(of[arm].mean):
@@ -145,6 +150,12 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: str, lev
         n = counted([mean.n for of in means.values() for mean in of.values() if mean.n])
         heading(figure, name, f"mean and {100 * level:g} % t interval in each regime, n = {n}")
     return figure
+
+
+def _reach(means: Iterable[Mean], factor: float) -> tuple[float, float]:
+    """From the lowest to the highest end of an interval, or mean where there is none."""
+    ends = [end * factor for mean in means for end in (mean.low, mean.mean, mean.high) if math.isfinite(end)]
+    return (min(ends), max(ends)) if ends else (0.0, 0.0)
 
 
 def waterfall(name: str, steps: Sequence[Step], metric: str, level: float = 0.95) -> Figure:
