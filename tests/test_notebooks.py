@@ -95,6 +95,19 @@ def test_text_and_code_that_do_not_alternate_alike_are_refused(script):
     assert [cell.source for cell in made.cells] == ["# 甲", "1"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_imports_of_ours_is_there(name):
+    """So that a move of a function is noticed without running the whole notebook."""
+    import nbformat
+
+    cells = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
+    lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    ours = [line for line in lines if line.startswith("from paribus")]
+    assert ours
+    for line in ours:
+        exec(line, {})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom(name, script, monkeypatch):
