@@ -66,6 +66,12 @@ def pack() -> None:
             print(f"{name}: {len({cell.id for plan in own for cell in plan.cells})} runs")
         else:
             print(f"{name}: left out, it is not complete")
+    lost = sorted(set(shipped.Shipped.read(RECORDS).plans) - set(plans)) if RECORDS.exists() else []
+    if lost:
+        raise SystemExit(
+            f"{RECORDS.name} has results of {', '.join(lost)}, which outputs/ lacks and which would be lost. "
+            f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims --run"
+        )
     checks = [each for check in stored.chosen(()) if (each := stored.read(store, check.id)) is not None]
     shipped.write(RECORDS, plans, read, checks)
     for name, own in plans.items():
