@@ -42,8 +42,9 @@ def assert_equal(found, wanted):
         assert found[2][name].is_contiguous()
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "scalar_mse", "softmax_mse", "label_smoothing"])
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize(
+    ("model", "loss"), [("mlp", "mse"), ("mlp", "scalar_mse"), ("cnn", "label_smoothing"), ("cnn", "cross_entropy")]
+)
 def test_traced_and_not(model, loss):
     network = [f"model={model}", "norm=batch", f"loss={loss}"]
     traced, plain = gradients(*network, traced_after=0), gradients(*network, traced_after=1000)

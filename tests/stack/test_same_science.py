@@ -14,6 +14,7 @@ from paribus.train import build
 
 OPTIMIZERS = sorted(path.stem for path in (config_dir() / "optimizer").glob("*.yaml"))
 NORMS = [*sorted(path.stem for path in (config_dir() / "norm").glob("*.yaml")), "[batch,weight]", "[layer,spectral]"]
+OFTEN = ("none", "batch", "batch_renorm", "layer", "spectral", "[batch,weight]")  # the others in make test-slow
 BASE = [
     "model=cnn",
     "model.widths=[8,8]",
@@ -106,7 +107,9 @@ def assert_same(run, line, tolerance):
         assert found < 10 * own, (line, found, own)
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    "norm", [pytest.param(norm, marks=() if norm in OFTEN else pytest.mark.slow) for norm in NORMS]
+)
 def test_every_norm_with_every_optimizer_in_double_precision(norm, runs):
     """1e-5 relative, for the weights and the statistics of each replica."""
     run, lines = runs(), lines_of(norm, "64-true")
