@@ -45,8 +45,11 @@ def at_a_time(launcher: Mapping[str, Any]) -> int:
 
 def runs_of(line: Sequence[str]) -> list[str]:
     """The runs that a job with this command line trains as a stack; none where it is a single run."""
-    path = next((json.loads(item.partition("=")[2]) for item in line if item.startswith("members=")), None)
-    return [] if path is None else [each["id"] for each in json.loads(Path(path).read_text())["members"]]
+    named = [item.partition("=")[2] for item in line if item.startswith("members=")]
+    try:
+        return [each["id"] for path in named for each in json.loads(Path(json.loads(path)).read_text())["members"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # somebody's own list: its job will say what is wrong with it
 
 
 def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:

@@ -192,10 +192,11 @@ class Findings:
         return self.bytes[low] + slope * (size - low)
 
 
-def explore(bench: Bench, most: int, updates: int, share: float) -> Findings:
+def explore(bench: Bench, most: int, updates: int, share: float, too_short: float = 0.0) -> Findings:
     """Measure growing stacks while they pay, and take no more than `share` of the time that all of it saves or costs.
 
-    most: members at hand. updates: of each run.
+    most: members at hand. updates: of each run. too_short: seconds of all updates, one run after the other, below which
+        no stack is measured.
     """
     device = bench.x.device
     found = Findings()
@@ -207,6 +208,8 @@ def explore(bench: Bench, most: int, updates: int, share: float) -> Findings:
         torch.cuda.synchronize(device)
     patience = max(0.02, share * updates * most * (time.perf_counter() - before) / 8)
     found.seconds[1] = seconds_of(single, device, patience)
+    if found.seconds[1] * updates * most < too_short:
+        return found
     for size in dict.fromkeys([min(4, most), min(16, most), *(min(2**n, most) for n in range(6, 20))]):
         if size < 2 or size in found.seconds:
             continue

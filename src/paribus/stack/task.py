@@ -89,7 +89,6 @@ class StackedClassification(Classification):
         self.data.place(self.device, self._input_dtype(), 0)
         self.loss.to(self.device)
         self.stacked_optimizers.remember_rates()
-        self._trained = self.network.trained()
         self._generator = torch.Generator(self.device)
         self._dropout = [torch.Generator(self.device) for _ in self.replicas]
         self.network.generators = self._dropout
@@ -219,7 +218,7 @@ class StackedClassification(Classification):
             losses, predicted, grads = self._program(part_x, part_y)
             self._totals.update(losses, predicted, part_y)
             if part_x.shape[1] != size:
-                torch._foreach_mul_(list(grads.values()), part_x.shape[1] / size)
+                grads = {name: grad * (part_x.shape[1] / size) for name, grad in grads.items()}
             for name, grad in grads.items():
                 sums[name] = sums[name] + grad if name in sums else grad
         return sums
