@@ -6,12 +6,14 @@
     python scripts/bench_stack.py memory
     python scripts/bench_stack.py device  [--sizes 1 8 64 256 512]     where there is a GPU
 
-sweep: 64 mlp runs (8 rates x 8 seeds, and 8 optimizers x 8 seeds) on the digits at batch 32. The stack trains all of
-them with validation, histories, checkpoints and records. By hand and in the usual Lightning pattern `sample` runs are
-timed before and as many after it, and their mean is multiplied by 64. Ratios are of one turn, in seconds of the clock
-and in seconds of this process's CPU, which tell more on a machine that others use as well.
+sweep: 64 mlp runs (8 rates x 8 seeds, and 8 optimizers x 8 seeds) on the digits at batch 32. Paribus trains them as its
+launcher does, one stack to a process and as many processes as cores allow, with validation, histories, checkpoints and
+records. By hand and in the usual Lightning pattern `sample` runs are timed before and as many after it, one after the
+other in one process, and their mean is multiplied by 64. Ratios are of one turn, in seconds of the clock, and in CPU
+seconds of all processes, which tell more on a machine that others use as well, and nothing about the number of cores.
 
-process: whole processes, start-up included: `paribus train -m` of the 64 runs against a script with the loop.
+process: whole processes, start-up included: `paribus train -m` of the 64 runs, measurement of the stack and all, against
+a script with the loop.
 
 auto: for mlp, cnn, resnet20, vit_tiny at batch 8, 32, 128 what the measurement decides, and how much slower its choice
 is than the best of alone and stacks of 2, 4, ... members, timed again.
@@ -30,12 +32,15 @@ import functools
 import itertools
 import json
 import logging
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -46,6 +51,7 @@ import pytorch_lightning as pl
 import torch
 from bench_overhead import hand_written, spread, usual_lightning
 
+from paribus.launch.slots import cores
 from paribus.plan.compose import load, resolved
 from paribus.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
 from paribus.store.store import Store
@@ -91,7 +97,7 @@ def configs_of(lines: list[list[str]], outputs: Path) -> list[dict[str, Any]]:
 
 def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path) -> tuple[Clock, Clock]:
     """(training as the loop counts it: from the first update to the last validation; all of the job)"""
-    path = folder / "members.json"
+    path = folder / f"members{os.getpid()}.json"
     listed = [{"config": c, "choices": {}, "overrides": line} for c, line in zip(configs, lines, strict=True)]
     path.write_text(json.dumps({"members": listed}))
     inner, whole = Clock(), Clock()
@@ -107,8 +113,22 @@ def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path)
             train({**configs[0], "members": str(path), "stack": len(configs)}, {}, [])
     finally:
         pl.loops.fit_loop._FitLoop.run = fit_loop  # type: ignore[method-assign]
+    return inner, whole
+
+
+def in_processes(
+    configs: list[dict[str, Any]], lines: list[list[str]], folder: Path, threads: int
+) -> tuple[Clock, Clock]:
+    """As `stacked`, divided among as many processes as there are cores for: the slowest one's seconds, and CPU of all."""
+    processes = max(1, cores() // threads)
+    bounds = [round(part * len(configs) / processes) for part in range(processes + 1)]
+    shares = [slice(start, end) for start, end in itertools.pairwise(bounds)]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
+        jobs = [pool.submit(stacked, configs[share], lines[share], folder) for share in shares]
+        clocks = [job.result() for job in jobs]
     done = {record.status for record in Store(Path(configs[0]["paths"]["outputs"])).scan()}
     assert done <= {"done", "diverged"}, done
+    inner, whole = (Clock(max(c.wall for c in each), sum(c.cpu for c in each)) for each in zip(*clocks, strict=True))
     return inner, whole
 
 
@@ -133,7 +153,7 @@ def sweep(options: argparse.Namespace) -> None:
                 if not turn:
                     by_hand(configs, 2, 1)
                 first = by_hand(configs, options.epochs, options.sample)
-                inner, whole = stacked(configs, lines, folder)
+                inner, whole = in_processes(configs, lines, folder, options.threads)
                 last = by_hand(configs, options.epochs, options.sample)
                 runs = len(configs)
                 hand = Clock((first.wall + last.wall) / 2 * runs, (first.cpu + last.cpu) / 2 * runs)
@@ -143,7 +163,7 @@ def sweep(options: argparse.Namespace) -> None:
                     "whole job, clock": hand.wall / whole.wall,
                     "whole job, CPU": hand.cpu / whole.cpu,
                     "by hand, ms of CPU an update": hand.cpu / runs / (options.epochs * 38) * 1e3,
-                    "stack, ms of CPU an update": inner.cpu / (options.epochs * 38) * 1e3,
+                    "stack, ms of CPU an update": inner.cpu / runs / (options.epochs * 38) * 1e3,
                 }
                 if not options.skip_usual:
                     usual = Clock()
@@ -186,7 +206,7 @@ def process(options: argparse.Namespace) -> None:
             hand = times[0] + (times[1] - times[0]) / 8 * 56
             command = ["scripts/train.py", "-m", "model=mlp", "data.batch_size=32", f"budget.epochs={options.epochs}"]
             command += [f"trainer.threads={options.threads}", f"optimizer.lr={','.join(map(str, RATES))}"]
-            command += ["seed=range(8)", f"paths.outputs={scratch}", "stack=64", "hydra/launcher=basic"]
+            command += ["seed=range(8)", f"paths.outputs={scratch}"]
             clock = Clock()
             with timed(clock):
                 subprocess.run([sys.executable, *command], check=True, capture_output=True)

@@ -13,7 +13,7 @@ from paribus.train import build
 REPLICAS, BATCH = 3, 8
 
 
-def gradients(*overrides, **options):
+def gradients(*overrides, batches=1000):
     """Of three replicas whose initial weights follow from the configuration alone."""
     config = resolved(load(overrides))
     setting = build.build_setting(config)
@@ -24,7 +24,7 @@ def gradients(*overrides, **options):
     stack = StackedNetwork(networks)
     stack.generators = [torch.Generator().manual_seed(seed) for seed in range(REPLICAS)]
     stack.program.train()
-    return Gradients(stack, StackedLoss([setting.loss] * REPLICAS, ["loss"] * REPLICAS), **options)
+    return Gradients(stack, StackedLoss([setting.loss] * REPLICAS, ["loss"] * REPLICAS), batches)
 
 
 def batch(number, size=BATCH):
@@ -47,7 +47,7 @@ def assert_equal(found, wanted):
 )
 def test_traced_and_not(model, loss):
     network = [f"model={model}", "norm=batch", f"loss={loss}"]
-    traced, plain = gradients(*network, traced_after=0), gradients(*network, traced_after=1000)
+    traced, plain = gradients(*network), gradients(*network, batches=0)
     for number in range(4):
         assert_equal(traced(*batch(number)), plain(*batch(number)))
     assert len(traced._traces) == 1
@@ -56,17 +56,26 @@ def test_traced_and_not(model, loss):
         torch.testing.assert_close(one, other)
 
 
-def test_each_shape_has_a_trace_of_its_own_once_it_has_come_often_enough():
-    traced, plain = gradients("model=mlp", traced_after=2), gradients("model=mlp", traced_after=1000)
-    counts = []
-    for number, size in enumerate([8, 8, 5, 8, 5, 5]):
+def test_a_shape_is_traced_where_enough_batches_of_it_are_to_come():
+    """Of 200 batches: three of four have eight samples, and the rest too few to pay."""
+    traced, plain = gradients("model=mlp", batches=200), gradients("model=mlp", batches=0)
+    for number, size in enumerate([8, 8, 8, 5] * 2):
         assert_equal(traced(*batch(number, size)), plain(*batch(number, size)))
-        counts.append(len(traced._traces))
-    assert counts == [0, 0, 0, 1, 1, 2]
+    assert [key[0][1] for key in traced._traces] == [8]
+    for number in range(12):  # now they are more than expected
+        assert_equal(traced(*batch(number, 5)), plain(*batch(number, 5)))
+    assert [key[0][1] for key in traced._traces] == [8, 5]
+
+
+def test_a_short_run_is_not_traced():
+    each = gradients("model=mlp", batches=30)
+    each(*batch(0))
+    assert each.traceable
+    assert not each._traces
 
 
 def test_new_weights_are_used():
-    traced, plain = gradients("model=mlp", traced_after=0), gradients("model=mlp", traced_after=1000)
+    traced, plain = gradients("model=mlp"), gradients("model=mlp", batches=0)
     traced(*batch(0))
     plain(*batch(0))
     for each in (traced, plain):
@@ -77,7 +86,7 @@ def test_new_weights_are_used():
 
 @pytest.mark.parametrize("network", [["model=vit_tiny", "model.dropout=0.2"], ["model=cnn", "norm=batch_renorm"]])
 def test_what_changes_from_update_to_update_is_not_traced(network):
-    each = gradients(*network, traced_after=0)
+    each = gradients(*network)
     each(*batch(0))
     assert not each.traceable
     assert not each._traces
@@ -96,22 +105,22 @@ class Counting(torch.nn.Linear):
 def test_modules_of_others_may_do_anything_and_are_not_traced():
     stack = StackedNetwork([torch.nn.Sequential(torch.nn.Flatten(), Counting(64, 10)) for _ in range(REPLICAS)])
     loss = StackedLoss([CrossEntropy(10)] * REPLICAS, ["loss"] * REPLICAS)
-    each = Gradients(stack, loss, traced_after=0)
+    each = Gradients(stack, loss, 1000)
     found = [each(*batch(0))[2]["1.weight"] for _ in range(2)]
     assert not torch.allclose(*found)
 
 
 def test_hooks_are_called_in_every_update():
-    each, calls = gradients("model=mlp", traced_after=0), []
+    each, calls = gradients("model=mlp"), []
     each.stack.program.register_forward_hook(lambda *of: calls.append(1))
-    other = Gradients(each.stack, each.loss, traced_after=0)
+    other = Gradients(each.stack, each.loss, 1000)
     for number in range(3):
         other(*batch(number))
     assert len(calls) == 3
 
 
 def test_a_network_that_looks_at_values_works_untraced(monkeypatch, caplog):
-    each = gradients("model=mlp", traced_after=0)
+    each = gradients("model=mlp")
     plain = each.stack.call
     monkeypatch.setattr(each.stack, "call", lambda *of: plain(*of) if bool(of[2].abs().sum() > 0) else None)
     with caplog.at_level("INFO", "paribus"):

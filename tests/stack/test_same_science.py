@@ -29,9 +29,9 @@ BASE = [
 
 
 @pytest.fixture(autouse=True)
-def traced_early(monkeypatch):
-    """Most of 30 updates are replays of the trace, some not."""
-    monkeypatch.setattr(program, "TRACED_AFTER", 3)
+def traced(monkeypatch):
+    """Thirty updates are too few for a trace to pay."""
+    monkeypatch.setattr(program, "WORTH", 1)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What vmap would not call as a single run does, or slowly: dropout, attention, linear maps."""
+"""What vmap would not call as a single run does, or slowly: dropout, attention, linear maps, batch norm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class ReplicaFunctions(TorchFunctionMode):
     the global generator, different for each replica.
 
     Attention is written out, since vmap would call the fused kernel once for each replica. Linear maps are batched
-    products whose gradients come in the layout of the weights, where vmap's are transposed and have to be copied.
+    products whose gradients come in the layout of the weights, where vmap's are transposed and have to be copied. Batch
+    norm of vectors keeps the order (replica, sample, channel), which vmap's turns around and back.
     """
 
     def __init__(self, generators: Sequence[torch.Generator]):
@@ -36,7 +37,9 @@ class ReplicaFunctions(TorchFunctionMode):
             return self.attention(*args, **kwargs)
         if func is F.batch_norm and args[0].dtype in (torch.bfloat16, torch.float16):
             # With statistics in single precision, as the kernel has them; vmap's form of it takes one type only.
-            return func(args[0].float(), *args[1:], **kwargs).to(args[0].dtype)
+            return self.batch_norm(args[0].float(), *args[1:], **kwargs).to(args[0].dtype)
+        if func is F.batch_norm:
+            return self.batch_norm(*args, **kwargs)
         if func is F.linear and not kwargs:
             return _Linear.apply(*args) if len(args) == 3 else _Linear.apply(*args, None)
         return func(*args, **kwargs)
@@ -48,6 +51,21 @@ class ReplicaFunctions(TorchFunctionMode):
             raise RuntimeError("dropout draws from the generators of the replicas")
         kept = _Kept.apply(x.detach(), 1.0 - p, self.generators)
         return x * (kept / (1.0 - p) if p < 1.0 else kept)
+
+    def batch_norm(
+        self,
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if training and running_mean is not None and x.ndim == 2:
+            return _BatchNorm.apply(x, running_mean, running_var, weight, bias, momentum, eps)
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
         """softmax(q k^T / sqrt(d)), dropped out, times v."""
@@ -100,6 +118,66 @@ class _BatchedLinear(torch.autograd.Function):
         of_x = torch.bmm(g, weight) if ctx.needs_input_grad[0] else None
         of_weight = torch.bmm(g.transpose(1, 2), x) if ctx.needs_input_grad[1] else None
         return of_x, of_weight, g.sum(1) if ctx.needs_input_grad[2] else None
+
+
+class _BatchNorm(torch.autograd.Function):
+    """F.batch_norm of (M, C) in training, with moving statistics, under vmap."""
+
+    @staticmethod
+    def forward(x: Tensor, *args: Any) -> Tensor:
+        raise AssertionError("a stack calls its network under vmap")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        def rows(tensor: Any, dim: int | None) -> Any:
+            if not isinstance(tensor, Tensor):
+                return tensor
+            return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+        return _StackedBatchNorm.apply(*map(rows, args, in_dims)), 0
+
+
+class _StackedBatchNorm(torch.autograd.Function):
+    """x (R, M, C); moving statistics, weight and bias (R, C), the last two or None."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        count = x.shape[1]
+        mean = x.mean(1, keepdim=True)
+        centred = x - mean
+        var = centred.square().mean(1, keepdim=True)
+        running_mean.mul_(1 - momentum).add_(mean.squeeze(1), alpha=momentum)
+        running_var.mul_(1 - momentum).add_(var.squeeze(1), alpha=momentum * count / (count - 1))
+        inverse = torch.rsqrt(var + eps)
+        scale = inverse if weight is None else inverse * weight.unsqueeze(1)
+        ctx.save_for_backward(centred, inverse, scale)
+        return centred * scale if bias is None else torch.addcmul(bias.unsqueeze(1), centred, scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        centred, inverse, scale = ctx.saved_tensors
+        g, count = grads[0].contiguous(), centred.shape[1]
+        of_bias = g.sum(1, keepdim=True)
+        of_weight = (g * centred).sum(1, keepdim=True) * inverse
+        # scale * (g - mean of g - normalised x * mean of g times normalised x), in two passes
+        offset, slope = scale * of_bias / -count, scale * inverse * of_weight / -count
+        of_x = torch.addcmul(offset, centred, slope).addcmul_(g, scale) if ctx.needs_input_grad[0] else None
+        of_weight, of_bias = of_weight.squeeze(1), of_bias.squeeze(1)
+        wanted = ctx.needs_input_grad[3:5]
+        return of_x, None, None, of_weight if wanted[0] else None, of_bias if wanted[1] else None, None, None
 
 
 class _Kept(torch.autograd.Function):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -66,7 +67,7 @@ class Bench:
         stack.generators = [torch.Generator(self.x.device) for _ in replicas]
         loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
         optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
-        gradients = Gradients(stack, loss, torch.compile(stack) if self.compile else None, traced_after=0)
+        gradients = Gradients(stack, loss, sys.maxsize, torch.compile(stack) if self.compile else None)
         x = self.x.expand(len(stack), *self.x.shape).contiguous()
         y = self.y.expand(len(stack), *self.y.shape).contiguous()
 

@@ -8,6 +8,7 @@ forward and backward together, and called without either.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,7 @@ from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork, State
 
 log = logging.getLogger("paribus")
-# Batches of a shape: by then vmap has cost as much time as a trace takes, and it is likely that more of them will come.
-TRACED_AFTER = 50
+WORTH = 50  # batches of a shape: over so many, vmap costs what a trace takes
 
 Found = tuple[Tensor, Tensor, dict[str, Tensor]]
 
@@ -31,34 +31,34 @@ class Gradients:
     The gradient of a replica is that of its own mean loss, contiguous; parameters that the loss does not depend on
     have none. Moving statistics are updated in place, as in a forward pass in training.
 
+    batches: how many there will be. Shapes have traces of their own; one of which too few are to come, should it keep
+        its share, is not traced, as is the rest at the end of an epoch.
     forward: called in place of the stack, compiled say; nothing is traced then. Nor is a network that may do something
-    else in every update, of which a trace would repeat one: see `repeatable`. Dropout is found out while tracing.
-
-    traced_after: how many batches of a shape are computed without a trace, TRACED_AFTER if not given.
+        else in every update, of which a trace would repeat one: see `repeatable`. Dropout is found out while tracing.
     """
 
     def __init__(
         self,
         stack: StackedNetwork,
         loss: StackedLoss,
+        batches: int,
         forward: Callable[[Tensor], Tensor] | None = None,
-        traced_after: int | None = None,
     ):
         self.stack = stack
         self.loss = loss
+        self.batches = batches
         self.forward = forward
-        self.traced_after = TRACED_AFTER if traced_after is None else traced_after
         self.traceable = forward is None and all(map(repeatable, stack.program.modules()))
         self._names = list(stack.trained())
         self._traces: dict[tuple[Any, ...], fx.GraphModule] = {}
-        self._seen: dict[tuple[Any, ...], int] = {}
+        self._seen: Counter[tuple[Any, ...]] = Counter()
 
     def __call__(self, x: Tensor, y: Tensor) -> Found:
         key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, torch.is_autocast_enabled(x.device.type))
+        self._seen[key] += 1
         trace = self._traces.get(key)
         if trace is None and self.traceable:
-            self._seen[key] = self._seen.get(key, 0) + 1
-            if self._seen[key] > self.traced_after:
+            if self._to_come(key) >= WORTH:
                 trace = self._trace(key, x, y)
         if trace is None:
             losses, predicted, found = self._compute(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
@@ -66,6 +66,11 @@ class Gradients:
             with torch.no_grad():
                 losses, predicted, found = trace(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
         return losses, predicted, {n: g for n, g in zip(self._names, found, strict=True) if g is not None}
+
+    def _to_come(self, key: tuple[Any, ...]) -> float:
+        """Batches of a shape, this one included."""
+        seen = self._seen.total()
+        return (self.batches - seen + 1) * self._seen[key] / seen
 
     def _compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
         outputs = self.stack.call(parameters, buffers, x) if self.forward is None else self.forward(x)

@@ -105,8 +105,6 @@ class StackedClassification(Classification):
         self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._bare = True
         self._last_check = time.monotonic()
-        compiled: Any = torch.compile(self.network) if self.compile_network else None
-        self._program = Gradients(self.network, self.loss, compiled)
         self._observed = any(replica.observers for replica in self.replicas)
         for k, replica in enumerate(self.replicas):
             replica.view = SimpleNamespace(
@@ -116,6 +114,10 @@ class StackedClassification(Classification):
             )
         if self._members is not None:
             self._restore_members(self._members)
+        left = self.data.updates_left()
+        assert left is not None, "the members of a stack share a clock: their budgets are not in seconds"
+        compiled: Any = torch.compile(self.network) if self.compile_network else None
+        self._program = Gradients(self.network, self.loss, left * self.accumulate, compiled)
 
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:
@@ -272,8 +274,8 @@ class StackedClassification(Classification):
     # ------------------------------------------------------------------------------------------ evaluation
 
     def evaluation_batch(self) -> int:
-        """Samples at a time: no more activations than in training, nor than a single run has."""
-        return max(self.data.plan.batch_size_at(0), self.evaluation_batch_size // len(self.replicas))
+        """Samples at a time: nothing is kept for gradients, so four times as many as in training take no more memory."""
+        return max(4 * self.data.plan.batch_size_at(0), self.evaluation_batch_size // len(self.replicas))
 
     def _evaluate(self, split: str) -> list[dict[str, float]]:
         with self.trainer.precision_plugin.val_step_context():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.errors import Interrupted, StackFailed, UserError
+from paribus.memory import keep_freed
 from paribus.plan.identity import comparable, run_id
 from paribus.plan.validate import validate
 from paribus.store.lock import Busy
@@ -100,6 +101,7 @@ class _Training:
 
         first = self.members[0].config
         set_threads(first)
+        keep_freed()
         self.setting = build.build_setting(first)
         self.data = build.build_data(first, self.setting)
         self.check()
