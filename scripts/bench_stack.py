@@ -238,6 +238,8 @@ def auto(options: argparse.Namespace) -> None:
             sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.members]
             steps = {size: bench.step(size) for size in sorted({*sizes, chosen})}
             times = {size: float("inf") for size in steps}
+            for step in steps.values():
+                step()
             for _ in range(2):  # in turn, since the speed of the machine drifts
                 for size, step in steps.items():
                     times[size] = min(times[size], seconds_of(step, bench.x.device, options.patience) / size)
@@ -263,7 +265,7 @@ def memory(options: argparse.Namespace) -> None:
 
 
 def _peak(bench: Bench, size: int) -> int:
-    return peak_bytes(lambda: bench.step(size), bench.x.device)
+    return peak_bytes(lambda: bench.step(size), bench.x.device)[0]
 
 
 def device(options: argparse.Namespace) -> None:
@@ -288,6 +290,7 @@ def device(options: argparse.Namespace) -> None:
                     with compiled_as(how):
                         bench.compile = how != "eager"
                         step = bench.step(size)
+                        step()
                         each = seconds_of(step, bench.x.device, 2.0) / size
                     taken = _peak(bench, size) / 2**20 if how == "eager" else float("nan")
                 except torch.OutOfMemoryError:

@@ -25,6 +25,8 @@ from paribus.stack.optimizers import StackedOptimizers
 from paribus.stack.program import Gradients
 from paribus.stack.replica import Replica
 
+Step = Callable[[], None]
+
 SAFE = 0.8  # share of the free memory that a stack may take
 
 
@@ -43,14 +45,14 @@ class Bench:
     context: Callable[[], AbstractContextManager[Any]]
     compile: bool = False
 
-    def step(self, size: int) -> Callable[[], None]:
-        """A function that takes one update."""
+    def step(self, size: int) -> Step:
+        """A function that takes one update. The first one allocates, traces and compiles."""
         replicas = [self.make(k) for k in range(size)]
         for replica in replicas:
             replica.network.to(self.x.device, self.dtype)
         return self._alone(replicas[0]) if size == 1 else self._stacked(replicas)
 
-    def _alone(self, replica: Replica) -> Callable[[], None]:
+    def _alone(self, replica: Replica) -> Step:
         network, optimizer = replica.network.train(), replica.optimizer.make(replica.network)
 
         def step() -> None:
@@ -62,7 +64,7 @@ class Bench:
 
         return step
 
-    def _stacked(self, replicas: Sequence[Replica]) -> Callable[[], None]:
+    def _stacked(self, replicas: Sequence[Replica]) -> Step:
         stack = StackedNetwork([replica.network for replica in replicas])
         stack.generators = [torch.Generator(self.x.device) for _ in replicas]
         loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
@@ -80,24 +82,25 @@ class Bench:
         return step
 
 
-def seconds_of(step: Callable[[], None], device: torch.device, patience: float) -> float:
-    """The least time of an update, over a few of them; no more of them begin after `patience` seconds."""
+def seconds_of(step: Step, device: torch.device, patience: float) -> float:
+    """The least time of an update that has been taken before, over three at least; none begins after `patience` seconds.
+
+    Of an update that takes longer than that, one is enough.
+    """
     least, started = math.inf, time.perf_counter()
     for turn in range(12):
         before = time.perf_counter()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        taken = time.perf_counter() - before
-        if turn or taken > patience:  # the first one allocates
-            least = min(least, taken)
-        if time.perf_counter() - started > patience and least < math.inf:
+        least = min(least, time.perf_counter() - before)
+        if time.perf_counter() - started > patience and (turn >= 2 or least > patience):
             break
     return least
 
 
-def peak_bytes(make_step: Callable[[], Callable[[], None]], device: torch.device) -> int:
-    """The most memory that a stack takes, built and trained for two updates."""
+def peak_bytes(make_step: Callable[[], Step], device: torch.device) -> tuple[int, Step]:
+    """The most memory that a stack takes, built and trained for two updates, and its update."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
@@ -105,12 +108,12 @@ def peak_bytes(make_step: Callable[[], Callable[[], None]], device: torch.device
         step = make_step()
         step()
         step()
-        return int(torch.cuda.max_memory_allocated(device) - before)
+        return int(torch.cuda.max_memory_allocated(device) - before), step
     with _Held() as held:
         step = make_step()
         step()
         step()
-    return held.most
+    return held.most, step
 
 
 class _Held(TorchDispatchMode):
@@ -214,11 +217,14 @@ def explore(bench: Bench, most: int, updates: int, share: float, too_short: floa
     for size in dict.fromkeys([min(4, most), min(16, most), *(min(2**n, most) for n in range(6, 20))]):
         if size < 2 or size in found.seconds:
             continue
+        step = None
         if len(found.bytes) < 2:
-            found.bytes[size] = peak_bytes(functools.partial(bench.step, size), device)
+            found.bytes[size], step = peak_bytes(functools.partial(bench.step, size), device)
         if found.predicted_bytes(size) > SAFE * free_bytes(device):
             break
-        step = bench.step(size)
+        if step is None:
+            step = bench.step(size)
+            step()
         found.seconds[size] = seconds_of(step, device, patience)
         # The machine may have become faster or slower in between.
         found.seconds[1] = min(found.seconds[1], seconds_of(single, device, patience / 4))
