@@ -56,7 +56,7 @@ from paribus.plan.compose import load, resolved
 from paribus.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
 from paribus.store.store import Store
 from paribus.train import build
-from paribus.train.measure import bench_of
+from paribus.train.measure import SHARE, TOO_SHORT, bench_of
 from paribus.train.run import new_record, train
 from paribus.train.stack import Member
 
@@ -233,7 +233,8 @@ def auto(options: argparse.Namespace) -> None:
             members = [member(config, Path(scratch), seed) for seed in range(options.members)]
             before = time.perf_counter()
             bench = bench_of(members, setting, data, False)
-            chosen = explore(bench, options.members, data.updates or 0, 0.03).best()
+            found = explore(bench, options.members, data.updates or 0, SHARE, TOO_SHORT)
+            chosen = found.best() if len(found.seconds) > 1 else options.members  # as in `decide`
             spent = time.perf_counter() - before
             sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.members]
             steps = {size: bench.step(size) for size in sorted({*sizes, chosen})}

@@ -8,8 +8,10 @@ forward and backward together, and called without either.
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -87,7 +89,8 @@ class Gradients:
         cached = torch.is_autocast_cache_enabled()
         torch.set_autocast_cache_enabled(False)  # weights that were cast before would become constants
         try:
-            graph = make_fx(lambda *of: self._compute(*of))(parameters, buffers, x, y)
+            with _short_stacks():
+                graph = make_fx(lambda *of: self._compute(*of))(parameters, buffers, x, y)
         except Exception as error:  # a network may do anything, and it works untraced
             log.info("the stack is called under vmap in every update, untraced (%s: %s)", type(error).__name__, error)
             self.traceable = False
@@ -108,6 +111,20 @@ def repeatable(module: nn.Module) -> bool:
     known = type(module).__module__.startswith(("torch.nn.", "paribus.nn."))
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     return known and not hooks and not hasattr(module, "set_progress")
+
+
+@contextmanager
+def _short_stacks() -> Iterator[None]:
+    """make_fx looks up the source lines of the whole stack of calls at every operation: most of its time."""
+    limit = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = 1
+    try:
+        yield
+    finally:
+        if limit is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = limit
 
 
 def _simplify(graph: fx.GraphModule) -> None:

@@ -23,7 +23,7 @@ from paribus.train.stack import Member
 log = logging.getLogger("paribus")
 
 SHARE = 0.03  # of the estimated time, for measuring
-TOO_SHORT = 2.0  # seconds of training, of all members, within which their set-up decides
+TOO_SHORT = 5.0  # seconds of training, of all members, in which measuring costs more than it can save
 COMPILE = 60.0  # seconds of training from which a compiled program is tried
 
 
@@ -46,7 +46,7 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
     if not found.seconds:
         return most, wanted
     if found.seconds[1] * updates * most < TOO_SHORT:
-        return most, wanted  # setting up a trainer for each run takes longer than its updates
+        return most, wanted
     size = best_size(found, most, bench.x.device)
     rounds = -(-most // size)
     compile = wanted
