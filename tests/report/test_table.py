@@ -86,6 +86,15 @@ def test_markdown():
     assert not rows[2][1].startswith("**")
 
 
+def test_the_time_that_the_runs_of_a_stack_share_has_no_spread():
+    found = table()
+    for row in found.rows:
+        for run in row.runs:
+            run.timing["ms_per_update"] = 9.9966
+    again = aggregate("norm", {row.arm: list(row.runs) for row in found.rows}, ["test/acc", "ms_per_update"])
+    assert column(markdown(again), "ms / update") == ["9.997"] * 3
+
+
 def test_points_stand_below_each_other_in_the_source():
     lines = [line for line in markdown(table()).split("\n") if line.startswith("|")][2:]
     places = {line.split("|")[2].index(".") for line in lines}

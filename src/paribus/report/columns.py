@@ -74,7 +74,8 @@ def number(cell: Cell, metric: str, spread: str, row: Row) -> Entry:
     """Mean and spread, rounded to two digits of the spread."""
     factor = scale(metric)
     size = cell.mean.sd if spread == "sd" else cell.mean.half_width
-    if metric == "parameters" and size == 0:
+    shared = metric == "parameters" or any(metric in run.timing for run in row.runs)  # the time of one stack, say
+    if shared and size <= 1e-9 * abs(cell.mean.mean):
         size = math.nan
     mean, around = with_spread(cell.mean.mean * factor, size * factor)
     return Entry(mean, f"± {around}" if around else "", cell.best, runs=tuple(run.id for run in row.runs))
