@@ -36,7 +36,7 @@ class Gradients:
     batches: how many there will be. Shapes have traces of their own; one of which too few are to come, should it keep
         its share, is not traced, as is the rest at the end of an epoch.
     forward: called in place of the stack, compiled say; nothing is traced then. Nor is a network that may do something
-        else in every update, of which a trace would repeat one: see `repeatable`. Dropout is found out while tracing.
+        else in every update, of which a trace would repeat one: see `repeatable`.
     """
 
     def __init__(
@@ -105,9 +105,11 @@ class Gradients:
 def repeatable(module: nn.Module) -> bool:
     """Whether a module does the same to its inputs, parameters and buffers in every update.
 
-    torch's and ours do, but for those that follow the progress of training. Others may count calls or draw numbers from
-    Python's generator, and so may hooks; nobody can tell from outside.
+    torch's and ours do, but for dropout and those that follow the progress of training. Others may count calls or draw
+    numbers from Python's generator, and so may hooks; nobody can tell from outside.
     """
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p == 0.0
     known = type(module).__module__.startswith(("torch.nn.", "paribus.nn."))
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     return known and not hooks and not hasattr(module, "set_progress")
