@@ -12,7 +12,7 @@ records. By hand and in the usual Lightning pattern `sample` runs are timed befo
 other in one process, and their mean is multiplied by 64. Ratios are of one turn, in seconds of the clock, and in CPU
 seconds of all processes, which tell more on a machine that others use as well, and nothing about the number of cores.
 
-process: whole processes, start-up included: `paribus train -m` of the 64 runs, measurement of the stack and all, against
+process: whole processes, start-up included: `paribus train -m` of the 64 runs, measuring of the stack and all, against
 a script with the loop.
 
 auto: for mlp, cnn, resnet20, vit_tiny at batch 8, 32, 128 what the measurement decides, and how much slower its choice
@@ -119,7 +119,7 @@ def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path)
 def in_processes(
     configs: list[dict[str, Any]], lines: list[list[str]], folder: Path, threads: int
 ) -> tuple[Clock, Clock]:
-    """As `stacked`, divided among as many processes as there are cores for: the slowest one's seconds, and CPU of all."""
+    """As `stacked`, in as many processes as there are cores for: the slowest one's seconds, and CPU of all."""
     processes = max(1, cores() // threads)
     bounds = [round(part * len(configs) / processes) for part in range(processes + 1)]
     shares = [slice(start, end) for start, end in itertools.pairwise(bounds)]

@@ -83,7 +83,7 @@ class Bench:
 
 
 def seconds_of(step: Step, device: torch.device, patience: float) -> float:
-    """The least time of an update that has been taken before, over three at least; none begins after `patience` seconds.
+    """The least time of an update, after its first; over three at least, none of them begun after `patience` seconds.
 
     Of an update that takes longer than that, one is enough.
     """

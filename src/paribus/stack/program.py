@@ -59,9 +59,8 @@ class Gradients:
         key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, torch.is_autocast_enabled(x.device.type))
         self._seen[key] += 1
         trace = self._traces.get(key)
-        if trace is None and self.traceable:
-            if self._to_come(key) >= WORTH:
-                trace = self._trace(key, x, y)
+        if trace is None and self.traceable and self._to_come(key) >= WORTH:
+            trace = self._trace(key, x, y)
         if trace is None:
             losses, predicted, found = self._compute(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
         else:

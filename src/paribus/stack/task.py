@@ -274,7 +274,7 @@ class StackedClassification(Classification):
     # ------------------------------------------------------------------------------------------ evaluation
 
     def evaluation_batch(self) -> int:
-        """Samples at a time: nothing is kept for gradients, so four times as many as in training take no more memory."""
+        """Samples at a time: without gradients, four times as many as in training take no more memory."""
         return max(4 * self.data.plan.batch_size_at(0), self.evaluation_batch_size // len(self.replicas))
 
     def _evaluate(self, split: str) -> list[dict[str, float]]:
