@@ -12,7 +12,7 @@ from scipy import stats
 
 from paribus.report.arms import ReportError
 from paribus.report.figures import save
-from paribus.report.figures.axes import tick
+from paribus.report.figures.axes import shortened, tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
 from paribus.report.figures.differences import Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
@@ -239,3 +239,13 @@ def test_ticks_are_numbers_as_people_write_them_and_the_heading_ends_before_the_
     assert [tick(value) for value in (0.00316228, 0.1, 64, 1024, 123456, 2e6)] == [
         "0.00316", "0.1", "64", "1024", "123456", "2e+06"
     ]  # fmt: skip
+
+
+def test_long_names_lose_the_sections_of_their_keys_before_their_values():
+    long = [
+        "evaluation.statistics=moving, norm.activation.momentum=0.5",
+        "evaluation.statistics=moving, optimizer.lr=0.0001",
+    ]
+    assert [shortened(name) for name in long] == ["statistics=moving, momentum=0.5", "statistics=moving, lr=1e-5"]
+    assert shortened("optimizer.lr=0.1") == "optimizer.lr=0.1"
+    assert shortened("x" * 60) == "x" * 39 + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -19,13 +20,19 @@ from paribus.report.escape import plain
 from paribus.report.style import look
 
 LONGEST = 40  # characters of a name
+SECTIONS = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=\w+=)")  # of the key in a.b.key=value
 LETTER = 0.075  # inches, of an average letter at 8.5 points
 ROWS = 24  # of a legend, in one column
 
 
 def shortened(name: str) -> str:
-    """A user's name as it is drawn: one line, never empty, never longer than `LONGEST`."""
+    """A user's name as it is drawn: one line, never empty, never longer than `LONGEST`.
+
+    A longer one loses the sections of its keys first: what tells arms apart is often the last value.
+    """
     name = plain(name) or "(no name)"
+    if len(name) > LONGEST:
+        name = SECTIONS.sub("", name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
