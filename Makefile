@@ -29,7 +29,7 @@ test: check      ## ruff, types, and the test suite
 	$(BIN)/python -m pytest -n $(WORKERS) -q
 
 test-slow: check ## the long checks as well
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m 'slow or not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m 'slow or not slow' --timeout 3600 -o faulthandler_timeout=3500
 
 check: $(STAMP)  ## ruff and the type checker
 	$(BIN)/ruff check .

@@ -234,7 +234,7 @@ def auto(options: argparse.Namespace) -> None:
             before = time.perf_counter()
             bench = bench_of(members, setting, data, False)
             found = explore(bench, options.members, data.updates or 0, SHARE, TOO_SHORT)
-            chosen = found.best() if len(found.seconds) > 1 else options.members  # as in `decide`
+            chosen = options.members if found.too_short else found.best()  # as in `decide`
             spent = time.perf_counter() - before
             sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.members]
             steps = {size: bench.step(size) for size in sorted({*sizes, chosen})}

@@ -72,6 +72,13 @@ def test_what_is_slower_together_is_not_measured_further(monkeypatch):
     assert set(found.seconds) == {1, 4}
 
 
+def test_what_is_over_sooner_than_it_is_measured_is_not(monkeypatch):
+    probe = clocked(monkeypatch, {1: 0.001})
+    found = explore(probe, 32, 100, 0.03, too_short=5.0)
+    assert found.too_short
+    assert set(found.seconds) == {1}
+
+
 def test_memory_bounds_the_stack(monkeypatch):
     probe = clocked(monkeypatch, {1: 1.0, 4: 1.2, 16: 2.0, 32: 3.0, 64: 4.0})
     alike, _ = peak_bytes(lambda: probe.step(16), CPU)

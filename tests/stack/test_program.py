@@ -56,6 +56,15 @@ def test_traced_and_not(model, loss):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing"])
+def test_a_softmax_over_a_few_classes_is_taken_by_columns(loss):
+    each = gradients("model=mlp", f"loss={loss}")
+    each(*batch(0))
+    nodes = next(iter(each._traces.values())).graph.nodes
+    over = {node.args[-2] for node in nodes if "_log_softmax" in str(node.target)}
+    assert over == {0}
+
+
 def test_a_shape_is_traced_where_enough_batches_of_it_are_to_come():
     """Of 200 batches: three of four have eight samples, and the rest too few to pay."""
     traced, plain = gradients("model=mlp", batches=200), gradients("model=mlp", batches=0)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,20 +114,14 @@ def _client(uploads: Sequence[tuple[Upload, str]], wait: float) -> None:
         groups.setdefault((entity, project), []).extend(str(part) for part in upload.parts)
     for (entity, project), parts in groups.items():
         command = [sys.executable, "-m", "wandb", "sync", "--include-synced", "--entity", entity, "--project", project]
-        process = subprocess.Popen(
-            [*command, *parts],
-            env={**os.environ, **_patience(wait)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(timeout=60 + 10 * wait * len(parts))
-        except subprocess.TimeoutExpired:
-            pass  # what is missing is seen when it is read back
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
+        with suppress(subprocess.TimeoutExpired):  # what is missing is seen when it is read back
+            subprocess.run(
+                [*command, *parts],
+                env={**os.environ, **_patience(wait)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=60 + 10 * wait * len(parts),
+            )
 
 
 def _patience(wait: float) -> dict[str, str]:

@@ -171,11 +171,13 @@ def free_bytes(device: torch.device) -> float:
 class Findings:
     """seconds: size -> seconds of an update of all its replicas. bytes: size -> the most memory.
 
+    too_short: no stack was measured, since all the training takes less time than is worth it.
     compiled, compile_seconds: of the best size, where it was worth trying.
     """
 
     seconds: dict[int, float] = field(default_factory=dict)
     bytes: dict[int, int] = field(default_factory=dict)
+    too_short: bool = False
     compiled: float | None = None
     compile_seconds: float = 0.0
 
@@ -213,6 +215,7 @@ def explore(bench: Bench, most: int, updates: int, share: float, too_short: floa
     patience = max(0.02, share * updates * most * (time.perf_counter() - before) / 8)
     found.seconds[1] = seconds_of(single, device, patience)
     if found.seconds[1] * updates * most < too_short:
+        found.too_short = True
         return found
     for size in dict.fromkeys([min(4, most), min(16, most), *(min(2**n, most) for n in range(6, 20))]):
         if size < 2 or size in found.seconds:

@@ -22,6 +22,7 @@ from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork, State
 
 log = logging.getLogger("paribus")
+aten = torch.ops.aten
 WORTH = 50  # batches of a shape: over so many, vmap costs what a trace takes
 
 Found = tuple[Tensor, Tensor, dict[str, Tensor]]
@@ -129,11 +130,42 @@ def _short_stacks() -> Iterator[None]:
 
 
 def _simplify(graph: fx.GraphModule) -> None:
-    """Leave out what only autograd needed, and what holds on to the tensors of the tracing."""
-    for node in graph.graph.nodes:
-        if node.target is torch.ops.aten.detach.default:
+    """Leave out what only autograd and vmap needed, and what holds on to the tensors of the tracing."""
+    for node in list(graph.graph.nodes):
+        if node.target is aten.detach.default or _changes_nothing(node):
             node.replace_all_uses_with(node.args[0])
+        elif node.target in _SOFTMAX and len(node.meta["tensor_meta"].shape) == 2:
+            _over_columns(graph.graph, node)
     graph.graph.eliminate_dead_code()
     for node in graph.graph.nodes:
         node.meta.clear()
     graph.recompile()
+
+
+def _changes_nothing(node: Any) -> bool:
+    """A view in the shape, or a permutation in the order, that the tensor has already."""
+    if node.target is aten.view.default:
+        return list(node.args[1]) == list(node.args[0].meta["tensor_meta"].shape)
+    return node.target is aten.permute.default and list(node.args[1]) == sorted(node.args[1])
+
+
+_SOFTMAX = {aten._log_softmax.default: 1, aten._log_softmax_backward_data.default: 2}  # number of tensors they take
+
+
+def _over_columns(graph: fx.Graph, node: Any) -> None:
+    """log_softmax over the rows of (M, K), or its gradient, as one over the columns of a transposed copy.
+
+    A CPU's kernel takes the numbers of a row one by one, and eight or sixteen columns at a time.
+    """
+    tensors, (dim, *rest) = node.args[: _SOFTMAX[node.target]], node.args[_SOFTMAX[node.target] :]
+    if dim not in (1, -1):
+        return
+
+    def transposed(x: Any) -> Any:
+        return graph.call_function(aten.contiguous.default, (graph.call_function(aten.t.default, (x,)),))
+
+    with graph.inserting_before(node):
+        columns = graph.call_function(node.target, (*map(transposed, tensors), 0, *rest))
+        rows = transposed(columns)
+    rows.meta = dict(node.meta)
+    node.replace_all_uses_with(rows)

@@ -49,15 +49,17 @@ def fit_stack(
     stacked = StackedData(data, [replica.order_seed for replica in replicas])
     task = build_stacked_task(members[0].config, setting, replicas, lambda k: release(k), compile)
 
-    def release(k: int) -> None:
-        replica = replicas[k]
-        how = replica.ended or "done"
-        replica.journal.flush()
-        outcome = outcome_of(task, k, (time.perf_counter() - started) / len(replicas))
-        numbers = final_summary(None if how == "failed" else outcome, outcome.metrics)
-        endings.submit(finish, replica.loggers, failed=how == "failed", summary=numbers)
-        replica.loggers = ()
-        finished(members[k], how, replica.failure, outcome)
+    def release(*ended: int) -> None:
+        seconds = (time.perf_counter() - started) / len(replicas)
+        for k in ended:
+            replica = replicas[k]
+            how = replica.ended or "done"
+            replica.journal.flush()
+            outcome = outcome_of(task, k, seconds)
+            numbers = final_summary(None if how == "failed" else outcome, outcome.metrics)
+            endings.submit(finish, replica.loggers, failed=how == "failed", summary=numbers)
+            replica.loggers = ()
+            finished(members[k], how, replica.failure, outcome)
 
     folders = [member.folder / "checkpoints" for member in members]
     callbacks, saves = stack_callbacks(members[0], folders)
@@ -70,8 +72,7 @@ def fit_stack(
             replica.loggers = build_loggers(member.config, member.record, member.folder)
         with quiet_lightning(), graceful_stop(task.request_stop):
             trainer.fit(task, datamodule=stacked, ckpt_path=folders[0] if resume else None)
-        for k in task.living():
-            release(k)
+        release(*task.living())
     finally:
         for replica in replicas:
             replica.journal.flush()

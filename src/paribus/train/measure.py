@@ -42,10 +42,8 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
         return min(known["size"], most), wanted or known["compile"]
     updates = data.updates or 0
     bench = bench_of(members, setting, data, wanted)
-    found = explore(bench, most, updates, SHARE, TOO_SHORT) if updates else Findings()
-    if not found.seconds:
-        return most, wanted
-    if found.seconds[1] * updates * most < TOO_SHORT:
+    found = explore(bench, most, updates, SHARE, TOO_SHORT) if updates else Findings(too_short=True)
+    if found.too_short:
         return most, wanted
     size = best_size(found, most, bench.x.device)
     rounds = -(-most // size)
