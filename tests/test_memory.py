@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from paribus.memory import uncollected
+from paribus import memory
+from paribus.memory import share, uncollected
 
 
 @pytest.fixture
@@ -34,8 +35,9 @@ def test_the_collector_is_off_within_and_on_again_after_an_error(thawed):
     assert gc.get_freeze_count() == 0
 
 
-def test_what_a_fork_server_has_frozen_stays_frozen(thawed):
-    gc.freeze()
+def test_what_a_fork_server_has_frozen_stays_frozen(thawed, monkeypatch):
+    monkeypatch.setattr(memory, "_shared", False)  # and so again afterwards
+    share()
     before = gc.get_freeze_count()
     with uncollected():
         pass

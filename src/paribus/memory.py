@@ -8,17 +8,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_shared = False  # whether processes are forked from this one
+
+
+def share() -> None:
+    """Freeze what is there before processes are forked: a collection in one of them would touch, and so copy, it all.
+
+    Python's own count of what is frozen walks through all of it, which takes as long as a hundred updates.
+    """
+    global _shared
+    _shared = True
+    gc.freeze()
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Without the collector, which would walk through thousands of records, or a million objects of modules that are
     being imported, again and again, all in use."""
-    shared = gc.get_freeze_count()  # a forked process leaves alone what its server has frozen
     gc.disable()
     try:
         yield
     finally:
-        if not shared:
+        if not _shared:
             gc.freeze()
             gc.unfreeze()  # all is old now, and not what the collector looks at first
         gc.enable()

@@ -33,6 +33,15 @@ def product(threads, *, server):
     return (a @ a).numpy(), torch.linalg.inv(a).numpy(), weight.grad.numpy(), torch.get_num_threads()
 
 
+def farewells(path, *, server):
+    import atexit
+    import tempfile
+
+    atexit.register(open, path, "w")
+    server.kept = tempfile.TemporaryDirectory()
+    return server.kept.name
+
+
 def failing(*, server):
     raise ZeroDivisionError("on purpose")
 
@@ -109,6 +118,13 @@ def test_forked_processes_compute_right_results(server, functions, threads):
         torch.testing.assert_close(torch.from_numpy(square), a @ a)
         torch.testing.assert_close(torch.from_numpy(inverse), torch.linalg.inv(a))
         torch.testing.assert_close(torch.from_numpy(gradient), 2 * (a @ a) @ a.T)
+
+
+def test_what_a_process_wants_done_at_its_end_is_done(server, functions, tmp_path):
+    server.fork(functions.farewells, (str(tmp_path / "written"),))
+    folder = only(server).result
+    assert (tmp_path / "written").exists()
+    assert not os.path.exists(folder)
 
 
 def test_failures_and_kills_are_told_apart(server, functions, tmp_path):

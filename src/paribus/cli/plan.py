@@ -15,7 +15,7 @@ from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.estimate import Costs, Estimate
 from paribus.plan.measured import Measured
-from paribus.plan.stacks import reasons, stacks
+from paribus.plan.stacks import Group, reasons, stacks
 from paribus.store.store import Store
 
 FINISHED = ("done", "diverged")
@@ -32,21 +32,23 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
+    slots = os.cpu_count() or 1
+    groups = _groups(list(missing.values()), slots, store)
     if measure and estimate.unknown:
         from paribus.train.trial import measure as measured
 
+        together = {cell.id: len(group.cells) for group in groups for cell in group.cells}
         for number, (cell, runs) in enumerate(estimate.unknown):
             say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")
-            costs.add(*measured(cell))
+            costs.add(*measured(cell, together[cell.id]))
         estimate = costs.estimate(missing.values())
-    slots = os.cpu_count() or 1
     if as_json:
         print(json.dumps(_content(plans, states, missing, estimate, slots), indent=1))
         return
     shared = Counter(cell.id for plan in plans for cell in plan.cells)
     for plan in plans:
         _show(plan, states, shared)
-    for line in _stacked(list(missing.values()), slots, store):
+    for line in _stacked(groups):
         print(line)
     print(_total(missing, len(states), estimate, slots))
 
@@ -89,11 +91,12 @@ def _counted(states: Any) -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items())
 
 
-def _stacked(missing: Sequence[Cell], slots: int, store: Store) -> Iterator[str]:
+def _groups(missing: Sequence[Cell], slots: int, store: Store) -> list[Group]:
+    return stacks(missing, missing[0].config["stack"], slots, Measured(store.root).best_size) if missing else []
+
+
+def _stacked(groups: Sequence[Group]) -> Iterator[str]:
     """Which runs are trained together, and why the others are not."""
-    if not missing:
-        return
-    groups = stacks(missing, missing[0].config["stack"], slots, Measured(store.root).best_size)
     if together := [len(group.cells) for group in groups if len(group.cells) > 1]:
         yield f"  {sum(together)} runs in {len(together)} stacks, unless a measurement says that they are faster alone"
     for reason, cells in reasons(groups).items():
@@ -104,10 +107,10 @@ def _total(missing: dict[str, Cell], runs: int, estimate: Estimate, slots: int) 
     if not missing:
         return f"all {runs} runs are done"
     line = f"{len(missing)} of {runs} runs to train"
+    without = sum(number for _, number in estimate.unknown)
     if (seconds := estimate.seconds_on(slots)) is not None:
-        line += f": about {duration(seconds)} with {slots} at a time, from {estimate.known} runs like those recorded"
-    if estimate.unknown:
-        without = sum(number for _, number in estimate.unknown)
+        line += f": about {duration(seconds)} with {slots} at a time" + (f" for {estimate.known}" if without else "")
+    if without:
         line += f"; no record tells the time of {without} of them (--measure times a few updates)"
     return line
 

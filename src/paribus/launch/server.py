@@ -12,21 +12,23 @@ import atexit
 import contextlib
 import ctypes
 import functools
-import gc
 import importlib
+import logging
 import os
 import pickle
 import signal
 import socket
 import sys
 import traceback
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
 from paribus.errors import Interrupted
-from paribus.memory import uncollected
+from paribus.imports import postpone_signal_processing
+from paribus.memory import share, uncollected
 
 # Pools of threads that libraries would start when they are imported. A job sets its own number afterwards.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -184,7 +186,7 @@ class Server:
                 os.chdir(order.folder)
                 function, arguments = pickle.loads(order.before)
                 function(*arguments)
-                gc.freeze()
+                share()
         ours, theirs = socket.socketpair()
         own = os.getpid()
         pid = os.fork()
@@ -253,6 +255,7 @@ def die_with_parent(parent: int) -> None:
 
 def preload() -> None:
     """Import whatever a job imports, so that it need not."""
+    postpone_signal_processing()
     with uncollected():
         for name in _OF_EVERY_JOB:
             importlib.import_module(name)
@@ -268,7 +271,21 @@ def preload() -> None:
         connector._load_external_callbacks = functools.cache(load)
         connector._load_external_callbacks("pytorch_lightning.callbacks_factory")
     provenance("", 1)  # asks git and the installed packages, and remembers
-    gc.freeze()  # a collection in a forked process would touch, and so copy, every page
+    leave_no_farewells()
+    share()
+
+
+def leave_no_farewells() -> None:
+    """What imports want done at the end of this process is not for those that are forked from it.
+
+    A hundred finalizers of torch's and a report on what was compiled take 70 ms. What a forked process registers for
+    itself is called as ever.
+    """
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    atexit._clear()
+    atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
 
 
 def main() -> None:

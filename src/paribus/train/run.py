@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from paribus.errors import Interrupted, UserError
+from paribus.imports import postpone_signal_processing
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
@@ -107,6 +108,7 @@ def failed(record: Record, type: str, message: str) -> Record:
 def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
+    postpone_signal_processing()
     with uncollected():
         from paribus.train import build
         from paribus.train.fit import fit

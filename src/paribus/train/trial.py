@@ -17,15 +17,20 @@ from paribus.store.record import Record
 SECONDS = 1.0  # of training; the time of an update is steady after a few
 
 
-def measure(cell: Cell) -> tuple[Mapping[str, Any], str, float]:
+def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, float]:
     """(choices, budget, seconds) of a whole run, as `Costs.add` takes them.
 
     Trains a second of the run, at a constant learning rate and batch size, in a folder that is removed, and multiplies
     the time of an update by the number of updates. What is not training (loading, building, one validation) counts as
     it was.
+
+    together: runs of one job; where they are faster as a stack, the time of an update is that of one of its members.
     """
+    from paribus.stack.measure import explore
     from paribus.train import build
     from paribus.train.fit import fit
+    from paribus.train.measure import SHARE, bench_of
+    from paribus.train.stack import Member
 
     config = dict(cell.config)
     choices, length = chosen(config, cell.choices, cell.overrides), length_of(config)
@@ -41,5 +46,15 @@ def measure(cell: Cell) -> tuple[Mapping[str, Any], str, float]:
         setting = build.build_setting(config)
         data = build.build_data(config, setting)
         timing = fit(config, setting, data, Record("measured", "running"), Path(folder)).timing
-    total = time.perf_counter() - started
-    return choices, length, total - timing["update_seconds"] + updates * timing["ms_per_update"] / 1e3
+        total = time.perf_counter() - started
+        each = timing["ms_per_update"] / 1e3
+        if together > 1:
+            record = Record("measured", "running")
+            members = [Member({**cell.config, "seeds": _seeds(cell, k)}, record, Path(folder)) for k in range(together)]
+            found = explore(bench_of(members, setting, data, False), together, updates, SHARE)
+            each *= found.each(found.best()) / found.each(1)
+    return choices, length, total - timing["update_seconds"] + updates * each
+
+
+def _seeds(cell: Cell, k: int) -> dict[str, int]:
+    return {stream: seed + k for stream, seed in cell.config["seeds"].items()}
