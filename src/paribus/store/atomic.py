@@ -12,19 +12,24 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of `path`: a reader sees the old text or the new one, also after a power cut."""
+def write_atomically(path: Path, text: str, durable: bool = True) -> None:
+    """Replace the content of `path`: a reader sees the old text or the new one.
+
+    durable: also after a power cut, for which the text has to be on the disk before its name.
+    """
     temporary = temporary_beside(path)
     try:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def write_file_atomically(path: Path, write: Callable[[Path], object], rename: bool = True) -> None:

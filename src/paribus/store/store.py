@@ -47,10 +47,13 @@ class Store:
         return record
 
     def write(self, record: Record) -> None:
-        """Replace the record of a run; a reader sees the old one or the new one, also after a crash."""
+        """Replace the record of a run; a reader sees the old one or the new one, also after a crash.
+
+        That a run has begun may be lost in a power cut: it goes on from its checkpoint all the same.
+        """
         folder = self.run_dir(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "record.json", record.to_json())
+        write_atomically(folder / "record.json", record.to_json(), durable=record.status != "running")
 
     def ids(self) -> list[str]:
         """Names of the folders of all runs, in order."""

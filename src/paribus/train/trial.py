@@ -29,7 +29,7 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
     from paribus.stack.measure import explore
     from paribus.train import build
     from paribus.train.fit import fit
-    from paribus.train.measure import SHARE, bench_of
+    from paribus.train.measure import bench_of
     from paribus.train.stack import Member
 
     config = dict(cell.config)
@@ -51,7 +51,7 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
         if together > 1:
             record = Record("measured", "running")
             members = [Member({**cell.config, "seeds": _seeds(cell, k)}, record, Path(folder)) for k in range(together)]
-            found = explore(bench_of(members, setting, data, False), together, updates, SHARE)
+            found = explore(bench_of(members, setting, data, False), together, updates, share=0.0)
             each *= found.each(found.best()) / found.each(1)
     return choices, length, total - timing["update_seconds"] + updates * each
 
