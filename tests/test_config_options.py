@@ -1,5 +1,6 @@
 """Every option of every group: it says what it is, composes, and builds. A new file is covered by being there."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from paribus.config import config_dir
 from paribus.errors import UserError
 from paribus.plan.cells import ablations_of
+from paribus.plan.command import plan_command
 from paribus.plan.compose import load, resolved
 from paribus.plan.composer import Composer
 from paribus.plan.validate import validate
@@ -97,6 +99,25 @@ def test_every_ablation_file_states_its_command_and_time_and_parses(name):
     ablations = ablations_of([f"ablation={name}"], Composer())
     assert ablations
     assert {ablation.name for ablation in ablations} == {name}
+
+
+FORMS = [
+    (path.stem, line.split(": ")[1].split("     ")[0])
+    for path in sorted((CONF / "ablation").glob("*.yaml"))
+    for line in path.read_text().splitlines()
+    if line.startswith(("# Fashion-MNIST: data=", "# CIFAR-10: data="))
+]
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_every_ablation_can_be_planned_on_other_data(name, form):
+    asked = shlex.split(form)
+    source = resolved(load(asked[:1]))["data"]["source"]["_target_"]
+    for plan in plan_command([f"ablation={name}", *asked], lambda id: None):
+        cells = [*plan.cells, *plan.tuning]
+        assert cells
+        assert not plan.invalid
+        assert {cell.config["data"]["source"]["_target_"] for cell in cells} == {source}
 
 
 def test_no_key_of_the_main_config_is_unread():

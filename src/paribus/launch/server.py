@@ -263,6 +263,7 @@ def preload() -> None:
     from pytorch_lightning.trainer.connectors import callback_connector as connector
 
     from paribus.store.provenance import provenance
+    from paribus.train.fit import quiet_lightning
 
     torch.set_num_threads(1)
     # Each Trainer reads the metadata of all installed packages, which may offer callbacks, for 15 ms. Where Lightning
@@ -271,6 +272,8 @@ def preload() -> None:
         connector._load_external_callbacks = functools.cache(load)
         connector._load_external_callbacks("pytorch_lightning.callbacks_factory")
     provenance("", 1)  # asks git and the installed packages, and remembers
+    with quiet_lightning(), torch.autograd.profiler.record_function("preload"):
+        pass  # their first use compiles patterns, and imports
     leave_no_farewells()
     share()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 
 def temporary_beside(path: Path) -> Path:
@@ -12,23 +13,24 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def write_atomically(path: Path, text: str, durable: bool = True) -> None:
+def write_atomically(path: Path, text: str, after_power_cut: Literal["new", "old or new", "any"] = "new") -> None:
     """Replace the content of `path`: a reader sees the old text or the new one.
 
-    durable: also after a power cut, for which the text has to be on the disk before its name.
+    after_power_cut: what is there then. Both texts take a write to the disk, some milliseconds, and the new one for
+        sure another for the folder; `any` takes none, and what is there may be empty.
     """
     temporary = temporary_beside(path)
     try:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
-            if durable:
+            if after_power_cut != "any":
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if durable:
+    if after_power_cut == "new":
         _sync_folder(path.parent)
 
 

@@ -78,7 +78,8 @@ class HistoryWriter:
         return [repr(row[name]) if name in row else "" for name in self._columns]
 
     def _replace(self, lines: Sequence[Sequence[str]]) -> None:
-        write_atomically(self.path, "".join(map(_text, [self._columns, *lines])))
+        # The record is written to the same folder later, and brings the name to the disk.
+        write_atomically(self.path, "".join(map(_text, [self._columns, *lines])), "old or new")
 
 
 def read_history(path: Path | str) -> dict[str, list[float]]:

@@ -53,7 +53,7 @@ class Store:
         """
         folder = self.run_dir(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "record.json", record.to_json(), durable=record.status != "running")
+        write_atomically(folder / "record.json", record.to_json(), "any" if record.status == "running" else "new")
 
     def ids(self) -> list[str]:
         """Names of the folders of all runs, in order."""
