@@ -20,6 +20,7 @@ from paribus.data.seeds import mix
 from paribus.losses import Loss
 from paribus.metrics import Totals
 from paribus.nn.statistics import recomputed_statistics
+from paribus.optim.backward import backward
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
 from paribus.optim.fused import FusedStep
@@ -281,7 +282,9 @@ class Classification(pl.LightningModule):
             self.optimizers().step()  # type: ignore[union-attr]
 
     def _backward(self, loss: Tensor) -> None:
-        if self._bare:
+        if self._bare and not self.compile_network:
+            backward(loss)
+        elif self._bare:
             loss.backward()
         else:
             self.manual_backward(loss)
