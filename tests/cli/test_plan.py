@@ -114,7 +114,7 @@ def test_members_of_a_stack_are_estimated_as_such(monkeypatch):
     """Where an update of eight runs together takes half as long as one of a run alone."""
     [plan] = plan_command([*QUICK[:-1], "budget.epochs=10000"], lambda id: None)
     found = Findings({1: 1.0, 8: 0.5})
-    monkeypatch.setattr("paribus.stack.measure.explore", lambda bench, most, *of: found)
+    monkeypatch.setattr("paribus.stack.measure.explore", lambda *of, **options: found)
     alone, together = (measure(plan.cells[0], size)[2] for size in (1, 8))
     assert together < alone / 4
 
