@@ -35,11 +35,14 @@ def product(threads, *, server):
 
 def farewells(path, *, server):
     import atexit
+    import multiprocessing
     import tempfile
 
     atexit.register(open, path, "w")
     server.kept = tempfile.TemporaryDirectory()
-    return server.kept.name
+    worker = multiprocessing.Process(target=time.sleep, args=(60,), daemon=True)
+    worker.start()
+    return server.kept.name, worker.pid
 
 
 def failing(*, server):
@@ -122,9 +125,10 @@ def test_forked_processes_compute_right_results(server, functions, threads):
 
 def test_what_a_process_wants_done_at_its_end_is_done(server, functions, tmp_path):
     server.fork(functions.farewells, (str(tmp_path / "written"),))
-    folder = only(server).result
+    folder, worker = only(server).result
     assert (tmp_path / "written").exists()
     assert not os.path.exists(folder)
+    assert gone(worker)
 
 
 def test_failures_and_kills_are_told_apart(server, functions, tmp_path):

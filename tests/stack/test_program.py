@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from paribus.losses import CrossEntropy
+from paribus.losses import CrossEntropy, SquaredError
 from paribus.plan.compose import load, resolved
+from paribus.stack import program
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork
 from paribus.stack.program import Gradients
@@ -57,12 +58,27 @@ def test_traced_and_not(model, loss):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing"])
-def test_a_softmax_over_a_few_classes_is_taken_by_columns(loss):
-    each = gradients("model=mlp", f"loss={loss}")
-    each(*batch(0))
-    nodes = next(iter(each._traces.values())).graph.nodes
+@pytest.mark.parametrize(("register", "dim"), [(64, 0), (32, 1), (0, 1)])
+def test_a_softmax_over_ten_classes_is_taken_by_columns_where_they_do_not_fill_a_register(
+    monkeypatch, register, dim, loss
+):
+    monkeypatch.setattr(program, "REGISTER", register)
+    traced, plain = (gradients("model=mlp", f"loss={loss}", batches=batches) for batches in (1000, 0))
+    assert_equal(traced(*batch(0)), plain(*batch(0)))
+    nodes = next(iter(traced._traces.values())).graph.nodes
     over = {node.args[-2] for node in nodes if "_log_softmax" in str(node.target)}
-    assert over == {0}
+    assert over == {dim}
+
+
+def test_losses_of_several_kinds_are_traced():
+    """They are put together by indices, which are constants of the trace."""
+    made = {}
+    for batches in (1000, 0):
+        each = gradients("model=mlp", batches=batches)
+        losses = [CrossEntropy(10), SquaredError(10), CrossEntropy(10)]
+        made[batches] = Gradients(each.stack, StackedLoss(losses, ["a", "b", "a"]), batches)
+    assert_equal(made[1000](*batch(0)), made[0](*batch(0)))
+    assert made[1000]._traces
 
 
 def test_a_shape_is_traced_where_enough_batches_of_it_are_to_come():

@@ -33,7 +33,7 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
     slots = os.cpu_count() or 1
-    groups = _groups(list(missing.values()), slots, store)
+    groups = _groups(list(missing.values()), slots, store) if measure or not as_json else []
     if measure and estimate.unknown:
         from paribus.train.trial import measure as measured
 

@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import functools
 import importlib
-import logging
 import os
 import pickle
 import signal
@@ -274,21 +273,21 @@ def preload() -> None:
     provenance("", 1)  # asks git and the installed packages, and remembers
     with quiet_lightning(), torch.autograd.profiler.record_function("preload"):
         pass  # their first use compiles patterns, and imports
-    leave_no_farewells()
+    leave_farewells_behind()
     share()
 
 
-def leave_no_farewells() -> None:
-    """What imports want done at the end of this process is not for those that are forked from it.
+def leave_farewells_behind() -> None:
+    """What imports want done when this process ends is not for those that are forked from it, and takes 70 ms there.
 
-    A hundred finalizers of torch's and a report on what was compiled take 70 ms. What a forked process registers for
-    itself is called as ever.
+    Finalizers of torch's libraries, and its report on what was compiled. What a forked process registers is called.
     """
+    from torch._dynamo import utils
+
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False
-    atexit._clear()
-    atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
-    atexit.register(logging.shutdown)
+    if (report := getattr(utils, "dump_compile_times", None)) is not None:
+        atexit.unregister(report)
 
 
 def main() -> None:

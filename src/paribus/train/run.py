@@ -55,6 +55,7 @@ def train(
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
+    postpone_signal_processing()  # all ways to Lightning go through here
     if config["members"]:
         from paribus.train.stack import train_stack
 
@@ -108,7 +109,6 @@ def failed(record: Record, type: str, message: str) -> Record:
 def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
-    postpone_signal_processing()
     with uncollected():
         from paribus.train import build
         from paribus.train.fit import fit

@@ -49,12 +49,7 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
         total = time.perf_counter() - started
         each = timing["ms_per_update"] / 1e3
         if together > 1:
-            record = Record("measured", "running")
-            members = [Member({**cell.config, "seeds": _seeds(cell, k)}, record, Path(folder)) for k in range(together)]
-            found = explore(bench_of(members, setting, data, False), together, updates, share=0.0)
+            member = Member(cell.config, Record("measured", "running"), Path(folder))
+            found = explore(bench_of([member] * together, setting, data, False), together, updates, share=0.0)
             each *= found.each(found.best()) / found.each(1)
     return choices, length, total - timing["update_seconds"] + updates * each
-
-
-def _seeds(cell: Cell, k: int) -> dict[str, int]:
-    return {stream: seed + k for stream, seed in cell.config["seeds"].items()}
