@@ -32,7 +32,7 @@ class Totals:
         """Add a batch: its mean loss (), outputs (N, O), targets (N,) or soft (N, K)."""
         self._waiting.append((loss.detach(), outputs.detach(), target))
         self._criterion = criterion
-        self.samples += len(outputs)
+        self.samples += outputs.shape[0]
         self._held += outputs.numel() + target.numel()
         if self._held >= HELD:
             self._add_up()

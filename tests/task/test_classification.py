@@ -8,6 +8,7 @@ import yaml
 
 from paribus.plan.compose import load, resolved
 from paribus.store.history import HistoryWriter
+from paribus.task.classification import Classification
 from paribus.train import build
 from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_lightning
 
@@ -197,6 +198,22 @@ def test_chunks_of_any_length_give_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setattr("paribus.task.classification.CHUNK_SECONDS", 10.0)
     _, many = trained(tmp_path, "data.batch_size=5")
     assert_same(single.network, many.network)
+
+
+def test_an_epoch_that_ends_early_does_not_shorten_the_chunks_of_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("paribus.task.classification.CHUNK_SECONDS", 10.0)
+    sizes, step = [], Classification.training_step
+
+    def counted(task, chunk, number):
+        sizes.append(len(chunk.batches))
+        return step(task, chunk, number)
+
+    monkeypatch.setattr(Classification, "training_step", counted)
+    _, task = trained(tmp_path, "data.batch_size=5", "budget.epochs=4")
+    in_epoch = task.data.plan.updates_in(0)
+    assert in_epoch > 7
+    assert sizes[0] == 1
+    assert sizes[-3:] == [in_epoch] * 3
 
 
 def test_workers_give_the_same_batches_as_resident_samples(tmp_path):

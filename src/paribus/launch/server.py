@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import functools
 import importlib
+import logging
 import os
 import pickle
 import signal
@@ -26,7 +27,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
 from paribus.errors import Interrupted
-from paribus.imports import postpone_signal_processing
+from paribus.imports import postpone
 from paribus.memory import share, uncollected
 
 # Pools of threads that libraries would start when they are imported. A job sets its own number afterwards.
@@ -254,7 +255,7 @@ def die_with_parent(parent: int) -> None:
 
 def preload() -> None:
     """Import whatever a job imports, so that it need not."""
-    postpone_signal_processing()
+    postpone()
     with uncollected():
         for name in _OF_EVERY_JOB:
             importlib.import_module(name)
@@ -262,9 +263,11 @@ def preload() -> None:
     from pytorch_lightning.trainer.connectors import callback_connector as connector
 
     from paribus.store.provenance import provenance
-    from paribus.train.fit import quiet_lightning
+    from paribus.train.fit import LIGHTNING, quiet_lightning
 
     torch.set_num_threads(1)
+    for name in LIGHTNING:
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Each Trainer reads the metadata of all installed packages, which may offer callbacks, for 15 ms. Where Lightning
     # calls it otherwise, it does so again.
     if (load := getattr(connector, "_load_external_callbacks", None)) is not None:

@@ -164,7 +164,9 @@ class Classification(pl.LightningModule):
                 break
         if self._bare:
             each = (time.perf_counter() - started) / max(updates, 1)
-            self.data.updates_per_chunk = max(1, min(2 * updates + 1, int(CHUNK_SECONDS / max(each, 1e-6))))
+            # A chunk that ended with the epoch was short for another reason than the clock.
+            longest = 2 * max(updates, self.data.updates_per_chunk) + 1
+            self.data.updates_per_chunk = max(1, min(longest, int(CHUNK_SECONDS / max(each, 1e-6))))
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
             self._check_divergence()
@@ -243,7 +245,8 @@ class Classification(pl.LightningModule):
             outputs = self._forward(x)
             loss = self.loss(outputs, y)
             # Processes average their gradients; shares of a ragged last batch count by their size.
-            self._backward(loss if len(x) * world == size else loss * (len(x) * world / size))
+            own = x.shape[0]  # len(x) asks more, which shows in a small network
+            self._backward(loss if own * world == size else loss * (own * world / size))
             self._totals.update(loss, outputs, y, self.loss)
         else:
             for part_x, part_y in zip(x.chunk(self.accumulate), y.chunk(self.accumulate), strict=True):

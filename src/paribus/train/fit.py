@@ -31,6 +31,7 @@ from paribus.train.loggers import finish
 from paribus.train.run import graceful_stop
 
 log = logging.getLogger("paribus")
+LIGHTNING = ("pytorch_lightning", "lightning_fabric", "lightning.fabric")  # its loggers
 
 
 @dataclass
@@ -244,9 +245,10 @@ def put_aside(path: Path, reason: str) -> None:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Without Lightning's advertisements and without warnings about what is done here on purpose."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
+    named = map(logging.getLogger, LIGHTNING)
+    # Setting a level takes 0.3 ms, since every logger then forgets what it is enabled for.
+    levels = {logger: logger.level for logger in named if logger.level != logging.WARNING}
+    for logger in levels:
         logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger|LeafSpec).*")
@@ -257,5 +259,5 @@ def quiet_lightning() -> Iterator[None]:
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
+            for logger, level in levels.items():
                 logger.setLevel(level)

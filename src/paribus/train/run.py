@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from paribus.errors import Interrupted, UserError
-from paribus.imports import postpone_signal_processing
+from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
@@ -55,7 +55,7 @@ def train(
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
-    postpone_signal_processing()  # all ways to Lightning go through here
+    postpone()  # all ways to Lightning go through here
     if config["members"]:
         from paribus.train.stack import train_stack
 
