@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from paribus.launch.local import last_progress
 from paribus.store.store import Store
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=2"]
@@ -163,3 +164,11 @@ def test_ctrl_c_leaves_every_run_resumable(tmp_path, presses):
     assert left(command.pid) == []
     for record in Store(tmp_path / "outputs").scan():
         assert record.status == "running"
+
+
+def test_warnings_of_libraries_are_no_progress(tmp_path):
+    output = tmp_path / "job.log"
+    assert last_progress(output) == ""
+    line = "epoch 4 · 290/395 updates · train/loss 2.297"
+    output.write_text(f"epoch 1 · 9/395 updates\n{line}\nUserWarning: slow\n  return func(*args, **kwargs)\n")
+    assert last_progress(output) == line

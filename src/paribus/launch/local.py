@@ -286,7 +286,7 @@ class LocalLauncher:
             for job in jobs:
                 job.look()
             longest = min(jobs, key=lambda job: job.started, default=None)
-            self.inside = tail(self.output(longest), 1) if longest is not None else ""
+            self.inside = last_progress(self.output(longest)) if longest is not None else ""
         self.board.show([Running(now - job.started, len(job.runs), job.ended) for job in jobs], now, self.inside)
 
     def stop_all(self) -> None:
@@ -320,3 +320,8 @@ def tail(path: Path, lines: int = 8) -> str:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def last_progress(path: Path) -> str:
+    """The last line of progress among what a job printed lately; libraries print their warnings there too."""
+    return next((line for line in reversed(tail(path).splitlines()) if " · " in line), "")
