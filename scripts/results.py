@@ -9,6 +9,7 @@ python scripts/results.py                RESULTS.md from results/records.json.gz
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 
@@ -18,17 +19,17 @@ from paribus.checks import stored
 from paribus.cli.figures import studies
 from paribus.cli.reports import outputs_folder
 from paribus.cli.tables import Reader
-from paribus.durations import duration
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.report import shipped
-from paribus.report.results import document, seconds
+from paribus.report.results import document, times
 from paribus.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "records.json.gz"
+AGAIN = ROOT / "results" / "digits.json"  # from scripts/bench_claims.py
 FIGURES = ("regimes", "path", "forest", "sensitivity", "batch_times", "seeds")  # what says most comes first
 MOST = 1  # pictures of an ablation
 
@@ -49,7 +50,7 @@ def results() -> str:
         name: [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "results").glob(f"{name}-*.png"))]
         for name in found.plans
     }
-    return document(found, remarks, pictures)
+    return document(found, remarks, pictures, json.loads(AGAIN.read_text(encoding="utf-8")))
 
 
 def pack() -> None:
@@ -101,10 +102,8 @@ def draw(name: str, composer: Composer) -> None:
 def note_time(name: str, plans: list[Plan], read: Reader) -> None:
     """The measured time in the head of the ablation's file."""
     records = {c.id: r for plan in plans for c in plan.cells if (r := read(c.id)) is not None}
-    cores = max((r.provenance["hardware"]["cores"] for r in records.values()), default=1)
-    took = duration(sum(map(seconds, records.values())))
     path = ROOT / "conf" / "ablation" / f"{name}.yaml"
-    line = f"# Time: {took} of one core for {len(records)} runs, measured on {cores} cores that other programs shared."
+    line = f"# Time: {times(name, list(records.values()), json.loads(AGAIN.read_text(encoding='utf-8')))}."
     path.write_text(re.sub(r"(?m)^# Time: .*$", line, path.read_text(encoding="utf-8"), count=1), encoding="utf-8")
 
 
