@@ -2,9 +2,9 @@
 
     python scripts/bench_claims.py [NAME ...]
 
-Trains every ablation with hypotheses (or those named, whose times replace the old ones), one after the other, by the
-command that a user types, into one empty folder and without its regimes on other data; then makes the checks. Start-up,
-planning, measuring of stacks and tuning are in it. For a machine with nothing else to do: results/digits.json is where
+Trains every ablation with hypotheses, one after the other, by the command that a user types, into one empty folder and
+without its regimes on other data; then makes the checks. Or those named, whose times replace the old ones (`checks` is a
+name too). Start-up, planning, measuring of stacks and tuning are in it. For a machine with nothing else to do: results/digits.json is where
 `scripts/results.py` finds the times for RESULTS.md and the heads of the ablation files.
 """
 
@@ -36,7 +36,7 @@ def elsewhere(plans: list[Plan], composer: Composer) -> list[str]:
     found = []
     for plan in plans:
         assert plan.ablation is not None
-        if composer(plan.cells[0].overrides).choices["data"] != "digits":
+        if plan.ablation.regime and composer(plan.cells[0].overrides).choices["data"] != "digits":
             found.append(f"~ablation.regimes.{plan.ablation.regime}")
     return found
 
@@ -45,13 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
-    composer = Composer()
     found: dict[str, Any] = {"hardware": provenance("", 1)["hardware"], "seconds": {}, "runs": {}, "checks": 0.0}
     if options.names and FILE.exists():
         found = json.loads(FILE.read_text())
     with tempfile.TemporaryDirectory() as scratch:
-        store = Store(Path(scratch))
-        for name in asked(options.names, composer):
+        store, composer = Store(Path(scratch)), Composer()
+        named = [name for name in options.names if name != "checks"]
+        for name in asked(named, composer) if named or not options.names else []:
             left_out = elsewhere(plan_command([f"ablation={name}"], lambda id: None, composer), composer)
             command = ["train", "-m", f"ablation={name}", f"paths.outputs={scratch}", *left_out]
             before, started = len(store.ids()), time.perf_counter()
@@ -61,13 +61,19 @@ def main() -> None:
             found["seconds"][name] = round(time.perf_counter() - started, 1)
             found["runs"][name] = len(store.ids()) - before
             print(f"{name:16}{found['seconds'][name]:8.1f} s {found['runs'][name]:6} runs", flush=True)
-        if not options.names:
-            started = time.perf_counter()
-            for check in stored.chosen(()):
-                stored.make(store, check)
-            found["checks"] = round(time.perf_counter() - started, 1)
-            print(f"{'checks':16}{found['checks']:8.1f} s")
+            keep(found)
+        if len(named) == len(options.names) and named:
+            return
+        started = time.perf_counter()
+        for check in stored.chosen(()):
+            stored.make(store, check)
+        found["checks"] = round(time.perf_counter() - started, 1)
+        print(f"{'checks':16}{found['checks']:8.1f} s")
+    keep(found)
     print(f"all: {duration(sum(found['seconds'].values()) + found['checks'])}")
+
+
+def keep(found: dict[str, Any]) -> None:
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 
