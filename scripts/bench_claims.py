@@ -3,9 +3,9 @@
     python scripts/bench_claims.py [NAME ...]
 
 Trains every ablation with hypotheses, one after the other, by the command that a user types, into one empty folder and
-without its regimes on other data; then makes the checks. Or those named, whose times replace the old ones (`checks` is a
-name too). Start-up, planning, measuring of stacks and tuning are in it. For a machine with nothing else to do: results/digits.json is where
-`scripts/results.py` finds the times for RESULTS.md and the heads of the ablation files.
+without its regimes on other data; then makes the checks. Or those named, whose times replace the old ones (`checks` is
+a name too). Start-up, planning, measuring of stacks and tuning are in it. For a machine with nothing else to do:
+results/digits.json is where `scripts/results.py` finds the times for RESULTS.md and the heads of the ablation files.
 """
 
 from __future__ import annotations
