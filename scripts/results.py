@@ -29,7 +29,7 @@ from paribus.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "records.json.gz"
-AGAIN = ROOT / "results" / "digits.json"  # from scripts/bench_claims.py
+AGAIN = ROOT / "results" / "digits.json"  # from scripts/bench_digits.py
 FIGURES = ("regimes", "path", "forest", "sensitivity", "batch_times", "seeds")  # what says most comes first
 MOST = 1  # pictures of an ablation
 

@@ -115,9 +115,17 @@ def test_shipped_records_give_the_same_scoreboard_and_the_same_bytes(found, chec
 
 def test_the_document_says_remarks_figures_and_every_arm(found, check, tmp_path):
     shipped.write(tmp_path / "r.json.gz", {"norms": found.plans}, found.read, [check[1]])
-    text = document(
-        shipped.Shipped.read(tmp_path / "r.json.gz"), {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}
-    )
+    again = {
+        "hardware": {"cpu": "Abacus", "cores": 2},
+        "seconds": {"norms": 61.0},
+        "runs": {"norms": 12},
+        "checks": 30.0,
+    }
+    found_again = shipped.Shipped.read(tmp_path / "r.json.gz")
+    text = document(found_again, {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}, again)
+    assert "on 2 quiet cores (Abacus): the claims of the notes, 12 runs and the checks, 1 min 31 s;" in text
+    assert "the ablations beyond them, 0 runs, 0 s." in text
+    assert "on the digits 12 runs, 1 min 1 s on 2 quiet cores." in text
     assert "**1.5a.** Because." in text
     assert "![norms: n](docs/results/n.png)" in text
     for arm in GAIN:

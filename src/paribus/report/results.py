@@ -35,7 +35,7 @@ def document(
 
     remarks: id of a claim, or name of an ablation -> what people should know beside the numbers.
     figures: ablation -> paths of its pictures.
-    again: what `scripts/bench_claims.py` measured: seconds and runs of each ablation on the digits, from nothing.
+    again: what `scripts/bench_digits.py` measured: seconds and runs of each ablation on the digits, from nothing.
     """
     found = scoreboard.lines(
         [claim for plans in shipped.plans.values() for claim in claims(plans, shipped.record)],
@@ -87,11 +87,29 @@ def origin(shipped: Shipped, again: Mapping[str, Any]) -> str:
         f"- Versions: {'; '.join(versions)}.",
         f"- Time: {duration(sum(map(seconds, records)))} of one core for the runs, summed as they were trained, in "
         "stacks and beside other programs.",
-        f"- Again from nothing: all claims on the digits, {sum(again['runs'].values())} runs and the checks, take "
-        f"{duration(sum(again['seconds'].values()) + again['checks'])} on {again['hardware']['cores']} quiet cores "
-        f"({again['hardware']['cpu']}); `python scripts/bench_claims.py`.",
+        again_in_words(shipped, again),
     ]
     return "\n".join(lines) + "\n"
+
+
+def again_in_words(shipped: Shipped, again: Mapping[str, Any]) -> str:
+    """How long the digits take from nothing: the claims of the notes, and what goes beyond them."""
+
+    def those(with_claims: bool) -> tuple[int, float]:
+        names = [name for name in again["seconds"] if _has_claims(shipped.plans[name]) == with_claims]
+        return sum(again["runs"][name] for name in names), sum(again["seconds"][name] for name in names)
+
+    (runs, took), (more_runs, more) = those(True), those(False)
+    hardware = again["hardware"]
+    return (
+        f"- Again from nothing, the digits on {hardware['cores']} quiet cores ({hardware['cpu']}): the claims of the "
+        f"notes, {runs} runs and the checks, {duration(took + again['checks'])}; the ablations beyond them, "
+        f"{more_runs} runs, {duration(more)}. `python scripts/bench_digits.py`."
+    )
+
+
+def _has_claims(plans: Sequence[Plan]) -> bool:
+    return any(plan.ablation.hypotheses for plan in plans if plan.ablation)
 
 
 def ablation(
