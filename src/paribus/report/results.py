@@ -95,16 +95,18 @@ def origin(shipped: Shipped, again: Mapping[str, Any]) -> str:
 def again_in_words(shipped: Shipped, again: Mapping[str, Any]) -> str:
     """How long the digits take from nothing: the claims of the notes, and what goes beyond them."""
 
-    def those(with_claims: bool) -> tuple[int, float]:
-        names = [name for name in again["seconds"] if _has_claims(shipped.plans[name]) == with_claims]
-        return sum(again["runs"][name] for name in names), sum(again["seconds"][name] for name in names)
+    claims_of = [name for name in again["seconds"] if _has_claims(shipped.plans[name])]
+    others = sorted(set(again["seconds"]) - set(claims_of))
 
-    (runs, took), (more_runs, more) = those(True), those(False)
+    def those(names: Sequence[str], more: float = 0.0) -> str:
+        took = sum(again["seconds"][name] for name in names) + more
+        return f"{sum(again['runs'][name] for name in names)} runs, {duration(took)}"
+
     hardware = again["hardware"]
+    beyond = f"; beyond them {', '.join(others)}, {those(others)}" if others else ""
     return (
         f"- Again from nothing, the digits on {hardware['cores']} quiet cores ({hardware['cpu']}): the claims of the "
-        f"notes, {runs} runs and the checks, {duration(took + again['checks'])}; the ablations beyond them, "
-        f"{more_runs} runs, {duration(more)}. `python scripts/bench_digits.py`."
+        f"notes with their checks, {those(claims_of, again['checks'])}{beyond}. `python scripts/bench_digits.py`."
     )
 
 
