@@ -48,7 +48,10 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, Any] = {"hardware": provenance("", 1)["hardware"], "seconds": {}, "runs": {}, "checks": 0.0}
     if options.names and FILE.exists():
-        found = json.loads(FILE.read_text())
+        known = json.loads(FILE.read_text())
+        if known["hardware"] != found["hardware"]:
+            sys.exit(f"{FILE} holds times of another machine, {known['hardware']}: call this without names")
+        found = known
     with tempfile.TemporaryDirectory() as scratch:
         store, composer = Store(Path(scratch)), Composer()
         for name in options.names or [*everything(), "checks"]:

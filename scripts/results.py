@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -50,7 +51,12 @@ def results() -> str:
         name: [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "results").glob(f"{name}-*.png"))]
         for name in found.plans
     }
-    return document(found, remarks, pictures, json.loads(AGAIN.read_text(encoding="utf-8")))
+    return document(found, remarks, pictures, again())
+
+
+def again() -> dict[str, Any]:
+    """What training took another time, from nothing and on a quiet machine."""
+    return json.loads(AGAIN.read_text(encoding="utf-8"))
 
 
 def pack() -> None:
@@ -103,7 +109,7 @@ def note_time(name: str, plans: list[Plan], read: Reader) -> None:
     """The measured time in the head of the ablation's file."""
     records = {c.id: r for plan in plans for c in plan.cells if (r := read(c.id)) is not None}
     path = ROOT / "conf" / "ablation" / f"{name}.yaml"
-    line = f"# Time: {times(name, list(records.values()), json.loads(AGAIN.read_text(encoding='utf-8')))}."
+    line = f"# Time: {times(name, list(records.values()), again())}."
     path.write_text(re.sub(r"(?m)^# Time: .*$", line, path.read_text(encoding="utf-8"), count=1), encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ assert not {"scipy.stats", "matplotlib.figure"} & set(sys.modules), "torchmetric
         "from scipy.signal import convolve\nassert convolve([1, 2], [1, 1]).tolist() == [1, 3, 2]",
         "import scipy.signal.windows\nassert scipy.signal.windows.hamming(3)[1] == 1.0",
         "import scipy\nassert scipy.signal.convolve([1, 2], [1, 1]).tolist() == [1, 3, 2]",
+        "exec('import matplotlib; assert matplotlib.colors.to_rgba', {})",
         "import matplotlib\nassert matplotlib.colors.to_hex('red') == '#ff0000'",
         "import matplotlib.pyplot as plt\nassert isinstance(plt.figure(), plt.Figure) and plt.Figure is not object",
         "from matplotlib.figure import Figure\nfrom matplotlib.axes import Axes\n"

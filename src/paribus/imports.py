@@ -24,7 +24,7 @@ class Later(ModuleType):
         if name.startswith("__") and name not in ("__path__", "__all__"):
             raise AttributeError(name)  # whoever looks through all modules, for a file say, needs none of them
         asking = sys._getframe(1)
-        by = asking.f_globals["__name__"].partition(".")[0]
+        by = asking.f_globals.get("__name__", "").partition(".")[0]
         if name in self._enough and by == "torchmetrics" and asking.f_code.co_name == "<module>":
             return self._enough[name]
         if sys.modules.get(self.__name__) is self:

@@ -124,7 +124,7 @@ def test_the_document_says_remarks_figures_and_every_arm(found, check, tmp_path)
     found_again = shipped.Shipped.read(tmp_path / "r.json.gz")
     text = document(found_again, {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}, again)
     assert "on 2 quiet cores (Abacus): the claims of the notes with their checks, 12 runs, 1 min 31 s. " in text
-    assert "on the digits 12 runs, 1 min 1 s on 2 quiet cores." in text
+    assert "without Fashion-MNIST 12 runs, 1 min 1 s on 2 quiet cores." in text
     assert "**1.5a.** Because." in text
     assert "![norms: n](docs/results/n.png)" in text
     for arm in GAIN:

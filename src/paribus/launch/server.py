@@ -266,7 +266,7 @@ def preload() -> None:
     from paribus.train.fit import LIGHTNING, quiet_lightning
 
     torch.set_num_threads(1)
-    for name in LIGHTNING:
+    for name in LIGHTNING:  # for good, so that no job has to
         logging.getLogger(name).setLevel(logging.WARNING)
     # Each Trainer reads the metadata of all installed packages, which may offer callbacks, for 15 ms. Where Lightning
     # calls it otherwise, it does so again.

@@ -94,7 +94,6 @@ def origin(shipped: Shipped, again: Mapping[str, Any]) -> str:
 
 def again_in_words(shipped: Shipped, again: Mapping[str, Any]) -> str:
     """How long the digits take from nothing: the claims of the notes, and what goes beyond them."""
-
     claims_of = [name for name in again["seconds"] if _has_claims(shipped.plans[name])]
     others = sorted(set(again["seconds"]) - set(claims_of))
 
@@ -146,7 +145,8 @@ def times(name: str, records: Sequence[Record], again: Mapping[str, Any]) -> str
     if name not in again["seconds"]:
         return took
     cores = f"{again['hardware']['cores']} quiet cores"
-    return f"{took}; on the digits {again['runs'][name]} runs, {duration(again['seconds'][name])} on {cores}"
+    small = f"{again['runs'][name]} runs, {duration(again['seconds'][name])}"
+    return f"{took}; without Fashion-MNIST {small} on {cores}"
 
 
 def _metrics(plan: Plan) -> tuple[str, ...]:

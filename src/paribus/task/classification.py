@@ -165,7 +165,7 @@ class Classification(pl.LightningModule):
         if self._bare:
             each = (time.perf_counter() - started) / max(updates, 1)
             # A chunk that ended with the epoch was short for another reason than the clock.
-            longest = 2 * max(updates, self.data.updates_per_chunk) + 1
+            longest = 2 * self.data.updates_per_chunk + 1
             self.data.updates_per_chunk = max(1, min(longest, int(CHUNK_SECONDS / max(each, 1e-6))))
         if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
