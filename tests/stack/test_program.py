@@ -1,5 +1,7 @@
 """The traced gradients of a stack are those that are computed under vmap."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from paribus.train import build
 REPLICAS, BATCH = 3, 8
 
 
-def gradients(*overrides, batches=1000):
+def gradients(*overrides, batches=1000, compile=False):
     """Of three replicas whose initial weights follow from the configuration alone."""
     config = resolved(load(overrides))
     setting = build.build_setting(config)
@@ -25,7 +27,7 @@ def gradients(*overrides, batches=1000):
     stack = StackedNetwork(networks)
     stack.generators = [torch.Generator().manual_seed(seed) for seed in range(REPLICAS)]
     stack.program.train()
-    return Gradients(stack, StackedLoss([setting.loss] * REPLICAS, ["loss"] * REPLICAS), batches)
+    return Gradients(stack, StackedLoss([setting.loss] * REPLICAS, ["loss"] * REPLICAS), batches, compile)
 
 
 def batch(number, size=BATCH):
@@ -51,10 +53,40 @@ def test_traced_and_not(model, loss):
     traced, plain = gradients(*network), gradients(*network, batches=0)
     for number in range(4):
         assert_equal(traced(*batch(number)), plain(*batch(number)))
-    assert len(traced._traces) == 1
-    assert not plain._traces
+    assert len(traced._programs) == 1
+    assert not plain._programs
     for one, other in zip(traced.stack.buffers(), plain.stack.buffers(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here: see .ci/run for the package")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own compiler
+def test_compiled_and_not(caplog):
+    """Moving statistics, which a compiled stack once failed on, included; a rest at the end of an epoch is not."""
+    network = ["model=mlp", "model.width=16", "norm=batch"]
+    compiled, plain = gradients(*network, compile=True), gradients(*network, batches=0)
+    with caplog.at_level("INFO", logger="paribus"):
+        for number in range(20):
+            size = BATCH if number % 16 < 15 else 5
+            assert_equal(compiled(*batch(number, size)), plain(*batch(number, size)))
+    assert not [record for record in caplog.records if record.name == "paribus"]
+    kinds = [isinstance(made, torch.fx.GraphModule) for made in compiled._programs.values()]
+    assert kinds == [False, True]
+    for one, other in zip(compiled.stack.buffers(), plain.stack.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_where_nothing_can_be_compiled_the_trace_is_replayed(monkeypatch, caplog):
+    def no_compiler(*args, **kwargs):
+        raise RuntimeError("no C++ compiler was found")
+
+    monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: no_compiler)
+    compiled, plain = gradients("model=mlp", compile=True), gradients("model=mlp", batches=0)
+    with caplog.at_level("INFO", logger="paribus"):
+        for number in range(2):
+            assert_equal(compiled(*batch(number)), plain(*batch(number)))
+    assert [record.message for record in caplog.records if record.name == "paribus"] == ["the stack is not compiled (RuntimeError: no C++ compiler was found)"]
+    assert len(compiled._programs) == 1
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing"])
@@ -65,7 +97,7 @@ def test_a_softmax_over_ten_classes_is_taken_by_columns_where_they_do_not_fill_a
     monkeypatch.setattr(program, "REGISTER", register)
     traced, plain = (gradients("model=mlp", f"loss={loss}", batches=batches) for batches in (1000, 0))
     assert_equal(traced(*batch(0)), plain(*batch(0)))
-    nodes = next(iter(traced._traces.values())).graph.nodes
+    nodes = next(iter(traced._programs.values())).graph.nodes
     over = {node.args[-2] for node in nodes if "_log_softmax" in str(node.target)}
     assert over == {dim}
 
@@ -78,7 +110,7 @@ def test_losses_of_several_kinds_are_traced():
         losses = [CrossEntropy(10), SquaredError(10), CrossEntropy(10)]
         made[batches] = Gradients(each.stack, StackedLoss(losses, ["a", "b", "a"]), batches)
     assert_equal(made[1000](*batch(0)), made[0](*batch(0)))
-    assert made[1000]._traces
+    assert made[1000]._programs
 
 
 def test_a_shape_is_traced_where_enough_batches_of_it_are_to_come():
@@ -86,17 +118,17 @@ def test_a_shape_is_traced_where_enough_batches_of_it_are_to_come():
     traced, plain = gradients("model=mlp", batches=200), gradients("model=mlp", batches=0)
     for number, size in enumerate([8, 8, 8, 5] * 2):
         assert_equal(traced(*batch(number, size)), plain(*batch(number, size)))
-    assert [key[0][1] for key in traced._traces] == [8]
+    assert [key[0][1] for key in traced._programs] == [8]
     for number in range(12):  # now they are more than expected
         assert_equal(traced(*batch(number, 5)), plain(*batch(number, 5)))
-    assert [key[0][1] for key in traced._traces] == [8, 5]
+    assert [key[0][1] for key in traced._programs] == [8, 5]
 
 
 def test_a_short_run_is_not_traced():
     each = gradients("model=mlp", batches=30)
     each(*batch(0))
     assert each.traceable
-    assert not each._traces
+    assert not each._programs
 
 
 def test_new_weights_are_used():
@@ -114,7 +146,7 @@ def test_what_changes_from_update_to_update_is_not_traced(network):
     each = gradients(*network)
     each(*batch(0))
     assert not each.traceable
-    assert not each._traces
+    assert not each._programs
 
 
 class Counting(torch.nn.Linear):

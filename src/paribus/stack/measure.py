@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Bench:
         stack.generators = [torch.Generator(self.x.device) for _ in replicas]
         loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
         optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
-        gradients = Gradients(stack, loss, sys.maxsize, torch.compile(stack) if self.compile else None)
+        gradients = Gradients(stack, loss, sys.maxsize, self.compile)
         x = self.x.expand(len(stack), *self.x.shape).contiguous()
         y = self.y.expand(len(stack), *self.y.shape).contiguous()
 
@@ -172,7 +172,8 @@ class Findings:
     """seconds: size -> seconds of an update of all its replicas. bytes: size -> the most memory.
 
     too_short: no stack was measured, since all the training takes less time than is worth it.
-    compiled, compile_seconds: of the best size, where it was worth trying.
+    compiled, compile_seconds: an update of the best size, where it was worth trying, and what each stack of the sweep
+        takes to compile once torch has the program on the disk.
     """
 
     seconds: dict[int, float] = field(default_factory=dict)
@@ -237,9 +238,10 @@ def explore(bench: Bench, most: int, updates: int, share: float, too_short: floa
 
 
 def try_compiled(bench: Bench, found: Findings, size: int) -> None:
-    """Time of compiling, and of a compiled update, for a stack of this size."""
-    bench.compile = True
-    step = bench.step(size)
+    """Compile a stack of this size, and time what it then takes to compile another, and an update of that."""
+    compiled = replace(bench, compile=True)
+    compiled.step(size)()
+    step = compiled.step(size)
     before = time.perf_counter()
     step()
     found.compile_seconds = time.perf_counter() - before

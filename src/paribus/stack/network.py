@@ -99,8 +99,6 @@ class StackedNetwork(nn.Module):
     def call(self, parameters: State, buffers: State, x: Tensor, shared: bool = False) -> Tensor:
         """`forward` with these parameters and buffers, (R, ...) each, in place of its own."""
         call = vmap(self._call, in_dims=(0, 0, None if shared else 0), randomness="different")
-        if torch.compiler.is_compiling():  # which fuses attention itself
-            return call(parameters, buffers, x)
         with ReplicaFunctions(self.generators):
             return call(parameters, buffers, x)
 

@@ -24,8 +24,10 @@ from paribus.stack.network import StackedNetwork, State
 log = logging.getLogger("paribus")
 aten = torch.ops.aten
 WORTH = 50  # batches of a shape: over so many, vmap costs what a trace takes
+COMPILED = 0.1  # of all batches: shapes with a smaller share, as the rest at the end of an epoch has, are not compiled
 
 Found = tuple[Tensor, Tensor, dict[str, Tensor]]
+Program = Callable[..., tuple[Any, ...]]
 
 
 class Gradients:
@@ -35,38 +37,33 @@ class Gradients:
     have none. Moving statistics are updated in place, as in a forward pass in training.
 
     batches: how many there will be. Shapes have traces of their own; one of which too few are to come, should it keep
-        its share, is not traced, as is the rest at the end of an epoch.
-    forward: called in place of the stack, compiled say; nothing is traced then. Nor is a network that may do something
-        else in every update, of which a trace would repeat one: see `repeatable`.
+        its share, is not traced, as is the rest at the end of an epoch. Nor is a network that may do something else in
+        every update, of which a trace would repeat one: see `repeatable`.
+    compile: compile the traces. Seconds to half a minute for each, a tenth of that where torch finds it on the disk.
     """
 
-    def __init__(
-        self,
-        stack: StackedNetwork,
-        loss: StackedLoss,
-        batches: int,
-        forward: Callable[[Tensor], Tensor] | None = None,
-    ):
+    def __init__(self, stack: StackedNetwork, loss: StackedLoss, batches: int, compile: bool = False):
         self.stack = stack
         self.loss = loss
         self.batches = batches
-        self.forward = forward
-        self.traceable = forward is None and all(map(repeatable, stack.program.modules()))
+        self.compile = compile
+        self.traceable = all(map(repeatable, stack.program.modules()))
         self._names = list(stack.trained())
-        self._traces: dict[tuple[Any, ...], fx.GraphModule] = {}
+        self._programs: dict[tuple[Any, ...], Program] = {}
         self._seen: Counter[tuple[Any, ...]] = Counter()
 
     def __call__(self, x: Tensor, y: Tensor) -> Found:
         key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, torch.is_autocast_enabled(x.device.type))
         self._seen[key] += 1
-        trace = self._traces.get(key)
-        if trace is None and self.traceable and self._to_come(key) >= WORTH:
-            trace = self._trace(key, x, y)
-        if trace is None:
-            losses, predicted, found = self._compute(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
+        program = self._programs.get(key)
+        if program is None and self.traceable and self._to_come(key) >= WORTH:
+            program = self._make(key, x, y)
+        parameters, buffers = self.stack.own_parameters(), self.stack.own_buffers()
+        if program is None:
+            losses, predicted, *found = self._compute(parameters, buffers, x, y)
         else:
             with torch.no_grad():
-                losses, predicted, found = trace(self.stack.own_parameters(), self.stack.own_buffers(), x, y)
+                losses, predicted, *found = program(*parameters.values(), *buffers.values(), x, y)
         return losses, predicted, {n: g for n, g in zip(self._names, found, strict=True) if g is not None}
 
     def _to_come(self, key: tuple[Any, ...]) -> float:
@@ -74,32 +71,59 @@ class Gradients:
         seen = self._seen.total()
         return (self.batches - seen + 1) * self._seen[key] / seen
 
-    def _compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
-        outputs = self.stack.call(parameters, buffers, x) if self.forward is None else self.forward(x)
-        losses, predicted = self.loss(outputs, y)
+    def _compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
+        losses, predicted = self.loss(self.stack.call(parameters, buffers, x), y)
         trained = [parameters[name] for name in self._names]
         found = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
-        return losses.detach(), predicted, [None if grad is None else grad.contiguous() for grad in found]
+        return losses.detach(), predicted, *(None if grad is None else grad.contiguous() for grad in found)
 
-    def _trace(self, key: tuple[Any, ...], x: Tensor, y: Tensor) -> fx.GraphModule | None:
-        """The graph for batches of this shape; tracing computes it once, on copies of the moving statistics."""
-        own = self.stack.own_parameters()
-        parameters = {name: p.detach().requires_grad_(p.requires_grad) for name, p in own.items()}
-        buffers = {name: buffer.clone() for name, buffer in self.stack.own_buffers().items()}
-        cached = torch.is_autocast_cache_enabled()
-        torch.set_autocast_cache_enabled(False)  # weights that were cast before would become constants
+    def _make(self, key: tuple[Any, ...], x: Tensor, y: Tensor) -> Program | None:
+        """The program for batches of this shape, made on copies of the moving statistics; None where it can't be."""
+        program: Program
         try:
-            with _short_stacks():
-                graph = make_fx(lambda *of: self._compute(*of))(parameters, buffers, x, y)
+            program = graph = self._trace(x, y)
         except Exception as error:  # a network may do anything, and it works untraced
             log.info("the stack is called under vmap in every update, untraced (%s: %s)", type(error).__name__, error)
             self.traceable = False
             return None
+        if self.compile and self._to_come(key) >= COMPILED * self.batches:
+            try:
+                program = self._compiled(graph, x, y)
+            except Exception as error:  # a machine may have no compiler
+                log.info("the stack is not compiled (%s: %s)", type(error).__name__, str(error).partition("\n")[0])
+                self.compile = False
+        self._programs[key] = program
+        return program
+
+    def _trace(self, x: Tensor, y: Tensor) -> fx.GraphModule:
+        """The graph that takes all parameters, all buffers, x and y."""
+        own, buffers = self.stack.own_parameters(), self._copied_buffers()
+        parameters = [p.detach().requires_grad_(p.requires_grad) for p in own.values()]
+
+        def compute(*tensors: Tensor) -> tuple[Any, ...]:
+            *state, x, y = tensors
+            given = dict(zip([*own, *buffers], state, strict=True))
+            return self._compute({n: given[n] for n in own}, {n: given[n] for n in buffers}, x, y)
+
+        cached = torch.is_autocast_cache_enabled()
+        torch.set_autocast_cache_enabled(False)  # weights that were cast before would become constants
+        try:
+            with _short_stacks():
+                graph = make_fx(compute)(*parameters, *buffers.values(), x, y)
         finally:
             torch.set_autocast_cache_enabled(cached)
         _simplify(graph)
-        self._traces[key] = graph
         return graph
+
+    def _compiled(self, graph: fx.GraphModule, x: Tensor, y: Tensor) -> Program:
+        """Called once, since torch compiles what is called."""
+        program: Program = torch.compile(graph, fullgraph=True, dynamic=False)
+        with torch.no_grad():
+            program(*self.stack.own_parameters().values(), *self._copied_buffers().values(), x, y)
+        return program
+
+    def _copied_buffers(self) -> State:
+        return {name: buffer.clone() for name, buffer in self.stack.own_buffers().items()}
 
 
 def repeatable(module: nn.Module) -> bool:

@@ -116,8 +116,7 @@ class StackedClassification(Classification):
             self._restore_members(self._members)
         left = self.data.updates_left()
         assert left is not None, "the members of a stack share a clock: their budgets are not in seconds"
-        compiled: Any = torch.compile(self.network) if self.compile_network else None
-        self._program = Gradients(self.network, self.loss, left * self.accumulate, compiled)
+        self._program = Gradients(self.network, self.loss, left * self.accumulate, self.compile_network)
 
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:

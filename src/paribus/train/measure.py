@@ -24,7 +24,8 @@ log = logging.getLogger("paribus")
 
 SHARE = 0.03  # of the estimated time, for measuring
 TOO_SHORT = 5.0  # seconds of training, of all members, in which measuring costs more than it can save
-COMPILE = 60.0  # seconds of training from which a compiled program is tried
+COMPILING = 0.7  # seconds to compile, for each tensor of parameters: 4 s for mlp, 51 s for vit_tiny, on two cores
+COMPILING_SHARE = 0.05  # of the estimated time, for trying it
 
 
 def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, outputs: Path) -> tuple[int, bool]:
@@ -46,16 +47,21 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
     if found.too_short:
         return most, wanted
     size = best_size(found, most, bench.x.device)
-    rounds = -(-most // size)
-    compile = wanted
-    if not wanted and size > 1 and found.seconds[size_measured(found, size)] * updates * rounds > COMPILE:
-        try_compiled(bench, found, size)
-        assert found.compiled is not None
-        eager = found.seconds[size_measured(found, size)]
-        compile = found.compiled * updates + found.compile_seconds < eager * updates
+    compile = wanted or (size > 1 and compiling_pays(bench, found, size, updates, -(-most // size)))
     store.remember(key, machine, decision(found, size, most, compile))
     log.info("stack of %d of %d runs; ms per update of one run by size: %s", size, most, milliseconds(found))
     return size, compile
+
+
+def compiling_pays(bench: Bench, found: Findings, size: int, updates: int, rounds: int) -> bool:
+    """Whether stacks of this size are faster compiled, tried where all their rounds take long enough."""
+    eager = found.each(size_measured(found, size)) * size
+    tensors = sum(1 for _ in bench.make(0).network.parameters())
+    if COMPILING * tensors > COMPILING_SHARE * eager * updates * rounds:
+        return False
+    try_compiled(bench, found, size)
+    assert found.compiled is not None
+    return (eager - found.compiled) * updates > found.compile_seconds
 
 
 def best_size(found: Findings, most: int, device: torch.device) -> int:

@@ -112,9 +112,12 @@ class _Training:
             self.alone(self.members)
             return self.failures
         size, compile = self.decide()
+        wanted = first["trainer"]["compile"]
         for part in self.by_position():
             for start in range(0, len(part), size):
-                self.together(part[start : start + size], compile)
+                members = part[start : start + size]
+                # What a smaller stack at the end would take to compile has not been measured.
+                self.together(members, compile and (wanted or len(members) == size))
         return self.failures
 
     def check(self) -> None:
