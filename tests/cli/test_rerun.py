@@ -71,6 +71,9 @@ def test_what_differs_is_said(run):
     assert "b is in one" in rerun.metrics({"a": 1.0}, {"a": 1.0, "b": 1.0}).difference
     record.provenance["versions"]["torch"] = "1.0"
     assert any(line.startswith("torch 1.0 then, ") for line in rerun.changes(record))
+    assert not any("stack" in line for line in rerun.changes(record))
+    record.timing["stack"] = 8
+    assert any(line.startswith("it was trained in a stack of 8, ") for line in rerun.changes(record))
 
 
 def test_runs_that_can_not_be_compared(paribus, run, tmp_path):

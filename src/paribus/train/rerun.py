@@ -128,7 +128,7 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def changes(record: Record) -> list[str]:
-    """Where code, versions and hardware of now differ from those of the record: why results may differ."""
+    """How training it again differs from what the record says of code, versions, hardware and company."""
     now, then = provenance("", 1), record.provenance
     found = []
     for part, names in (("versions", now["versions"]), ("hardware", ("cpu", "platform"))):
@@ -140,4 +140,7 @@ def changes(record: Record) -> list[str]:
         found.append(f"commit {then.get('commit')} then, {now['commit']} now")
     if then.get("dirty") or now["dirty"]:
         found.append("the code has changes that are not committed")
+    together = record.timing.get("stack", 1)
+    if together > 1:
+        found.append(f"it was trained in a stack of {together:.0f}, which rounds otherwise: stack=off gives equal bits")
     return found
