@@ -85,7 +85,8 @@ def test_where_nothing_can_be_compiled_the_trace_is_replayed(monkeypatch, caplog
     with caplog.at_level("INFO", logger="paribus"):
         for number in range(2):
             assert_equal(compiled(*batch(number)), plain(*batch(number)))
-    assert [record.message for record in caplog.records if record.name == "paribus"] == ["the stack is not compiled (RuntimeError: no C++ compiler was found)"]
+    said = [record.message for record in caplog.records if record.name == "paribus"]
+    assert said == ["the stack is not compiled (RuntimeError: no C++ compiler was found)"]
     assert len(compiled._programs) == 1
 
 
@@ -141,12 +142,27 @@ def test_new_weights_are_used():
     assert_equal(traced(*batch(1)), plain(*batch(1)))
 
 
-@pytest.mark.parametrize("network", [["model=vit_tiny", "model.dropout=0.2"], ["model=cnn", "norm=batch_renorm"]])
-def test_what_changes_from_update_to_update_is_not_traced(network):
-    each = gradients(*network)
+def test_dropout_is_not_traced():
+    each = gradients("model=vit_tiny", "model.dropout=0.2")
     each(*batch(0))
     assert not each.traceable
     assert not each._programs
+
+
+def test_what_follows_progress_is_traced_where_it_stands_still():
+    """Batch renorm before and after its ramp, which no update of is like another."""
+    traced, plain = (gradients("model=cnn", "norm=batch_renorm", batches=batches) for batches in (1000, 0))
+    states = []
+    for number, progress in enumerate([0.0, 0.01, 0.02, 0.1, 0.11, 0.5, 0.6, 0.7]):
+        for each in (traced, plain):
+            for module in each._following:
+                module.set_progress(progress)
+        assert_equal(traced(*batch(number)), plain(*batch(number)))
+        states.append(module.progress_state)
+    assert len(set(states)) == 4
+    assert [key[-1] for key in traced._programs] == [(1.0, 0.0), (3.0, 5.0)]
+    for one, other in zip(traced.stack.buffers(), plain.stack.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 class Counting(torch.nn.Linear):

@@ -127,6 +127,10 @@ class BatchRenorm(BatchNorm):
         self.r_max = 1.0 if (s := share(r_full)) == 0.0 else 1.0 + s * (r_max - 1.0)
         self.d_max = 0.0 if (s := share(d_full)) == 0.0 else s * d_max
 
+    @property
+    def progress_state(self) -> tuple[float, float]:
+        return self.r_max, self.d_max
+
     def normalise(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if not self.training:

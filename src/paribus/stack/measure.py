@@ -46,7 +46,7 @@ class Bench:
     compile: bool = False
 
     def step(self, size: int) -> Step:
-        """A function that takes one update. The first one allocates, traces and compiles."""
+        """A function that takes one update. The first two allocate, trace and compile."""
         replicas = [self.make(k) for k in range(size)]
         for replica in replicas:
             replica.network.to(self.x.device, self.dtype)
@@ -229,6 +229,7 @@ def explore(bench: Bench, most: int, updates: int, share: float, too_short: floa
         if step is None:
             step = bench.step(size)
             step()
+            step()
         found.seconds[size] = seconds_of(step, device, patience)
         # The machine may have become faster or slower in between.
         found.seconds[1] = min(found.seconds[1], seconds_of(single, device, patience / 4))
@@ -240,9 +241,10 @@ def explore(bench: Bench, most: int, updates: int, share: float, too_short: floa
 def try_compiled(bench: Bench, found: Findings, size: int) -> None:
     """Compile a stack of this size, and time what it then takes to compile another, and an update of that."""
     compiled = replace(bench, compile=True)
-    compiled.step(size)()
-    step = compiled.step(size)
-    before = time.perf_counter()
-    step()
+    for _ in range(2):
+        step = compiled.step(size)
+        before = time.perf_counter()
+        step()
+        step()
     found.compile_seconds = time.perf_counter() - before
     found.compiled = seconds_of(step, bench.x.device, 1.0)

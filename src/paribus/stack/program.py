@@ -36,9 +36,10 @@ class Gradients:
     The gradient of a replica is that of its own mean loss, contiguous; parameters that the loss does not depend on
     have none. Moving statistics are updated in place, as in a forward pass in training.
 
-    batches: how many there will be. Shapes have traces of their own; one of which too few are to come, should it keep
-        its share, is not traced, as is the rest at the end of an epoch. Nor is a network that may do something else in
-        every update, of which a trace would repeat one: see `repeatable`.
+    batches: how many there will be. Shapes have traces of their own, as have the states of modules that follow the
+        progress of training; one that has not come twice, or of which too few are to come, should it keep its share, is
+        not traced, as is the rest at the end of an epoch. Nor is a network that may do something else in every update,
+        of which a trace would repeat one: see `repeatable`.
     compile: compile the traces. Seconds to half a minute for each, a tenth of that where torch finds it on the disk.
     """
 
@@ -48,16 +49,14 @@ class Gradients:
         self.batches = batches
         self.compile = compile
         self.traceable = all(map(repeatable, stack.program.modules()))
+        self._following = [module for module in stack.program.modules() if hasattr(module, "set_progress")]
         self._names = list(stack.trained())
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._seen: Counter[tuple[Any, ...]] = Counter()
+        self._calls = 0
 
     def __call__(self, x: Tensor, y: Tensor) -> Found:
-        key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, torch.is_autocast_enabled(x.device.type))
-        self._seen[key] += 1
-        program = self._programs.get(key)
-        if program is None and self.traceable and self._to_come(key) >= WORTH:
-            program = self._make(key, x, y)
+        program = self._program(x, y) if self.traceable else None
         parameters, buffers = self.stack.own_parameters(), self.stack.own_buffers()
         if program is None:
             losses, predicted, *found = self._compute(parameters, buffers, x, y)
@@ -66,34 +65,35 @@ class Gradients:
                 losses, predicted, *found = program(*parameters.values(), *buffers.values(), x, y)
         return losses, predicted, {n: g for n, g in zip(self._names, found, strict=True) if g is not None}
 
-    def _to_come(self, key: tuple[Any, ...]) -> float:
-        """Batches of a shape, this one included."""
-        seen = self._seen.total()
-        return (self.batches - seen + 1) * self._seen[key] / seen
+    def _program(self, x: Tensor, y: Tensor) -> Program | None:
+        """What batches of this kind are worth by now, made on copies of the moving statistics; None: vmap."""
+        autocast = torch.is_autocast_enabled(x.device.type)
+        states: Any = [module.progress_state for module in self._following]
+        key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast, *states)
+        self._calls += 1
+        self._seen[key] += 1
+        to_come = (self.batches - self._calls + 1) * self._seen[key] / self._calls
+        program = self._programs.get(key)
+        try:
+            # A state that has not come twice may be one of a ramp, and never come again.
+            if program is None and to_come >= WORTH and self._seen[key] > bool(self._following):
+                program = self._programs[key] = self._trace(x, y)
+        except Exception as error:  # a network may do anything, and it works untraced
+            log.info("the stack is called under vmap in every update, untraced (%s)", _brief(error))
+            self.traceable = False
+        try:
+            if self.compile and isinstance(program, fx.GraphModule) and to_come >= COMPILED * self.batches:
+                program = self._programs[key] = self._compiled(program, x, y)
+        except Exception as error:  # a machine may have no compiler
+            log.info("the stack is not compiled (%s)", _brief(error))
+            self.compile = False
+        return program
 
     def _compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         losses, predicted = self.loss(self.stack.call(parameters, buffers, x), y)
         trained = [parameters[name] for name in self._names]
         found = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
         return losses.detach(), predicted, *(None if grad is None else grad.contiguous() for grad in found)
-
-    def _make(self, key: tuple[Any, ...], x: Tensor, y: Tensor) -> Program | None:
-        """The program for batches of this shape, made on copies of the moving statistics; None where it can't be."""
-        program: Program
-        try:
-            program = graph = self._trace(x, y)
-        except Exception as error:  # a network may do anything, and it works untraced
-            log.info("the stack is called under vmap in every update, untraced (%s: %s)", type(error).__name__, error)
-            self.traceable = False
-            return None
-        if self.compile and self._to_come(key) >= COMPILED * self.batches:
-            try:
-                program = self._compiled(graph, x, y)
-            except Exception as error:  # a machine may have no compiler
-                log.info("the stack is not compiled (%s: %s)", type(error).__name__, str(error).partition("\n")[0])
-                self.compile = False
-        self._programs[key] = program
-        return program
 
     def _trace(self, x: Tensor, y: Tensor) -> fx.GraphModule:
         """The graph that takes all parameters, all buffers, x and y."""
@@ -126,17 +126,22 @@ class Gradients:
         return {name: buffer.clone() for name, buffer in self.stack.own_buffers().items()}
 
 
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 def repeatable(module: nn.Module) -> bool:
     """Whether a module does the same to its inputs, parameters and buffers in every update.
 
-    torch's and ours do, but for dropout and those that follow the progress of training. Others may count calls or draw
-    numbers from Python's generator, and so may hooks; nobody can tell from outside.
+    torch's and ours do, but for dropout; those that follow the progress of training (set_progress) say what they have
+    made of it in progress_state. Others may count calls or draw numbers from Python's generator, and so may hooks;
+    nobody can tell from outside.
     """
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.p == 0.0
     known = type(module).__module__.startswith(("torch.nn.", "paribus.nn."))
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return known and not hooks and not hasattr(module, "set_progress")
+    return known and not hooks and hasattr(module, "set_progress") == hasattr(module, "progress_state")
 
 
 @contextmanager
