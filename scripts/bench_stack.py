@@ -3,6 +3,7 @@
     python scripts/bench_stack.py sweep   [--threads 1] [--epochs 20] [--turns 3] [--sample 4] [--skip-usual]
     python scripts/bench_stack.py process [--threads 1]
     python scripts/bench_stack.py auto    [--threads 1] [--members 8]
+    python scripts/bench_stack.py compile [--threads 1] [--members 8] [--models mlp cnn resnet20]
     python scripts/bench_stack.py memory
     python scripts/bench_stack.py device  [--sizes 1 8 64 256 512]     where there is a GPU
 
@@ -17,6 +18,9 @@ a script with the loop.
 
 auto: for mlp, cnn, resnet20, vit_tiny at batch 8, 32, 128 what the measurement decides, and how much slower its choice
 is than the best of alone and stacks of 2, 4, ... members, timed again.
+
+compile: for the models at batch 8, 32, 128 one run alone, a stack as it is traced, and one compiled, and what compiling
+takes: the first time, and again once torch has the program on the disk.
 
 memory: predicted from stacks of 4 and 16 against measured, for larger ones.
 
@@ -220,6 +224,44 @@ def member(config: dict[str, Any], folder: Path, seed: int) -> Member:
     return Member(own, new_record(own, {"norm": ["batch"]}, []), folder)
 
 
+def in_turn(steps: dict[Any, Callable[[], None]], patience: float) -> dict[Any, float]:
+    """Seconds of an update of each; in turn, since the speed of the machine drifts."""
+    times = dict.fromkeys(steps, float("inf"))
+    for step in steps.values():
+        step()
+        step()
+    for _ in range(2):
+        for key, step in steps.items():
+            times[key] = min(times[key], seconds_of(step, torch.device("cpu"), patience))
+    return times
+
+
+def compiled(options: argparse.Namespace) -> None:
+    print(f"{'':16}{'ms of an update of one run':^28}{'s to compile':^17}")
+    print(f"{'model':10}{'batch':>6}{'alone':>9}{'traced':>9}{'compiled':>10}{'first':>9}{'again':>8}")
+    for model, batch in itertools.product(options.models, (8, 32, 128)):
+        norm = "layer" if model == "vit_tiny" else "batch"
+        config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))
+        setting = build.build_setting(config)
+        data = build.build_data(config, setting)
+        with tempfile.TemporaryDirectory() as scratch:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{scratch}/compiled"
+            members = [member(config, Path(scratch), seed) for seed in range(options.members)]
+            bench = bench_of(members, setting, data, False)
+            steps, taken = {"alone": bench.step(1), "traced": bench.step(options.members)}, []
+            bench.compile = True
+            for _ in range(2):
+                steps["compiled"] = bench.step(options.members)
+                clock = Clock()
+                with timed(clock):
+                    steps["compiled"]()
+                taken.append(clock.wall)
+            times = in_turn(steps, options.patience)
+        alone, traced, compiled = times["alone"], times["traced"] / len(members), times["compiled"] / len(members)
+        shown = f"{alone * 1e3:9.2f}{traced * 1e3:9.2f}{compiled * 1e3:10.2f}"
+        print(f"{model:10}{batch:6}{shown}{taken[0]:9.1f}{taken[1]:8.1f}", flush=True)
+
+
 def auto(options: argparse.Namespace) -> None:
     print(
         f"{'model':10}{'batch':>6}  {'ms of one run by size of the stack':54}{'chosen':>7}{'lost':>8}{'measuring':>11}"
@@ -238,12 +280,7 @@ def auto(options: argparse.Namespace) -> None:
             spent = time.perf_counter() - before
             sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.members]
             steps = {size: bench.step(size) for size in sorted({*sizes, chosen})}
-            times = {size: float("inf") for size in steps}
-            for step in steps.values():
-                step()
-            for _ in range(2):  # in turn, since the speed of the machine drifts
-                for size, step in steps.items():
-                    times[size] = min(times[size], seconds_of(step, bench.x.device, options.patience) / size)
+            times = {size: seconds / size for size, seconds in in_turn(steps, options.patience).items()}
         lost = times[chosen] / min(times.values()) - 1
         share = spent / (times[1] * (data.updates or 1) * options.members)
         shown = "  ".join(f"{size}: {value * 1e3:.3g}" for size, value in times.items())
@@ -317,7 +354,7 @@ def compiled_as(how: str) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["sweep", "process", "auto", "memory", "device"])
+    parser.add_argument("what", choices=["sweep", "process", "auto", "compile", "memory", "device"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--turns", type=int, default=3)
@@ -334,7 +371,8 @@ def main() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, pytorch-lightning {pl.__version__}, {options.threads} threads")
-    {"sweep": sweep, "process": process, "auto": auto, "memory": memory, "device": device}[options.what](options)
+    every = {"sweep": sweep, "process": process, "auto": auto, "compile": compiled, "memory": memory, "device": device}
+    every[options.what](options)
 
 
 if __name__ == "__main__":
