@@ -97,8 +97,9 @@ def test_a_job_alone_has_the_gpu_to_itself():
 
 def test_the_line_of_progress_and_its_estimate():
     board = Board(total=10, at_a_time=2, stream=io.StringIO())
-    assert board.line([Running(1.0)]) == "0 of 10 done · 1 running"
-    assert board.line([Running(1.0)], "epoch 1/5") == "0 of 10 done · 1 running · epoch 1/5"
+    now = board._shown
+    assert board.line([Running(1.0)], now) == "0 of 10 done · 1 running"
+    assert board.line([Running(1.0, says="epoch 1/5")], now) == "0 of 10 done · 1 running · epoch 1/5"
     for _ in range(4):
         board.finished(6.0, "layer seed 3: test/acc 97.20 %")
     board.finished(None, "layer seed 3: test/acc 97.20 %")  # trained by another launcher: no estimate from it
@@ -106,7 +107,13 @@ def test_the_line_of_progress_and_its_estimate():
     # Two wait for 6 s each, two run for 4 s and 0 s more: 16 s of work for two slots.
     running = [Running(2.0), Running(7.0)]
     assert board.left(running) == 8.0
-    assert board.line(running) == "5 of 10 done · 2 running · 1 failed · 8 s left · layer seed 3: test/acc 97.20 %"
+    line = "5 of 10 done · 2 running · 1 failed · 8 s left"
+    assert board.line(running, now) == f"{line} · layer seed 3: test/acc 97.20 %"
+    # Of jobs that say how far they are, the one that takes longest is shown when the last result is old.
+    running = [Running(2.0, says="epoch 1/5 · 7 s left"), Running(7.0, says="epoch 4/5 · 1 s left")]
+    line = "5 of 10 done · 2 running · 1 failed · 10 s left"  # 7 s and 1 s more of the two that run
+    assert board.line(running, board._finished + 9) == f"{line} · layer seed 3: test/acc 97.20 %"
+    assert board.line(running, board._finished + 11) == f"{line} · epoch 4/5"
 
 
 def test_stacks_are_counted_and_estimated_in_runs():
@@ -116,7 +123,18 @@ def test_stacks_are_counted_and_estimated_in_runs():
     # 60 s for 40 + 20 runs, and 40 of the same job are left.
     assert board.left([Running(40.0, runs=60, ended=20)]) == 40.0
     line = "60 of 100 done · 1 running · 40 s left · sgd seed 3: test/acc 97.20 %"
-    assert board.line([Running(40.0, runs=60, ended=20)]) == line
+    assert board.line([Running(40.0, runs=60, ended=20)], board._finished) == line
+
+
+def test_what_jobs_say_of_themselves_is_the_least_that_is_left():
+    board = Board(total=160, at_a_time=2, stream=io.StringIO())
+    long = Running(200.0, runs=80, says="epoch 3 · 900/2000 updates · train/loss 0.6 · 4 min 10 s left")
+    other = Running(200.0, runs=80, says="epoch 9 · 1900/2000 updates · 5 s left")
+    assert board.left([long, other]) == 250.0  # all that is left runs, and nothing has ended
+    assert board.left([long, Running(1.0, runs=80)]) is None
+    assert board.left([long]) is None  # others wait
+    board.finished(5.0, "sgd seed 3: test/acc 97.20 %", runs=80)  # a quick program, by which the slow one were done
+    assert board.left([long]) == 250.0
 
 
 def test_a_log_file_gets_whole_lines_now_and_then():

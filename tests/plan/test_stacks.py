@@ -1,5 +1,7 @@
 """Which runs share a program, and why others go alone."""
 
+from dataclasses import replace
+
 import pytest
 
 from paribus.config import config_dir
@@ -122,6 +124,19 @@ def test_stack_says_how_many_at_most(cell):
 def test_every_slot_gets_a_stack(cell):
     cells = [cell(f"seed={seed}") for seed in range(10)]
     assert sizes(stacks(cells, "auto", slots=4)) == [2, 3, 3, 2]
+
+
+def test_programs_that_may_differ_in_their_time_are_cut_finer(cell):
+    def many(number, *overrides):
+        first = cell(*overrides)
+        return [replace(first, id=f"{first.id} {k}") for k in range(number)]
+
+    batch, layer = many(60, "norm=batch"), many(60, "norm=layer")
+    assert sizes(stacks([*batch, *layer], "auto", slots=2)) == [20] * 6
+    assert sizes(stacks([*batch[:40], *layer[:10]], "auto", slots=2)) == [20, 20, 10]  # not below 16
+    assert sizes(stacks(batch, "auto", slots=2)) == [30, 30]
+    gpu = [*many(60, "norm=batch", "trainer=gpu"), *many(60, "norm=layer", "trainer=gpu")]
+    assert sizes(stacks(gpu, "auto", slots=2)) == [60, 60]
 
 
 def test_what_was_measured_is_heeded(cell, tmp_path):

@@ -34,6 +34,7 @@ class Job:
     started: float = 0.0
     out_of_time: float | None = None  # since when it is being stopped for that
     not_before: float = 0.0
+    says: str = ""  # its last line of progress
 
     def __post_init__(self) -> None:
         self.config = self.composed.config

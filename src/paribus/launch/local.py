@@ -51,7 +51,7 @@ class LocalLauncher:
         self.checked: set[str] = set()  # kinds of jobs that work
         self.stopping = ""  # asked, told
         self.failed_for_good: list[str] = []
-        self.looked, self.inside = 0.0, ""  # when running jobs were looked at last, and what one of them said
+        self.looked = 0.0  # when running jobs were looked at last
 
     def launch(self, commands: Sequence[Sequence[str]]) -> list[JobReturn]:
         """The results of all jobs, in their order.
@@ -285,9 +285,8 @@ class LocalLauncher:
             self.looked = now
             for job in jobs:
                 job.look()
-            longest = min(jobs, key=lambda job: job.started, default=None)
-            self.inside = last_progress(self.output(longest)) if longest is not None else ""
-        self.board.show([Running(now - job.started, len(job.runs), job.ended) for job in jobs], now, self.inside)
+                job.says = last_progress(self.output(job))
+        self.board.show([Running(now - job.started, len(job.runs), job.ended, job.says) for job in jobs], now)
 
     def stop_all(self) -> None:
         """Every running job stops at its next safe point and saves."""

@@ -19,6 +19,8 @@ from paribus.plan.cells import Cell
 from paribus.plan.identity import budget, world_size
 
 MOST = 256  # members of one job: each holds a lock and a history
+FINER = 3  # jobs to a slot, where programs differ,
+LARGE = 16  # of so many members at least: on a CPU larger stacks gain little over these
 OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
 _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra")
 # Callbacks that a stack has a form of its own for.
@@ -79,8 +81,11 @@ def stacks(
             groups += [Group((cell,), reason) for cell in members]
             continue
         # A program has the share of the slots that it has of the runs; many small programs fill them by themselves.
-        share = max(1, round(slots * len(members) / len(cells)))
-        parts = max(min(share, len(members) // 2), -(-len(members) // min(limit, MOST, best or MOST)))
+        # Where there are several, one may take a hundred times as long as another: its parts keep the slots busy.
+        share = slots * len(members) / len(cells)
+        several = len(together) > 1 and members[0].config["trainer"]["accelerator"] == "cpu"
+        finer = min(round(FINER * share), len(members) // LARGE) if several else 1
+        parts = max(min(round(share), len(members) // 2), finer, -(-len(members) // min(limit, MOST, best or MOST)), 1)
         bounds = [round(part * len(members) / parts) for part in range(parts + 1)]
         groups += [Group(tuple(members[start:end])) for start, end in itertools.pairwise(bounds)]
     order = {cell.id: number for number, cell in enumerate(cells)}
