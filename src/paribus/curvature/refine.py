@@ -57,11 +57,13 @@ class Refined:
     def gradient_norm(self) -> float:
         return float(self.gradient.norm())
 
-    @property
-    def vanishing(self) -> bool:
-        """As the cross-entropy of separable data: f tends to zero, and the gradient in proportion to its derivative."""
+    def vanishing(self, least: float = 1e-4) -> bool:
+        """As the cross-entropy of separable data: f tends to zero, and the gradient in proportion to its derivative.
+
+        least: of `relative`. A descent to a minimum where f is zero passes smaller ones on its way.
+        """
         length = float(self.theta.norm())
-        return 0.0 <= self.loss < 1e-12 * self.start_loss and length > self.start_norm and self.relative > 1e-4
+        return 0.0 <= self.loss < 1e-12 * self.start_loss and length > self.start_norm and self.relative > least
 
     @property
     def relative(self) -> float:
@@ -134,7 +136,7 @@ def refine(
         around = space()
         if state.relative <= EPS:
             return ended("the gradient is zero up to rounding")
-        if state.vanishing:
+        if state.vanishing():
             return ended(AT_INFINITY)
         if state.route == "nearest":
             reason = _approach(objective, state, around, 5 if downhill else 10, 0.5 if downhill else 0.99)
@@ -146,7 +148,7 @@ def refine(
                 state.loss, state.gradient = objective.gradient(state.theta)
                 around = space()
         if state.route == "downhill" and (reason := _descend(objective, state, around)) is not None:
-            return ended(_better(objective, state, reason))
+            return ended(AT_INFINITY if state.vanishing(1e-6) else _better(objective, state, reason))
         state.gradient_norms.append(state.gradient_norm)
         on_step(state)
     state.reason = f"{steps} steps are spent (more go on from here)" if steps > 1 else "one step is spent"
