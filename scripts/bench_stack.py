@@ -224,7 +224,16 @@ def member(config: dict[str, Any], folder: Path, seed: int) -> Member:
     return Member(own, new_record(own, {"norm": ["batch"]}, []), folder)
 
 
-def in_turn(steps: dict[Any, Callable[[], None]], patience: float) -> dict[Any, float]:
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, int, dict[str, Any], Any, Any]]:
+    """(model, batch size, config, setting, data) of every model at three batch sizes."""
+    for model, batch in itertools.product(options.models, (8, 32, 128)):
+        norm = "layer" if model == "vit_tiny" else "batch"
+        config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))
+        setting = build.build_setting(config)
+        yield model, batch, config, setting, build.build_data(config, setting)
+
+
+def in_turn(steps: dict[Any, Callable[[], None]], device: torch.device, patience: float) -> dict[Any, float]:
     """Seconds of an update of each; in turn, since the speed of the machine drifts."""
     times = dict.fromkeys(steps, float("inf"))
     for step in steps.values():
@@ -232,18 +241,14 @@ def in_turn(steps: dict[Any, Callable[[], None]], patience: float) -> dict[Any, 
         step()
     for _ in range(2):
         for key, step in steps.items():
-            times[key] = min(times[key], seconds_of(step, torch.device("cpu"), patience))
+            times[key] = min(times[key], seconds_of(step, device, patience))
     return times
 
 
 def compiled(options: argparse.Namespace) -> None:
     print(f"{'':16}{'ms of an update of one run':^28}{'s to compile':^17}")
     print(f"{'model':10}{'batch':>6}{'alone':>9}{'traced':>9}{'compiled':>10}{'first':>9}{'again':>8}")
-    for model, batch in itertools.product(options.models, (8, 32, 128)):
-        norm = "layer" if model == "vit_tiny" else "batch"
-        config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))
-        setting = build.build_setting(config)
-        data = build.build_data(config, setting)
+    for model, batch, config, setting, data in cases(options):
         with tempfile.TemporaryDirectory() as scratch:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{scratch}/compiled"
             members = [member(config, Path(scratch), seed) for seed in range(options.members)]
@@ -256,7 +261,7 @@ def compiled(options: argparse.Namespace) -> None:
                 with timed(clock):
                     steps["compiled"]()
                 taken.append(clock.wall)
-            times = in_turn(steps, options.patience)
+            times = in_turn(steps, bench.x.device, options.patience)
         alone, traced, compiled = times["alone"], times["traced"] / len(members), times["compiled"] / len(members)
         shown = f"{alone * 1e3:9.2f}{traced * 1e3:9.2f}{compiled * 1e3:10.2f}"
         print(f"{model:10}{batch:6}{shown}{taken[0]:9.1f}{taken[1]:8.1f}", flush=True)
@@ -266,11 +271,7 @@ def auto(options: argparse.Namespace) -> None:
     print(
         f"{'model':10}{'batch':>6}  {'ms of one run by size of the stack':54}{'chosen':>7}{'lost':>8}{'measuring':>11}"
     )
-    for model, batch in itertools.product(options.models, (8, 32, 128)):
-        norm = "layer" if model == "vit_tiny" else "batch"
-        config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))
-        setting = build.build_setting(config)
-        data = build.build_data(config, setting)
+    for model, batch, config, setting, data in cases(options):
         with tempfile.TemporaryDirectory() as scratch:
             members = [member(config, Path(scratch), seed) for seed in range(options.members)]
             before = time.perf_counter()
@@ -280,7 +281,7 @@ def auto(options: argparse.Namespace) -> None:
             spent = time.perf_counter() - before
             sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.members]
             steps = {size: bench.step(size) for size in sorted({*sizes, chosen})}
-            times = {size: seconds / size for size, seconds in in_turn(steps, options.patience).items()}
+            times = {size: seconds / size for size, seconds in in_turn(steps, bench.x.device, options.patience).items()}
         lost = times[chosen] / min(times.values()) - 1
         share = spent / (times[1] * (data.updates or 1) * options.members)
         shown = "  ".join(f"{size}: {value * 1e3:.3g}" for size, value in times.items())

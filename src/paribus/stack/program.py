@@ -40,7 +40,8 @@ class Gradients:
         progress of training; one that has not come twice, or of which too few are to come, should it keep its share, is
         not traced, as is the rest at the end of an epoch. Nor is a network that may do something else in every update,
         of which a trace would repeat one: see `repeatable`.
-    compile: compile the traces. Seconds to half a minute for each, a tenth of that where torch finds it on the disk.
+    compile: compile the traces, and nothing that is not traced. Each takes seconds to a minute, and a fraction of that
+        where torch finds it on the disk.
     """
 
     def __init__(self, stack: StackedNetwork, loss: StackedLoss, batches: int, compile: bool = False):
