@@ -1,10 +1,12 @@
-"""Callbacks for tests: one notes every start of a training and which sweep did it, one ends its process.
+"""Callbacks for tests: one notes every start of a training and which sweep did it, one waits there for another sweep,
+one ends its process.
 
 Found through PYTHONPATH, which names this folder; SWEEP names the sweep.
 """
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -19,6 +21,24 @@ class Count(pl.Callback):
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, line.encode())
         os.close(descriptor)
+
+
+class Meet(Count):
+    """Holds a run that has started until each of so many sweeps trains one: on a busy machine one sweep could be done
+    before the other begins.
+    """
+
+    def __init__(self, file: str, sweeps: int, seconds: float = 120.0):
+        super().__init__(file)
+        self.sweeps = sweeps
+        self.seconds = seconds
+
+    def on_train_start(self, trainer, pl_module):
+        super().on_train_start(trainer, pl_module)
+        deadline = time.monotonic() + self.seconds
+        while len({line.split()[1] for line in Path(self.file).read_text().splitlines()}) < self.sweeps:
+            assert time.monotonic() < deadline, f"fewer than {self.sweeps} sweeps train after {self.seconds:g} s"
+            time.sleep(0.05)
 
 
 class Kill(pl.Callback):
