@@ -12,6 +12,7 @@ from paribus.losses import Loss
 from paribus.metrics import BINS, EvaluationTotals, Totals, evaluation_sums, wide
 from paribus.nn.batch_norm import BatchNorm
 from paribus.stack.network import StackedNetwork
+from paribus.stack.products import fast_products
 
 
 class StackedLoss:
@@ -91,6 +92,7 @@ class StackedTotals:
         return [Totals.compute(state) for state in self.states().cpu()]
 
 
+@fast_products()
 def evaluate(
     stack: StackedNetwork, loss: StackedLoss, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device
 ) -> list[dict[str, float]]:

@@ -20,6 +20,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork, State
+from paribus.stack.products import fast_products
 
 log = logging.getLogger("paribus")
 aten = torch.ops.aten
@@ -56,6 +57,7 @@ class Gradients:
         self._seen: Counter[tuple[Any, ...]] = Counter()
         self._calls = 0
 
+    @fast_products()
     def __call__(self, x: Tensor, y: Tensor) -> Found:
         program = self._program(x, y) if self.traceable else None
         parameters, buffers = self.stack.own_parameters(), self.stack.own_buffers()
