@@ -6,6 +6,7 @@ import torch
 from paribus.stack import products
 from paribus.stack.products import fast_products
 
+PLAIN = torch.bmm
 needs_permission = pytest.mark.skipif(products._PERMISSION is None, reason="torch older than 2.9 has no such setting")
 
 
@@ -20,9 +21,6 @@ def rounded(x, w):
     """What a processor with AMX makes of the products where it may."""
     allowed = products._PERMISSION.fp32_precision == "bf16"
     return PLAIN(x.bfloat16().float(), w.bfloat16().float()) if allowed else PLAIN(x, w)
-
-
-PLAIN = torch.bmm
 
 
 def test_products_are_of_float32():
@@ -54,14 +52,18 @@ def test_not_allowed_where_it_would_round(monkeypatch):
 
 
 @needs_permission
-def test_not_allowed_with_amx(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+@pytest.mark.parametrize(
+    ("place", "says", "found"), [("cpu", "_is_amx_tile_supported", True), ("backends.mkl", "is_available", False)]
+)
+def test_not_allowed_with_amx_or_without_mkl(monkeypatch, place, says, found):
+    monkeypatch.setattr(f"torch.{place}.{says}", lambda: found)
     with fast_products():
         assert products._PERMISSION.fp32_precision != "bf16"
 
 
 @needs_permission
 def test_allowed_where_nothing_is_rounded(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(torch, "bmm", lambda x, w: PLAIN(x.double(), w.double()).float())
     with fast_products():

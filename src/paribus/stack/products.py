@@ -44,10 +44,10 @@ def _stays_exact() -> bool:
     """Whether the permission to round leaves products as they are.
 
     Whole numbers below 2^9 take 9 bits: float32 holds their products, and sums of 64 of them, exactly and in any order;
-    bfloat16, of 8 bits, rounds half of them.
+    bfloat16, of 8 bits, rounds a quarter of them.
     """
-    if _PERMISSION is None or torch.cpu._is_amx_tile_supported():
-        return False
+    if _PERMISSION is None or not torch.backends.mkl.is_available() or torch.cpu._is_amx_tile_supported():
+        return False  # without MKL, as on ARM, torch takes oneDNN's or its own products anyway
     generator = torch.Generator().manual_seed(0)
 
     def whole(*shape: int) -> Tensor:
