@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from paribus import losses
 from paribus.losses import CrossEntropy, ScalarSquaredError, SoftmaxSquaredError, SquaredError
 
 LOSSES = [CrossEntropy(5), CrossEntropy(5, 0.1), SquaredError(5), SoftmaxSquaredError(5), ScalarSquaredError(5)]
@@ -114,3 +115,27 @@ def test_confidences_are_probabilities():
 def test_label_smoothing_of_one_is_refused():
     with pytest.raises(ValueError, match="label_smoothing"):
         CrossEntropy(5, 1.0)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("loss", [CrossEntropy(5), CrossEntropy(5, 0.1)], ids=["hard", "smooth"])
+@pytest.mark.parametrize("rows", [63, 64])
+def test_many_short_rows_are_taken_as_columns(monkeypatch, loss, soft, rows):
+    """Where a register holds eight of these numbers; the same losses, confidences and gradients."""
+    monkeypatch.setattr(losses, "REGISTER", 64)
+    outputs, y = batch(loss, rows)
+    target = F.one_hot(y, 5).double() if soft else y
+    assert losses._columns(outputs).shape == ((rows, 5) if rows < 64 else (1, 5, rows))
+    found = loss.per_sample(outputs.requires_grad_(), target)
+    wanted = F.cross_entropy(outputs, target, reduction="none", label_smoothing=loss.label_smoothing)
+    torch.testing.assert_close(found, wanted)
+    (of_found,), (of_wanted,) = (torch.autograd.grad(each.square().sum(), outputs) for each in (found, wanted))
+    torch.testing.assert_close(of_found, of_wanted)
+    torch.testing.assert_close(loss.confidence(outputs.detach()), outputs.detach().float().softmax(1).amax(1))
+
+
+@pytest.mark.parametrize("register", [32, 0])
+def test_rows_that_fill_a_register_stay_rows(monkeypatch, register):
+    monkeypatch.setattr(losses, "REGISTER", register)
+    outputs, _ = batch(CrossEntropy(5), 100)
+    assert losses._columns(outputs).shape == (100, 5)

@@ -56,11 +56,14 @@ class BatchPlan:
     def updates_in(self, epoch: int) -> int:
         return -(-self.samples_in(epoch) // self.batch_size_at(epoch))
 
+    def order(self, epoch: int) -> Tensor:
+        """The indices of the samples that an epoch trains on, in their order, for all processes."""
+        generator = torch.Generator().manual_seed(mix(self.seed, 2, epoch))
+        return torch.randperm(self.num_samples, generator=generator)[: self.samples_in(epoch)]
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Index tensors of this process's share of each batch, from update number `start` of the epoch on."""
-        generator = torch.Generator().manual_seed(mix(self.seed, 2, epoch))
-        order = torch.randperm(self.num_samples, generator=generator)[: self.samples_in(epoch)]
-        batches = iter(order.split(self.batch_size_at(epoch)))
+        batches = iter(self.order(epoch).split(self.batch_size_at(epoch)))
         if self.world_size > 1:
             batches = (batch[self.rank :: self.world_size] for batch in batches)
         return islice(batches, start, None)

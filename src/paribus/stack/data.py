@@ -19,9 +19,8 @@ class StackedPlan(BatchPlan):
         self.__dict__.update(plans[0].__dict__)
         self.plans = list(plans)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        for batches in zip(*(plan.epoch(epoch, start) for plan in self.plans), strict=True):
-            yield torch.stack(batches, 1)
+    def order(self, epoch: int) -> Tensor:
+        return torch.stack([plan.order(epoch) for plan in self.plans], 1)
 
 
 class StackedData(ImageData):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from paribus.losses import Loss
-from paribus.metrics import BINS, EvaluationTotals, Totals, evaluation_sums, wide
+from paribus.metrics import BINS, HELD, EvaluationTotals, Totals, evaluation_sums, wide
 from paribus.nn.batch_norm import BatchNorm
 from paribus.stack.network import StackedNetwork
-from paribus.stack.products import fast_products
 
 
 class StackedLoss:
@@ -33,14 +32,23 @@ class StackedLoss:
         for loss, _ in self.groups:
             loss.to(device)
 
-    def __call__(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(loss (R,), predicted class (R, N)) of outputs (R, N, O) and targets (R, N) or soft (R, N, K)."""
+    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The mean losses (R,) of outputs (R, N, O) and targets (R, N) or soft (R, N, K)."""
         if self.groups[0][1] is None:
             return _mean_loss(self.groups[0][0], outputs, target)
         parts = [_mean_loss(loss, outputs[replicas], target[replicas]) for loss, replicas in self.groups]
         order = torch.tensor([k for _, replicas in self.groups for k in replicas or ()], device=outputs.device)
-        back = order.argsort()
-        return torch.cat([loss for loss, _ in parts])[back], torch.cat([best for _, best in parts])[back]
+        return torch.cat(parts)[order.argsort()]
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """The predicted classes (R, N) of outputs (R, N, O)."""
+        predicted = outputs.new_empty(outputs.shape[:2], dtype=torch.long)
+        for loss, replicas in self.groups:
+            own = outputs if replicas is None else outputs[replicas]
+            predicted[slice(None) if replicas is None else replicas] = loss.predict(own.flatten(0, 1)).view(
+                own.shape[:2]
+            )
+        return predicted
 
     def evaluate(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
         """The sums (R, ...) of EvaluationTotals; target (N,) for all replicas."""
@@ -52,34 +60,50 @@ class StackedLoss:
         return sums
 
 
-def _mean_loss(loss: Loss, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    flat = outputs.flatten(0, 1)
-    shape = outputs.shape[:2]
-    return loss.per_sample(flat, target.flatten(0, 1)).view(shape).mean(1), loss.predict(flat.detach()).view(shape)
+def _mean_loss(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
+    return loss.per_sample(outputs.flatten(0, 1), target.flatten(0, 1)).view(outputs.shape[:2]).mean(1)
 
 
 class StackedTotals:
-    """Totals of a training epoch for each of R replicas."""
+    """Totals of a training epoch for each of R replicas.
 
-    def __init__(self, replicas: int, device: torch.device | str = "cpu"):
+    As in `Totals`, batches wait and are added up together, in their order.
+    """
+
+    def __init__(self, replicas: int, loss: StackedLoss, device: torch.device | str = "cpu"):
+        self._loss = loss
         self._sums = torch.zeros(2, replicas, dtype=wide(torch.device(device)), device=device)
         self.samples = 0
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._held = 0
 
-    def update(self, losses: Tensor, predicted: Tensor, target: Tensor) -> None:
-        """Add a batch: mean losses (R,), predicted classes (R, N), targets (R, N) or soft (R, N, K)."""
-        size = predicted.shape[1]
-        if target.ndim == 3:
-            target = target.argmax(2)
-        self._sums[0].add_(losses, alpha=size)
-        self._sums[1].add_((predicted == target).sum(1))
-        self.samples += size
+    def update(self, losses: Tensor, outputs: Tensor, target: Tensor) -> None:
+        """Add a batch: mean losses (R,), outputs (R, N, O), targets (R, N) or soft (R, N, K)."""
+        self._waiting.append((losses, outputs, target))
+        self.samples += outputs.shape[1]
+        self._held += outputs.numel() + target.numel()
+        if self._held >= HELD:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        if not self._waiting:
+            return
+        losses, outputs, targets = zip(*self._waiting, strict=True)
+        sizes = self._sums.new_tensor([batch.shape[1] for batch in outputs])
+        terms = torch.stack(losses).to(self._sums) * sizes[:, None]
+        self._sums[0] = torch.cat([self._sums[:1], terms]).cumsum(0)[-1]
+        classes = torch.cat([target.argmax(2) if target.ndim == 3 else target for target in targets], 1)
+        self._sums[1] += (self._loss.predict(torch.cat(outputs, 1)) == classes).sum(1)
+        self._waiting, self._held = [], 0
 
     def states(self) -> Tensor:
         """(R, 3), the states of `Totals`."""
+        self._add_up()
         samples = torch.full_like(self._sums[:1], self.samples)
         return torch.cat([self._sums, samples]).t()
 
     def load(self, states: Sequence[Tensor]) -> None:
+        self.reset()
         stacked = torch.stack([state.to(self._sums) for state in states], 1)
         self._sums.copy_(stacked[:2])
         self.samples = int(stacked[2, 0])
@@ -87,25 +111,30 @@ class StackedTotals:
     def reset(self) -> None:
         self._sums.zero_()
         self.samples = 0
+        self._waiting, self._held = [], 0
 
     def compute(self) -> list[dict[str, float]]:
         return [Totals.compute(state) for state in self.states().cpu()]
 
 
-@fast_products()
 def evaluate(
-    stack: StackedNetwork, loss: StackedLoss, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device
+    stack: StackedNetwork,
+    sums: Callable[[Tensor, Tensor], Tensor],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: torch.device,
 ) -> list[dict[str, float]]:
-    """loss, acc and ece of each replica over batches (x (N, C, H, W), y (N,)), in evaluation mode."""
-    dtype = wide(device)
-    total = torch.zeros(len(stack), 4 + 3 * BINS, dtype=dtype, device=device)
+    """loss, acc and ece of each replica over batches (x (N, C, H, W), y (N,)), in evaluation mode.
+
+    sums: x, y -> the sums (R, ...) of EvaluationTotals.
+    """
+    total = torch.zeros(len(stack), 4 + 3 * BINS, dtype=wide(device), device=device)
     program = stack.program
     training = program.training
     program.eval()
     try:
         with torch.no_grad():
             for x, y in batches:
-                total += loss.evaluate(stack(x, shared=True), y, dtype)
+                total += sums(x, y)
     finally:
         program.train(training)
     return [EvaluationTotals.compute(state) for state in total.cpu()]

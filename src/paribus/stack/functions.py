@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import TorchFunctionMode
 
 
@@ -47,8 +46,6 @@ class ReplicaFunctions(TorchFunctionMode):
     def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0.0:
             return x
-        if get_proxy_mode() is not None:
-            raise RuntimeError("dropout draws from the generators of the replicas")
         kept = _Kept.apply(x.detach(), 1.0 - p, self.generators)
         return x * (kept / (1.0 - p) if p < 1.0 else kept)
 
@@ -63,8 +60,11 @@ class ReplicaFunctions(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        if training and running_mean is not None and x.ndim == 2:
-            return _BatchNorm.apply(x, running_mean, running_var, weight, bias, momentum, eps)
+        if running_mean is not None and running_var is not None and x.ndim == 2:
+            if training:
+                return _BatchNorm.apply(x, running_mean, running_var, weight, bias, momentum, eps)
+            scale = torch.rsqrt(running_var + eps) if weight is None else torch.rsqrt(running_var + eps) * weight
+            return torch.addcmul(-running_mean * scale if bias is None else bias - running_mean * scale, x, scale)
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
@@ -159,8 +159,8 @@ class _StackedBatchNorm(torch.autograd.Function):
         mean = x.mean(1, keepdim=True)
         centred = x - mean
         var = centred.square().mean(1, keepdim=True)
-        running_mean.mul_(1 - momentum).add_(mean.squeeze(1), alpha=momentum)
-        running_var.mul_(1 - momentum).add_(var.squeeze(1), alpha=momentum * count / (count - 1))
+        running_mean.unsqueeze(1).lerp_(mean, momentum)
+        running_var.unsqueeze(1).lerp_(var * (count / (count - 1)), momentum)
         inverse = torch.rsqrt(var + eps)
         scale = inverse if weight is None else inverse * weight.unsqueeze(1)
         ctx.save_for_backward(centred, inverse, scale)
@@ -172,9 +172,11 @@ class _StackedBatchNorm(torch.autograd.Function):
         g, count = grads[0].contiguous(), centred.shape[1]
         of_bias = g.sum(1, keepdim=True)
         of_weight = (g * centred).sum(1, keepdim=True) * inverse
-        # scale * (g - mean of g - normalised x * mean of g times normalised x), in two passes
-        offset, slope = scale * of_bias / -count, scale * inverse * of_weight / -count
-        of_x = torch.addcmul(offset, centred, slope).addcmul_(g, scale) if ctx.needs_input_grad[0] else None
+        of_x = None
+        if ctx.needs_input_grad[0]:
+            # scale * (g - mean of g - normalised x * mean of g times normalised x), in two passes
+            share = scale * (-1.0 / count)
+            of_x = torch.addcmul(share * of_bias, centred, share * inverse * of_weight).addcmul_(g, scale)
         of_weight, of_bias = of_weight.squeeze(1), of_bias.squeeze(1)
         wanted = ctx.needs_input_grad[3:5]
         return of_x, None, None, of_weight if wanted[0] else None, of_bias if wanted[1] else None, None, None

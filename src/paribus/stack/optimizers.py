@@ -108,6 +108,7 @@ class StackedOptimizers:
         self._targets: dict[str, list[tuple[int, list[nn.Parameter] | nn.Parameter]]] = {
             name: [] for name in stack.trained()
         }
+        self._assigned: dict[str, int | None] = {}  # where the gradients that the optimizers have begin
         merged: dict[tuple[Any, ...], list[list[int]]] = {}  # what one optimizer can serve -> runs of equal replicas
         keys = [self._key(k, settings[k].schedule_key) for k in range(len(settings))]
         for key, run in groupby(range(len(settings)), key=keys.__getitem__):
@@ -204,6 +205,10 @@ class StackedOptimizers:
     def assign(self, grads: dict[str, Tensor]) -> None:
         """Give each optimizer's tensors their part of the stacked gradients; none where there is none."""
         for name, targets in self._targets.items():
+            held = grads[name].data_ptr() if name in grads else None
+            if held is not None and held == self._assigned.get(name):
+                continue  # the same memory as before, of which they have their parts
+            self._assigned[name] = held
             if name not in grads:
                 for _, target in targets:
                     for p in target if isinstance(target, list) else [target]:

@@ -22,7 +22,7 @@ from paribus.stack.data import StackedData
 from paribus.stack.evaluation import StackedLoss, StackedTotals, evaluate, recomputed_statistics
 from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
-from paribus.stack.program import Gradients
+from paribus.stack.program import EvaluationSums, Gradients
 from paribus.stack.replica import Replica
 from paribus.task.classification import STATISTICS_BATCHES, Classification
 from paribus.task.evaluation import evaluate as evaluate_network
@@ -95,7 +95,7 @@ class StackedClassification(Classification):
         self._clip = StackedClip(
             [r.clip_norm for r in self.replicas], [r.clip_value for r in self.replicas], self.device
         )
-        self._totals = StackedTotals(len(self.replicas), self.device)
+        self._totals = StackedTotals(len(self.replicas), self.loss, self.device)
         self._grad_norms = torch.full((len(self.replicas),), math.nan)
         modules: list[Any] = list(self.network.program.modules())
         self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
@@ -117,6 +117,9 @@ class StackedClassification(Classification):
         left = self.data.updates_left()
         assert left is not None, "the members of a stack share a clock: their budgets are not in seconds"
         self._program = Gradients(self.network, self.loss, left * self.accumulate, self.compile_network)
+        evaluations = left / self.data.plan.updates_in(self.data.cursor.epoch) / self.evaluate_every
+        batches = math.ceil(len(self.data.splits.val) / self.evaluation_batch())
+        self._evaluation_sums = EvaluationSums(self.network, self.loss, round(evaluations * batches))
 
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:
@@ -216,8 +219,8 @@ class StackedClassification(Classification):
         sums: dict[str, Tensor] = {}
         parts = zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True)
         for part_x, part_y in parts if self.accumulate > 1 else [(x, y)]:
-            losses, predicted, grads = self._program(part_x, part_y)
-            self._totals.update(losses, predicted, part_y)
+            losses, outputs, grads = self._program(part_x, part_y)
+            self._totals.update(losses, outputs, part_y)
             if part_x.shape[1] != size:
                 grads = {name: grad * (part_x.shape[1] / size) for name, grad in grads.items()}
             for name, grad in grads.items():
@@ -279,7 +282,7 @@ class StackedClassification(Classification):
     def _evaluate(self, split: str) -> list[dict[str, float]]:
         with self.trainer.precision_plugin.val_step_context():
             batches = self.data.evaluation_batches(split, self.evaluation_batch())
-            return evaluate(self.network, self.loss, batches, self.device)
+            return evaluate(self.network, self._evaluation_sums, batches, self.device)
 
     def _test(self) -> list[dict[str, float]]:
         """One replica after the other, so that evaluating a run again gives its test metrics exactly."""
