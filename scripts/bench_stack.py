@@ -9,12 +9,14 @@
 
 sweep: 64 mlp runs (8 rates x 8 seeds, and 8 optimizers x 8 seeds) on the digits at batch 32. Paribus trains them as its
 launcher does, one stack to a process and as many processes as cores allow, with validation, histories, checkpoints and
-records. By hand and in the usual Lightning pattern `sample` runs are timed before and as many after it, one after the
-other in one process, and their mean is multiplied by 64. Ratios are of one turn, in seconds of the clock, and in CPU
-seconds of all processes, which tell more on a machine that others use as well, and nothing about the number of cores.
+records. By hand `sample` runs are timed before and as many after it, one after the other in one process, and their mean
+is multiplied by 64. Of the usual Lightning pattern one fit() is timed in this process, and `sample` runs under Hydra's
+own launcher, with the test and whatever Hydra does for each job, but without the start of the command. Ratios are of
+one turn, in seconds of the clock, and in CPU seconds of all processes, which tell more on a machine that others use as
+well, and nothing about the number of cores.
 
 process: whole processes, start-up included: `paribus train -m` of the 64 runs, measuring of the stack and all, against
-a script with the loop.
+a script with the loop, and against Hydra's own launcher over the usual pattern.
 
 auto: for mlp, cnn, resnet20, vit_tiny at batch 8, 32, 128 what the measurement decides, and how much slower its choice
 is than the best of alone and stacks of 2, 4, ... members, timed again.
@@ -54,6 +56,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from bench_overhead import hand_written, spread, usual_lightning
+from bench_sweep import SCRIPTS, measured
 
 from paribus.launch.slots import cores
 from paribus.plan.compose import load, resolved
@@ -173,13 +176,28 @@ def sweep(options: argparse.Namespace) -> None:
                     usual = Clock()
                     with timed(usual), warnings.catch_warnings():
                         usual_lightning(configs[0], options.epochs, folder / "usual")
-                    found["usual Lightning, clock"] = usual.wall * runs / whole.wall
-                    found["usual Lightning, CPU"] = usual.cpu * runs / whole.cpu
+                    found["usual Lightning, fit() alone, clock"] = usual.wall * runs / whole.wall
+                    _, each = under_hydra(options, folder)
+                    found["usual Lightning under Hydra, clock"] = each.wall * runs / whole.wall
+                    found["usual Lightning under Hydra, CPU"] = each.cpu * runs / whole.cpu
             for key, value in found.items():
                 ratios.setdefault(key, []).append(value)
         print(f"64 mlp runs, 8 {kind} x 8 seeds, batch 32, {options.epochs} epochs")
         for key, values in ratios.items():
-            print(f"  {key:32} {spread(values)}", flush=True)
+            print(f"  {key:36} {spread(values)}", flush=True)
+
+
+def under_hydra(options: argparse.Namespace, folder: Path) -> tuple[Clock, Clock]:
+    """(a command of two runs with Hydra's launcher, each run more: what `sample` more take)"""
+    clocks = []
+    for runs in (2, 2 + options.sample):
+        own = folder / f"hydra{runs}"
+        own.mkdir()
+        sweep = ["model=mlp", "data.batch_size=32", f"budget.epochs={options.epochs}", f"seed=range({runs})"]
+        command = [sys.executable, str(SCRIPTS / "usual_lightning.py"), "-m", *sweep]
+        clocks.append(measured([*command, f"trainer.threads={options.threads}"], own))
+    (few, few_cpu), (many, many_cpu) = clocks
+    return Clock(few, few_cpu), Clock((many - few) / options.sample, (many_cpu - few_cpu) / options.sample)
 
 
 LOOP = """
@@ -197,9 +215,10 @@ for config in configs_of(sweep_lines("rates", {epochs}, {threads}), Path("none")
 
 def process(options: argparse.Namespace) -> None:
     """The loop's process is timed with 8 and with 16 runs: the difference, eight times, is what 64 take."""
-    ratios = []
+    ratios, usual = [], []
     for _ in range(options.turns):
         with tempfile.TemporaryDirectory() as scratch:
+            two, each = under_hydra(options, Path(scratch))
             times = []
             for runs in (8, 16):
                 code = LOOP.format(threads=options.threads, epochs=options.epochs, runs=runs)
@@ -210,12 +229,13 @@ def process(options: argparse.Namespace) -> None:
             hand = times[0] + (times[1] - times[0]) / 8 * 56
             command = ["scripts/train.py", "-m", "model=mlp", "data.batch_size=32", f"budget.epochs={options.epochs}"]
             command += [f"trainer.threads={options.threads}", f"optimizer.lr={','.join(map(str, RATES))}"]
-            command += ["seed=range(8)", f"paths.outputs={scratch}"]
+            command += ["seed=range(8)", f"paths.outputs={scratch}/outputs"]
             clock = Clock()
             with timed(clock):
                 subprocess.run([sys.executable, *command], check=True, capture_output=True)
             ratios.append(hand / clock.wall)
-    print(f"whole processes, 64 runs: by hand / stack {spread(ratios)}")
+            usual.append((two.wall + each.wall * 62) / clock.wall)
+    print(f"whole processes, 64 runs: by hand / stack {spread(ratios)}, usual Lightning under Hydra {spread(usual)}")
 
 
 def member(config: dict[str, Any], folder: Path, seed: int) -> Member:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -11,8 +14,16 @@ BINS = 15
 HELD = 2**18  # outputs that wait to be added up: a MB
 
 
+class Predicting(Protocol):
+    """A loss, or the losses of a stack."""
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """The predicted class of each sample."""
+        ...
+
+
 class Totals:
-    """Running sums of a training epoch: loss x samples, correct predictions, samples.
+    """Running sums of a training epoch: loss x samples, correct predictions, samples. R: (), or (number,) of replicas.
 
     float64 (float32 where the device has none), so that a million updates add up exactly enough.
 
@@ -20,19 +31,18 @@ class Totals:
     network would take a tenth of its time. When they are added up changes no sum on a CPU.
     """
 
-    def __init__(self, device: torch.device | str = "cpu"):
-        self._sums = torch.zeros(2, dtype=wide(torch.device(device)), device=device)
-        self._loss, self._correct = self._sums[0], self._sums[1]
+    def __init__(self, device: torch.device | str = "cpu", replicas: Sequence[int] = ()):
+        self._sums = torch.zeros(2, *replicas, dtype=wide(torch.device(device)), device=device)
         self.samples = 0
         self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
         self._held = 0
-        self._criterion: Loss
+        self._criterion: Predicting
 
-    def update(self, loss: Tensor, outputs: Tensor, target: Tensor, criterion: Loss) -> None:
-        """Add a batch: its mean loss (), outputs (N, O), targets (N,) or soft (N, K)."""
+    def update(self, loss: Tensor, outputs: Tensor, target: Tensor, criterion: Predicting) -> None:
+        """Add a batch: its mean loss (*R,), outputs (*R, N, O), targets (*R, N) or soft (*R, N, K)."""
         self._waiting.append((loss.detach(), outputs.detach(), target))
         self._criterion = criterion
-        self.samples += outputs.shape[0]
+        self.samples += outputs.shape[-2]
         self._held += outputs.numel() + target.numel()
         if self._held >= HELD:
             self._add_up()
@@ -41,23 +51,24 @@ class Totals:
         if not self._waiting:
             return
         losses, outputs, targets = zip(*self._waiting, strict=True)
-        sizes = self._sums.new_tensor([len(batch) for batch in outputs])
-        terms = torch.stack(losses).to(self._sums) * sizes
+        dim = self._sums.ndim - 1  # of the samples
+        sizes = self._sums.new_tensor([batch.shape[dim] for batch in outputs])
+        terms = torch.stack(losses).to(self._sums) * sizes.view(-1, *[1] * dim)
         # A running sum adds one after another: the same bits wherever batches are parted.
-        self._loss.copy_(torch.cat([self._loss[None], terms]).cumsum(0)[-1])
-        classes = torch.cat([target.argmax(1) if target.ndim == 2 else target for target in targets])
-        self._correct.add_((self._criterion.predict(torch.cat(outputs)) == classes).sum())
+        self._sums[0] = torch.cat([self._sums[:1], terms]).cumsum(0)[-1]
+        classes = torch.cat([target.argmax(-1) if target.ndim > dim + 1 else target for target in targets], dim)
+        self._sums[1] += (self._criterion.predict(torch.cat(outputs, dim)) == classes).sum(dim)
         self._waiting, self._held = [], 0
 
     def state(self) -> Tensor:
-        """(3,): sum of losses, correct, samples."""
+        """(3, *R): sum of losses, correct, samples."""
         self._add_up()
-        return torch.cat([self._sums, self._sums.new_tensor([self.samples])])
+        return torch.cat([self._sums, torch.full_like(self._sums[:1], self.samples)])
 
     def load(self, state: Tensor) -> None:
         self.reset()
         self._sums.copy_(state[:2])
-        self.samples = int(state[2])
+        self.samples = int(state[2].max())
 
     def reset(self) -> None:
         self._sums.zero_()
@@ -66,7 +77,7 @@ class Totals:
 
     @staticmethod
     def compute(state: Tensor) -> dict[str, float]:
-        """loss and acc from a state, summed over processes or not; nan where there are no samples."""
+        """loss and acc from a state (3,), summed over processes or not; nan where there are no samples."""
         loss, correct, samples = state.tolist()
         if samples == 0:
             return {"loss": float("nan"), "acc": float("nan")}

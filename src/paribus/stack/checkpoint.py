@@ -27,7 +27,7 @@ def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[
     if task.stacked_optimizers.averaging() or task._weight_providers:
         with task.evaluation_weights():
             evaluated = [task.network.state_of(k) for k in range(size)]
-    totals = task._totals.states()
+    totals = task._totals.state()
     cursor = task.data.cursor.state()
     found = []
     for k in numbers:
@@ -40,7 +40,7 @@ def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[
             "callbacks": {key: _share(state, k, size) for key, state in checkpoint["callbacks"].items()},
             "paribus": {
                 "cursor": {**cursor, "seconds": task.share_of(cursor["seconds"])},
-                "totals": totals[k].clone(),
+                "totals": totals[:, k].clone(),
                 "best_weights": replica.best_weights,
                 **replica.journal.state(),
                 "schedule": replica.optimizer.schedule.state_dict(),

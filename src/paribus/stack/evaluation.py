@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from paribus.losses import Loss
-from paribus.metrics import BINS, HELD, EvaluationTotals, Totals, evaluation_sums, wide
+from paribus.metrics import BINS, EvaluationTotals, evaluation_sums, wide
 from paribus.nn.batch_norm import BatchNorm
 from paribus.stack.network import StackedNetwork
 
@@ -42,12 +42,11 @@ class StackedLoss:
 
     def predict(self, outputs: Tensor) -> Tensor:
         """The predicted classes (R, N) of outputs (R, N, O)."""
+        if self.groups[0][1] is None:
+            return self.groups[0][0].predict(outputs.flatten(0, 1)).view(outputs.shape[:2])
         predicted = outputs.new_empty(outputs.shape[:2], dtype=torch.long)
         for loss, replicas in self.groups:
-            own = outputs if replicas is None else outputs[replicas]
-            predicted[slice(None) if replicas is None else replicas] = loss.predict(own.flatten(0, 1)).view(
-                own.shape[:2]
-            )
+            predicted[replicas] = loss.predict(outputs[replicas].flatten(0, 1)).view(-1, outputs.shape[1])
         return predicted
 
     def evaluate(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
@@ -62,59 +61,6 @@ class StackedLoss:
 
 def _mean_loss(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
     return loss.per_sample(outputs.flatten(0, 1), target.flatten(0, 1)).view(outputs.shape[:2]).mean(1)
-
-
-class StackedTotals:
-    """Totals of a training epoch for each of R replicas.
-
-    As in `Totals`, batches wait and are added up together, in their order.
-    """
-
-    def __init__(self, replicas: int, loss: StackedLoss, device: torch.device | str = "cpu"):
-        self._loss = loss
-        self._sums = torch.zeros(2, replicas, dtype=wide(torch.device(device)), device=device)
-        self.samples = 0
-        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._held = 0
-
-    def update(self, losses: Tensor, outputs: Tensor, target: Tensor) -> None:
-        """Add a batch: mean losses (R,), outputs (R, N, O), targets (R, N) or soft (R, N, K)."""
-        self._waiting.append((losses, outputs, target))
-        self.samples += outputs.shape[1]
-        self._held += outputs.numel() + target.numel()
-        if self._held >= HELD:
-            self._add_up()
-
-    def _add_up(self) -> None:
-        if not self._waiting:
-            return
-        losses, outputs, targets = zip(*self._waiting, strict=True)
-        sizes = self._sums.new_tensor([batch.shape[1] for batch in outputs])
-        terms = torch.stack(losses).to(self._sums) * sizes[:, None]
-        self._sums[0] = torch.cat([self._sums[:1], terms]).cumsum(0)[-1]
-        classes = torch.cat([target.argmax(2) if target.ndim == 3 else target for target in targets], 1)
-        self._sums[1] += (self._loss.predict(torch.cat(outputs, 1)) == classes).sum(1)
-        self._waiting, self._held = [], 0
-
-    def states(self) -> Tensor:
-        """(R, 3), the states of `Totals`."""
-        self._add_up()
-        samples = torch.full_like(self._sums[:1], self.samples)
-        return torch.cat([self._sums, samples]).t()
-
-    def load(self, states: Sequence[Tensor]) -> None:
-        self.reset()
-        stacked = torch.stack([state.to(self._sums) for state in states], 1)
-        self._sums.copy_(stacked[:2])
-        self.samples = int(stacked[2, 0])
-
-    def reset(self) -> None:
-        self._sums.zero_()
-        self.samples = 0
-        self._waiting, self._held = [], 0
-
-    def compute(self) -> list[dict[str, float]]:
-        return [Totals.compute(state) for state in self.states().cpu()]
 
 
 def evaluate(

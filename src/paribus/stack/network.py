@@ -79,6 +79,10 @@ class StackedNetwork(nn.Module):
         """The stacked parameters that take gradients."""
         return {name: p for name in self._names if (p := getattr(self, flat(name))).requires_grad}
 
+    def places(self) -> list[int]:
+        """Where the stacked tensors begin in memory."""
+        return [tensor.data_ptr() for kind in (self._parameters, self._buffers) for tensor in kind.values()]  # type: ignore[union-attr]
+
     def state_of(self, k: int) -> State:
         """A copy of the state dict of replica k."""
         return {name: value.detach().clone() for name, value in self._networks[k].state_dict().items()}

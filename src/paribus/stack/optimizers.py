@@ -108,7 +108,6 @@ class StackedOptimizers:
         self._targets: dict[str, list[tuple[int, list[nn.Parameter] | nn.Parameter]]] = {
             name: [] for name in stack.trained()
         }
-        self._assigned: dict[str, int | None] = {}  # where the gradients that the optimizers have begin
         merged: dict[tuple[Any, ...], list[list[int]]] = {}  # what one optimizer can serve -> runs of equal replicas
         keys = [self._key(k, settings[k].schedule_key) for k in range(len(settings))]
         for key, run in groupby(range(len(settings)), key=keys.__getitem__):
@@ -205,10 +204,8 @@ class StackedOptimizers:
     def assign(self, grads: dict[str, Tensor]) -> None:
         """Give each optimizer's tensors their part of the stacked gradients; none where there is none."""
         for name, targets in self._targets.items():
-            held = grads[name].data_ptr() if name in grads else None
-            if held is not None and held == self._assigned.get(name):
+            if name in grads and _begins(targets[0][1], grads[name]):
                 continue  # the same memory as before, of which they have their parts
-            self._assigned[name] = held
             if name not in grads:
                 for _, target in targets:
                     for p in target if isinstance(target, list) else [target]:
@@ -340,6 +337,12 @@ def _single(optimizer: Optimizer, network: nn.Module) -> _Single:
         names=[[names[id(p)] for p in group["params"]] for group in optimizer.param_groups],
         arguments={key: known[key] for key in inspect.signature(type(optimizer)).parameters if key in known},
     )
+
+
+def _begins(target: list[nn.Parameter] | nn.Parameter, grad: Tensor) -> bool:
+    """Whether the gradient of the first replicas lies where all of them begin."""
+    held = (target[0] if isinstance(target, list) else target).grad
+    return held is not None and held.data_ptr() == grad.data_ptr()
 
 
 def _row(value: Any, parameter: Tensor, row: int | None) -> Any:

@@ -74,7 +74,7 @@ class Replayed:
         """What batches of this kind are worth by now; None: vmap."""
         autocast = torch.is_autocast_enabled(x.device.type)
         states: Any = [module.progress_state for module in self._following]
-        places = [tensor.data_ptr() for tensor in self.stack.stacked().values()]  # a trace knows its state by those
+        places = self.stack.places()  # a trace knows its state by those
         key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast, *places, *states)
         self._calls += 1
         self._seen[key] += 1
@@ -142,15 +142,18 @@ class Gradients(Replayed):
 
     returned_anew = 2
 
+    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int, compile: bool = False):
+        super().__init__(stack, loss, calls, compile)
+        self._names = list(stack.trained())
+
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         losses, outputs, *found = self.replay(x, y)
-        names = self.stack.trained()
-        return losses, outputs, {n: g for n, g in zip(names, found, strict=True) if g is not None}
+        return losses, outputs, {n: g for n, g in zip(self._names, found, strict=True) if g is not None}
 
     def compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         outputs = self.stack.call(parameters, buffers, x)
         losses = self.loss(outputs, y)
-        trained = [parameters[name] for name in self.stack.trained()]
+        trained = [parameters[name] for name in self._names]
         ones = torch.ones(len(self.stack), dtype=losses.dtype, device=losses.device)
         found = torch.autograd.grad(losses, trained, ones, allow_unused=True)
         return losses.detach(), outputs.detach(), *(None if grad is None else grad.contiguous() for grad in found)

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from paribus.data.augment import Augmentation, Identity
 from paribus.data.seeds import mix
+from paribus.metrics import Totals
 from paribus.stack.checkpoint import members
 from paribus.stack.clip import StackedClip, norms
 from paribus.stack.data import StackedData
-from paribus.stack.evaluation import StackedLoss, StackedTotals, evaluate, recomputed_statistics
+from paribus.stack.evaluation import StackedLoss, evaluate, recomputed_statistics
 from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
 from paribus.stack.program import EvaluationSums, Gradients
@@ -72,7 +73,6 @@ class StackedClassification(Classification):
         self.release = release
         self.ended: list[int] = []  # since the last checkpoint
         self.data: StackedData
-        self._totals: StackedTotals  # type: ignore[assignment]
         self._members: list[dict[str, Any]] | None = None
 
     # ------------------------------------------------------------------------------------------ Lightning's hooks
@@ -95,7 +95,7 @@ class StackedClassification(Classification):
         self._clip = StackedClip(
             [r.clip_norm for r in self.replicas], [r.clip_value for r in self.replicas], self.device
         )
-        self._totals = StackedTotals(len(self.replicas), self.loss, self.device)
+        self._totals = Totals(self.device, [len(self.replicas)])
         self._grad_norms = torch.full((len(self.replicas),), math.nan)
         modules: list[Any] = list(self.network.program.modules())
         self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
@@ -139,11 +139,11 @@ class StackedClassification(Classification):
         for k in self.living():  # callbacks come before the module
             self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
         data.end_epoch()
-        totals, norms_ = self._totals.compute(), self._grad_norms.tolist()
+        totals, norms_ = self._totals.state().cpu().unbind(1), self._grad_norms.tolist()
         self._totals.reset()
         rows: dict[int, dict[str, float]] = {}
         for k in self.living():
-            rows[k] = {f"train/{key}": value for key, value in totals[k].items()}
+            rows[k] = {f"train/{key}": value for key, value in Totals.compute(totals[k]).items()}
             rows[k]["lr"] = float(self.stacked_optimizers.groups_of(k)[0]["lr"])
             rows[k]["grad_norm"] = norms_[k]
             if not math.isfinite(rows[k]["train/loss"]):
@@ -220,7 +220,7 @@ class StackedClassification(Classification):
         parts = zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True)
         for part_x, part_y in parts if self.accumulate > 1 else [(x, y)]:
             losses, outputs, grads = self._program(part_x, part_y)
-            self._totals.update(losses, outputs, part_y)
+            self._totals.update(losses, outputs, part_y, self.loss)
             if part_x.shape[1] != size:
                 grads = {name: grad * (part_x.shape[1] / size) for name, grad in grads.items()}
             for name, grad in grads.items():
@@ -327,7 +327,7 @@ class StackedClassification(Classification):
         self.stacked_optimizers.load_state_dicts([member["optimizer_states"][0] for member in saved])
         self.data.cursor.load(states[0]["cursor"])
         self.data.cursor.seconds = sum(state["cursor"]["seconds"] for state in states)
-        self._totals.load([state["totals"] for state in states])
+        self._totals.load(torch.stack([state["totals"] for state in states], 1))
         kind = "cuda" if self.device.type == "cuda" else "cpu"
         for replica, state, generator in zip(self.replicas, states, self._dropout, strict=True):
             replica.best_weights = state["best_weights"]
