@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+_AS_EVER = nullcontext()
 _PERMISSION: Any = getattr(torch.backends.mkldnn, "matmul", None)  # before torch 2.9 there is none
 
 
-@contextmanager
-def fast_products() -> Iterator[None]:
+def fast_products() -> AbstractContextManager[None]:
     """Let torch choose oneDNN for batched products, as long as they stay products of float32."""
-    if not _stays_exact():
-        yield
-        return
-    with _allowed():
-        yield
+    return _allowed() if _stays_exact() else _AS_EVER
 
 
 @contextmanager

@@ -216,16 +216,19 @@ class StackedClassification(Classification):
 
     def _gradients(self, x: Tensor, y: Tensor, size: int) -> dict[str, Tensor]:
         """Of each replica's own mean loss over its batch, stacked, in the layout of the parameters."""
+        if self.accumulate == 1:
+            return self._counted(x, y)
         sums: dict[str, Tensor] = {}
-        parts = zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True)
-        for part_x, part_y in parts if self.accumulate > 1 else [(x, y)]:
-            losses, outputs, grads = self._program(part_x, part_y)
-            self._totals.update(losses, outputs, part_y, self.loss)
-            if part_x.shape[1] != size:
-                grads = {name: grad * (part_x.shape[1] / size) for name, grad in grads.items()}
-            for name, grad in grads.items():
-                sums[name] = sums[name] + grad if name in sums else grad
+        for part_x, part_y in zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True):
+            for name, grad in self._counted(part_x, part_y).items():
+                share = grad * (part_x.shape[1] / size)
+                sums[name] = sums[name] + share if name in sums else share
         return sums
+
+    def _counted(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        losses, outputs, grads = self._program(x, y)
+        self._totals.update(losses, outputs, y, self.loss)
+        return grads
 
     def _augment(self, x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
         changed = []

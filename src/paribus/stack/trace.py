@@ -33,7 +33,9 @@ class Trace:
     attributes: dict[str, Tensor] = field(default_factory=dict)
 
     def module(self) -> fx.GraphModule:
-        return fx.GraphModule(self.attributes, self.graph)
+        module = fx.GraphModule(self.attributes, self.graph)
+        module.__dict__.update(self.attributes)  # where Python finds them first, and at once
+        return module
 
 
 def record(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Tensor]) -> Trace:
