@@ -3,9 +3,10 @@
     python scripts/kill_test.py [--kills 50] [--seeds 6] [--updates 2000] [--seed 0]
 
 An ablation of seven arms is trained twice: once undisturbed, and once with SIGKILL at random moments, after each of
-which the same command goes on. A moment is drawn from: while it starts; some time after the first update; when a
-checkpoint, a record or a history is being written. Some kills hit the whole process group, some the launcher alone,
-whose processes must end with it. At the end the records and every weight of both must be equal, bit for bit.
+which the same command goes on; where it is done before the last kill, it begins again from nothing. A moment is drawn
+from: while it starts; some time after the first update; when a checkpoint, a record or a history is being written. Some
+kills hit the whole process group, some the launcher alone, whose processes must end with it. In the end the records and
+every weight must be those of the undisturbed one, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,18 @@ ablation:
 MOMENTS = {"starting": 1, "training": 4, "checkpoint": 3, "record": 2}
 TEMPORARY = {"checkpoint": ("checkpoints/last.tmp", "checkpoints/best.tmp"), "record": (".record.json", ".history.csv")}
 FINISHED = ("done", "diverged")
+
+
+@dataclass
+class Tally:
+    """kills, halves: by their kind. again: cells trained after they were finished. different: what differs, by cell."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    halves: Counter[str] = field(default_factory=Counter)
+    orphans: int = 0
+    again: int = 0
+    lost: list[str] = field(default_factory=list)
+    different: dict[str, list[str]] = field(default_factory=dict)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -153,6 +167,49 @@ def equal(a: Any, b: Any) -> bool:
     return a == b
 
 
+def interrupted(killed: Path, kills: int, draw: random.Random, tally: Tally) -> None:
+    """Train the ablation in `killed` to its end, and kill it until it is there, `kills` times at the most."""
+    known: dict[str, tuple[str, int]] = {}
+    for _ in range(kills):
+        moment = draw.choices(list(MOMENTS), list(MOMENTS.values()))[0]
+        alone = draw.random() < 0.2
+        process = start(killed)
+        wait_for(moment, killed, process, draw)
+        if process.poll() is not None:
+            break
+        if alone:
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        tally.kills[moment + (", launcher alone" if alone else "")] += 1
+        tally.orphans += len(survivors(killed, 2.0))
+        for kind in TEMPORARY:
+            tally.halves[kind] += len(half_written(killed, kind)) if (killed / "outputs" / "runs").exists() else 0
+        now = records(killed)
+        tally.again += sum(known[id] != now.get(id) for id in known if known[id][0] in FINISHED)
+        known = now
+        done = sum(status in FINISHED for status, _ in now.values())
+        print(f"  {tally.kills.total()}: {moment}, {done} done", flush=True)
+    if start(killed).wait():
+        sys.exit((killed / "command.log").read_text()[-3000:])
+    now = records(killed)
+    tally.again += sum(known[id] != now.get(id) for id in known if known[id][0] in FINISHED)
+    if start(killed).wait() or records(killed) != now:
+        tally.again += 1
+
+
+def compare(whole: Path, killed: Path, tally: Tally) -> None:
+    now = records(killed)
+    for id in sorted(records(whole)):
+        if now.get(id, ("",))[0] not in FINISHED:
+            tally.lost.append(id)
+            continue
+        expected, found = (result_of(folder / "outputs" / "runs" / id) for folder in (whole, killed))
+        if parts := [part for part in expected if not equal(expected[part], found[part])]:
+            tally.different[id] = parts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
@@ -163,61 +220,31 @@ def main() -> None:
     options = parser.parse_args()
     draw = random.Random(options.seed)
     place = nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory(prefix="kill_test_")
+    tally = Tally()
     with place as scratch:
-        whole, killed = (prepare(Path(scratch) / name, options) for name in ("whole", "killed"))
+        whole = prepare(Path(scratch) / "whole", options)
         if start(whole).wait():
             sys.exit((whole / "command.log").read_text()[-3000:])
         cells = len(records(whole))
         print(f"{cells} cells; {options.kills} kills, seed {options.seed}", flush=True)
-
-        counts: Counter[str] = Counter()
-        halves: Counter[str] = Counter()
-        known: dict[str, tuple[str, int]] = {}
-        again = orphans = 0
-        while sum(counts.values()) < options.kills:
-            moment = draw.choices(list(MOMENTS), list(MOMENTS.values()))[0]
-            alone = draw.random() < 0.2
-            process = start(killed)
-            wait_for(moment, killed, process, draw)
-            if process.poll() is not None:
-                if process.returncode:
-                    sys.exit((killed / "command.log").read_text()[-3000:])
-                print(f"the ablation was done after {sum(counts.values())} kills: give it more --updates")
-                break
-            if alone:
-                process.kill()
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            counts[moment + (", launcher alone" if alone else "")] += 1
-            orphans += len(survivors(killed, 2.0))
-            for kind in TEMPORARY:
-                halves[kind] += len(half_written(killed, kind)) if (killed / "outputs" / "runs").exists() else 0
-            now = records(killed)
-            again += sum(known[id] != now.get(id) for id in known if known[id][0] in FINISHED)
-            known = now
-            print(f"  {sum(counts.values())}: {moment}, {sum(s in FINISHED for s, _ in now.values())} done", flush=True)
-        if start(killed).wait():
-            sys.exit((killed / "command.log").read_text()[-3000:])
-        now = records(killed)
-        again += sum(known[id] != now.get(id) for id in known if known[id][0] in FINISHED)
-        lost = [id for id in records(whole) if now.get(id, ("",))[0] not in FINISHED]
-        different = {}
-        for id in sorted(set(records(whole)) - set(lost)):
-            expected, found = (result_of(folder / "outputs" / "runs" / id) for folder in (whole, killed))
-            if parts := [part for part in expected if not equal(expected[part], found[part])]:
-                different[id] = parts
-        if start(killed).wait() or records(killed) != now:
-            again += 1
-    print(f"kills: {sum(counts.values())} ({', '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))})")
+        ablations = 0
+        while (left := options.kills - tally.kills.total()) > 0:
+            killed = prepare(Path(scratch) / f"killed{ablations}", options)
+            interrupted(killed, left, draw, tally)
+            compare(whole, killed, tally)
+            ablations += 1
+            if options.kills - tally.kills.total() == left:
+                sys.exit("the ablation was done before the first kill: give it more --updates")
+    print(f"kills: {tally.kills.total()} ({', '.join(f'{n} {kind}' for kind, n in sorted(tally.kills.items()))})")
     print(
-        f"half-written files left by kills: {halves['checkpoint']} checkpoints, {halves['record']} records or histories"
+        f"half-written files left by kills: {tally.halves['checkpoint']} checkpoints, "
+        f"{tally.halves['record']} records or histories"
     )
-    print(f"processes that outlived a kill: {orphans}")
-    print(f"cells lost: {len(lost)} of {cells} {lost or ''}")
-    print(f"trained twice to the end: {again}")
-    print(f"results that differ in any bit: {len(different)} {different or ''}")
-    sys.exit(1 if lost or again or different or orphans else 0)
+    print(f"processes that outlived a kill: {tally.orphans}")
+    print(f"cells lost: {len(tally.lost)} of {cells * ablations} {tally.lost or ''}")
+    print(f"trained twice to the end: {tally.again}")
+    print(f"results that differ in any bit: {len(tally.different)} {tally.different or ''}")
+    sys.exit(1 if tally.lost or tally.again or tally.different or tally.orphans else 0)
 
 
 if __name__ == "__main__":
