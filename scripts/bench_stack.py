@@ -193,8 +193,8 @@ def under_hydra(options: argparse.Namespace, folder: Path) -> tuple[Clock, Clock
     for runs in (2, 2 + options.sample):
         own = folder / f"hydra{runs}"
         own.mkdir()
-        sweep = ["model=mlp", "data.batch_size=32", f"budget.epochs={options.epochs}", f"seed=range({runs})"]
-        command = [sys.executable, str(SCRIPTS / "usual_lightning.py"), "-m", *sweep]
+        overrides = ["model=mlp", "data.batch_size=32", f"budget.epochs={options.epochs}", f"seed=range({runs})"]
+        command = [sys.executable, str(SCRIPTS / "usual_lightning.py"), "-m", *overrides]
         clocks.append(measured([*command, f"trainer.threads={options.threads}"], own))
     (few, few_cpu), (many, many_cpu) = clocks
     return Clock(few, few_cpu), Clock((many - few) / options.sample, (many_cpu - few_cpu) / options.sample)

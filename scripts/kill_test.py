@@ -176,6 +176,8 @@ def interrupted(killed: Path, kills: int, draw: random.Random, tally: Tally) -> 
         process = start(killed)
         wait_for(moment, killed, process, draw)
         if process.poll() is not None:
+            if process.returncode:
+                sys.exit((killed / "command.log").read_text()[-3000:])
             break
         if alone:
             process.kill()

@@ -8,6 +8,7 @@ import torch
 
 from paribus.losses import CrossEntropy, SquaredError
 from paribus.plan.compose import load, resolved
+from paribus.stack import program
 from paribus.stack.evaluation import StackedLoss, evaluate
 from paribus.stack.network import StackedNetwork
 from paribus.stack.program import EvaluationSums, Gradients
@@ -187,6 +188,18 @@ def test_what_follows_progress_is_traced_where_it_stands_still():
     assert [key[-1] for key in traced._programs] == [(1.0, 0.0), (3.0, 5.0)]
     for one, other in zip(traced.stack.buffers(), plain.stack.buffers(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_whether_a_network_can_be_traced_is_found_out_once(monkeypatch):
+    looked_at = []
+    plain = program.repeatable
+    monkeypatch.setattr(program, "repeatable", lambda module: looked_at.append(module) or plain(module))
+    each = gradients("model=vit_tiny", "model.dropout=0.2")
+    counts = []
+    for number in range(3):
+        each(*batch(number))
+        counts.append(len(looked_at))
+    assert 0 < counts[0] == counts[2]
 
 
 class Counting(torch.nn.Linear):

@@ -81,7 +81,8 @@ class StackedNetwork(nn.Module):
 
     def places(self) -> list[int]:
         """Where the stacked tensors begin in memory."""
-        return [tensor.data_ptr() for kind in (self._parameters, self._buffers) for tensor in kind.values()]  # type: ignore[union-attr]
+        tensors = (*self._parameters.values(), *self._buffers.values())
+        return [tensor.data_ptr() for tensor in tensors if tensor is not None]
 
     def state_of(self, k: int) -> State:
         """A copy of the state dict of replica k."""

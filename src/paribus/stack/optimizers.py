@@ -204,17 +204,18 @@ class StackedOptimizers:
     def assign(self, grads: dict[str, Tensor]) -> None:
         """Give each optimizer's tensors their part of the stacked gradients; none where there is none."""
         for name, targets in self._targets.items():
-            if name in grads and _begins(targets[0][1], grads[name]):
-                continue  # the same memory as before, of which they have their parts
-            if name not in grads:
+            whole = grads.get(name)
+            if whole is None:
                 for _, target in targets:
                     for p in target if isinstance(target, list) else [target]:
                         p.grad = None
                 continue
+            if _begins(targets[0][1], whole):
+                continue  # the same memory as before, of which they have their parts
             if len(targets) == 1 and not isinstance(targets[0][1], list):
-                targets[0][1].grad = grads[name]
+                targets[0][1].grad = whole
                 continue
-            for (_, target), grad in zip(targets, grads[name].split([size for size, _ in targets]), strict=True):
+            for (_, target), grad in zip(targets, whole.split([size for size, _ in targets]), strict=True):
                 if isinstance(target, list):
                     for p, row in zip(target, grad.unbind(0), strict=True):
                         p.grad = row

@@ -49,7 +49,6 @@ class Replayed:
         self.loss = loss
         self.calls = calls
         self.compile = compile
-        self.traceable = True
         self._following = [module for module in stack.program.modules() if hasattr(module, "set_progress")]
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._seen: Counter[tuple[Any, ...]] = Counter()
@@ -59,10 +58,13 @@ class Replayed:
         """Tensors, and None for those that there are not. Buffers may be changed in place."""
         raise NotImplementedError
 
+    @functools.cached_property
+    def traceable(self) -> bool:
+        """Found out in the first call, in the mode (training or evaluation) that all of them are in."""
+        return all(map(repeatable, self.stack.program.modules()))
+
     def replay(self, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         """`compute` with the state of the stack."""
-        if not self._calls:
-            self.traceable = all(map(repeatable, self.stack.program.modules()))
         with fast_products():
             program = self._program(x, y) if self.traceable else None
             if program is not None:
@@ -85,7 +87,7 @@ class Replayed:
                 program = self._made(x, y, self.compile and to_come >= COMPILED * self.calls)
                 self._programs[key] = program
         except Exception as error:  # a network may do anything, and it works untraced
-            log.info("the stack is called under vmap in every update, untraced (%s)", _brief(error))
+            log.info("the stack is called under vmap every time, untraced (%s)", _brief(error))
             self.traceable = False
         return program
 
