@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from paribus.errors import UserError
 from paribus.report.arms import ReportError, arms_by
 from paribus.store.adopted import Adopted, Adoption, write
 from paribus.store.atomic import write_atomically
+from paribus.store.retired import read_retired, why_retired
 from paribus.store.store import Store
 
 
@@ -53,12 +55,19 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
 
 
 def adopt_packed(path: Path, store: Store) -> None:
-    """Records and checks of a file that scripts/results.py wrote; what the store has already stays as it is."""
+    """Records and checks of a file that scripts/results.py wrote; what the store has already stays as it is.
+
+    Records that the list beside the file has retired are left out.
+    """
     from paribus.checks import stored
     from paribus.report.shipped import Shipped
 
     packed = Shipped.read(path)
-    new = [record for id, record in packed.records.items() if store.read(id) is None]
+    entries = read_retired(path.with_name("retired.yaml"))
+    faults = {id: fault for id, record in packed.records.items() if (fault := why_retired(record, entries))}
+    for fault, count in Counter(faults.values()).items():
+        say(f"note: {count} runs are retired and left out: {fault}")
+    new = [record for id, record in packed.records.items() if id not in faults and store.read(id) is None]
     for record in new:
         with store.lock(record.id):
             store.write(record)
