@@ -4,7 +4,8 @@ import json
 import pytest
 
 from paribus.errors import UserError
-from paribus.plan.identity import Identities, budget, run_id, semantics, world_size
+from paribus.plan import identity
+from paribus.plan.identity import Identities, Repair, budget, run_id, semantics, world_size
 
 HARMLESS = [
     "logger=csv",
@@ -60,6 +61,52 @@ def test_the_order_of_keys_and_the_form_of_numbers_do_not_matter(compose):
 
 def test_an_unknown_key_counts(compose):
     assert run_id(compose("+new_idea=true")) != run_id(compose())
+
+
+def test_a_callback_is_judged_by_its_class_and_not_by_its_key(compose):
+    plain = run_id(compose())
+    assert run_id(compose("+callbacks.plateau={_target_: mycb.Zero}")) != plain
+    assert run_id(compose("callbacks=[default,sharpness]", "callbacks.sharpness._target_=mycb.Zero")) != plain
+    assert run_id(compose("callbacks.progress._target_=mycb.Zero")) != plain
+    assert run_id(compose("+callbacks.mine={_target_: paribus.task.sharpness.Sharpness, every: 5}")) == plain
+    assert run_id(compose("callbacks.progress=null")) == plain
+    assert run_id(compose("+callbacks.mine.every=5")) != plain  # of no class that is known
+
+
+def test_a_logger_of_others_counts_since_lightning_hands_it_the_network(compose):
+    assert run_id(compose("logger=many_loggers")) == run_id(compose("+logger.csv=null")) == run_id(compose())
+    assert run_id(compose("+logger.csv={_target_: mine.Logger}")) != run_id(compose())
+
+
+def test_a_folder_of_fixed_content_is_a_place_and_any_other_counts(compose):
+    def differ(*overrides, key):
+        return run_id(compose(*overrides, f"{key}=/a")) != run_id(compose(*overrides, f"{key}=/b"))
+
+    for data in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        assert not differ(f"data={data}", key="data.source.root")
+    assert differ("data=image_folder", key="data.source.root")
+    assert differ("data=huggingface", key="data.source.path")
+    assert differ("data=mnist", "data.source._target_=mine.Source", key="data.source.root")
+    assert differ("data.source._target_=mine.Source", key="+data.source.download")
+
+
+def test_an_added_key_at_its_value_of_before_is_absent(compose, monkeypatch):
+    before = {value: run_id(compose(f"clip.norm={value}")) for value in ("null", "1")}
+    assert run_id(compose("repetition=1")) != run_id(compose("repetition=0"))
+    monkeypatch.setattr(identity, "ADDED", {"clip.kind": "global", "task": "classification", "repetition": 0})
+    for value, id in before.items():
+        assert run_id(compose(f"clip.norm={value}", "+clip.kind=global", "+task=classification")) == id
+        assert run_id(compose(f"clip.norm={value}", "+clip.kind=blockwise", "+task=classification")) != id
+        assert run_id(compose(f"clip.norm={value}", "+clip.kind=global", "+task=regression")) != id
+
+
+def test_a_repaired_part_concerns_only_the_runs_that_use_it(compose, monkeypatch):
+    before = {value: run_id(compose(f"clip.norm={value}")) for value in ("null", "1")}
+    repair = Repair(2, lambda config: config["clip"]["norm"] is not None)
+    monkeypatch.setattr(identity, "REPAIRS", {"clip": repair})
+    assert run_id(compose("clip.norm=null")) == before["null"]
+    assert run_id(compose("clip.norm=1")) != before["1"]
+    assert semantics(compose("clip.norm=1"))["versions"] == {"clip": 2}
 
 
 def test_the_source_is_named_but_not_its_folder(compose):

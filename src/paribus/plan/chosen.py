@@ -9,24 +9,16 @@ import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 
+# Groups that name no part of a training, and so do those below hydra/.
+_NO_TRAINING = {"hydra", "paths", "logger", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug"}
+
 
 def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Options of the groups that make a training, and the values given on the command line: what tables vary."""
-    skip = (
-        "hydra",
-        "paths",
-        "logger",
-        "callbacks",
-        "ablation",
-        "experiment",
-        "hparams_search",
-        "local",
-        "debug",
-    )
     groups = {
         group: "+".join(option) if isinstance(option, list | tuple) else option
         for group, option in choices.items()
-        if not group.startswith(skip) and option is not None
+        if group not in _NO_TRAINING and not group.startswith("hydra/") and option is not None
     }
     parts = [
         config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]

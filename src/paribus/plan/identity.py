@@ -1,7 +1,8 @@
 """The identity of a run: a hash of everything in its config that can change its result.
 
 Two commands that describe the same training get the same id, whatever they call it, wherever they log, and on
-whichever machine they run. What is not known to be harmless is part of the identity: a new key changes the id.
+whichever machine they run. What is not known to be harmless is part of the identity: a new key changes the id. A class
+or function counts by its public name (`targets`), so the files of Paribus can move.
 """
 
 from __future__ import annotations
@@ -10,12 +11,29 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from paribus.errors import UserError
+from paribus.plan.targets import hashed_name, is_observer, known
 
-# Raise this number when the training code changes what a config means: old records then stay but are not reused.
+# Of everything at once. Raising it orphans all records, so a repair raises the version of its part instead: of a target
+# in `targets`, or below.
 SEMANTICS = 1
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A change of what a part of the training means. version: 2 for the first. concerns: the runs that it changes."""
+
+    version: int
+    concerns: Callable[[Mapping[str, Any]], bool] = lambda config: True
+
+
+# Parts that no target of `targets` stands for, such as clip or evaluation, by name; version 1 is not listed.
+REPAIRS: Mapping[str, Repair] = {}
+# Keys that came after the first records, with the value that means what was done before: there, they count as absent.
+ADDED: Mapping[str, Any] = {"repetition": 0}
 
 # Labels, places and views. None of these can change a weight or a metric.
 _LABELS = {
@@ -23,7 +41,6 @@ _LABELS = {
     "members",
     "hydra",
     "paths",
-    "logger",
     "ablation",
     "group",
     "arm",
@@ -32,19 +49,8 @@ _LABELS = {
     "optimized_metric",
 }
 _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, already part of the budget
-_SOURCE_PLACES = {"root", "path", "download"}
-_OBSERVERS = {
-    "checkpoints",
-    "progress",
-    "lr_monitor",
-    "grad_monitor",
-    "sharpness",
-    "noise_scale",
-    "gradient_cosine",
-    "plateau",
-    "snapshots",
-}
-_TRAINER_SEMANTICS = ("precision", "accumulate", "compile", "channels_last", "deterministic")
+# Where a run is trained. devices and num_nodes count as their product.
+_TRAINER_PLACES = {"accelerator", "devices", "num_nodes", "strategy", "threads", "profiler"}
 BUDGET_UNITS = ("epochs", "updates", "samples", "seconds")
 
 
@@ -93,8 +99,8 @@ def _without(section: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
 
 def _data(config: Mapping[str, Any]) -> dict[str, Any]:
     data = _without(config["data"], _DATA_PLACES)
-    if isinstance(data.get("source"), Mapping):
-        data["source"] = _without(data["source"], _SOURCE_PLACES)
+    if isinstance(source := data.get("source"), Mapping) and (row := known(source.get("_target_"))):
+        data["source"] = _without(source, set(row.places))
     return data
 
 
@@ -105,11 +111,16 @@ def _evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _without(config.get("callbacks") or {}, _OBSERVERS)
+    return {key: node for key, node in (config.get("callbacks") or {}).items() if node and not is_observer(node)}
+
+
+def _logger(config: Mapping[str, Any]) -> dict[str, Any]:
+    # Lightning hands the network to loggers: whatever is not ours could act on it.
+    return {key: node for key, node in (config.get("logger") or {}).items() if node and not is_observer(node)}
 
 
 def _trainer(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: config["trainer"][key] for key in _TRAINER_SEMANTICS}
+    return _without(config["trainer"], _TRAINER_PLACES)
 
 
 # What counts in part or in another form, and how it is made: of the section of its name, and of the one that it reads.
@@ -118,27 +129,43 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "budget": budget,
     "evaluation": _evaluation,
     "callbacks": _callbacks,
+    "logger": _logger,
     "trainer": _trainer,
     "world_size": world_size,
     "semantics": lambda config: SEMANTICS,
 }
 _READS = {"budget": "data", "world_size": "trainer"}
+_ABSENT = object()
 
 
 def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that can change the result of the run."""
-    names = _names(tuple(config), bool(config.get("repetition")))
-    return {name: _meaning(name, config) for name in names}
+    meaning = {name: _meaning(name, config) for name in _names(tuple(config))}
+    return {name: value for name, value in meaning.items() if value is not _ABSENT} | _repairs(config)
 
 
 @functools.lru_cache
-def _names(sections: tuple[str, ...], repeated: bool) -> list[str]:
-    """What counts, in order. repeated: whether there is a repetition but 0, which runs were before the key."""
-    return sorted({*sections, *_DERIVED} - (_LABELS if repeated else _LABELS | {"repetition"}))
+def _names(sections: tuple[str, ...]) -> list[str]:
+    """What may count, in order."""
+    return sorted({*sections, *_DERIVED} - _LABELS)
 
 
 def _meaning(name: str, config: Mapping[str, Any]) -> Any:
-    return _DERIVED[name](config) if name in _DERIVED else config[name]
+    value = _DERIVED[name](config) if name in _DERIVED else config[name]
+    if name == "logger" and not value:
+        return _ABSENT
+    for key, before in ADDED.items():
+        section, _, inner = key.partition(".")
+        if section == name and not inner and value == before:
+            return _ABSENT
+        if section == name and inner and isinstance(value, Mapping) and value.get(inner, _ABSENT) == before:
+            value = _without(value, {inner})
+    return value
+
+
+def _repairs(config: Mapping[str, Any]) -> dict[str, Any]:
+    found = {part: repair.version for part, repair in REPAIRS.items() if repair.concerns(config)}
+    return {"versions": found} if found else {}
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -160,15 +187,19 @@ class Identities:
         self._sections: list[Any] = []  # kept, or others could come to lie in their places
 
     def __call__(self, config: Mapping[str, Any]) -> str:
-        members = []
-        for name in _names(tuple(config), bool(config.get("repetition"))):
+        members = {}
+        for name in _names(tuple(config)):
             own, further = config.get(name), config.get(_READS.get(name, ""))
             key = (name, id(own), id(further))
             if key not in self._texts:
-                self._texts[key] = f"{_json(name)}:{_json(_meaning(name, config))}"
+                meaning = _meaning(name, config)
+                self._texts[key] = "" if meaning is _ABSENT else f"{_json(name)}:{_json(meaning)}"
                 self._sections += [own, further]
-            members.append(self._texts[key])
-        return hashlib.sha256(f"{{{','.join(members)}}}".encode()).hexdigest()[:16]
+            members[name] = self._texts[key]
+        for name, meaning in _repairs(config).items():
+            members[name] = f"{_json(name)}:{_json(meaning)}"
+        text = ",".join(members[name] for name in sorted(members) if members[name])
+        return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
 
 
 def _json(value: Any) -> str:
@@ -185,7 +216,10 @@ _PLAIN = frozenset((str, int, bool, type(None)))  # stand for themselves; most o
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): item if type(item) in _PLAIN else _canonical(item) for key, item in value.items()}
+        plain = {str(key): item if type(item) in _PLAIN else _canonical(item) for key, item in value.items()}
+        if isinstance(target := plain.get("_target_"), str):
+            plain["_target_"] = hashed_name(target)
+        return plain
     if isinstance(value, list | tuple):
         return [item if type(item) in _PLAIN else _canonical(item) for item in value]
     if isinstance(value, float) and value.is_integer():

@@ -144,7 +144,7 @@ def _group_of(text: str) -> str | None:
     override = parsed(text)
     simple = override.type is OverrideType.CHANGE and not override.is_sweep_override() and override.package is None
     key = override.key_or_group
-    return key if simple and not key.startswith("hydra") and is_group(key) else None
+    return key if simple and key.split("/")[0] != "hydra" and is_group(key) else None
 
 
 def _is_hydras(file: ResultDefault) -> bool:

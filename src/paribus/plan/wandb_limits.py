@@ -11,12 +11,12 @@ from typing import Any
 
 from paribus.errors import UserError
 from paribus.plan.cells import Plan
+from paribus.plan.targets import public_name
 
 MAX_TAG = MAX_JOB_TYPE = 64
 MAX_NAME = MAX_GROUP = MAX_PROJECT = MAX_ID = 128
 _NOT_IN_PROJECT = "/\\#?%:"
 _NOT_IN_ID = ":;,#?/'"
-_LOGGER = "paribus.train.loggers.wandb_logger"
 
 
 @dataclass(frozen=True)
@@ -93,4 +93,4 @@ def check_run(id: str, config: Mapping[str, Any]) -> None:
 def wandb_node(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The W&B logger's part of a configuration; None for a run that does not log there."""
     nodes = (config.get("logger") or {}).values()
-    return next((node for node in nodes if node and node.get("_target_") == _LOGGER), None)
+    return next((node for node in nodes if node and public_name(node.get("_target_")) == "paribus.logger.wandb"), None)

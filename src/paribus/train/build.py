@@ -21,6 +21,7 @@ from paribus.losses import Loss
 from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule
 from paribus.plan.identity import budget, world_size
+from paribus.plan.targets import public_name
 from paribus.task.data import ImageData
 from paribus.task.progress import Budget
 from paribus.train.instantiate import check_arguments, instantiate
@@ -131,12 +132,12 @@ def build_data(config: Config, setting: Setting) -> ImageData:
 _kept: dict[str, Splits] = {}  # of this process and of those that are forked from it
 _KEPT_AT_MOST = 4
 # Sources whose files are read by plain numpy: what they leave behind survives a fork.
-_KEEPABLE = ("paribus.data.digits.", "paribus.data.idx.", "paribus.data.cifar.", "paribus.data.synthetic.")
+_KEEPABLE = {f"paribus.source.{name}" for name in ("CIFAR", "Digits", "IDX", "Synthetic")}
 
 
 def keep_splits(data: Config) -> None:
     """Load the data sets of a config now, for all runs of processes that are forked from this one."""
-    if not str(data["source"]["_target_"]).startswith(_KEEPABLE) or _key(data) in _kept:
+    if public_name(data["source"]["_target_"]) not in _KEEPABLE or _key(data) in _kept:
         return
     _kept[_key(data)] = _prepare(instantiate("data.source", data["source"]), data)
     while len(_kept) > _KEPT_AT_MOST:

@@ -16,6 +16,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 
 from paribus.errors import UserError
+from paribus.plan.targets import import_path
 
 _EXTRAS = {
     "pytorch_optimizer": "optim",
@@ -40,7 +41,7 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
         # The outermost call is ours: Hydra would look for nodes to instantiate in `kwargs` as well, and hides the class
         # behind a deferred call.
         values = {
-            key: hydra_instantiate(item, _convert_="all") if isinstance(item, Mapping) else item
+            key: hydra_instantiate(_located(item), _convert_="all") if isinstance(item, Mapping) else item
             for key, item in node.items()
             if not _is_directive(key)
         }
@@ -96,6 +97,16 @@ def fits(value: Any, hint: Any) -> bool:
     return True
 
 
+def _located(item: Any) -> Any:
+    """A value whose nodes name import paths, as Hydra's own instantiate needs them, in place of public names."""
+    if isinstance(item, Mapping):
+        return {
+            key: import_path(value) if key == "_target_" and isinstance(value, str) else _located(value)
+            for key, value in item.items()
+        }
+    return [_located(value) for value in item] if isinstance(item, list) else item
+
+
 def _is_directive(key: str) -> bool:
     return key.startswith("_") and key.endswith("_")
 
@@ -136,7 +147,7 @@ def look_up(targets: Iterable[str]) -> None:
 
 
 def _locate(where: str, path: str) -> Any:
-    module, _, name = path.rpartition(".")
+    module, _, name = import_path(path).rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:

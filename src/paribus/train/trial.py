@@ -39,7 +39,7 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
         return choices, length, float(config["budget"]["seconds"])
     config["budget"] = {**dict.fromkeys(BUDGET_UNITS), "seconds": SECONDS}
     config["evaluation"] = {**config["evaluation"], "every": 10**9}  # the last epoch is always validated
-    config |= {"logger": None, "callbacks": None, "scheduler": {"_target_": "paribus.optim.schedule.Constant"}}
+    config |= {"logger": None, "callbacks": None, "scheduler": {"_target_": "paribus.scheduler.Constant"}}
     config["trainer"] = {**config["trainer"], "threads": config["trainer"]["threads"] or 1}  # as in a sweep
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

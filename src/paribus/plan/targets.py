@@ -1,0 +1,180 @@
+"""The public names of what a `_target_` can be: who a thing is, wherever its file lies.
+
+A run's identity hashes a `_target_` of this table by what the thing was called first, so its file can move: its row
+gets the new import path as `at`, and the ids of all records stay. A `_target_` may be written by its public name or by
+any import path that it has or had. Whatever is not listed, such as a user's own class, is its import path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing that a config can name.
+
+    first: the import path that it is hashed as. It never changes.
+    at: the import path of today, where its file has moved since. also: further import paths, of today or before.
+    version: raise it when a repair changes what the thing computes; records of earlier versions are not reused.
+    places: arguments that only say where fixed content lies.
+    observes: whether it can change no weight and no metric of the run.
+    """
+
+    first: str
+    at: str | None = None
+    also: tuple[str, ...] = ()
+    version: int = 1
+    places: tuple[str, ...] = ()
+    observes: bool = False
+
+    @property
+    def path(self) -> str:
+        return self.at or self.first
+
+
+TARGETS: Mapping[str, Target] = {
+    "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN"),
+    "paribus.model.Linear": Target("paribus.nn.models.dense.Linear"),
+    "paribus.model.MLP": Target("paribus.nn.models.dense.MLP"),
+    "paribus.model.ResNet": Target("paribus.nn.models.resnet.ResNet"),
+    "paribus.model.ViT": Target("paribus.nn.models.vit.ViT"),
+    "paribus.norm.batch": Target("paribus.nn.norm.batch"),
+    "paribus.norm.batch_renorm": Target("paribus.nn.norm.batch_renorm"),
+    "paribus.norm.group": Target("paribus.nn.norm.group"),
+    "paribus.norm.instance": Target("paribus.nn.norm.instance"),
+    "paribus.norm.layer": Target("paribus.nn.norm.layer"),
+    "paribus.norm.layer_channels_last": Target("paribus.nn.norm.layer_channels_last"),
+    "paribus.norm.rms": Target("paribus.nn.norm.rms"),
+    "paribus.norm.sync_batch": Target("paribus.nn.norm.sync_batch"),
+    "paribus.norm.spectral_norm": Target("paribus.nn.parametrize.spectral_norm"),
+    "paribus.norm.weight_norm": Target("paribus.nn.parametrize.weight_norm"),
+    "paribus.loss.CrossEntropy": Target("paribus.losses.CrossEntropy"),
+    "paribus.loss.ScalarSquaredError": Target("paribus.losses.ScalarSquaredError"),
+    "paribus.loss.SoftmaxSquaredError": Target("paribus.losses.SoftmaxSquaredError"),
+    "paribus.loss.SquaredError": Target("paribus.losses.SquaredError"),
+    "paribus.optimizer.AdagradRMS": Target("paribus.optim.notes.AdagradRMS"),
+    "paribus.optimizer.Muon": Target("paribus.optim.muon.Muon"),
+    "paribus.optimizer.RMSPropNotes": Target("paribus.optim.notes.RMSPropNotes"),
+    "paribus.optimizer.Shampoo": Target("paribus.optim.shampoo.Shampoo"),
+    "paribus.scheduler.BatchGrowth": Target("paribus.optim.schedule.BatchGrowth"),
+    "paribus.scheduler.Constant": Target("paribus.optim.schedule.Constant"),
+    "paribus.scheduler.Cosine": Target("paribus.optim.schedule.Cosine"),
+    "paribus.scheduler.CosineRestarts": Target("paribus.optim.schedule.CosineRestarts"),
+    "paribus.scheduler.Exponential": Target("paribus.optim.schedule.Exponential"),
+    "paribus.scheduler.InverseSqrt": Target("paribus.optim.schedule.InverseSqrt"),
+    "paribus.scheduler.MultiStep": Target("paribus.optim.schedule.MultiStep"),
+    "paribus.scheduler.OneCycle": Target("paribus.optim.schedule.OneCycle"),
+    "paribus.scheduler.Plateau": Target("paribus.optim.schedule.Plateau"),
+    "paribus.scheduler.Polynomial": Target("paribus.optim.schedule.Polynomial"),
+    "paribus.scheduler.Step": Target("paribus.optim.schedule.Step"),
+    "paribus.scheduler.WSD": Target("paribus.optim.schedule.WSD"),
+    "paribus.augmentation.CropFlip": Target("paribus.data.augment.CropFlip"),
+    "paribus.augmentation.CutMix": Target("paribus.data.augment.CutMix"),
+    "paribus.augmentation.Cutout": Target("paribus.data.augment.Cutout"),
+    "paribus.augmentation.Identity": Target("paribus.data.augment.Identity"),
+    "paribus.augmentation.MixUp": Target("paribus.data.augment.MixUp"),
+    "paribus.source.CIFAR": Target("paribus.data.cifar.CIFAR", places=("root",)),
+    "paribus.source.Digits": Target("paribus.data.digits.Digits"),
+    "paribus.source.HuggingFace": Target("paribus.data.huggingface.HuggingFace"),
+    "paribus.source.IDX": Target("paribus.data.idx.IDX", places=("root",)),
+    "paribus.source.ImageFolder": Target("paribus.data.folder.ImageFolder"),
+    "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic"),
+    "paribus.callback.Checkpoints": Target("paribus.train.checkpoints.Checkpoints", observes=True),
+    "paribus.callback.EMA": Target("paribus.task.ema.EMA"),
+    "paribus.callback.GradientCosine": Target("paribus.task.gradients.GradientCosine", observes=True),
+    "paribus.callback.GradientMonitor": Target("paribus.task.monitors.GradientMonitor", observes=True),
+    "paribus.callback.LearningRateMonitor": Target("paribus.task.monitors.LearningRateMonitor", observes=True),
+    "paribus.callback.NoiseScale": Target("paribus.task.gradients.NoiseScale", observes=True),
+    "paribus.callback.Plateau": Target("paribus.task.gradients.Plateau", observes=True),
+    "paribus.callback.Progress": Target("paribus.train.progress.Progress", observes=True),
+    "paribus.callback.Sharpness": Target("paribus.task.sharpness.Sharpness", observes=True),
+    "paribus.callback.Snapshots": Target("paribus.task.snapshots.Snapshots", observes=True),
+    "paribus.logger.csv": Target("paribus.train.loggers.csv_logger", observes=True),
+    "paribus.logger.tensorboard": Target("paribus.train.loggers.tensorboard_logger", observes=True),
+    "paribus.logger.wandb": Target("paribus.train.loggers.wandb_logger", observes=True),
+    "paribus.surface.Beale": Target("paribus.surfaces.catalogue.Beale"),
+    "paribus.surface.ManyMinima": Target("paribus.surfaces.catalogue.ManyMinima"),
+    "paribus.surface.MonkeySaddle": Target("paribus.surfaces.catalogue.MonkeySaddle"),
+    "paribus.surface.Quadratic": Target("paribus.surfaces.catalogue.Quadratic"),
+    "paribus.surface.Rosenbrock": Target("paribus.surfaces.catalogue.Rosenbrock"),
+    "paribus.surface.Saddle": Target("paribus.surfaces.catalogue.Saddle"),
+    "paribus.surface.ThreeFactors": Target("paribus.surfaces.catalogue.ThreeFactors"),
+    "paribus.surface.TwoFactors": Target("paribus.surfaces.catalogue.TwoFactors"),
+    "paribus.surface.TwoWalls": Target("paribus.surfaces.catalogue.TwoWalls"),
+    "paribus.surface.Valley": Target("paribus.surfaces.catalogue.Valley"),
+    # Of libraries: the name that their documentation uses, and the file that it comes from today.
+    "pytorch_lightning.callbacks.EarlyStopping": Target(
+        "pytorch_lightning.callbacks.EarlyStopping",
+        also=("pytorch_lightning.callbacks.early_stopping.EarlyStopping",),
+    ),
+    "pytorch_optimizer.AdaBelief": Target(
+        "pytorch_optimizer.AdaBelief", also=("pytorch_optimizer.optimizer.adabelief.AdaBelief",)
+    ),
+    "pytorch_optimizer.LARS": Target("pytorch_optimizer.LARS", also=("pytorch_optimizer.optimizer.lars.LARS",)),
+    "pytorch_optimizer.Lamb": Target("pytorch_optimizer.Lamb", also=("pytorch_optimizer.optimizer.lamb.Lamb",)),
+    "pytorch_optimizer.Lion": Target("pytorch_optimizer.Lion", also=("pytorch_optimizer.optimizer.lion.Lion",)),
+    "pytorch_optimizer.Prodigy": Target(
+        "pytorch_optimizer.Prodigy", also=("pytorch_optimizer.optimizer.prodigy.Prodigy",)
+    ),
+    "pytorch_optimizer.SOAP": Target("pytorch_optimizer.SOAP", also=("pytorch_optimizer.optimizer.soap.SOAP",)),
+    "schedulefree.AdamWScheduleFree": Target(
+        "schedulefree.AdamWScheduleFree", also=("schedulefree.adamw_schedulefree.AdamWScheduleFree",)
+    ),
+    "schedulefree.SGDScheduleFree": Target(
+        "schedulefree.SGDScheduleFree", also=("schedulefree.sgd_schedulefree.SGDScheduleFree",)
+    ),
+    "torch.optim.Adadelta": Target("torch.optim.Adadelta", also=("torch.optim.adadelta.Adadelta",)),
+    "torch.optim.Adafactor": Target("torch.optim.Adafactor", also=("torch.optim._adafactor.Adafactor",)),
+    "torch.optim.Adagrad": Target("torch.optim.Adagrad", also=("torch.optim.adagrad.Adagrad",)),
+    "torch.optim.Adam": Target("torch.optim.Adam", also=("torch.optim.adam.Adam",)),
+    "torch.optim.AdamW": Target("torch.optim.AdamW", also=("torch.optim.adamw.AdamW",)),
+    "torch.optim.NAdam": Target("torch.optim.NAdam", also=("torch.optim.nadam.NAdam",)),
+    "torch.optim.RAdam": Target("torch.optim.RAdam", also=("torch.optim.radam.RAdam",)),
+    "torch.optim.RMSprop": Target("torch.optim.RMSprop", also=("torch.optim.rmsprop.RMSprop",)),
+    "torch.optim.SGD": Target("torch.optim.SGD", also=("torch.optim.sgd.SGD",)),
+}
+_NAMES: Mapping[str, str] = {
+    known: name for name, row in TARGETS.items() for known in (name, row.first, row.path, *row.also)
+}
+
+
+def public_name(target: Any) -> str:
+    """The public name of a `_target_`; the target itself, as text, where it is not in the table."""
+    return _NAMES.get(target, str(target)) if isinstance(target, str) else str(target)
+
+
+def known(target: Any) -> Target | None:
+    """The row of a `_target_`; None for what is not in the table."""
+    return TARGETS.get(public_name(target))
+
+
+def import_path(target: str) -> str:
+    """Where to import a `_target_` from today."""
+    row = known(target)
+    return row.path if row else target
+
+
+def hashed_name(target: str) -> str:
+    """What a `_target_` counts as in a run's identity: its first import path, and its version from the second on."""
+    row = known(target)
+    if row is None:
+        return target
+    return row.first if row.version == 1 else f"{row.first} (version {row.version})"
+
+
+def is_observer(node: Any) -> bool:
+    """Whether a config node is a callback or logger that can change no weight and no metric, by its class.
+
+    A node within it could be anything, so one that has such a node is not.
+    """
+    row = known(node.get("_target_")) if isinstance(node, Mapping) else None
+    return row is not None and row.observes and not any(map(_holds_nodes, node.values()))
+
+
+def _holds_nodes(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(_holds_nodes, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_nodes, value))
