@@ -18,12 +18,12 @@ import yaml
 
 from paribus.checks import stored
 from paribus.cli.figures import studies
-from paribus.cli.reports import outputs_folder
 from paribus.cli.tables import Reader
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
+from paribus.plan.outputs import outputs_folder
 from paribus.report import shipped
 from paribus.report.results import document, times
 from paribus.store.store import Store
@@ -60,7 +60,7 @@ def again() -> dict[str, Any]:
 
 
 def pack() -> None:
-    store = Store(outputs_folder(()))
+    store = Store(outputs_folder())
     read, composer = Reader(store), Composer()
     plans: dict[str, list[Plan]] = {}
     with hydra_context():

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from paribus.errors import UserError
 
+LONGEST = 1000 * 365 * 86400.0
 _UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -28,7 +29,10 @@ def in_seconds(text: str | float) -> float:
     part = r"(\d+(?:\.\d+)?)(min|[smhdw]?)"
     if isinstance(text, bool) or not re.fullmatch(f"(?:{part})+", compact):
         raise UserError(f"a length of time is a number of seconds, or 90s, 15min, 2h, 1d, 1h30m; got {text!r}")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, compact))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, compact))
+    if not seconds < LONGEST:
+        raise UserError(f"a length of time is shorter than 1000 years, got {text!r}")
+    return seconds
 
 
 def seconds_since(moment: str | None) -> float | None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from paribus.plan.ablation import AblationError, level_name, override_value
+from paribus.plan.ablation import AblationError, level_name
 from paribus.plan.compose import load, resolved
+from paribus.plan.grammar import override_value
 from paribus.plan.parser import parse
 
 FILE = {"name": "a", "factors": {"norm": ["batch", "layer"], "optimizer.lr": [0.1, 0.01]}, "seeds": 2}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -11,11 +14,15 @@ from omegaconf import DictConfig
 class ParibusSweeper(Sweeper):
     """Plans, hands the missing cells to the launcher, and plans again until nothing is missing.
 
-    on_invalid: stop or skip, see `paribus.launch.sweep`.
+    on_invalid: stop or skip, see `paribus.launch.sweep`. params: further axes, which the plan reads.
     """
 
-    def __init__(self, on_invalid: str = "stop"):
+    def __init__(self, on_invalid: str = "stop", params: Mapping[str, str] | None = None, **unknown: Any):
         self.on_invalid = on_invalid
+        if unknown:
+            from paribus.errors import UserError
+
+            raise UserError(f"hydra.sweeper.{next(iter(unknown))} is not known. Known: on_invalid, params")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paribus.checks import stored
 from paribus.checks.catalogue import Check
-from paribus.cli.reports import outputs_folder, write
+from paribus.cli.reports import write
 from paribus.cli.tables import Reader
 from paribus.durations import duration
 from paribus.errors import Interrupted, UserError
@@ -21,6 +21,8 @@ from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs
+from paribus.plan.outputs import outputs_folder
+from paribus.plan.parser import near
 from paribus.report import scoreboard
 from paribus.report.shipped import Shipped
 from paribus.report.table import RENDER
@@ -43,6 +45,12 @@ def show_claims(
         if run:
             raise UserError("--results shows what a file holds, and --run trains. Drop one of them")
         shipped = Shipped.read(Path(results))
+        for name in names:
+            if _name(name) not in shipped.plans:
+                known = [*shipped.plans]
+                raise UserError(
+                    f"{results} holds no ablation {_name(name)}.{near(_name(name), known)} It has {', '.join(known)}"
+                )
         plans = {n: p for n, p in shipped.plans.items() if not names or n in map(_name, names)}
         found = scoreboard.lines(
             [claim for each in plans.values() for claim in claims(each, shipped.record)],
@@ -50,8 +58,8 @@ def show_claims(
         )
     else:
         overrides = [name for name in names if "=" in name and not name.startswith("ablation=")]
-        store = Store(outputs_folder(overrides))
         composer = Composer()
+        store = Store(outputs_folder(overrides, composer))
         wanted = asked([_name(name) for name in names if name not in overrides], composer, only, overrides)
         checks = stored.chosen(only) if len(overrides) == len(names) else []
         if run:

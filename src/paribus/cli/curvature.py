@@ -44,13 +44,12 @@ def curvature(
     curvature.json and a picture of the spectrum to the run's folder curvature/. Stop it at any time: the same command
     goes on.
     """
-    from paribus.cli.reports import outputs_folder
+    from paribus.cli.reports import store_of
     from paribus.report.curvature import describe, spectrum
     from paribus.report.figures import save
     from paribus.store.atomic import write_atomically
-    from paribus.store.store import Store
 
-    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    store = store_of(outputs)
     record = store.find(run)
 
     from paribus.curvature.analysis import Effort

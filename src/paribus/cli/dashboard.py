@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paribus.cli.reports import DEFAULT_METRICS, Collected, collect, outputs_folder
+from paribus.cli.reports import DEFAULT_METRICS, Collected, collect
 from paribus.cli.tables import Reader, logged
 from paribus.errors import UserError
+from paribus.plan.composer import Composer
+from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
 from paribus.plan.wandb_limits import check_project, wandb_node
 from paribus.report.aggregate import aggregate_plan
@@ -22,8 +24,9 @@ from paribus.store.store import Store
 
 def dashboard(overrides: Sequence[str], entity: str | None, project: str | None, dry_run: bool) -> None:
     packages()  # before anything is read: whether they are there
-    read = Reader(Store(outputs_folder(overrides)))
-    found = collect(overrides, read=read)
+    composer = Composer()
+    read = Reader(Store(outputs_folder(overrides, composer)))
+    found = collect(overrides, read=read, composer=composer)
     boards = [board(each, read) for each in found]
     nodes = [wandb_node(cell.config) for each in found if each.plan for cell in each.plan.cells[:1]]
     node = next((node for node in nodes if node), {})

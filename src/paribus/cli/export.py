@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paribus.cli.reports import collect, outputs_folder
+from paribus.cli.reports import collect, names_ablation, only_settings
 from paribus.errors import UserError
+from paribus.plan.composer import Composer
+from paribus.plan.outputs import outputs_folder
 from paribus.report.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -19,8 +21,9 @@ PROGRESS_SECONDS = 5.0
 def export(overrides: Sequence[str], output: str, histories: bool) -> None:
     path = Path(output)
     form_of(path)  # before anything is read
-    store = Store(outputs_folder(overrides))
-    records = chosen(store, overrides)
+    composer = Composer()
+    store = Store(outputs_folder(overrides, composer))
+    records = chosen(store, overrides, composer)
     if not records:
         raise UserError(f"there is no record in {store.runs} to export. Train first: paribus train ...")
     if histories:
@@ -36,12 +39,13 @@ def export(overrides: Sequence[str], output: str, histories: bool) -> None:
     say(f"{path}: {write_lines(lines, columns, path)} runs, {len(columns)} columns")
 
 
-def chosen(store: Store, overrides: Sequence[str]) -> list[Record]:
+def chosen(store: Store, overrides: Sequence[str], composer: Composer) -> list[Record]:
     """All records, or those of an ablation with its tuning runs."""
-    if not any(item.startswith("ablation=") for item in overrides):
+    if not names_ablation(overrides):
+        only_settings(overrides, "All runs are taken; some of them are listed by paribus runs KEY=VALUE")
         return list(store.scan())
     found: dict[str, Record] = {}
-    for each in collect(overrides):
+    for each in collect(overrides, composer=composer):
         cells = each.plan.cells if each.plan else []
         present = [record for cell in cells if (record := store.read(cell.id)) is not None]
         present += [record for arm in each.arms.values() for record in arm if record is not None]

@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paribus.cli.reports import collect, outputs_folder, shown_metrics
+from paribus.cli.reports import collect, is_setting, shown_metrics
 from paribus.cli.tables import Reader
 from paribus.errors import UserError
+from paribus.plan.outputs import outputs_folder
 from paribus.store.store import Store
 
 if TYPE_CHECKING:
@@ -27,8 +28,14 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
     """
     from paribus.report.figures import catalogue, save
 
-    store = Store(outputs_folder(overrides))
     names = [item for item in overrides if "=" not in item]
+    if names and (others := [item for item in overrides if "=" in item and not is_setting(item)]):
+        raise UserError(
+            f"{others[0]}: figures are of runs or of an ablation, got both. Drop {names[0]}, or the override"
+        )
+    if names and mix:
+        raise UserError(f"--mix {mix[0]}: a run has figures of its own, and mixes with none. Drop --mix")
+    store = Store(outputs_folder([item for item in overrides if "=" in item]))
     known = [*catalogue.RUN_FIGURES] if names else [*catalogue.FIGURES, catalogue.REGIMES]
     for pattern in only:
         if not any(fnmatchcase(name, pattern) for name in known):
@@ -56,7 +63,7 @@ def studies(
     """
     from paribus.report.study import study
 
-    read = Reader(Store(outputs_folder(overrides)))
+    read = Reader(Store(outputs_folder(overrides, composer)))
     return [
         study(found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix)
         for found in collect(overrides, by, mix, read, composer)

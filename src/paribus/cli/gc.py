@@ -7,17 +7,16 @@ import sys
 
 import click
 
-from paribus.cli.reports import outputs_folder
+from paribus.cli.reports import store_of
 from paribus.durations import duration, in_seconds, seconds_since
 from paribus.errors import UserError
 from paribus.plan.needed import needed_by_ablations, needed_by_sweeps
 from paribus.store.space import remove, unneeded
-from paribus.store.store import Store
 
 
 def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     seconds = in_seconds(recent)
-    store = Store(outputs or outputs_folder(()))
+    store = store_of(outputs)
     by_ablation = needed_by_ablations(store)
     needed = set().union(*by_ablation.values()) | needed_by_sweeps(store, seconds)
     found = unneeded(store, needed, seconds)

@@ -34,14 +34,13 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
     principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
     needs nothing else. Stop it at any time: the same command goes on.
     """
-    from paribus.cli.reports import outputs_folder
+    from paribus.cli.reports import store_of
     from paribus.report.figures import save
     from paribus.report.landscape import describe, figures
     from paribus.report.landscape_page import page
     from paribus.store.atomic import write_atomically
-    from paribus.store.store import Store
 
-    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    store = store_of(outputs)
     record = store.find(run)
     second = store.find(other) if other else None
 

@@ -195,9 +195,9 @@ def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) 
     from pathlib import Path
 
     from paribus.cli.adopt import adopt
-    from paribus.cli.reports import outputs_folder
+    from paribus.plan.outputs import outputs_folder
 
-    adopt(source, by, Path(outputs) if outputs else outputs_folder(()), wait)
+    adopt(source, by, Path(outputs) if outputs else outputs_folder(), wait)
 
 
 @cli.command()

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from paribus.cli.figures import studies
-from paribus.cli.reports import outputs_folder, write
+from paribus.cli.reports import write
+from paribus.plan.outputs import outputs_folder
 from paribus.store.store import Store
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
 def write_page(overrides: Sequence[str], output: str, by: Sequence[str], mix: Sequence[str]) -> None:
     """The report as a file. Raises UserError while no run is done."""
+    from paribus.plan.composer import Composer
     from paribus.report.study import need_runs
 
-    found = studies(overrides, mix, by)
+    composer = Composer()
+    found = studies(overrides, mix, by, composer)
     need_runs(found)
-    write(_page(overrides, found), output)
+    write(_page(overrides, found, Store(outputs_folder(overrides, composer))), output)
 
 
 def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequence[str]) -> None:
@@ -31,13 +34,14 @@ def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequ
     from paribus.plan.composer import Composer
     from paribus.report.page.serve import Built, Watcher
 
-    store, composer = Store(outputs_folder(overrides)), Composer()
+    composer = Composer()
+    store = Store(outputs_folder(overrides, composer))
     found: list[Study] = []
 
     def build() -> Built:
         found[:] = studies(overrides, mix, by, composer)
         live = _live(found, store)
-        return Built(_page(overrides, found, live), live)
+        return Built(_page(overrides, found, store, live), live)
 
     def stamps() -> object:
         return [_stamp(store, id) for id in _ids(found)]
@@ -47,12 +51,11 @@ def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequ
     watcher.run()
 
 
-def _page(overrides: Sequence[str], found: Sequence[Study], live: Live | None = None) -> str:
+def _page(overrides: Sequence[str], found: Sequence[Study], store: Store, live: Live | None = None) -> str:
     from paribus.report.page.render import page
     from paribus.report.verdicts import claims
 
-    read = Store(outputs_folder(overrides)).read
-    said = claims([each.plan for each in found if each.ablation], read)
+    said = claims([each.plan for each in found if each.ablation], store.read)
     name = found[0].ablation.name if found[0].ablation else found[0].name
     return page(name, found, said, shlex.join(["paribus", "train", "-m", *overrides]), live)
 

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from paribus.cli.reports import outputs_folder
 from paribus.durations import duration
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
+from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs, Estimate
 from paribus.plan.measured import Measured
+from paribus.plan.outputs import outputs_folder
 from paribus.plan.stacks import Group, reasons, stacks
 from paribus.store.store import Store
 
@@ -26,8 +27,9 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
 
     measure: time a few updates of each kind of run that no record tells the time of.
     """
-    store = Store(outputs_folder(overrides))
-    plans = plan_command(overrides, store.read)
+    composer = Composer()
+    store = Store(outputs_folder(overrides, composer))
+    plans = plan_command(overrides, store.read, composer)
     states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
+from paribus.plan.outputs import outputs_folder
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -21,12 +21,30 @@ if TYPE_CHECKING:
 DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
 
 
-def outputs_folder(overrides: Sequence[str]) -> Path:
-    """Where records lie: paths.outputs of the command line, PARIBUS_OUTPUTS, or ./outputs."""
-    for override in overrides:
-        if override.startswith("paths.outputs="):
-            return Path(override.partition("=")[2])
-    return Path(os.environ.get("PARIBUS_OUTPUTS", "outputs"))
+def names_ablation(overrides: Sequence[str]) -> bool:
+    return any(key_of(item) == "ablation" for item in overrides)
+
+
+def key_of(override: str) -> str:
+    return override.partition("=")[0].strip().lstrip("+~")
+
+
+def is_setting(item: str) -> bool:
+    """Whether a word on the command line says where the records lie."""
+    return "=" in item and key_of(item).split(".")[0] == "paths"
+
+
+def only_settings(overrides: Sequence[str], remedy: str) -> None:
+    """Without an ablation nothing is composed, so no override could have an effect. Raises UserError for the first."""
+    if others := [item for item in overrides if not is_setting(item)]:
+        raise UserError(f"{others[0]}: without ablation=NAME it has no effect here. {remedy}")
+
+
+def store_of(outputs: str | None) -> Store:
+    """The records that --outputs names, or else those of every other command."""
+    if outputs is not None and not Path(outputs).is_dir():
+        raise UserError(f"--outputs must be a folder that holds records, got {outputs!r}, which is none")
+    return Store(Path(outputs) if outputs is not None else outputs_folder())
 
 
 @dataclass(frozen=True)
@@ -54,9 +72,13 @@ def collect(
     by: choices to form arms by, over the runs of the sweep, or over all records where there was no sweep.
     read: of a record by its id, where the caller remembers them. composer: remembers compositions, for asking again.
     """
-    store = Store(outputs_folder(overrides))
+    if not names_ablation(overrides):
+        only_settings(overrides, "The newest sweep is shown; rows are chosen with --by KEY")
+    elif by:
+        raise UserError(f"--by {by[0]}: with an ablation its arms are the rows. Drop --by, or ablation=NAME")
+    store = Store(outputs_folder(overrides, composer))
     read = read or store.read
-    if any(item.startswith("ablation=") for item in overrides):
+    if names_ablation(overrides):
         from paribus.plan.command import plan_command
 
         return [
@@ -68,10 +90,6 @@ def collect(
             )
             for plan in plan_command(overrides, read, composer)
         ]
-    if unknown := [item for item in overrides if not item.startswith("paths.outputs=")]:
-        raise UserError(
-            f"{unknown[0]}: without ablation=NAME the table is of the newest sweep and takes no overrides. Use --by"
-        )
     from paribus.report.aggregate import arms_by
 
     plans = newest_sweep(store)
@@ -107,14 +125,14 @@ def write(text: str, output: str | None) -> None:
     path = Path(output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written: {error}. Choose another file with -o") from error
     print(path, file=sys.stderr)
 
 
 def evaluate_run(run: str, checkpoint: str | None, outputs: str | None) -> None:
-    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    store = store_of(outputs)
     record = store.find(run)
     from paribus.train.evaluate import evaluate_record
 

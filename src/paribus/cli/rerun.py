@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from paribus.cli.reports import outputs_folder
-from paribus.store.store import Store
+from paribus.cli.reports import store_of
 
 
 def rerun_run(run: str, outputs: str | None) -> None:
     """Prints what is identical and the first difference; exit code 1 where there is one."""
-    store = Store(outputs or outputs_folder(()))
+    store = store_of(outputs)
     record = store.find(run)
     from paribus.train.rerun import changes, rerun
 

@@ -7,8 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from paribus.cli.reports import outputs_folder
+from paribus.cli.reports import is_setting
 from paribus.durations import duration, in_seconds
+from paribus.errors import UserError
+from paribus.plan.outputs import outputs_folder
 from paribus.store import query
 from paribus.store.store import Store
 
@@ -18,13 +20,12 @@ COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
 def list_runs(
     filters: Sequence[str], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
 ) -> None:
-    store = Store(outputs_folder(filters))
-    found = query.runs(
-        store,
-        [item for item in filters if not item.startswith("paths.outputs=")],
-        newer=in_seconds(newer) if newer else math.inf,
-        older=in_seconds(older) if older else 0.0,
-    )
+    store = Store(outputs_folder([item for item in filters if is_setting(item)]))
+    filters = [item for item in filters if not is_setting(item)]
+    youngest, oldest = in_seconds(older) if older else 0.0, in_seconds(newer) if newer else math.inf
+    if youngest >= oldest:
+        raise UserError(f"no run is older than {older} and newer than {newer}. Drop one of --older, --newer")
+    found = query.runs(store, filters, newer=oldest, older=youngest)
     key = (by or "age").removeprefix("-")
     if by:
         found = query.sort(found, key, descending=by.startswith("-"))
@@ -34,7 +35,7 @@ def list_runs(
         print(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
         return
     wanted = [item.partition("=")[0] for item in filters]
-    columns = list(dict.fromkeys([*COLUMNS, *(name for name in (*wanted, key) if name != "paths.outputs")]))
+    columns = list(dict.fromkeys([*COLUMNS, *wanted, key]))
     rows = [columns] + [[cell(run, column) for column in columns] for run in shown]
     widths = [max(len(row[number]) for row in rows) for number in range(len(columns))]
     for row in rows:

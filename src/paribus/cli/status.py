@@ -6,20 +6,23 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from paribus.cli.reports import outputs_folder
+from paribus.cli.reports import names_ablation
 from paribus.durations import duration
 from paribus.errors import UserError
+from paribus.plan.outputs import outputs_folder
 from paribus.plan.status import STATES, Progress, progress
 from paribus.store.store import Store
 
 
 def print_status(overrides: Sequence[str], as_json: bool) -> None:
     from paribus.plan.command import plan_command
+    from paribus.plan.composer import Composer
 
-    if not any(item.startswith("ablation=") for item in overrides):
+    if not names_ablation(overrides):
         raise UserError("status is of an ablation: paribus status ablation=NAME. For single runs: paribus runs")
-    store = Store(outputs_folder(overrides))
-    found = [progress(plan, store) for plan in plan_command(overrides, store.read)]
+    composer = Composer()
+    store = Store(outputs_folder(overrides, composer))
+    found = [progress(plan, store) for plan in plan_command(overrides, store.read, composer)]
     if as_json:
         print(json.dumps([each.to_dict() for each in found], indent=1))
     else:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 
 from paribus.cli.export import chosen
-from paribus.cli.reports import outputs_folder
 from paribus.errors import RunsFailed, UserError
+from paribus.plan.composer import Composer
+from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
 from paribus.report.wandb_parts import Upload, uploads
 from paribus.report.wandb_sync import check_access, upload_all
@@ -20,8 +21,9 @@ from paribus.store.store import Store
 def sync(
     overrides: Sequence[str], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
 ) -> None:
-    store = Store(outputs_folder(overrides))
-    records = chosen(store, overrides)
+    composer = Composer()
+    store = Store(outputs_folder(overrides, composer))
+    records = chosen(store, overrides, composer)
     ids = [record.id for record in records]
     todo = uploads(store, ids, base_url(), project, entity)
     if running := sum(record.status == "running" for record in records):

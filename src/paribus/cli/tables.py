@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paribus.cli.reports import DEFAULT_METRICS, collect, outputs_folder, write
+from paribus.cli.reports import DEFAULT_METRICS, collect, store_of, write
 from paribus.errors import UserError
+from paribus.plan.outputs import outputs_folder
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -31,13 +32,15 @@ def write_table(
     overrides: Sequence[str], form: str, metrics: Sequence[str], by: Sequence[str], output: str | None, **asked: Any
 ) -> None:
     """asked: the other fields of `report.source.Options`."""
+    from paribus.plan.composer import Composer
     from paribus.report.aggregate import aggregate_plan
     from paribus.report.columns import COLUMNS
     from paribus.report.source import Options, plan_of, sheets
     from paribus.report.table import csv_text, document
 
-    read = Reader(Store(outputs_folder(overrides)))
-    found = collect(overrides, by, asked["mix"], read)
+    composer = Composer()
+    read = Reader(Store(outputs_folder(overrides, composer)))
+    found = collect(overrides, by, asked["mix"], read, composer)
     plans = [each.plan or plan_of(each.name, each.arms, DEFAULT_METRICS[0]) for each in found]
     main = metrics[0] if metrics else plans[0].metric
     named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and logged(plans, read, m)))
@@ -60,7 +63,7 @@ def verify_file(path: str, outputs: str | None) -> None:
     """Prints what was checked; raises UserError where the paper and the records differ."""
     from paribus.report.verify import verify
 
-    store = Store(Path(outputs) if outputs else outputs_folder(()))
+    store = store_of(outputs)
     read = Reader(store)
     tables = drifted = 0
     for file, text in _parts(Path(path), {}).items():

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from paribus.config import config_dir
 from paribus.launch.fork import shared_server
+from paribus.plan.grammar import with_quotes
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         sys.argv = ["paribus train", *arguments]
     # Hydra would print a traceback of its own and exit with 1; we want the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = [item if item.startswith("-") else with_quotes(item) for item in sys.argv[1:]]
     if {"-m", "--multirun"} & set(sys.argv):
         shared_server()  # imports torch while Hydra starts and the sweep is planned
     failed: list[Exception] = []

@@ -11,6 +11,7 @@ from typing import Any
 from paribus.launch.jobs import Job
 from paribus.launch.slots import cores
 from paribus.plan.cells import Cell
+from paribus.plan.grammar import literal, read_literal
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import stacks
 from paribus.store.atomic import write_atomically
@@ -30,7 +31,7 @@ def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) ->
     for group in stacks(cells, settings.stack, slots, measured.best_size):
         line = lines[group.cells[0].id]
         if len(group.cells) > 1:
-            line = [*line, f"members={json.dumps(str(write_members(group.cells, lines, folder)))}"]
+            line = [*line, f"members={literal(str(write_members(group.cells, lines, folder)))}"]
         jobs.append(Job(line, tuple(cell.id for cell in group.cells)))
     return jobs
 
@@ -45,9 +46,9 @@ def at_a_time(launcher: Mapping[str, Any]) -> int:
 
 def runs_of(line: Sequence[str]) -> list[str]:
     """The runs that a job with this command line trains as a stack; none where it is a single run."""
-    named = [item.partition("=")[2] for item in line if item.startswith("members=")]
+    named = [Path(read_literal(item)) for item in line if item.startswith("members=")]
     try:
-        return [each["id"] for path in named for each in json.loads(Path(json.loads(path)).read_text())["members"]]
+        return [each["id"] for path in named for each in json.loads(path.read_text(encoding="utf-8"))["members"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []  # somebody's own list: its job will say what is wrong with it
 
@@ -57,8 +58,8 @@ def write_members(cells: Sequence[Cell], lines: Lines, folder: Path) -> Path:
     members = []
     for cell in cells:
         line = lines[cell.id]
-        labels = dict(item.split("=", 1) for item in line if item.startswith(("group=", "arm=")))
-        config = {**cell.config, **{key: json.loads(value) for key, value in labels.items()}}
+        labels = {key: read_literal(item) for item in line if (key := item.partition("=")[0]) in ("group", "arm")}
+        config = {**cell.config, **labels}
         members.append({"id": cell.id, "config": config, "choices": dict(cell.choices), "overrides": line})
     name = hashlib.sha256("".join(cell.id for cell in cells).encode()).hexdigest()[:16]
     path = (folder / "stacks" / f"{name}.json").absolute()

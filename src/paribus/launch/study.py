@@ -17,6 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.jobs import Jobs, Launch, say
 from paribus.plan.composer import Composer
+from paribus.plan.grammar import literal
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
@@ -43,7 +44,7 @@ class Trials:
         """The result of each trial; a failed one has its error instead of a value."""
         trials = [self.identify(list(overrides)) for overrides in job_overrides]
         jobs = {
-            id: [*overrides, f"group={json.dumps(self.name)}", f"arm={json.dumps(self.shown(overrides))}"]
+            id: [*overrides, f"group={literal(self.name)}", f"arm={literal(self.shown(overrides))}"]
             for overrides, (id, _) in zip(job_overrides, trials, strict=True)
             if id is not None
         }

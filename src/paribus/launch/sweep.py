@@ -16,6 +16,7 @@ from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
+from paribus.plan.grammar import literal
 from paribus.plan.identity import setting_id
 from paribus.plan.sweep import varied_keys
 from paribus.plan.wandb_limits import check_wandb
@@ -160,4 +161,4 @@ class Sweep:
 
 def command_line(cell: Cell, plan: Plan) -> list[str]:
     """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
-    return [*cell.overrides, f"group={json.dumps(plan.name)}", f"arm={json.dumps(cell.arm)}"]
+    return [*cell.overrides, f"group={literal(plan.name)}", f"arm={literal(cell.arm)}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from paribus.errors import UserError
+from paribus.plan.grammar import override_value
 from paribus.plan.tuning import Axis
 
 DESIGNS = ("one_factor", "leave_one_out", "grid", "paired", "path")
@@ -133,34 +133,3 @@ def level_name(level: Any) -> str:
 def overrides_of(sets: Mapping[str, Any]) -> Iterator[str]:
     """Config keys and values as a command line."""
     return (f"{key}={override_value(value)}" for key, value in sets.items())
-
-
-def override_value(level: Any) -> str:
-    """A value in Hydra's override grammar."""
-    if level is None:
-        return "null"
-    if isinstance(level, bool):
-        return "true" if level else "false"
-    if isinstance(level, Mapping):
-        return "{" + ",".join(f"{key}:{override_value(item)}" for key, item in level.items()) + "}"
-    if isinstance(level, Sequence) and not isinstance(level, str):
-        return "[" + ",".join(override_value(item) for item in level) + "]"
-    return _word(level) if isinstance(level, str) else str(level)
-
-
-@functools.lru_cache(maxsize=10_000)
-def _word(text: str) -> str:
-    """Quoted where it holds syntax, or would be read as something else than a word."""
-    plain = text.replace("_", "").replace("-", "").replace(".", "").isalnum()
-    if plain and text.lower() not in ("true", "false", "null") and not _is_number(text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -16,8 +16,9 @@ from typing import Any, Literal
 from paribus.errors import UserError
 from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group, search_path
-from paribus.plan.composer import Composer, parsed
+from paribus.plan.composer import Composer
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
+from paribus.plan.grammar import key_and_value, parsed
 from paribus.plan.metrics import higher_is_better
 from paribus.plan.parser import near, parse
 from paribus.plan.sequential import extend
@@ -293,10 +294,8 @@ def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], compo
     plan = Plan(" x ".join(shown) or "seeds")
     seen: set[tuple[str, str]] = set()
     for overrides in combinations:
-        varied = [item.lstrip("+") for item in overrides if item.partition("=")[0].lstrip("+") in shown]
-        if len(shown) == 1:
-            varied = [item.partition("=")[2] for item in varied]
-        name = ", ".join(varied)
+        varied = [pair for pair in map(key_and_value, overrides) if pair[0] in shown]
+        name = ", ".join(value if len(shown) == 1 else f"{key}={value}" for key, value in varied)
         try:
             id, composed = composer.run(overrides)
         except UserError as error:

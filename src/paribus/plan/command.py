@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from paribus.plan.cells import Plan, Read, ablations_of, plan_ablation, plan_sweep
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
 from paribus.plan.composer import Composer
+from paribus.plan.grammar import override_value
 from paribus.plan.sweep import combinations, varied_keys
 
 
@@ -25,7 +27,8 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
         keys = varied_keys(overrides)
         plans: list[Plan] = []
         plain: list[list[str]] = []
-        for product in combinations(overrides):
+        for product, more in _products(overrides, composer):
+            keys += [key for key in more if key not in keys]
             if ablations := ablations_of(product, composer):
                 found = [plan_ablation(ablation, product, read, composer) for ablation in ablations]
                 if keys:
@@ -37,3 +40,17 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
         if plain:
             plans.append(plan_sweep(plain, keys, composer))
         return plans
+
+
+def _products(overrides: Sequence[Any], composer: Composer) -> Iterator[tuple[list[str], list[str]]]:
+    """Every combination of a command line and of what its configuration sweeps besides, with the keys of the latter."""
+    for product in combinations(overrides):
+        given = {item.partition("=")[0].lstrip("+~") for item in product}
+        with user_errors():
+            lines = [
+                f"{key}={value if isinstance(value, str) else override_value(value)}"
+                for key, value in composer(product).axes.items()
+            ]
+            axes = [axis for axis in parse_overrides(lines) if axis.key_or_group not in given]
+        for further in combinations(axes) if axes else [[]]:
+            yield [*product, *further], varied_keys(axes)

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paribus.config import config_dir
 from paribus.errors import UserError
+from paribus.plan.grammar import with_quotes
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def hydra_context() -> Iterator[None]:
 def load(overrides: Sequence[str], name: str = "train") -> DictConfig:
     """Compose train.yaml, or another root, with the overrides of a command line, with Hydra's own node."""
     with hydra_context():
-        return compose(name, overrides=list(overrides), return_hydra_config=True)
+        return compose(name, overrides=[with_quotes(each) for each in overrides], return_hydra_config=True)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -139,6 +140,7 @@ def group_options(group: str) -> list[str]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Any]:
-    """Hydra's own parse of each override."""
+    """Hydra's own parse of each override; glob() looks for options where a Hydra is initialized."""
     Plugins.instance()
-    return OverridesParser.create().parse_overrides(list(overrides))
+    loader: Any = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None
+    return OverridesParser.create(loader).parse_overrides([with_quotes(each) for each in overrides])

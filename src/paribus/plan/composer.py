@@ -11,16 +11,18 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paribus.errors import UserError
 from paribus.plan.compose import is_group, load, resolved, user_errors
+from paribus.plan.grammar import parsed, with_quotes
 from paribus.plan.identity import Identities
-from paribus.plan.merger import Merger, parsed
+from paribus.plan.merger import Merger
 from paribus.plan.validate import SECTIONS, validate
 
 Path = tuple[str, ...]
@@ -35,10 +37,12 @@ class Composed:
     """A resolved configuration. Configurations of one Composer share their equal parts: don't change them.
 
     choices: the option chosen of each config group.
+    axes: further overrides that a sweep of it varies, hydra.sweeper.params.
     """
 
     config: dict[str, Any]
     choices: Mapping[str, Any]
+    axes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Composer:
@@ -75,6 +79,7 @@ class Composer:
         """
         groups: list[str] = []
         values: dict[Path, Any] = {}
+        overrides = tuple(map(with_quotes, overrides))
         with user_errors():
             for text in overrides:
                 path, value = _plain_value(text)
@@ -84,9 +89,9 @@ class Composer:
                     values[path] = value
             template = self._template(tuple(groups))
             if (config := template.with_values(values)) is not None:
-                return Composed(config, template.choices)
+                return Composed(config, template.choices, template.axes)
             whole = self._compose(overrides)
-            return Composed(resolved(whole), _choices(whole))
+            return Composed(resolved(whole), _choices(whole), _axes(whole))
 
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:
@@ -95,15 +100,16 @@ class Composer:
             else:
                 whole = self._compose(groups)
                 plain = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-                self._templates[groups] = _Template(plain, _choices(whole))
+                self._templates[groups] = _Template(plain, _choices(whole), _axes(whole))
         return self._templates[groups]
 
 
 class _Template:
     """One choice of options, composed; plain values are put into it."""
 
-    def __init__(self, config: DictConfig, choices: Mapping[str, Any]):
+    def __init__(self, config: DictConfig, choices: Mapping[str, Any], axes: Mapping[str, Any] | None = None):
         self.choices = choices
+        self.axes = axes or {}
         self._leaves: dict[Path, Any] = {}
         _flatten((), OmegaConf.to_container(config, resolve=False), self._leaves)
         try:
@@ -170,6 +176,17 @@ def _choices(config: DictConfig) -> Mapping[str, Any]:
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     assert isinstance(choices, dict)
     return choices  # type: ignore[return-value]
+
+
+def _axes(config: DictConfig) -> Mapping[str, Any]:
+    """hydra.sweeper.params of our own sweeper; those of a search are no lists of values."""
+    sweeper = config.hydra.sweeper
+    if not str(sweeper.get("_target_")).endswith(".ParibusSweeper") or not sweeper.get("params"):
+        return {}
+    axes = OmegaConf.to_container(sweeper.params, resolve=True)
+    if not isinstance(axes, dict):
+        raise UserError(f"hydra.sweeper.params maps keys to their values, as in {{seed: '0,1,2'}}, got {axes!r}")
+    return {str(key): value for key, value in axes.items()}
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -6,7 +6,6 @@ options, the list is made of those that differ in one: a segment of it belongs t
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,11 +13,11 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from paribus.plan.compose import hydra_context, is_group
+from paribus.plan.grammar import parsed
 
 Files = list[ResultDefault]
 
@@ -82,8 +81,9 @@ class Merger:
             content = OmegaConf.to_container(config, resolve=False)
             assert isinstance(content, dict)
             content.pop("defaults", None)
-            content.pop("hydra", None)
-            self._contents[key] = None if "${hydra:" in str(content) else content
+            hydra = content.pop("hydra", None) or {}
+            more = "${hydra:" in str(content) or (hydra.get("sweeper") or {}).get("params")
+            self._contents[key] = None if more else content
         return self._contents[key]
 
     def _files(self) -> CachingConfigRepository:
@@ -126,17 +126,6 @@ def merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
             merge(into[key], value)
         elif value != "???" or key not in into:
             into[key] = value
-
-
-@functools.lru_cache(maxsize=100_000)
-def parsed(text: str) -> Override:
-    """Hydra's own parse of one override. Raises its OverrideParseException."""
-    return _parser().parse_override(text)
-
-
-@functools.cache
-def _parser() -> OverridesParser:
-    return OverridesParser.create()  # it inspects every function of the grammar, which takes as long as to parse
 
 
 def _group_of(text: str) -> str | None:

@@ -43,7 +43,13 @@ def runs(store: Store, filters: Sequence[str] = (), *, newer: float = math.inf, 
 
     Raises UserError for a filter that no run could fulfil because there is no such key.
     """
-    wanted = dict(map(_parse, filters))
+    wanted: dict[str, list[str]] = {}
+    for key, patterns in map(_parse, filters):
+        if key in wanted:
+            raise UserError(
+                f"{key} is given twice. Write all its values once: {key}={','.join(wanted[key] + patterns)}"
+            )
+        wanted[key] = patterns
     found = []
     known: set[str] = set()
     for record in store.scan():
