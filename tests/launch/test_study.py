@@ -128,10 +128,53 @@ def test_several_trials_at_a_time_are_one_batch_of_the_launcher(paribus, trainin
     [
         ("hydra.sweeper.storage=sqlite:///a.db", "goes on from the records"),
         ("hydra.sweeper.sampler.seed=null", "hydra.sweeper.sampler.seed=0"),
-        ("optimized_metric=val/f1", "optimized_metric=val/f1 is not in the record"),
+        ("optimized_metric=val/f1", "must be a metric of which one direction is better"),
+        ("optimized_metric=lr", "must be a metric of which one direction is better"),
+        ("hydra.sweeper.direction=minimize", "direction is minimize, but val/acc_best is to maximize"),
+        ("hydra.sweeper.direction=[maximize,minimize]", "but val/acc_best is to maximize"),
     ],
 )
 def test_settings_that_a_study_can_not_have(paribus, training, setting, said):
     result = paribus(*STUDY, setting)
-    assert result.code == (1 if setting.startswith("optimized") else 2), result.err
+    assert result.code == 2, result.err
     assert said in result.err
+    assert not training.trained
+
+
+def test_a_metric_that_no_run_records_fails_every_trial(paribus, training):
+    result = paribus(*STUDY, "optimized_metric=test/acc")
+    assert result.code == 1
+    assert "optimized_metric=test/acc is not in the record" in result.err
+
+
+def test_the_direction_of_a_study_is_that_of_its_metric(paribus, monkeypatch):
+    """The best of the last line, and the samples: later ones lie where the metric is good."""
+    values = {}
+
+    def train(config, choices, overrides):
+        rate = config["optimizer"]["lr"]
+        value = values[rate] = abs(math.log10(rate / 0.05))
+        record = Record(run_id(config), "done", metrics={"val/loss_best": value})
+        Store(config["paths"]["outputs"]).write(record)
+        return record
+
+    monkeypatch.setattr("paribus.train.run.train", train)
+    result = paribus(*STUDY, "optimized_metric=val/loss_best", "hydra.sweeper.n_trials=10")
+    assert result.code == 0, result.err
+    assert f"best of 10 trials: {min(values.values()):.6g}" in result.err
+    found = list(values.values())
+    assert sum(found[-6:]) < sum(found[:6])  # the sampler went the right way
+
+
+def test_a_direction_that_agrees_is_said_to_be_gone(paribus, training):
+    result = paribus(*STUDY, "hydra.sweeper.direction=maximize")
+    assert result.code == 0, result.err
+    assert result.err.count("hydra.sweeper.direction is gone") == 1
+
+
+def test_the_sweeper_of_the_plugin_knows_no_direction_and_is_refused(paribus, training):
+    launcher = "hydra/launcher=paribus"
+    result = paribus("train", "-m", "hydra/sweeper=optuna", launcher, "optimizer.lr=interval(0.01,0.1)")
+    assert result.code == 2, result.err
+    assert "hparams_search=optuna" in result.err
+    assert not training.trained

@@ -15,7 +15,10 @@ class ClusterLauncher(Launcher):
     """Sends command lines to be trained elsewhere, and waits for all of them."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        pass  # where a job is trained it is composed as well: nothing of this process goes there
+        from paribus.launch.study import check_sweeper
+
+        check_sweeper(config)
+        # Where a job is trained it is composed as well: nothing else of this process goes there.
 
 
 class SlurmLauncher(ClusterLauncher):

@@ -21,8 +21,10 @@ class ParibusLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from paribus.launch.fork import shared_server
         from paribus.launch.options import Options
+        from paribus.launch.study import check_sweeper
         from paribus.plan.composer import Composer
 
+        check_sweeper(config)
         self.options = Options.parse(self.given)
         self.settings = config
         self.composer = Composer(

@@ -18,7 +18,9 @@ class StudySweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
+        from paribus.directions import direction
         from paribus.errors import UserError
+        from paribus.launch.jobs import say
         from paribus.launch.study import Trials
         from paribus.plan.composer import Composer
 
@@ -33,11 +35,20 @@ class StudySweeper(Sweeper):
                 "hydra.sweeper.sampler.seed must be a number, got null: a killed study goes on by asking for the same "
                 "trials again. Try hydra.sweeper.sampler.seed=0"
             )
-        self.inner = OptunaSweeper(**self.optuna)
+        metric = str(config.optimized_metric)
+        wanted = "maximize" if direction("optimized_metric", metric) else "minimize"
+        if (told := getattr(own.direction, "name", own.direction)) is not None:
+            if told != wanted:
+                raise UserError(
+                    f"hydra.sweeper.direction is {told}, but {metric} is to {wanted}. Leave hydra.sweeper.direction "
+                    "out: it follows from optimized_metric"
+                )
+            say("hydra.sweeper.direction is gone: it follows from optimized_metric. Leave it out")
+        self.inner = OptunaSweeper(**{**self.optuna, "direction": wanted})
         self.inner.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         search: Any = self.inner.sweeper
         composer = Composer(lambda overrides: hydra_context.config_loader.load_sweep_config(config, list(overrides)))
-        self.trials = Trials(search.launcher.launch, composer, config, search._get_directions() == ["minimize"])
+        self.trials = Trials(search.launcher.launch, composer, config, metric)
         search.launcher = self.trials
 
     def sweep(self, arguments: list[str]) -> None:

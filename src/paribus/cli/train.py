@@ -19,8 +19,11 @@ from paribus.plan.grammar import with_quotes
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run Hydra with these command-line arguments (default: those of the process)."""
+    from paribus.plan.validate import with_mode
+
     if arguments is not None:
         sys.argv = ["paribus train", *arguments]
+    sys.argv[1:] = map(with_mode, sys.argv[1:])
     # Hydra would print a traceback of its own and exit with 1; we want the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = [item if item.startswith("-") else with_quotes(item) for item in sys.argv[1:]]

@@ -14,6 +14,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from paribus.directions import higher_is_better
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.jobs import Jobs, Launch, say
 from paribus.plan.composer import Composer
@@ -22,19 +23,28 @@ from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
 
+def check_sweeper(settings: Any) -> None:
+    """Raises UserError for the plugin's own sweeper, which minimizes whatever a run returns unless it is told."""
+    if str(settings.hydra.sweeper.get("_target_")).startswith("hydra_plugins.hydra_optuna_sweeper."):
+        raise UserError(
+            "hydra/sweeper=optuna takes no direction from the metric, and would look for the worst accuracy. Use "
+            "hparams_search=optuna, whose sweeper does"
+        )
+
+
 class Trials:
     """Stands between a sweeper that searches and the launcher that trains for it.
 
-    settings: the composed configuration with Hydra's own node. minimize: the worst value is +inf, else -inf; a trial
-    whose metric is not a number, because it diverged, has the worst value and so is a result.
+    settings: the composed configuration with Hydra's own node. metric: what the search optimizes, in the direction that
+    is better of it. A trial whose metric is not a number, because it diverged, has the worst value and so is a result.
     """
 
-    def __init__(self, launch: Launch, composer: Composer, settings: Any, minimize: bool):
+    def __init__(self, launch: Launch, composer: Composer, settings: Any, metric: str):
         self.store = Store(Path(settings.paths.outputs))
         self.folder = Path(settings.hydra.sweep.dir)
         self.jobs = Jobs(launch, self.store)
         self.composer = composer
-        self.minimize = minimize
+        self.metric = metric
         self.total = settings.hydra.sweeper.n_trials
         self.searched = [str(key) for key in settings.hydra.sweeper.params or {}]
         self.values: list[tuple[float, str, str]] = []  # value, trial, run
@@ -85,7 +95,9 @@ class Trials:
         """The run of a trial and the metric that judges it; None and the reason for a combination that can't be."""
         try:
             id, composed = self.composer.run(overrides)
-            return id, composed.config["optimized_metric"]
+            if (own := composed.config["optimized_metric"]) != self.metric:
+                raise UserError(f"a search has one optimized_metric, got {own} beside {self.metric}. Set it once")
+            return id, own
         except UserError as error:
             return None, str(error)
 
@@ -95,10 +107,11 @@ class Trials:
         if metric not in record.metrics:
             raise UserError(f"optimized_metric={metric} is not in the record. It has {', '.join(record.metrics)}")
         value = record.metrics[metric]
-        return (math.inf if self.minimize else -math.inf) if math.isnan(value) else value
+        worst = -math.inf if higher_is_better(metric) else math.inf
+        return worst if math.isnan(value) else value
 
     def best(self) -> tuple[float, str, str]:
-        return (min if self.minimize else max)(self.values, key=lambda each: each[0])
+        return (max if higher_is_better(self.metric) else min)(self.values, key=lambda each: each[0])
 
     def report(self) -> None:
         """Say what is best, and what failed. Raises RunsFailed where everything has failed."""

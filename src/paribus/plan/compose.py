@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from paribus.config import config_dir
 from paribus.errors import UserError
 from paribus.plan.grammar import with_quotes
+from paribus.plan.validate import with_mode
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def hydra_context() -> Iterator[None]:
 def load(overrides: Sequence[str], name: str = "train") -> DictConfig:
     """Compose train.yaml, or another root, with the overrides of a command line, with Hydra's own node."""
     with hydra_context():
-        return compose(name, overrides=[with_quotes(each) for each in overrides], return_hydra_config=True)
+        return compose(name, overrides=[with_quotes(with_mode(each)) for each in overrides], return_hydra_config=True)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from paribus.plan.compose import is_group, load, resolved, user_errors
 from paribus.plan.grammar import parsed, with_quotes
 from paribus.plan.identity import Identities
 from paribus.plan.merger import Merger
-from paribus.plan.validate import SECTIONS, validate
+from paribus.plan.validate import SECTIONS, validate, with_mode
 
 Path = tuple[str, ...]
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
@@ -90,7 +90,7 @@ class Composer:
             template = self._template(tuple(groups))
             if (config := template.with_values(values)) is not None:
                 return Composed(config, template.choices, template.axes)
-            whole = self._compose(overrides)
+            whole = self._compose(list(map(with_mode, overrides)))
             return Composed(resolved(whole), _choices(whole), _axes(whole))
 
     def _template(self, groups: tuple[str, ...]) -> _Template:

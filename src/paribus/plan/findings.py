@@ -106,7 +106,9 @@ def implied(plan: Plan) -> list[Hypothesis]:
     labels = list(plan.arms)
     if not labels or ablation.hypotheses:
         return list(ablation.hypotheses)
-    direction = "greater" if higher_is_better(ablation.metric) else "less"
+    if (higher := higher_is_better(ablation.metric)) is None:  # nothing is better in a metric without a direction
+        return []
+    direction = "greater" if higher else "less"
     base = plan.levels[labels[0]]
     return [
         Hypothesis(label, f"{label} is better than {labels[0]}", plan.levels[label], base, direction, ablation.metric)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.directions import mode
 from paribus.errors import UserError
-from paribus.plan.targets import hashed_name, is_observer, known
+from paribus.plan.targets import hashed_name, is_observer, known, public_name
 
 # Of everything at once. Raising it orphans all records, so a repair raises the version of its part instead: of a target
 # in `targets`, or below.
@@ -51,6 +52,14 @@ _LABELS = {
 _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, already part of the budget
 # Where a run is trained. devices and num_nodes count as their product.
 _TRAINER_PLACES = {"accelerator", "devices", "num_nodes", "strategy", "threads", "profiler"}
+EARLY_STOPPING = "paribus.callback.EarlyStopping"
+# What such a callback was before.
+_LIGHTNINGS = {
+    "_target_": "pytorch_lightning.callbacks.EarlyStopping",
+    "check_on_train_epoch_end": True,
+    "check_finite": False,
+    "verbose": False,
+}
 BUDGET_UNITS = ("epochs", "updates", "samples", "seconds")
 
 
@@ -107,11 +116,22 @@ def _data(config: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
     # How a set is cut into batches matters only to statistics of the batch.
     cut = set() if config["evaluation"]["statistics"] == "batch" else {"batch_size"}
-    return _without(config["evaluation"], cut)
+    # Written down as it was when users gave it.
+    return {**_without(config["evaluation"], cut), "mode": mode(str(config["evaluation"]["monitor"]))}
 
 
 def _callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: node for key, node in (config.get("callbacks") or {}).items() if node and not is_observer(node)}
+    kept = {key: node for key, node in (config.get("callbacks") or {}).items() if node and not is_observer(node)}
+    every = config["evaluation"]["every"]
+    return {key: _early_stopping(node, every) for key, node in kept.items()}
+
+
+def _early_stopping(node: Any, every: Any) -> Any:
+    """With a validation in every epoch it does what Lightning's class did before it, and such runs keep their ids."""
+    if not isinstance(node, Mapping) or public_name(node.get("_target_")) != EARLY_STOPPING:
+        return node
+    told = {**node, "mode": mode(str(node.get("monitor")))}
+    return {**told, **_LIGHTNINGS} if every == 1 else told
 
 
 def _logger(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +154,7 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "world_size": world_size,
     "semantics": lambda config: SEMANTICS,
 }
-_READS = {"budget": "data", "world_size": "trainer"}
+_READS = {"budget": "data", "callbacks": "evaluation", "world_size": "trainer"}
 _ABSENT = object()
 
 

@@ -1,9 +1,13 @@
-"""The names of what a run records, and which direction of each is good."""
+"""The names of what a run records, their units, and what guessing scores."""
 
 from __future__ import annotations
 
 import difflib
 import math
+
+from paribus.directions import higher_is_better, kind
+
+__all__ = ["KNOWN", "TIMES", "chance", "higher_is_better", "is_percent", "nearest_metric"]
 
 _SPLITS = {"train": ("loss", "acc"), "val": ("loss", "acc", "ece"), "test": ("loss", "acc", "ece")}
 TIMES = ("ms_per_update", "seconds_per_epoch", "samples_per_second", "fit_seconds", "total_seconds", "steps", "epochs")
@@ -12,17 +16,11 @@ KNOWN = (
     *(f"val/{name}_best" for name in _SPLITS["val"]),
     *TIMES,
 )
-HIGHER_IS_BETTER = {"acc": True, "loss": False, "ece": False}
-
-
-def higher_is_better(metric: str) -> bool | None:
-    """None for what is neither good nor bad."""
-    return HIGHER_IS_BETTER.get(metric.rsplit("/", 1)[-1].removesuffix("_best"))
 
 
 def is_percent(metric: str) -> bool:
     """Whether it is recorded as a fraction and shown in percent."""
-    return metric.rsplit("/", 1)[-1].removesuffix("_best") in ("acc", "ece")
+    return kind(metric) in ("acc", "ece")
 
 
 def chance(metric: str, classes: int | None, loss: str | None = None) -> float | None:
@@ -30,12 +28,11 @@ def chance(metric: str, classes: int | None, loss: str | None = None) -> float |
 
     loss: the option of the config group, which says what kind of loss is recorded.
     """
-    kind = metric.rsplit("/", 1)[-1].removesuffix("_best")
     if classes is None or classes < 2:
         return None
-    if kind == "acc":
+    if kind(metric) == "acc":
         return 1 / classes
-    return math.log(classes) if kind == "loss" and loss in ("cross_entropy", "label_smoothing") else None
+    return math.log(classes) if kind(metric) == "loss" and loss in ("cross_entropy", "label_smoothing") else None
 
 
 def nearest_metric(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from paribus.directions import kind
 from paribus.plan.ablation import (
     DESIGNS,
     DIRECTIONS,
@@ -390,7 +391,7 @@ def factor_level_first(factors: Sequence[Factor], name: str, levels: Sequence[st
 
 def alike(metric: str, other: str) -> bool:
     """Whether two metrics have one unit: test/acc and val/acc_best have."""
-    return metric.rsplit("/", 1)[-1].removesuffix("_best") == other.rsplit("/", 1)[-1].removesuffix("_best")
+    return kind(metric) == kind(other)
 
 
 def near(wanted: Any, options: Sequence[str]) -> str:

@@ -84,6 +84,7 @@ TARGETS: Mapping[str, Target] = {
     "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic"),
     "paribus.callback.Checkpoints": Target("paribus.train.checkpoints.Checkpoints", observes=True),
     "paribus.callback.EMA": Target("paribus.task.ema.EMA"),
+    "paribus.callback.EarlyStopping": Target("paribus.task.early_stopping.EarlyStopping"),
     "paribus.callback.GradientCosine": Target("paribus.task.gradients.GradientCosine", observes=True),
     "paribus.callback.GradientMonitor": Target("paribus.task.monitors.GradientMonitor", observes=True),
     "paribus.callback.LearningRateMonitor": Target("paribus.task.monitors.LearningRateMonitor", observes=True),

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from paribus.directions import higher_is_better, mode
 from paribus.errors import UserError
-from paribus.plan.identity import budget, world_size
+from paribus.plan.identity import EARLY_STOPPING, budget, world_size
+from paribus.plan.targets import public_name
 
 # The sections that it looks at.
-SECTIONS = ("budget", "clip", "data", "decay", "evaluation", "lr_scaling", "repetition", "seeds", "tags", "trainer")
+SECTIONS = (
+    "budget",
+    "callbacks",
+    "clip",
+    "data",
+    "decay",
+    "evaluation",
+    "lr_scaling",
+    "repetition",
+    "seeds",
+    "tags",
+    "trainer",
+)
 _PARTS = {  # sections that hold values by name -> what people may have meant
     "budget": "budget.epochs=20",
     "clip": "clip.norm=1.0",
@@ -20,7 +36,6 @@ _PARTS = {  # sections that hold values by name -> what people may have meant
 _CHOICES = {
     "decay": ("weights", "all"),
     "evaluation.checkpoint": ("last", "best"),
-    "evaluation.mode": ("max", "min"),
     "evaluation.statistics": ("moving", "recomputed", "batch"),
     "evaluation.monitor": ("val/acc", "val/loss", "val/ece"),
     "lr_scaling.rule": ("none", "linear", "sqrt"),
@@ -55,6 +70,7 @@ def validate(config: Mapping[str, Any]) -> None:
     for key, example in _PARTS.items():
         if not isinstance(value := config[key], Mapping):
             raise UserError(f"{key} holds values by name, and can't be {value!r} itself. Try {example}")
+    _directions(config)
     budget(config)
     processes = world_size(config)
     for key, choices in _CHOICES.items():
@@ -83,6 +99,56 @@ def validate(config: Mapping[str, Any]) -> None:
         raise UserError(f"{processes} processes need a strategy: add trainer.strategy=ddp, or use trainer=ddp")
     if not isinstance(config["tags"], list) or any(not isinstance(tag, str) for tag in config["tags"]):
         raise UserError(f"tags must be a list of words, got {config['tags']!r}. Try tags=[first,second]")
+
+
+# Configurations of before gave the direction of a monitored metric, which follows from the metric now.
+_MODES = ("evaluation.mode=", "callbacks.early_stopping.mode=")
+
+
+def with_mode(override: str) -> str:
+    """An override that Hydra takes, where a command line gives a direction: `validate` says what it thinks of it."""
+    return f"+{override}" if override.startswith(_MODES) else override
+
+
+def without_mode(where: str, node: Any) -> Any:
+    """A section of a config without a direction that follows from its monitored metric."""
+    gone = isinstance(node, Mapping) and (where == "evaluation" or public_name(node.get("_target_")) == EARLY_STOPPING)
+    return {key: value for key, value in node.items() if key != "mode"} if gone else node
+
+
+def _directions(config: Mapping[str, Any]) -> None:
+    callbacks = config.get("callbacks") or {}
+    nodes = {"evaluation": config["evaluation"], **{f"callbacks.{name}": node for name, node in callbacks.items()}}
+    for where, node in nodes.items():
+        if where != "evaluation" and node is not None and not (isinstance(node, Mapping) and node.get("_target_")):
+            name = where.removeprefix("callbacks.")
+            raise UserError(
+                f"{where} must name its class ({where}._target_), got {node!r}. If Paribus has one of that name write "
+                f"callbacks=[default,{name}]"
+            )
+        if isinstance(node, Mapping) and "mode" in node and isinstance(monitor := node.get("monitor"), str):
+            check_mode(where, monitor, node["mode"])
+            if "mode" not in without_mode(where, node):
+                _say(f"{where}.mode is gone: which direction is better follows from {where}.monitor. Leave it out")
+
+
+def check_mode(where: str, monitor: str, told: Any) -> None:
+    """Raises UserError where the direction that something is told is not that of its metric.
+
+    A metric without a known direction has the one that is told.
+    """
+    if higher_is_better(monitor) is not None and told != mode(monitor):
+        better = "higher" if higher_is_better(monitor) else "lower"
+        raise UserError(
+            f"{where}.mode is {told}, but of {where}.monitor={monitor} {better} is better. Leave {where}.mode out, or "
+            f"write {mode(monitor)}"
+        )
+
+
+@functools.cache
+def _say(line: str) -> None:
+    """Once in a process, however many configurations say it."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:

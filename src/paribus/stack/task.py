@@ -173,7 +173,9 @@ class StackedClassification(Classification):
             return
         if self.test_weights == "best":
             own = [self.network.state_of(k) for k in range(len(self.replicas))]
-            self.network.load([replica.best_weights for replica in self.replicas])
+            with self.evaluation_weights():  # of one whose validation was never a number
+                last = [self.network.state_of(k) for k in range(len(self.replicas))]
+            self.network.load([r.best_weights or weights for r, weights in zip(self.replicas, last, strict=True)])
             results = self._test()
             self.network.load(own)
         else:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from paribus.directions import best, higher_is_better
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -92,18 +93,18 @@ def trained(rows: Sequence[Row]) -> list[Row]:
 
 
 def last_values(rows: Sequence[Row]) -> dict[str, float]:
-    """The last value of every metric, and the best of those on validation."""
+    """The last value of every metric, and the best of those on validation that have a direction."""
     metrics: dict[str, float] = {}
-    best: dict[str, float] = {}
+    bests: dict[str, float] = {}
     for row in rows:
         for key, value in row.items():
             if key in _PLACES:
                 continue
             metrics[key] = value
-            if key.startswith("val/") and not key.endswith("_best") and math.isfinite(value):
-                better = max if key.endswith("acc") else min
-                best[f"{key}_best"] = better(value, best.get(f"{key}_best", value))
-    return {**best, **metrics}
+            known = higher_is_better(key) is not None  # of another, nothing says what its best is
+            if known and key.startswith("val/") and not key.endswith("_best") and math.isfinite(value):
+                bests[f"{key}_best"] = best(key, (value, bests.get(f"{key}_best", value)))
+    return {**bests, **metrics}
 
 
 def diverged(metrics: Mapping[str, float]) -> bool:

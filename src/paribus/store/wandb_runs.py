@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from paribus.directions import higher_is_better, mode
 from paribus.errors import UserError
 from paribus.store.adopted import (
     Adopted,
@@ -125,6 +126,13 @@ def choices_of(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return result
 
 
+def _summarised(key: str) -> str:
+    """A metric that W&B summarises by its best is {"max": value} or {"best": value}; the worst is not called best."""
+    metric, dot, how = key.rpartition(".")
+    good = "best" if higher_is_better(metric) is None else mode(metric)
+    return f"{metric}_best" if dot and how in ("best", good) else key
+
+
 def _adopted(
     run: Any,
     path: str,
@@ -138,8 +146,7 @@ def _adopted(
     for key, value in leaves(summary):
         if key.startswith("_") or key in _STEPS or key in _SECONDS or key == "epoch":
             continue
-        # A metric that W&B summarises by its best is {"max": value}.
-        name = re.sub(r"\.(max|min|best)$", "_best", key)
+        name = _summarised(key)
         if (n := number(value)) is not None:
             metrics[name] = n
     timing = {key: metrics.pop(key) for key in (*_OWN_TIMING, "samples_per_second") if key in metrics}

@@ -46,6 +46,7 @@ class Classification(pl.LightningModule):
 
         on_gradients(task)   after the backward pass and clipping, before the optimizer's step
         on_update(task)      after it
+        on_validated(task, metrics)   after each validation, with the row of the history; may call end_training()
         evaluation_weights(task)   a context manager: the weights to evaluate with (an average, say)
 
     Validation runs in large batches at the end of an epoch; metrics go to the run's history, to the loggers and to
@@ -72,7 +73,6 @@ class Classification(pl.LightningModule):
         test_weights: str = "last",
         statistics: str = "moving",
         monitor: str = "val/acc",
-        mode: str = "max",
         history: HistoryWriter | None = None,
     ):
         super().__init__()
@@ -93,7 +93,7 @@ class Classification(pl.LightningModule):
         self.evaluation_batch_size = evaluation_batch_size
         self.test_weights = test_weights
         self.statistics = statistics
-        self.journal = Journal(history, monitor, mode)
+        self.journal = Journal(history, monitor)
         self.best_weights: dict[str, Tensor] | None = None
         self.diverged = False
         self.stop_requested = False
@@ -134,6 +134,7 @@ class Classification(pl.LightningModule):
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         self._gradient_hooks = [c.on_gradients for c in callbacks if hasattr(c, "on_gradients")]
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
+        self._validation_hooks = [c.on_validated for c in callbacks if hasattr(c, "on_validated")]
         self._weight_providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
         self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
@@ -209,10 +210,13 @@ class Classification(pl.LightningModule):
         row["lr"] = float(self.optimizer.param_groups[0]["lr"])
         row["grad_norm"] = float(self._grad_norm)
         self._stop_if_diverged(row["train/loss"])
-        if not self.diverged and (cursor.epoch % self.evaluate_every == 0 or data.exhausted):
+        last = data.exhausted or self.trainer.should_stop  # by the budget, or by somebody's callback
+        if not self.diverged and (cursor.epoch % self.evaluate_every == 0 or last):
             row.update({f"val/{k}": v for k, v in self.evaluate("val").items()})
             self._keep_best(row)
             self.schedule.observe(row["val/loss"])
+            for hook in self._validation_hooks:
+                hook(self, row)
         self._log(row)
         if data.exhausted:
             self.trainer.should_stop = True
@@ -365,6 +369,10 @@ class Classification(pl.LightningModule):
             self.diverged = True
             self.trainer.should_stop = True
             self.data.exhausted = True
+
+    def end_training(self) -> None:
+        """Called within on_validated: the run is complete, as if its budget ended here."""
+        self.data.exhausted = True
 
     def request_stop(self) -> None:
         """Stop after the update under way; the next checkpoint hook saves and ends the run."""

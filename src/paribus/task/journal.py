@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from paribus.directions import best, is_better
 from paribus.store.history import HistoryWriter
 from paribus.task.progress import Cursor
 
@@ -13,27 +14,28 @@ from paribus.task.progress import Cursor
 class Journal:
     """The latest value of everything that a run logs, the best of what it validates, its history and its loggers.
 
-    monitor, mode: the metric that says which weights are best, and whether max or min of it is.
+    monitor: the metric that says which weights are best.
     """
 
-    def __init__(self, history: HistoryWriter | None, monitor: str, mode: str):
+    def __init__(self, history: HistoryWriter | None, monitor: str):
         self.history = history
         self.monitor = monitor
-        self.mode = mode
         self.metrics: dict[str, float] = {}
-        self.best_score = -math.inf
+
+    @property
+    def best_score(self) -> float:
+        """The best value of the monitored metric; nan before there is any."""
+        return self.metrics.get(f"{self.monitor}_best", math.nan)
 
     def is_best(self, row: dict[str, float]) -> bool:
-        """Add the best of each val/ metric to `row` as *_best; whether the monitored one has never been better."""
+        """Add the best of each val/ metric to `row` as *_best; whether the monitored one has never been better.
+
+        A value that is nan is no improvement, and does not replace a best.
+        """
         for key, value in list(row.items()):
             if key.startswith("val/"):
-                better = max if key.endswith("acc") else min
-                row[f"{key}_best"] = better(value, self.metrics.get(f"{key}_best", value))
-        score = row[self.monitor] if self.mode == "max" else -row[self.monitor]
-        if not score > self.best_score:
-            return False
-        self.best_score = score
-        return True
+                row[f"{key}_best"] = best(key, (self.metrics.get(f"{key}_best", math.nan), value))
+        return is_better(self.monitor, row[self.monitor], self.best_score)
 
     def write(self, values: dict[str, float], cursor: Cursor, loggers: Iterable[Any] | None, row: bool = True) -> None:
         """Remember `values`; write them to the history (where row is true) and to `loggers`, unless that is None."""
@@ -51,11 +53,10 @@ class Journal:
             self.history.flush()
 
     def state(self) -> dict[str, Any]:
-        return {"metrics": dict(self.metrics), "best_score": self.best_score}
+        return {"metrics": dict(self.metrics)}
 
     def load(self, state: dict[str, Any], cursor: Cursor | None) -> None:
         """cursor: where the run goes on; None for a process that writes nothing."""
         self.metrics = dict(state["metrics"])
-        self.best_score = state["best_score"]
         if self.history is not None and cursor is not None:
             self.history.resume(cursor.step)

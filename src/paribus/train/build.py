@@ -10,18 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from paribus.data.prepare import Splits, prepare
 from paribus.data.seeds import mix
 from paribus.data.source import Source
+from paribus.directions import kind
 from paribus.errors import UserError
 from paribus.losses import Loss
 from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule
 from paribus.plan.identity import budget, world_size
 from paribus.plan.targets import public_name
+from paribus.plan.validate import check_mode, without_mode
 from paribus.task.data import ImageData
 from paribus.task.progress import Budget
 from paribus.train.instantiate import check_arguments, instantiate
@@ -106,6 +109,45 @@ def lr_factor(config: Config) -> float:
     if rule not in ("linear", "sqrt"):
         raise UserError(f"lr_scaling.rule must be none, linear or sqrt, got {rule!r}")
     return batch / base if rule == "linear" else math.sqrt(batch / base)
+
+
+def build_callbacks(config: Config) -> list[pl.Callback]:
+    """Raises UserError for a callback whose direction contradicts its metric's."""
+    found = []
+    for name, node in (config["callbacks"] or {}).items():
+        if node is not None:
+            where = f"callbacks.{name}"
+            callback = instantiate(where, without_mode(where, node))
+            _check_direction(where, callback, config["evaluation"]["every"])
+            found.append(callback)
+    return found
+
+
+def _check_direction(where: str, callback: pl.Callback, every: int) -> None:
+    """Of Lightning's callbacks that are told a direction; the default of most is min, whatever they monitor."""
+    monitor, told = getattr(callback, "monitor", None), getattr(callback, "mode", None)
+    if isinstance(monitor, str) and isinstance(told, str):
+        check_mode(where, monitor, told)
+    if isinstance(callback, pl.callbacks.EarlyStopping) and every != 1:
+        raise UserError(
+            f"{where}: Lightning's EarlyStopping counts epochs, and with evaluation.every={every} not every epoch has "
+            "a validation. Use callbacks=[default,early_stopping], which counts validations"
+        )
+
+
+def check_monitors(config: Config, loss: Loss) -> None:
+    """Raises UserError where something follows a calibration error that this loss does not have."""
+    if loss.confidence(torch.zeros(1, loss.num_outputs)) is not None:
+        return
+    named = {"evaluation.monitor": config["evaluation"]["monitor"], "optimized_metric": config["optimized_metric"]}
+    for name, node in (config["callbacks"] or {}).items():
+        named[f"callbacks.{name}.monitor"] = (node or {}).get("monitor")
+    for key, metric in named.items():
+        if isinstance(metric, str) and kind(metric) == "ece":
+            raise UserError(
+                f"{key}={metric}: loss={name_of(config['loss'])} gives no confidences, so its calibration error is "
+                "always nan. Use the loss or the accuracy (val/loss, val/acc)"
+            )
 
 
 def build_data(config: Config, setting: Setting) -> ImageData:

@@ -128,15 +128,12 @@ def build_task(config: Mapping[str, Any], setting: build.Setting, history: Histo
         test_weights=evaluation["checkpoint"],
         statistics=evaluation["statistics"],
         monitor=evaluation["monitor"],
-        mode=evaluation["mode"],
         history=history,
     )
 
 
 def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[pl.Callback]:
-    callbacks = [
-        instantiate(f"callbacks.{name}", node) for name, node in (config["callbacks"] or {}).items() if node is not None
-    ]
+    callbacks = build.build_callbacks(config)
     for callback in callbacks:
         if isinstance(callback, Checkpoints):
             callback.folder = folder / "checkpoints"

@@ -103,7 +103,7 @@ def build_replica(member: Member, setting: build.Setting) -> Replica:
         order_seed=build.stream(config, "order"),
         augmentation_seed=build.stream(config, "augmentation"),
         dropout_seed=build.stream(config, "init"),
-        journal=Journal(history, evaluation["monitor"], evaluation["mode"]),
+        journal=Journal(history, evaluation["monitor"]),
         clip_norm=config["clip"]["norm"],
         clip_value=config["clip"]["value"],
         observers=[monitor for monitor in monitors if isinstance(monitor, OBSERVERS)],

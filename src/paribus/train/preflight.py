@@ -16,7 +16,7 @@ from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.plan.identity import BUDGET_UNITS, world_size
 from paribus.task.data import ImageData
 from paribus.train import build
-from paribus.train.instantiate import check_arguments, instantiate
+from paribus.train.instantiate import check_arguments
 
 Config = Mapping[str, Any]
 T = TypeVar("T")
@@ -38,12 +38,10 @@ class Preflight:
         parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
         data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
         network = self.check_built(config, setting, data)
-        for name, node in (config["callbacks"] or {}).items():
-            if node is not None:
-                callback = instantiate(f"callbacks.{name}", node)
-                if hasattr(callback, "check"):
-                    with build.as_user_error("callbacks"):
-                        callback.check(network, world_size(config))
+        for callback in build.build_callbacks(config):
+            if hasattr(callback, "check"):
+                with build.as_user_error("callbacks"):
+                    callback.check(network, world_size(config))
         for name, node in (config["logger"] or {}).items():
             if node is not None:
                 check_arguments(f"logger.{name}", node)
@@ -51,6 +49,7 @@ class Preflight:
     def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> nn.Module:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device."""
+        build.check_monitors(config, setting.loss)
         sizes = sorted(data.local_batch_sizes())
         parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
         network = self._once(lambda config: _network(config, setting, sizes), config, parts, f"network {sizes}")

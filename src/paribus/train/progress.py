@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import pytorch_lightning as pl
 
 from paribus.durations import duration
+from paribus.plan.metrics import is_percent
 
 
 class Progress(pl.Callback):
@@ -48,7 +49,7 @@ class Progress(pl.Callback):
         for key in ("train/loss", "val/acc"):
             if key in task.metrics:
                 value = task.metrics[key]
-                parts.append(f"{key} {value * 100:.1f} %" if key.endswith("acc") else f"{key} {value:.4g}")
+                parts.append(f"{key} {value * 100:.1f} %" if is_percent(key) else f"{key} {value:.4g}")
         done = data.fraction_done()
         if done > self._fraction_at_start:
             left = (now - self._started) * (1.0 - done) / (done - self._fraction_at_start)

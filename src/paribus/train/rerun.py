@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from paribus.errors import UserError
+from paribus.plan.validate import without_mode
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -46,6 +47,7 @@ def rerun(record: Record, store: Store, folder: Path | None = None) -> list[Comp
             "paths": {**config["paths"], "outputs": temporary},
             "trainer": {**config["trainer"], "threads": threads},
             "logger": {},
+            "evaluation": without_mode("evaluation", config["evaluation"]),
         }
         other = Store(temporary)
         new = train(again, record.choices, [])

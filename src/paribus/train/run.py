@@ -25,6 +25,7 @@ from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
+from paribus.plan.metrics import is_percent
 from paribus.plan.validate import validate
 from paribus.plan.wandb_limits import check_run
 from paribus.store.provenance import provenance
@@ -187,7 +188,7 @@ def summary(record: Record) -> str:
     for key in ("test/acc", "val/acc", "test/loss", "train/loss"):
         value = record.metrics.get(key)
         if value is not None:
-            shown.append(f"{key} {value * 100:.2f} %" if key.endswith("acc") else f"{key} {value:.4g}")
+            shown.append(f"{key} {value * 100:.2f} %" if is_percent(key) else f"{key} {value:.4g}")
     return ", ".join(shown[:3]) or "no metrics"
 
 
