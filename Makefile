@@ -1,22 +1,29 @@
 # Two commands on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
+# Interpreters of `make test-lowest` and `make test-newest`.
+LOWEST_PYTHON ?= $(call python,3.10)
+NEWEST_PYTHON ?= $(call python,3.13)
+# On the path, or one of pyenv's (whose shims fail for versions that are not selected); else uv fetches that version.
+python = $(or $(shell for p in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
+    "$$p" -c '' 2>/dev/null && command -v "$$p" && break; done),$(1))
+# requirements.lock keeps torch at this version.
+TORCH ?= 2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow check format bench docs notebooks clean
+.PHONY: help install demo test test-slow test-lowest test-newest system check format lock bench docs notebooks clean
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@
 
-install: $(STAMP)  ## a virtual environment with everything
+install: $(STAMP)  ## a virtual environment with everything, in the versions of requirements.lock
 
 demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table, figures and the report page
 	$(BIN)/paribus train -m ablation=demo
@@ -25,11 +32,28 @@ demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table, figures a
 	$(BIN)/paribus report ablation=demo -o outputs/demo/report.html
 	@grep -v paribus-table outputs/demo/table.md
 
-test: check      ## ruff, types, and the test suite
+test: check system ## ruff, types, and the test suite
 	$(BIN)/python -m pytest -n $(WORKERS) -q
 
-test-slow: check ## the long checks as well
+test-slow: check system ## the long checks as well
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m 'slow or not slow' --timeout 3600 -o faulthandler_timeout=3500
+
+test-lowest: $(STAMP) system ## the suite with the oldest versions that pyproject.toml allows, in .venv-lowest
+	$(call suite,.venv-lowest,$(LOWEST_PYTHON),lowest-direct)
+
+test-newest: $(STAMP) system ## the suite with the newest versions, in .venv-newest; torch brings gigabytes of CUDA
+	$(call suite,.venv-newest,$(NEWEST_PYTHON),highest)
+
+# $(call suite,FOLDER,PYTHON,RESOLUTION): a new environment of these versions, and the suite in it.
+define suite
+$(BIN)/uv venv --quiet --clear --python $(2) $(1)
+$(BIN)/uv pip install --quiet --upgrade --python $(1) --resolution $(3) -e '.[dev]'
+$(BIN)/uv pip list --quiet --python $(1)
+$(1)/bin/python -m pytest -n $(WORKERS) -q
+endef
+
+system:          ## what some tests need of Debian's packages; installed where apt-get and root are there
+	@$(PYTHON) tests/helpers/system.py
 
 check: $(STAMP)  ## ruff and the type checker
 	$(BIN)/ruff check .
@@ -39,6 +63,10 @@ check: $(STAMP)  ## ruff and the type checker
 format: $(STAMP) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: $(STAMP)   ## requirements.lock anew: newest versions, for Python 3.10 and later, with torch $(TORCH)
+	echo 'torch==$(TORCH)' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --extra dev \
+	    --constraints - --custom-compile-command 'make lock' -o requirements.lock pyproject.toml
 
 bench: $(STAMP)  ## training loop and start-up against plain PyTorch and the usual Lightning pattern
 	$(BIN)/python scripts/bench_overhead.py

@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import sys
@@ -5,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+import system
 import torch
 
 
@@ -12,6 +14,27 @@ def pytest_configure():
     """A shell's background jobs ignore Ctrl-C, and so does what they start: commands that tests interrupt, too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item):
+    """Tests marked `needs(...)` are skipped where the system lacks what they need."""
+    for mark in item.iter_markers("needs"):
+        [need] = mark.args
+        if not _here(need):
+            pytest.skip(system.reason(need))
+
+
+@functools.cache
+def _here(need):
+    return system.NEEDS[need].here()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line at the end says which tests were skipped for want of what, and what to install."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    said = [str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)]
+    if line := system.summary(text.removeprefix("Skipped: ") for text in said):
+        terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.fixture(autouse=True)

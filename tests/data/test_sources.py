@@ -54,6 +54,15 @@ def test_damaged_idx_files_are_named(tmp_path):
         read_idx(tmp_path / "b")
 
 
+@pytest.mark.needs("fashion")
+def test_fashion_mnist_as_debian_packs_it(tmp_path):
+    raw = IDX("fashion_mnist", str(tmp_path)).load()
+    assert torch.bincount(raw.train_y).tolist() == [6_000] * 10
+    assert torch.bincount(raw.test_y).tolist() == [1_000] * 10
+    assert raw.train_x.shape == (60_000, 1, 28, 28)
+    assert raw.test_x.shape == (10_000, 1, 28, 28)
+
+
 def test_files_that_cannot_be_had_say_where_they_belong(tmp_path, monkeypatch):
     def offline(*_, **__):
         raise OSError("no network")

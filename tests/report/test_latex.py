@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -28,10 +27,7 @@ DOCUMENT = r"""\documentclass{article}
 \end{document}
 """
 
-needs_latex = pytest.mark.skipif(
-    shutil.which("pdflatex") is None or shutil.which("pdftotext") is None,
-    reason="no pdflatex and pdftotext here: see .ci/run for the packages",
-)
+needs_latex = pytest.mark.needs("latex")
 
 
 def printed(tables: str, tmp_path) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """The traced gradients of a stack are those that are computed under vmap."""
 
 import functools
-import shutil
 
 import pytest
 import torch
@@ -60,7 +59,7 @@ def test_traced_and_not(model, loss):
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here: see .ci/run for the package")
+@pytest.mark.needs("compiler")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own compiler
 def test_compiled_and_not(caplog):
     """Moving statistics, which a compiled stack once failed on, included; a rest at the end of an epoch is not."""

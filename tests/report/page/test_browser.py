@@ -1,7 +1,4 @@
-"""The page in a real browser: no errors, controls that work, names for everything, at two widths, in both themes.
-
-Selenium takes the chromium and chromedriver that it finds on the path, and fetches them where there are none.
-"""
+"""The page in a real browser: no errors, controls that work, names for everything, at two widths, in both themes."""
 
 from __future__ import annotations
 
@@ -22,6 +19,8 @@ from paribus.report.page.render import Live, page
 from paribus.report.page.serve import Built, Watcher
 from paribus.report.verdicts import claims
 
+pytestmark = pytest.mark.needs("browser")
+
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *(
@@ -40,8 +39,7 @@ def browser(tmp_path_factory):
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = shutil.which("chromedriver")
-    driver = webdriver.Chrome(options=options, service=Service(found) if found else Service())
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     yield driver
     driver.quit()
 
