@@ -26,6 +26,14 @@ class Made:
     records: dict[str, Record] = field(default_factory=dict)
     histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
+    def gather(self) -> None:
+        """Make the studies of the records and histories as they are now."""
+        self.studies.clear()
+        for plan in self.plans:
+            arms = {arm: [self.records.get(c.id) if c else None for c in cells] for arm, cells in plan.arms.items()}
+            read, history = self.records.get, lambda id: self.histories.get(id, {})
+            self.studies.append(study(plan.name, arms, METRICS, plan, read, history))
+
 
 def made(arms=("b32", "b8", "b128"), seeds: int = 5, epochs: int = 12, regimes=("F", "T"), name="batch") -> Made:
     first, second = ({"batch_size": arm} for arm in arms[:2])
@@ -45,23 +53,24 @@ def made(arms=("b32", "b8", "b128"), seeds: int = 5, epochs: int = 12, regimes=(
         for k, arm in enumerate(arms):
             plan.levels[arm] = {"batch_size": arm}
             if ablation.tune:
+                trials = []
                 for rate in RATES:
+                    ids = []
                     for seed in ablation.seeds.tune:
                         score = 0.9 - 0.05 * abs(math.log10(rate) + 1) + rng.normal(0, 0.003)
                         lost = rate == 1.0 and k == 1
                         cell = _cell(result, plan, arm, k, seed, "tune", score, epochs, rate, lost)
                         plan.tuning.append(cell)
-                plan.tuned[arm] = Tuned({"optimizer.lr": 0.1}, 0.9, ())
+                        ids.append(cell.id)
+                    trials.append(({"optimizer.lr": rate}, tuple(ids)))
+                plan.tuned[arm] = Tuned({"optimizer.lr": 0.1}, 0.9, (), tuple(trials))
             plan.arms[arm] = [
                 _cell(result, plan, arm, k, seed, "report", _score(rng, k, number), epochs, 0.1, False)
                 for seed in ablation.seeds.report
             ]
         result.plans.append(plan)
     _spoil(result)
-    for plan in result.plans:
-        arms_of = {a: [result.records.get(c.id) if c else None for c in cells] for a, cells in plan.arms.items()}
-        read, history = result.records.get, lambda id: result.histories.get(id, {})
-        result.studies.append(study(plan.name, arms_of, METRICS, plan, read, history))
+    result.gather()
     return result
 
 

@@ -59,6 +59,7 @@ def findings(plan: Plan, read: Read, level: float = 0.95) -> list[Finding]:
     return judged(plan, read, plan.ablation.hypotheses, level) if plan.ablation else []
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a run that nearly diverged logs 1e300, whose square is inf
 def judged(plan: Plan, read: Read, hypotheses: Sequence[Hypothesis], level: float = 0.95) -> list[Finding]:
     """The findings on these hypotheses, which need not be the file's own."""
     ablation = plan.ablation

@@ -92,6 +92,7 @@ class Aggregate:
         return sorted({run.seed for row in self.rows for run in row.runs if run.seed is not None})
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a run that nearly diverged logs 1e300, whose square is inf
 def aggregate(
     name: str,
     arms: Arms | Sequence[Record],
@@ -125,8 +126,11 @@ def aggregate(
     rows = [_row(arm, records, metrics, bounds_level(len(records), looks, level)) for arm, records in arms.items()]
     done = [run for row in rows for run in row.runs]
     if not done:
+        ended = [record.status for records in arms.values() for record in records if record is not None]
+        counted = ", ".join(f"{ended.count(status)} {status}" for status in dict.fromkeys(sorted(ended)))
         raise ReportError(
-            f"a table needs at least one run that is done, and {name} has none. Train: paribus train -m ..."
+            f"a table needs at least one run that is done, and {name} has none"
+            + (f" ({counted}). Look at them: paribus report" if counted else ". Train: paribus train -m ...")
         )
     for metric in metrics:
         if all(math.isnan(_value(run, metric)) for run in done) and not any(metric in _names(run) for run in done):

@@ -23,6 +23,7 @@ class Curve:
     partial: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a run that nearly diverged logs 1e300, whose square is inf
 def mean_curve(
     runs: Sequence[Mapping[str, Sequence[float]]], metric: str, x: str, level: float = 0.95, log: bool = False
 ) -> Curve:

@@ -73,7 +73,9 @@ def scientific(value: float, digits: int, exponent: int) -> str:
 
 
 def short(value: float) -> str:
-    """Four digits; whole numbers as they are."""
+    """Four digits; whole numbers as they are; nan and inf by their names."""
+    if not math.isfinite(value):
+        return str(float(value)).replace("-", MINUS)
     if value == round(value) and abs(value) < 1e9:
         return f"{value:,.0f}".replace("-", MINUS)
     return f"{value:.4g}".replace("-", MINUS)

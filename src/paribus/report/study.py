@@ -120,11 +120,11 @@ def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:
 
 
 def need_runs(studies: Sequence[Study]) -> None:
-    """Raises ReportError where no study has a run that is done."""
-    if not any(each.table for each in studies):
+    """Raises ReportError where no study has a run that has ended: done, diverged or failed."""
+    if not any(present(of, "done", "diverged", "failed") for each in studies for of in each.arms.values()):
         name = studies[0].name if studies else "this ablation"
         raise ReportError(
-            f"a report needs at least one run that is done, and {name} has none. Train: paribus train -m ..."
+            f"a report needs at least one run that has ended, and {name} has none. Train: paribus train -m ..."
         )
 
 

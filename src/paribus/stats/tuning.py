@@ -59,6 +59,7 @@ class Sensitivity:
     regret: float
 
 
+@np.errstate(over="ignore")
 def select_best(
     scores: Sequence[Sequence[float]] | np.ndarray, grid: Sequence[object] | np.ndarray | None = None
 ) -> Selection:

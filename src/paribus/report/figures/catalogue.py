@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from paribus.report import tidy
@@ -34,7 +35,9 @@ def of_study(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
     """The figures of an ablation in one regime, one at a time."""
     for name in names:
         try:
-            yield name, FIGURES[name](study)
+            with np.errstate(over="ignore", invalid="ignore"):
+                drawn = FIGURES[name](study)
+            yield name, drawn
         except ReportError as error:
             yield name, Missing(str(error))
 

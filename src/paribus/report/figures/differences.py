@@ -128,7 +128,9 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: str, lev
         )
         panels = figure.subplots(1, len(means), sharey=True, squeeze=False)[0]
         ends = [_reach(of.values(), factor) for of in means.values()]
-        half = 0.54 * max((high - low for low, high in ends), default=0.0) or 0.5
+        # Where all are equal, wide enough for the axis to have two ends that differ in floating point.
+        largest = max((abs(end) for both in ends for end in both), default=0.0)
+        half = max(0.54 * max((high - low for low, high in ends), default=0.0), 1e-9 * largest) or 0.5
         for panel, (low, high) in zip(panels, ends, strict=True):
             panel.set_xlim((low + high) / 2 - half, (low + high) / 2 + half)
         for panel, (regime, of) in zip(panels, means.items(), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,9 +138,11 @@ def flat(source: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def value_text(metric: str, value: float | None) -> str:
-    """In the unit that the table shows."""
+    """In the unit that the table shows; what is not finite has none."""
     if value is None:
         return NONE
+    if not math.isfinite(value):
+        return short(value)
     return short(float(value) * scale(metric)) + (" %" if is_percent(metric) else "")
 
 

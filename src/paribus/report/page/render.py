@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
@@ -45,6 +46,7 @@ class Live:
     version: str
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: str, live: Live | None = None) -> str:
     """The report on an ablation in all its regimes, as HTML.
 
