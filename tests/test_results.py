@@ -33,3 +33,32 @@ def test_shipped_files_are_small_and_pictures_are_there():
     text = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
     named = {part.partition(")")[0] for part in text.split("](docs/results/")[1:]}
     assert named == {path.name for path in (ROOT / "docs" / "results").glob("*.png")}
+
+
+def test_every_shipped_ablation_has_its_page_and_its_tables():
+    """Also those with runs that diverged, whose losses are nan."""
+    from paribus.plan.command import plan_command
+    from paribus.plan.composer import Composer
+    from paribus.report.page.render import page
+    from paribus.report.shipped import Shipped
+    from paribus.report.source import Options, sheets
+    from paribus.report.study import study
+    from paribus.report.table import document
+    from paribus.report.verdicts import claims
+
+    found, composer = Shipped.read(ROOT / "results" / "records.json.gz"), Composer()
+    diverged = 0
+    for name in found.plans:
+        plans = plan_command([f"ablation={name}"], found.record, composer)
+        metrics = (plans[0].metric, "test/loss", "ms_per_update")
+        made = []
+        for plan in plans:
+            arms = {arm: [found.record(c.id) if c else None for c in cells] for arm, cells in plan.arms.items()}
+            made.append(study(plan.name, arms, metrics, plan, found.record, lambda id: {}))
+        text = page(name, made, claims(plans, found.record), "paribus train -m ...")
+        ids = {cell.id for plan in plans for cell in plan.cells}
+        assert all(id in text for id in ids)
+        diverged += sum(found.records[id].status == "diverged" for id in ids)
+        for form in ("markdown", "latex", "html"):
+            assert document(sheets(plans, found.record, Options(metrics)), form)
+    assert diverged > 0
