@@ -126,7 +126,9 @@ def test_figures_take_any_number_or_say_why_they_are_left_out(whose, number):
             figure.savefig(io.BytesIO(), format="svg")
 
 
-@pytest.mark.parametrize(("value", "shown"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "−inf"), (1e9, "1e+09")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "−inf"), (1e9, "1e+09")]
+)
 def test_what_is_not_finite_is_called_so(value, shown):
     assert short(value) == shown
     assert value_text("train/loss", value) == shown
