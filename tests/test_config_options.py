@@ -55,14 +55,12 @@ def test_an_option_composes_and_is_valid(option):
     validate(config)
     for section in ("model", "loss", "optimizer", "scheduler", "augmentation"):
         check_arguments(section, config[section])
-    for node in (
-        config["norm"]["activation"],
-        config["norm"]["weight"],
-        *config["callbacks"].values(),
-        *config["logger"].values(),
-    ):
+    nodes = {"norm": config["norm"]["activation"], "norm.weight": config["norm"]["weight"]}
+    for section in ("callbacks", "logger"):
+        nodes |= {f"{section}.{name}": node for name, node in config[section].items()}
+    for where, node in nodes.items():
         if node:
-            check_arguments(option, node)
+            check_arguments(where, node)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))

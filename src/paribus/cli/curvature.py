@@ -22,6 +22,7 @@ import click
 @click.option("--steps", type=click.IntRange(2), default=40, show_default=True, help="Lanczos steps of each probe.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random vectors.")
 @click.option("--escape", type=click.IntRange(0), metavar="UPDATES", help="Leave a saddle, and train on for so many.")
+@click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
 def curvature(
     run: str,
@@ -36,6 +37,7 @@ def curvature(
     steps: int,
     seed: int,
     escape: int | None,
+    trust: bool,
     outputs: str | None,
 ) -> None:
     """Hessian spectrum, index and verdict of a run: is it at a minimum or at a saddle?
@@ -65,6 +67,7 @@ def curvature(
         effort=Effort(refine, 100, dense, products, probes, steps),
         seed=seed,
         escape=escape,
+        trust=trust,
     )
     sys.stdout.write(describe(result))
     if escape is not None and "escape" not in result:

@@ -25,9 +25,10 @@ import click
     help="Of batch norm: recomputed from training data at each point, or those of the run's end.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random directions.")
+@click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Default: the folder landscape/ of the run.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
-def landscape(run: str, other: str | None, output: str | None, outputs: str | None, **view: Any) -> None:
+def landscape(run: str, other: str | None, output: str | None, outputs: str | None, trust: bool, **view: Any) -> None:
     """The loss landscape of a RUN, or the line from RUN to OTHER.
 
     One run: a line and a plane of filter-normalised random directions around its weights, and its trajectory on its
@@ -47,7 +48,11 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
     from paribus.train.landscape import View, interpolation
     from paribus.train.landscape import landscape as look
 
-    result = interpolation(record, second, store, View(**view)) if second else look(record, store, View(**view))
+    asked = View(**view)
+    if second:
+        result = interpolation(record, second, store, asked, trust=trust)
+    else:
+        result = look(record, store, asked, trust=trust)
     sys.stdout.write(describe(result))
     sys.stdout.flush()
     folder = Path(output) if output else store.run_dir(record.id) / "landscape"

@@ -146,12 +146,13 @@ def plan(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:
 @cli.command()
 @click.argument("run")
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="Another checkpoint file of the same network.")
+@click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
-def evaluate(run: str, checkpoint: str | None, outputs: str | None) -> None:
+def evaluate(run: str, checkpoint: str | None, trust: bool, outputs: str | None) -> None:
     """Reload a run and compute its test metrics again; says whether they agree with its record."""
     from paribus.cli.reports import evaluate_run
 
-    evaluate_run(run, checkpoint, outputs)
+    evaluate_run(run, checkpoint, trust, outputs)
 
 
 @cli.command()

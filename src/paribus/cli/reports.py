@@ -131,12 +131,12 @@ def write(text: str, output: str | None) -> None:
     print(path, file=sys.stderr)
 
 
-def evaluate_run(run: str, checkpoint: str | None, outputs: str | None) -> None:
+def evaluate_run(run: str, checkpoint: str | None, trust: bool, outputs: str | None) -> None:
     store = store_of(outputs)
     record = store.find(run)
     from paribus.train.evaluate import evaluate_record
 
-    results = evaluate_record(record, store, Path(checkpoint) if checkpoint else None)
+    results = evaluate_record(record, store, Path(checkpoint) if checkpoint else None, trust=trust)
     agree = True
     for key, value in results.items():
         recorded = record.metrics.get(key)

@@ -35,6 +35,7 @@ def analyse_record(
     effort: Effort,
     seed: int = 0,
     escape: int | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """The analysis of a run's mean loss over a split as plain values; see paribus.curvature.analysis.
 
@@ -44,12 +45,13 @@ def analyse_record(
         (Decay that is decoupled from an adaptive rate, as AdamW's, is the gradient of no function: this is not it.)
     samples: use this many, evenly spaced over the split; None for all.
     escape: number of updates to train on with after a strict saddle; None to stay.
+    trust: whether what the configuration of an imported run names may be called.
 
     What is found lies in RUN/curvature/state.pt as soon as it is found: an interrupted analysis goes on from there.
 
     Raises UserError for a run that can't be reloaded or whose loss is not finite.
     """
-    run = reload(record, store, checkpoint, double=True)
+    run = reload(record, store, checkpoint, double=True, trust=trust)
     objective = build_risk(run, split, samples, decay)
     theta = objective.point(run.network)
     if not math.isfinite(objective.value(theta)):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from paribus.errors import UserError
+from paribus.plan.validate import validate
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.task.data import ImageData
@@ -35,16 +36,23 @@ class Reloaded:
     precision: Any
 
 
-def reload(record: Record, store: Store, checkpoint: Path | None = None, *, double: bool = False) -> Reloaded:
+def reload(
+    record: Record, store: Store, checkpoint: Path | None = None, *, double: bool = False, trust: bool = False
+) -> Reloaded:
     """The run of a record, in the precision that it trained in, or in float64 (on the CPU where a device has none).
 
-    Raises UserError where config or checkpoint are missing or damaged.
+    trust: whether what the configuration of an imported run names may be called.
+
+    Raises UserError where config or checkpoint are missing or damaged, and for an imported run without trust.
     """
     folder = store.run_dir(record.id)
-    config = store.config(record.id)
-    setting = build.build_setting(config)
-    data = build.build_data(config, setting)
-    network = build.build_network(config, setting)
+    config = reloadable(record, store, trust)
+    try:
+        setting = build.build_setting(config)
+        data = build.build_data(config, setting)
+        network = build.build_network(config, setting)
+    except KeyError as error:
+        raise _incomplete(folder / "config.yaml", error) from error
     path = checkpoint or folder / "checkpoints" / f"{record.evaluated}.ckpt"
     weights = load_weights(path)
     if config["trainer"]["threads"] is not None:
@@ -69,12 +77,36 @@ def reload(record: Record, store: Store, checkpoint: Path | None = None, *, doub
     return Reloaded(config, setting, data, network, device, plugin)
 
 
-def evaluate_record(record: Record, store: Store, checkpoint: Path | None = None) -> dict[str, float]:
+def reloadable(record: Record, store: Store, trust: bool) -> dict[str, Any]:
+    """The configuration of a run, if it may be used and is one of ours."""
+    if "imported" in record.provenance and not trust:
+        raise UserError(
+            f"run {record.id} was imported, and to reload it calls what its configuration names. Look at "
+            f"{store.run_dir(record.id) / 'config.yaml'}, and add --trust if you know who wrote it"
+        )
+    config = store.config(record.id)
+    try:
+        validate(config)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
+    return config
+
+
+def _incomplete(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} must be the configuration of a run of Paribus, and part of it is missing or has another form "
+        f"({type(error).__name__}: {error}). Only such a run can be reloaded"
+    )
+
+
+def evaluate_record(
+    record: Record, store: Store, checkpoint: Path | None = None, *, trust: bool = False
+) -> dict[str, float]:
     """test/loss, test/acc, test/ece of a run, from the checkpoint that its record says, or from another one.
 
-    Raises UserError where config or checkpoint are missing or damaged.
+    Raises UserError as `reload`.
     """
-    run = reload(record, store, checkpoint)
+    run = reload(record, store, checkpoint, trust=trust)
     with run.precision.val_step_context():
         results = evaluate(
             run.network,

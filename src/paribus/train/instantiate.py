@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import inspect
 import types
 import typing
@@ -12,24 +11,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate as hydra_instantiate
-
 from paribus.errors import UserError
-from paribus.plan.targets import import_path
-
-_EXTRAS = {
-    "pytorch_optimizer": "optim",
-    "schedulefree": "optim",
-    "datasets": "data",
-    "tensorboard": "tensorboard",
-}
+from paribus.train.targets import find, locate
 
 
 def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = None, **kwargs: Any) -> Any:
     """The object of the node that is called `where` in the config: its target, called with its values and `kwargs`.
 
-    A node with `_partial_: true` gives a functools.partial.
+    A node with `_partial_: true` gives a functools.partial, `_args_` are its first arguments, and nodes within it are
+    instantiated first, unless it says `_recursive_: false`. Every target must be one that a config may name.
 
     choice: what the target's own complaints are said to be about, where that is more than the node.
 
@@ -38,22 +28,41 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
     """
     check_arguments(where, node)
     try:
-        # The outermost call is ours: Hydra would look for nodes to instantiate in `kwargs` as well, and hides the class
-        # behind a deferred call.
-        values = {
-            key: hydra_instantiate(_located(item), _convert_="all") if isinstance(item, Mapping) else item
-            for key, item in node.items()
-            if not _is_directive(key)
-        }
-        make = functools.partial(_locate(where, node["_target_"]), **values)
+        make = _deferred(where, node)
         return functools.partial(make, **kwargs) if node.get("_partial_") else make(**kwargs)
-    except (InstantiationException, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{choice or where}: {_cause(error)}") from error
+
+
+def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:
+    """The target of a node with the values of the node."""
+    within = _value if node.get("_recursive_", True) else _as_it_is
+    args = [within(f"{where}._args_.{k}", item) for k, item in enumerate(node.get("_args_", ()))]
+    values = {key: within(f"{where}.{key}", item) for key, item in node.items() if not _is_directive(key)}
+    return functools.partial(locate(where, node["_target_"]), *args, **values)
+
+
+def _value(where: str, item: Any) -> Any:
+    """A value of a node, with the nodes within it instantiated."""
+    if isinstance(item, Mapping):
+        if "_target_" in item:
+            make = _deferred(where, item)
+            return make if item.get("_partial_") else make()
+        return {key: _value(f"{where}.{key}", each) for key, each in item.items()}
+    if isinstance(item, list | tuple):
+        return [_value(f"{where}.{k}", each) for k, each in enumerate(item)]
+    return item
+
+
+def _as_it_is(where: str, item: Any) -> Any:
+    return item
 
 
 def check_arguments(where: str, node: Mapping[str, Any]) -> None:
     """Compare the keys and the types of the values of a node with its target's signature."""
-    parameters, hints = _expected(_locate(where, node["_target_"]))
+    if not isinstance(node, Mapping):
+        raise UserError(f"{where} holds a _target_ and its values by name, and can't be {node!r} itself")
+    parameters, hints = _expected(locate(where, node.get("_target_")))
     if parameters is None:  # a builtin without a signature
         return
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -97,16 +106,6 @@ def fits(value: Any, hint: Any) -> bool:
     return True
 
 
-def _located(item: Any) -> Any:
-    """A value whose nodes name import paths, as Hydra's own instantiate needs them, in place of public names."""
-    if isinstance(item, Mapping):
-        return {
-            key: import_path(value) if key == "_target_" and isinstance(value, str) else _located(value)
-            for key, value in item.items()
-        }
-    return [_located(value) for value in item] if isinstance(item, list) else item
-
-
 def _is_directive(key: str) -> bool:
     return key.startswith("_") and key.endswith("_")
 
@@ -143,19 +142,7 @@ def look_up(targets: Iterable[str]) -> None:
     """Import targets and look at their signatures now, so that instantiating them need not."""
     for target in targets:
         with suppress(UserError):  # whoever needs it will say so
-            _expected(_locate("", target))
-
-
-def _locate(where: str, path: str) -> Any:
-    module, _, name = import_path(path).rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        extra = f": pip install 'paribus[{_EXTRAS[missing]}]'" if missing in _EXTRAS else ""
-        raise UserError(f"{where}: {path} needs the package {missing}, which is not installed{extra}") from error
-    except AttributeError as error:
-        raise UserError(f"{where}._target_: {module} has no {name} in its installed version. Upgrade it") from error
+            _expected(find("", target))
 
 
 def _name(node: Mapping[str, Any]) -> str:

@@ -48,13 +48,15 @@ class View:
     seed: int = 0
 
 
-def landscape(record: Record, store: Store, view: View) -> dict[str, Any]:
+def landscape(record: Record, store: Store, view: View, *, trust: bool = False) -> dict[str, Any]:
     """A line and a plane of filter-normalised random directions around a run's weights; where it saved snapshots, its
     trajectory in the plane of its principal components as well. Plain values.
 
     What is found lies in RUN/landscape/state.pt: an interrupted call goes on from there.
+
+    trust: whether what the configuration of an imported run names may be called.
     """
-    run = reload(record, store)
+    run = reload(record, store, trust=trust)
     origin = flatten(run.network)
     snapshots = read_snapshots(store.run_dir(record.id) / "snapshots", len(origin))
     work = Work(run, store.run_dir(record.id) / "landscape", view, [origin])
@@ -84,7 +86,7 @@ def landscape(record: Record, store: Store, view: View) -> dict[str, Any]:
     return result
 
 
-def interpolation(first: Record, second: Record, store: Store, view: View) -> dict[str, Any]:
+def interpolation(first: Record, second: Record, store: Store, view: View, *, trust: bool = False) -> dict[str, Any]:
     r"""The loss along $(1 - \alpha)\,\theta_1 + \alpha\,\theta_2$ for alpha from -1/2 to 3/2, as plain values.
 
     A barrier between the two says that they lie in different basins, as far as straight lines can say so. With the
@@ -94,7 +96,7 @@ def interpolation(first: Record, second: Record, store: Store, view: View) -> di
 
     Raises UserError for runs of different networks or data.
     """
-    run, other = reload(first, store), reload(second, store)
+    run, other = (reload(each, store, trust=trust) for each in (first, second))
     shapes = [[(name, tuple(p.shape)) for name, p in each.network.named_parameters()] for each in (run, other)]
     if shapes[0] != shapes[1]:
         raise UserError(

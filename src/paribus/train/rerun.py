@@ -15,6 +15,7 @@ from paribus.plan.validate import without_mode
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.train.evaluate import reloadable
 from paribus.train.run import train
 
 CLOCK = ("seconds",)  # columns of a history that depend on the machine's speed
@@ -39,7 +40,9 @@ def rerun(record: Record, store: Store, folder: Path | None = None) -> list[Comp
     """
     if record.status not in ("done", "diverged"):
         raise UserError(f"run {record.id} is {record.status}: there is nothing to compare with. Train it first")
-    config = store.config(record.id)
+    if "imported" in record.provenance:
+        raise UserError(f"run {record.id} was imported: rerun trains runs of Paribus, and nothing else")
+    config = reloadable(record, store, trust=False)
     threads = config["trainer"]["threads"] or record.provenance.get("hardware", {}).get("threads")
     with tempfile.TemporaryDirectory(prefix="paribus-rerun-", dir=folder) as temporary:
         again = {
