@@ -41,4 +41,6 @@ def seconds_since(moment: str | None) -> float | None:
         then = datetime.fromisoformat(moment or "")
     except ValueError:
         return None
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
     return (datetime.now(timezone.utc) - then).total_seconds()

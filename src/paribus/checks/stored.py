@@ -13,7 +13,9 @@ from typing import Any
 
 from paribus.checks.catalogue import CHECKS, Check
 from paribus.checks.result import Measurement, overall
+from paribus.errors import UserError
 from paribus.store.atomic import write_atomically
+from paribus.store.names import is_check, read_bounded
 from paribus.store.provenance import provenance
 from paribus.store.store import Store
 
@@ -34,6 +36,9 @@ class Stored:
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> Stored:
+        """Raises ValueError, KeyError or TypeError for what `as_dict` did not write."""
+        if not is_check(content["id"]):
+            raise ValueError(f"the id of a check is one such as 1.2-5t, got {str(content['id'])[:70]!r}")
         return Stored(**{**content, "measurements": tuple(map(Measurement.from_dict, content["measurements"]))})
 
     @property
@@ -45,10 +50,10 @@ def read(store: Store, id: str) -> Stored | None:
     """None where there is none; a damaged file is named in a warning and counts as none."""
     path = path_of(store, id)
     try:
-        return Stored.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return Stored.from_dict(json.loads(read_bounded(path)))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         warnings.warn(f"{path} can't be used: {error}; the check counts as not made", stacklevel=2)
         return None
 
@@ -77,6 +82,8 @@ def write(store: Store, stored: Stored) -> None:
 
 
 def path_of(store: Store, id: str) -> Path:
+    if not is_check(id):
+        raise UserError(f"the id of a check is one such as 1.2-5t, got {id[:70]!r}")
     return store.root / "checks" / f"{id}.json"
 
 

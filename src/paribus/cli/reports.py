@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.plan.outputs import outputs_folder
+from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
 
 if TYPE_CHECKING:
     from paribus.plan.composer import Composer
 
+SWEEP_BYTES = 256 << 20
 DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
 
 
@@ -110,7 +112,23 @@ def collect(
 def newest_sweep(store: Store) -> list[dict[str, Any]]:
     """The plans of the newest sweep.json: name, keys and arms of each; none where nothing was swept."""
     found = sorted((store.root / "sweeps").glob("*/sweep.json"), key=lambda path: path.stat().st_mtime)
-    return json.loads(found[-1].read_text())["plans"] if found else []
+    if not found:
+        return []
+    try:
+        plans = bounded(json.loads(read_bounded(found[-1], SWEEP_BYTES)))["plans"]
+        if not all(isinstance(plan["name"], str) and _is_arms(plan["arms"]) for plan in plans):
+            raise ValueError("it lists no arms")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{found[-1]} must say what the newest sweep consists of, and it can't be read ({error}). Run the sweep "
+            "again, or remove its folder"
+        ) from error
+    return plans
+
+
+def _is_arms(arms: Any) -> bool:
+    """arm -> ids of runs, which nobody else may have written."""
+    return isinstance(arms, dict) and all(isinstance(ids, list) and all(map(is_id, ids)) for ids in arms.values())
 
 
 def shown_metrics(found: Collected) -> tuple[str, ...]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from paribus.cli.reports import DEFAULT_METRICS, collect, store_of, write
 from paribus.errors import UserError
 from paribus.plan.outputs import outputs_folder
+from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
+
+
+MOST_PARTS = 1000  # files of one paper
 
 
 class Reader:
@@ -66,7 +71,7 @@ def verify_file(path: str, outputs: str | None) -> None:
     store = store_of(outputs)
     read = Reader(store)
     tables = drifted = 0
-    for file, text in _parts(Path(path), {}).items():
+    for file, text in _parts(Path(path)).items():
         for each in verify(text, read):
             where = f"{file}:{each.line}: {each.title}"
             if not each.drift:
@@ -86,15 +91,21 @@ def verify_file(path: str, outputs: str | None) -> None:
         )
 
 
-def _parts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
+def _parts(path: Path) -> dict[Path, str]:
     r"""The file, and what a LaTeX file names with \input or \include, if it is there."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read: {error}. Name a .tex, .md or .html file") from error
-    found[path] = text
-    for name in re.findall(r"(?m)^[^%\n]*\\(?:input|include)\{([^}]+)\}", text) if path.suffix == ".tex" else ():
-        inner = path.parent / (name if name.endswith(".tex") else f"{name}.tex")
-        if inner.is_file() and inner not in found:
-            _parts(inner, found)
+    found: dict[Path, str] = {}
+    waiting = [path]
+    while waiting and len(found) < MOST_PARTS:
+        path = waiting.pop()
+        if path in found:
+            continue
+        try:
+            found[path] = text = read_bounded(path).decode()
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} can't be read: {error}. Name a .tex, .md or .html file") from error
+        for name in re.findall(r"(?m)^[^%\n]*\\(?:input|include)\{([^}]+)\}", text) if path.suffix == ".tex" else ():
+            inner = path.parent / (name if name.endswith(".tex") else f"{name}.tex")
+            with suppress(OSError, ValueError):  # no name of a file at all
+                if inner.is_file():
+                    waiting.append(inner)
     return found

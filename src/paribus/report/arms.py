@@ -31,7 +31,7 @@ def level(record: Record, key: str) -> Any:
         return str(value).lower() if value is not None else "null"
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return str(value)
 
 

@@ -13,6 +13,7 @@ from paribus.checks.stored import Stored
 from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.report.source import pack, unpack
+from paribus.store.names import bounded, unpacked
 from paribus.store.record import Record
 
 SCHEMA = 1
@@ -34,21 +35,24 @@ class Shipped:
     def read(path: Path) -> Shipped:
         """Raises UserError for a file that `write` did not write."""
         try:
-            content = json.loads(gzip.decompress(path.read_bytes()))
+            content = json.loads(unpacked(path))
             if content["schema"] != SCHEMA:
                 raise ValueError(f"schema {content['schema']!r}")
-            sources = content["provenance"]
+            sources = dict(enumerate(content["provenance"]))
             records = {}
             for line in content["records"]:
                 line["provenance"] = sources[line["provenance"]]
                 record = Record.from_json(json.dumps(line))
                 records[record.id] = record
-            plans = {name: [unpack(each, records.get) for each in packed] for name, packed in content["plans"].items()}
-            checks = {each["id"]: Stored.from_dict(each) for each in content["checks"]}
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            plans = {
+                name: [unpack(bounded(each), records.get) for each in packed]
+                for name, packed in content["plans"].items()
+            }
+            checks = {each["id"]: Stored.from_dict(bounded(each)) for each in content["checks"]}
+        except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"{path} must be a file of results that scripts/results.py has written, and it can't be read "
-                f"({type(error).__name__}: {error})"
+                f"({type(error).__name__}: {str(error)[:300]})"
             ) from error
         return Shipped(plans, records, checks)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from paribus.report.arms import ReportError
+from paribus.store.names import bounded
 
 BEGIN, END = "paribus-table", "paribus-table-end"
 
@@ -51,9 +52,10 @@ def regions(document: str) -> list[Region]:
         if begun is None:
             _broken(number, "ends and has no beginning")
         try:
-            source = json.loads(mark.group(3))
-            assert isinstance(source["plans"], list)
-        except (json.JSONDecodeError, AssertionError, KeyError, TypeError):
+            source = bounded(json.loads(mark.group(3)))
+            if not isinstance(source["plans"], list):
+                raise ValueError("plans is no list")
+        except (ValueError, KeyError, TypeError, RecursionError):
             _broken(number, "has a comment that can't be read")
         found.append(Region(begun[0] + 1, begun[1], "\n".join(lines[begun[0] + 1 : number]), source))
         begun = None

@@ -42,20 +42,21 @@ def verify(document: str, read: Read) -> list[Checked]:
 
 
 def _check(region: Region, read: Read) -> Checked:
-    name = region.source["plans"][0]["name"] if region.source["plans"] else "?"
-    result = Checked(region.line, name)
-    if lost := absent(region.source, read):
-        shown = ", ".join(f"{id} ({arm})" for arm, id in lost[:3])
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        result.drift.append(f"{len(lost)} of its runs have no record: {shown}{more}")
-        return result
+    result = Checked(region.line, "?")
     try:
+        plans = region.source["plans"]
+        result.title = str(plans[0]["name"]) if plans else "?"
+        if lost := absent(region.source, read):
+            shown = ", ".join(f"{id} ({arm})" for arm, id in lost[:3])
+            more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+            result.drift.append(f"{len(lost)} of its runs have no record: {shown}{more}")
+            return result
         sheet = build(region.source, read)
     except ReportError as error:
         result.drift.append(f"the records no longer make this table: {error}")
         return result
-    except (KeyError, TypeError, ValueError) as error:
-        result.drift.append(f"its comment is of another version ({error!r}). Write the table again")
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
+        result.drift.append(f"its comment is damaged or of another version ({error!r}). Write the table again")
         return result
     result.title = sheet.title
     form: Callable[..., str] = latex if region.form == "latex" else html if "<table" in region.text else markdown

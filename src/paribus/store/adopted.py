@@ -13,6 +13,7 @@ import yaml
 
 from paribus.directions import best, higher_is_better
 from paribus.store.history import HistoryWriter
+from paribus.store.names import on_one_line
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -83,7 +84,8 @@ def merged(rows: Iterable[Mapping[str, float]]) -> list[Row]:
     for row in rows:
         step, epoch = row.get("step", step), row.get("epoch", epoch)
         into = found.setdefault(step, {"epoch": epoch, "step": step})
-        into.update({key.removesuffix("_epoch") if "/" in key else key: value for key, value in row.items()})
+        names = {key: on_one_line(key.removesuffix("_epoch") if "/" in key else key) for key in row}
+        into.update({names[key]: value for key, value in row.items() if names[key]})
     return [found[step] for step in sorted(found)]
 
 
@@ -124,4 +126,6 @@ def plain(value: Any) -> Any:
     """A value that can be a level: a list is its text."""
     if isinstance(value, list | tuple | Mapping):
         return json.dumps(value, default=str)
+    if isinstance(value, int) and abs(value) >= 2**63:  # more than a record takes
+        return str(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

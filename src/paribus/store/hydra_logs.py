@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from paribus.store.adopted import Row, merged
+from paribus.store.names import read_bounded, read_yaml
+
+
+LOG_BYTES = 256 << 20
 
 
 class NoLogs(Exception):
@@ -37,21 +39,24 @@ def read_logs(job: Path, notes: list[str]) -> tuple[list[Row], Path]:
 
 
 def read_csv(path: Path, notes: list[str]) -> list[Row]:
-    """The rows of a metrics.csv of Lightning's; fields that are empty or no numbers are gaps."""
+    """The rows of a metrics.csv of Lightning's; fields that are empty or no numbers are gaps. Raises NoLogs."""
     rows, odd = [], 0
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        for line in csv.DictReader(file):
+    try:
+        text = read_bounded(path, LOG_BYTES).decode(errors="replace")
+        for line in csv.DictReader(io.StringIO(text, newline="")):
             row: Row = {}
-            for key, text in line.items():
-                if not isinstance(key, str) or not isinstance(text, str) or not text.strip():
+            for key, field in line.items():
+                if not isinstance(key, str) or not isinstance(field, str) or not field.strip():
                     odd += key is None  # more fields than columns
                     continue
                 try:
-                    row[key] = float(text)
+                    row[key] = float(field)
                 except ValueError:
                     odd += 1
             if row:
                 rows.append(row)
+    except (OSError, ValueError, csv.Error) as error:
+        raise NoLogs(f"{path.name} can't be read: {error}") from error
     if odd:
         notes.append(f"{odd} fields of {path.name} are no numbers and were left out")
     return merged(rows)
@@ -84,17 +89,17 @@ def read_events(folder: Path) -> list[Row]:
 def parameters(log: Path) -> int | None:
     """The number of trained parameters that the template writes beside its metrics."""
     try:
-        content: Any = yaml.safe_load((log.parent / "hparams.yaml").read_text())
-    except (OSError, yaml.YAMLError):
+        content = read_yaml(log.parent / "hparams.yaml")
+    except (OSError, ValueError):
         return None
     value = content.get("model/params/trainable") if isinstance(content, Mapping) else None
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and abs(value) < 2**63 else None
 
 
 def seconds(job: Path) -> float | None:
     """The duration that the template writes into exec_time.log."""
     try:
-        found = re.search(r"([\d.]+) ?\(?s\)?", (job / "exec_time.log").read_text())
+        found = re.search(r"([\d.]+) ?\(?s\)?", _end(job / "exec_time.log"))
         return float(found.group(1)) if found else None
     except (OSError, ValueError):
         return None
@@ -104,7 +109,7 @@ def complaint(job: Path) -> str | None:
     """The last line of a traceback in the logs of a job."""
     for path in sorted(job.glob("*.log")):
         try:
-            text = path.read_text(errors="replace")
+            text = _end(path)
         except OSError:
             continue
         if "Traceback (most recent call last)" in text:
@@ -113,6 +118,15 @@ def complaint(job: Path) -> str | None:
                 (line.strip() for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)), lines[-1]
             )
     return None
+
+
+def _end(path: Path, size: int = 1 << 20) -> str:
+    """The last megabyte of a log."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read(size).decode(errors="replace")
 
 
 def _version(path: Path) -> tuple[int, float]:

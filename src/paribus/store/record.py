@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from paribus.errors import UserError
+from paribus.store.names import DEPTH, bounded, is_id
 
 Status = Literal["running", "done", "diverged", "failed"]
 STATUSES = ("running", "done", "diverged", "failed")
@@ -63,7 +64,11 @@ class Record:
         """The inverse of to_json. Raises RecordError with the reason."""
         try:
             content = json.loads(text)
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            if text.count(_OPEN[type(text)][0]) + text.count(_OPEN[type(text)][1]) > DEPTH:  # type: ignore[arg-type]
+                bounded(content)
+            if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
+                json.dumps(content, ensure_ascii=False).encode()  # halves of a pair can't be written again
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"not valid JSON: {error}") from error
         if not isinstance(content, dict):
             raise RecordError(f"a record is an object, got {type(content).__name__}")
@@ -76,6 +81,8 @@ class Record:
                 raise RecordError(f"{name!r} is no field of a record")
             if type(value) not in _FORMS[name]:  # of JSON; a bool is no int
                 raise RecordError(f"{name} can't be {value!r}")
+        if not is_id(content["id"]):
+            raise RecordError(f"an id has 1 to 64 of the characters a-z, 0-9 and -, got {content['id'][:70]!r}")
         if content["status"] not in STATUSES:
             raise RecordError(f"status is one of {', '.join(STATUSES)}, got {content['status']!r}")
         for name in ("metrics", "timing"):
@@ -83,9 +90,11 @@ class Record:
             for key, value in numbers.items():
                 if type(value) is not float:
                     numbers[key] = _number(name, key, value)
+        _check_within(content)
         return Record(**content)
 
 
+_OPEN: Mapping[type, tuple[str | bytes, str | bytes]] = {str: ("[", "{"), bytes: (b"[", b"{")}
 _NONE = type(None)
 _FORMS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "status", "evaluated"), (str,)),
@@ -112,9 +121,28 @@ def _encode(value: Any) -> Any:
     return value
 
 
+def _check_within(content: Mapping[str, Any]) -> None:
+    """What others read out of the nested parts of a record."""
+    for name, value in (content.get("failure") or {}).items():
+        if not isinstance(value, str):
+            raise RecordError(f"failure.{name} is text, got {value!r}")
+    source = content.get("provenance") or {}
+    for name in ("hardware", "versions", "imported"):
+        if not isinstance(source.get(name) or {}, dict):
+            raise RecordError(f"provenance.{name} holds values by name, got {source[name]!r}")
+    if not isinstance(source.get("command") or "", str):
+        raise RecordError(f"provenance.command is text, got {source['command']!r}")
+    numbers = {name: content.get(name) for name in ("seed", "parameters", "classes")} | content.get("choices", {})
+    for name, value in numbers.items():
+        if type(value) is int and abs(value) >= 2**63:
+            raise RecordError(f"whole numbers have at most 63 bits, got a larger one for {name}")
+
+
 def _number(name: str, key: str, value: Any) -> float:
     if isinstance(value, str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordError(f"{name} are numbers, got {value!r} for {key}")
+    if abs(value) >= 2**63:
+        raise RecordError(f"whole numbers have at most 63 bits, got a larger one for {key}")
     return value

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from paribus.errors import UserError
 from paribus.store.atomic import remove_leftovers, write_atomically
 from paribus.store.history import read_history
 from paribus.store.lock import exclusive, is_held
+from paribus.store.names import FILE_BYTES, checked_id, is_id, read_yaml
 from paribus.store.record import Record, RecordError
 
 
@@ -29,19 +28,25 @@ class Store:
         self.runs = self.root / "runs"
 
     def run_dir(self, id: str) -> Path:
-        return self.runs / id
+        """Raises UserError for what can't be an id."""
+        return self.runs / checked_id(id)
 
     def read(self, id: str) -> Record | None:
         """The record, or None where there is none; a damaged one is named in a warning and counts as none."""
+        if not is_id(id):
+            return None
         path = f"{self.runs}/{id}/record.json"  # a Path costs as much as reading the file
         try:
             with open(path, "rb", buffering=0) as file:
-                record = Record.from_json(file.read())
+                content = file.read(FILE_BYTES + 1)
+            if len(content) > FILE_BYTES:
+                raise RecordError(f"it has more than {FILE_BYTES >> 20} MB")
+            record = Record.from_json(content)
             if record.id != id:
                 raise RecordError(f"it is the record of {record.id}")
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except RecordError as error:
+        except (RecordError, OSError) as error:
             warnings.warn(f"{path} can't be used: {error}; the run counts as not trained", stacklevel=2)
             return None
         return record
@@ -59,8 +64,8 @@ class Store:
         """Names of the folders of all runs, in order."""
         try:
             with os.scandir(self.runs) as entries:
-                return sorted(entry.name for entry in entries if not entry.name.startswith("."))
-        except FileNotFoundError:
+                return sorted(entry.name for entry in entries if is_id(entry.name))
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def scan(self) -> Iterator[Record]:
@@ -83,7 +88,8 @@ class Store:
         matching = [prefix] if prefix in known else [id for id in known if prefix and id.startswith(prefix)]
         if len(matching) != 1:
             found = f"{len(matching)} runs do: {', '.join(matching[:5])}" if matching else f"none in {self.runs} does"
-            raise UserError(f"a run is named by its id or the beginning of it, got {name!r}, and {found}")
+            given = name if len(name) <= 100 else f"{name[:100]}..."
+            raise UserError(f"a run is named by its id or the beginning of it, got {given!r}, and {found}")
         record = self.read(matching[0])
         if record is None:
             raise UserError(f"{self.run_dir(matching[0])} has no readable record. Train the run again")
@@ -110,13 +116,13 @@ class Store:
         Raises Busy where another process holds it, UserError where the folder can't be written.
         """
         # Not in the run's folder: a run that fails before it starts leaves none.
-        with exclusive(self.locks() / id, f"run {id}", blocking=blocking):
+        with exclusive(self.locks() / checked_id(id), f"run {id}", blocking=blocking):
             remove_leftovers(self.run_dir(id))
             yield
 
     def is_locked(self, id: str) -> bool:
         """Whether some process trains this run now, on this machine or on another one that shares the folder."""
-        return is_held(self.root / "locks" / id)
+        return is_id(id) and is_held(self.root / "locks" / id)
 
     def state(self, record: Record) -> str:
         """The status of a run as of now: one that says running, but that no process trains, was interrupted."""
@@ -126,8 +132,8 @@ class Store:
         """The resolved configuration of a run. Raises UserError where it is missing or damaged."""
         path = self.run_dir(id) / "config.yaml"
         try:
-            config = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (OSError, yaml.YAMLError) as error:
+            config = read_yaml(path)
+        except (OSError, ValueError) as error:
             raise UserError(f"{path} can't be read: {error}. Train the run again") from error
         if not isinstance(config, dict):
             raise UserError(f"{path} holds no configuration. Train the run again")

@@ -16,12 +16,14 @@ from paribus.memory import keep_freed
 from paribus.plan.identity import comparable, run_id
 from paribus.plan.validate import validate
 from paribus.store.lock import Busy
+from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary, write_config
 
 log = logging.getLogger("paribus")
 FINISHED = ("done", "diverged")
+MEMBERS_BYTES = 256 << 20
 
 
 @dataclass
@@ -72,10 +74,12 @@ def train_stack(config: Mapping[str, Any]) -> Record:
 
 def read_members(path: Path) -> list[dict[str, Any]]:
     try:
-        members = json.loads(path.read_text())["members"]
+        members = json.loads(read_bounded(path, MEMBERS_BYTES))["members"]
         if not members or not all({"config", "choices", "overrides"} <= set(each) for each in members):
             raise ValueError("it lists no runs")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for each in members:
+            run_id(each["config"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"members={path} must be a list of runs that a sweep has written, and it can't be read "
             f"({type(error).__name__}: {error}). Run the sweep again"

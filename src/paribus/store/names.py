@@ -1,0 +1,112 @@
+"""What may come from outside: the names of runs, and how large and how deep data may be."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paribus.errors import UserError
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
+_MERGE = re.compile(r"<<\s*:")
+_ID = re.compile(r"[0-9a-z-]{1,64}")
+_CHECK = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
+DEPTH = 50  # levels of nesting
+NODES = 1_000_000  # values, those behind aliases as often as they are named
+PACKED_BYTES = 256 << 20  # of an unpacked file of results; ours has 12 MB
+FILE_BYTES = 16 << 20  # of a record or a configuration
+
+
+def is_id(name: object) -> bool:
+    """Whether a text can be the id of a run: it names a folder, so it holds lower-case letters, digits and - only."""
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
+
+
+def is_check(name: object) -> bool:
+    """Whether a text can be the id of a check, such as 1.2-5t: it names a file."""
+    return isinstance(name, str) and _CHECK.fullmatch(name) is not None
+
+
+def checked_id(name: str) -> str:
+    """Raises UserError for what can't be the id of a run."""
+    if not is_id(name):
+        shown = name if len(name) <= 70 else f"{name[:70]}..."
+        raise UserError(f"the id of a run has 1 to 64 of the characters a-z, 0-9 and -, got {shown!r}")
+    return name
+
+
+def on_one_line(name: str) -> str:
+    """A name without line breaks and control characters: it is the head of a column."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
+
+
+def bounded(content: Any) -> Any:
+    """Plain data as it is. Raises ValueError where it is nested deeper than DEPTH (as a cycle is) or holds more than
+    NODES values, so that whoever walks through it comes to an end."""
+    level, depth, count = [content], 0, 0
+    while level:
+        count += len(level)
+        if depth > DEPTH:
+            raise ValueError(f"it is nested deeper than {DEPTH} levels")
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, Mapping):
+                inner.extend(value.values())
+            elif isinstance(value, list | tuple):
+                inner.extend(value)
+            if count + len(inner) > NODES:
+                raise ValueError(f"it holds more than {NODES} values")
+        level, depth = inner, depth + 1
+    return content
+
+
+def read_bounded(path: Path, limit: int = FILE_BYTES) -> bytes:
+    """The content of a file.
+
+    Raises ValueError where it is larger than `limit` bytes or no plain file (a pipe never ends), OSError as reading.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it has more than {limit >> 20} MB")
+    return content
+
+
+def unpacked(path: Path) -> bytes:
+    """The content of a gzip file. Raises ValueError where it unpacks to more than PACKED_BYTES, or is none."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read(PACKED_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"it is no whole gzip file ({error})") from error
+    if len(content) > PACKED_BYTES:
+        raise ValueError(f"it unpacks to more than {PACKED_BYTES >> 20} MB")
+    return content
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file; interpolations stay text.
+
+    Raises ValueError for what is no YAML or out of bounds.
+    """
+    return parse_yaml(read_bounded(path).decode())
+
+
+def parse_yaml(text: str) -> Any:
+    """The same of a text."""
+    if _MERGE.search(text) and "&" in text:
+        raise ValueError("it merges mappings (<<), which Hydra's files never do")
+    try:
+        return bounded(yaml.load(text, _LOADER))
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    except RecursionError as error:
+        raise ValueError(f"it is nested deeper than {DEPTH} levels") from error
