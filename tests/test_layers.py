@@ -23,7 +23,7 @@ LAYERS = [
     {"optim", "losses", "metrics"},
     {"nn", "data"},
     {"stats"},
-    {"errors", "config", "directions", "durations", "memory", "imports"},
+    {"errors", "config", "directions", "durations", "memory", "imports", "terminal"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Downwards in time rather than in rank: a launcher and the training entry call each other by design.
@@ -38,6 +38,13 @@ def imports(path):
             yield from (name.name for name in node.names if name.name.startswith("paribus."))
 
 
+def prints(path):
+    """Lines that write to a terminal directly."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write"):
+            yield node.lineno
+
+
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem in RANK)
 
 
@@ -47,6 +54,12 @@ def test_imports_point_down(path):
     for module in imports(path):
         other = module.split(".")[1]
         assert RANK[other] >= RANK[own] or (own, other) in ALLOWED, f"{own} imports {module}"
+
+
+def test_only_the_terminal_prints():
+    """Names come from files of others: paribus.terminal makes them harmless."""
+    found = {path: list(prints(path)) for path in SOURCE.rglob("*.py") if path.name != "terminal.py"}
+    assert not {path: lines for path, lines in found.items() if lines}
 
 
 @pytest.mark.parametrize("layer", ["curvature", "surfaces", "nn", "optim", "data", "losses", "metrics"])

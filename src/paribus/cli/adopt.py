@@ -6,7 +6,6 @@ Results of Paribus itself that were packed elsewhere become records as well: not
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,6 +18,7 @@ from paribus.store.adopted import Adopted, Adoption, write
 from paribus.store.atomic import write_atomically
 from paribus.store.retired import read_retired, why_retired
 from paribus.store.store import Store
+from paribus.terminal import say
 
 
 def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
@@ -31,7 +31,7 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
     else:
         from paribus.store.hydra_runs import adopt_hydra
 
-        adoption = adopt_hydra(Path(source).resolve(), progress)
+        adoption = adopt_hydra(_folder(source), progress)
     for note in adoption.notes:
         say(f"note: {note}")
     if not adoption.runs:
@@ -52,6 +52,20 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
     for line in unclear:
         say(f"note: {line}")
     say("show them: paribus table    or by other choices: paribus table --by KEY")
+
+
+def _folder(source: str) -> Path:
+    try:
+        folder = Path(source).resolve()
+        folder.stat()
+    except FileNotFoundError:
+        return folder  # said where it is read
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"import takes a folder, wandb:ENTITY/PROJECT or a .json.gz, and {source[:100]!r} is none "
+            f"({getattr(error, 'strerror', None) or error})"
+        ) from error
+    return folder
 
 
 def adopt_packed(path: Path, store: Store) -> None:
@@ -109,7 +123,3 @@ def differs(records: Sequence[Any], key: str) -> bool:
 def progress(done: int, of: int) -> None:
     if done % 100 == 0:
         say(f"{done} of {of} runs are read")
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

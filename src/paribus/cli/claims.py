@@ -28,6 +28,7 @@ from paribus.report.shipped import Shipped
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.store.store import Store
+from paribus.terminal import say
 
 LAST = "batch_time"  # it measures time: everything else should be over
 SETTLED = ("done", "diverged")
@@ -161,7 +162,3 @@ def _check(store: Store, checks: Sequence[Check]) -> None:
             stored.make(store, check)
         except UserError as error:
             say(f"  left out: {error}")
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
+
+from paribus.terminal import say, show
 
 
 @click.command()
@@ -69,10 +70,10 @@ def curvature(
         escape=escape,
         trust=trust,
     )
-    sys.stdout.write(describe(result))
+    show(describe(result), end="")
     if escape is not None and "escape" not in result:
-        print(f"no escape: there is no strict saddle to leave ({result['verdict']})")
+        show(f"no escape: there is no strict saddle to leave ({result['verdict']})")
     folder = store.run_dir(record.id) / "curvature"
     write_atomically(folder / "curvature.json", json.dumps(result, indent=1))
     for path in (folder / "curvature.json", *save(spectrum(result), folder / "spectrum")):
-        print(path, file=sys.stderr)
+        say(str(path))

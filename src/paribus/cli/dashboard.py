@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from paribus.report.table import document
 from paribus.report.wandb_dashboard import Board, as_json, packages, report, workspace
 from paribus.report.wandb_sync import check_access
 from paribus.store.store import Store
+from paribus.terminal import show
 
 
 def dashboard(overrides: Sequence[str], entity: str | None, project: str | None, dry_run: bool) -> None:
@@ -36,13 +36,13 @@ def dashboard(overrides: Sequence[str], entity: str | None, project: str | None,
     name = ablation.name if ablation else found[0].name
     command = shlex.join(["paribus", "train", "-m", *overrides]) if ablation else "paribus table"
     if dry_run:
-        sys.stdout.write(as_json(boards, entity or "", project, name, command))
+        show(as_json(boards, entity or "", project, name, command), end="")
         return
     check_access(30.0)
     entity = entity or asked(default_entity)
     for view in (workspace(boards, entity, project, name), report(boards, entity, project, name, command)):
         asked(view.save)
-        print(view.url)
+        show(view.url)
 
 
 def board(found: Collected, read: Reader) -> Board:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from paribus.plan.outputs import outputs_folder
 from paribus.report.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.terminal import say
 
 PROGRESS_SECONDS = 5.0
 
@@ -61,7 +61,3 @@ def progress(ids: Sequence[str]) -> Iterator[str]:
             shown = now
             say(f"{number} of {len(ids)} runs, about {(now - started) / number * (len(ids) - number):.0f} s left")
         yield id
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

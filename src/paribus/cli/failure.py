@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from paribus.errors import Interrupted, RunsFailed, UserError
 from paribus.memory import leave
+from paribus.terminal import say
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -16,15 +17,15 @@ def guarded(command: Callable[[], Any]) -> int:
     try:
         command()
     except UserError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 2
     except RunsFailed as error:
-        _say(f"{len(error.failures)} runs failed; the same command tries them again:")
+        say(f"{len(error.failures)} runs failed; the same command tries them again:")
         for failure in error.failures:
-            _say(f"  {failure}")
+            say(f"  {failure}")
         return 1
     except (Interrupted, KeyboardInterrupt) as stop:
-        _say(str(stop) or "stopped")
+        say(str(stop) or "stopped")
         return 130
     except BrokenPipeError:
         return 0
@@ -38,7 +39,7 @@ def guarded(command: Callable[[], Any]) -> int:
             raise
         from paribus.plan.compose import explain
 
-        _say(f"error: {explain(error)}")
+        say(f"error: {explain(error)}")
         return 2
     return 0
 
@@ -49,7 +50,3 @@ def run_and_exit(command: Callable[[], Any]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the last word is said: one more Ctrl-C would change its exit code
     leave()
     sys.exit(code)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +13,7 @@ from paribus.cli.tables import Reader
 from paribus.errors import UserError
 from paribus.plan.outputs import outputs_folder
 from paribus.store.store import Store
+from paribus.terminal import say, show
 
 if TYPE_CHECKING:
     from paribus.plan.composer import Composer
@@ -45,10 +45,10 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
     drawn = _of_runs(store, names, wanted) if names else _of_ablation(store, overrides, wanted, mix)
     for stem, figure in drawn:
         if isinstance(figure, catalogue.Missing):
-            print(f"left out: {stem}: {figure.reason}", file=sys.stderr)
+            say(f"left out: {stem}: {figure.reason}")
             continue
         for path in save(figure, Path(output) / stem):
-            print(path)
+            show(str(path))
         written += 1
     if not written:
         raise UserError("no figure could be drawn; the reasons stand above. Train runs first: paribus train -m ...")

@@ -12,6 +12,7 @@ from paribus.durations import duration, in_seconds, seconds_since
 from paribus.errors import UserError
 from paribus.plan.needed import needed_by_ablations, needed_by_sweeps
 from paribus.store.space import remove, unneeded
+from paribus.terminal import show
 
 
 def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
@@ -21,18 +22,18 @@ def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) 
     needed = set().union(*by_ablation.values()) | needed_by_sweeps(store, seconds)
     found = unneeded(store, needed, seconds)
     if not found:
-        print("every checkpoint is needed, by an ablation file or because it is recent")
+        show("every checkpoint is needed, by an ablation file or because it is recent")
         return
     for each in found:
         age = seconds_since(each.record.finished or each.record.created) or math.inf
         whose = " ".join(filter(None, (each.record.ablation, each.record.arm)))
-        print(f"{each.record.id}  {size(each.size):>9}  {each.state}, {duration(age)} old  {whose}".rstrip())
+        show(f"{each.record.id}  {size(each.size):>9}  {each.state}, {duration(age)} old  {whose}".rstrip())
     total = size(sum(each.size for each in found))
-    print(
+    show(
         f"{len(found)} runs, {total}: in no ablation file ({', '.join(by_ablation)}) and no sweep of the last {recent}"
     )
     if any(each.state == "interrupted" for each in found):
-        print("interrupted runs begin anew without their checkpoints")
+        show("interrupted runs begin anew without their checkpoints")
     if dry_run:
         return
     if not yes:
@@ -43,8 +44,8 @@ def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) 
     removed = [each for each in found if remove(store, each)]
     for each in found:
         if each not in removed:
-            print(f"{each.record.id} is being trained again: left alone")
-    print(f"removed the checkpoints of {len(removed)} runs, {size(sum(each.size for each in removed))}")
+            show(f"{each.record.id} is being trained again: left alone")
+    show(f"removed the checkpoints of {len(removed)} runs, {size(sum(each.size for each in removed))}")
 
 
 def size(amount: float) -> str:

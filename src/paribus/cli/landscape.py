@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from paribus.terminal import say, show
+
 
 @click.command()
 @click.argument("run")
@@ -53,7 +55,7 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
         result = interpolation(record, second, store, asked, trust=trust)
     else:
         result = look(record, store, asked, trust=trust)
-    sys.stdout.write(describe(result))
+    show(describe(result), end="")
     sys.stdout.flush()
     folder = Path(output) if output else store.run_dir(record.id) / "landscape"
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,4 +66,4 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
     for kind, figure in figures(result).items():
         paths += save(figure, folder / (name if second else kind))
     for path in paths:
-        print(path, file=sys.stderr)
+        say(str(path))

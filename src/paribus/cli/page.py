@@ -12,6 +12,7 @@ from paribus.cli.figures import studies
 from paribus.cli.reports import write
 from paribus.plan.outputs import outputs_folder
 from paribus.store.store import Store
+from paribus.terminal import show
 
 if TYPE_CHECKING:
     from paribus.report.page.render import Live
@@ -47,7 +48,7 @@ def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequ
         return [_stamp(store, id) for id in _ids(found)]
 
     watcher = Watcher(build, stamps, port)
-    print(f"{watcher.url}  (Ctrl-C ends it)", flush=True)
+    show(f"{watcher.url}  (Ctrl-C ends it)")
     watcher.run()
 
 

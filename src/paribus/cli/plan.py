@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from paribus.plan.measured import Measured
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.stacks import Group, reasons, stacks
 from paribus.store.store import Store
+from paribus.terminal import say, show
 
 FINISHED = ("done", "diverged")
 
@@ -45,14 +45,14 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
             costs.add(*measured(cell, together[cell.id]))
         estimate = costs.estimate(missing.values())
     if as_json:
-        print(json.dumps(_content(plans, states, missing, estimate, slots), indent=1))
+        show(json.dumps(_content(plans, states, missing, estimate, slots), indent=1))
         return
     shared = Counter(cell.id for plan in plans for cell in plan.cells)
     for plan in plans:
         _show(plan, states, shared)
     for line in _stacked(groups):
-        print(line)
-    print(_total(missing, len(states), estimate, slots))
+        show(line)
+    show(_total(missing, len(states), estimate, slots))
 
 
 def _state(store: Store, cell: Cell) -> str:
@@ -70,18 +70,18 @@ def _show(plan: Plan, states: dict[str, str], shared: Counter[str]) -> None:
         if tuned := plan.tuned.get(arm):
             line += "; best: " + ", ".join(f"{key}={value}" for key, value in tuned.point.items())
             line += "".join(f" (WARNING: {key} at the edge of its grid)" for key in tuned.edges)
-        print(f"  {(arm or 'run').ljust(width)}  {line}")
+        show(f"  {(arm or 'run').ljust(width)}  {line}")
     if others := [cell for cell in plan.tuning if cell.arm not in plan.arms]:
-        print(f"  {'steps'.ljust(width)}  {_counted(states[cell.id] for cell in others)}")
+        show(f"  {'steps'.ljust(width)}  {_counted(states[cell.id] for cell in others)}")
     for each in plan.excluded:
-        print(f"  excluded: {each.name}: {each.reason}")
+        show(f"  excluded: {each.name}: {each.reason}")
     for each in plan.invalid:
-        print(f"  can't work: {each.name}: {each.reason}")
+        show(f"  can't work: {each.name}: {each.reason}")
     if plan.duplicates:
-        print(f"  named twice, trained once: {len(plan.duplicates)} runs")
+        show(f"  named twice, trained once: {len(plan.duplicates)} runs")
     done = sum(states[cell.id] in FINISHED for cell in plan.cells)
     several = sum(shared[cell.id] > 1 for cell in plan.cells)
-    print(
+    show(
         f"{plan.name}: {len(plan.arms)} arms, {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train"
         + (f", {several} shared with another plan" if several else "")
         + ("" if plan.complete else "; more when these are tuned")
@@ -148,7 +148,3 @@ def _content(
             "runs_unknown": sum(number for _, number in estimate.unknown),
         },
     }
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from paribus.plan.outputs import outputs_folder
 from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.terminal import say, show
 
 if TYPE_CHECKING:
     from paribus.plan.composer import Composer
@@ -138,7 +138,7 @@ def shown_metrics(found: Collected) -> tuple[str, ...]:
 
 def write(text: str, output: str | None) -> None:
     if output is None:
-        sys.stdout.write(text)
+        show(text, end="")
         return
     path = Path(output)
     try:
@@ -146,7 +146,7 @@ def write(text: str, output: str | None) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written: {error}. Choose another file with -o") from error
-    print(path, file=sys.stderr)
+    say(str(path))
 
 
 def evaluate_run(run: str, checkpoint: str | None, trust: bool, outputs: str | None) -> None:
@@ -161,7 +161,7 @@ def evaluate_run(run: str, checkpoint: str | None, trust: bool, outputs: str | N
         same = recorded == value or (recorded is not None and recorded != recorded and value != value)
         agree = agree and same
         note = "as recorded" if same else f"recorded: {recorded}"
-        print(f"{key} {value!r}  ({note})")
+        show(f"{key} {value!r}  ({note})")
     if checkpoint is None and not agree:
         raise UserError(
             f"run {record.id} does not give its recorded test metrics again. They are exact on the same hardware and "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from paribus.cli.reports import store_of
+from paribus.terminal import show
 
 
 def rerun_run(run: str, outputs: str | None) -> None:
@@ -16,7 +17,7 @@ def rerun_run(run: str, outputs: str | None) -> None:
     compared = rerun(record, store)
     for each in compared:
         verdict = "identical" if each.difference is None else f"first difference: {each.difference}"
-        print(f"{each.what} ({each.size}): {verdict}")
+        show(f"{each.what} ({each.size}): {verdict}")
     if all(each.difference is None for each in compared):
         return
     reasons = changes(record)
@@ -24,5 +25,5 @@ def rerun_run(run: str, outputs: str | None) -> None:
         reasons.append("a budget in seconds depends on the speed of the machine")
     if record.provenance.get("hardware", {}).get("device", "cpu") != "cpu":
         reasons.append("sums on a GPU are bit-identical only with trainer.deterministic=true")
-    print("what is not as it was: " + ("; ".join(reasons) or "nothing that the record knows of"))
+    show("what is not as it was: " + ("; ".join(reasons) or "nothing that the record knows of"))
     sys.exit(1)

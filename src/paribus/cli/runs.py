@@ -13,6 +13,7 @@ from paribus.errors import UserError
 from paribus.plan.outputs import outputs_folder
 from paribus.store import query
 from paribus.store.store import Store
+from paribus.terminal import show
 
 COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
 
@@ -32,17 +33,17 @@ def list_runs(
     shown = found[:limit]
     if as_json:
         # A record holds nan and inf as strings, as its file does.
-        print(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
+        show(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
         return
     wanted = [item.partition("=")[0] for item in filters]
     columns = list(dict.fromkeys([*COLUMNS, *wanted, key]))
     rows = [columns] + [[cell(run, column) for column in columns] for run in shown]
     widths = [max(len(row[number]) for row in rows) for number in range(len(columns))]
     for row in rows:
-        print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+        show("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
     states = [run.state for run in found]
     counted = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-    print(
+    show(
         f"{len(found)} runs"
         + (f": {counted}" if counted else "")
         + (f"; {limit} shown" if len(shown) < len(found) else "")

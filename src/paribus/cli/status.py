@@ -12,6 +12,7 @@ from paribus.errors import UserError
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.status import STATES, Progress, progress
 from paribus.store.store import Store
+from paribus.terminal import show
 
 
 def print_status(overrides: Sequence[str], as_json: bool) -> None:
@@ -24,9 +25,9 @@ def print_status(overrides: Sequence[str], as_json: bool) -> None:
     store = Store(outputs_folder(overrides, composer))
     found = [progress(plan, store) for plan in plan_command(overrides, store.read, composer)]
     if as_json:
-        print(json.dumps([each.to_dict() for each in found], indent=1))
+        show(json.dumps([each.to_dict() for each in found], indent=1))
     else:
-        print("\n\n".join(text(each) for each in found))
+        show("\n\n".join(text(each) for each in found))
 
 
 def text(found: Progress) -> str:

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from paribus.terminal import say, show
+
 CONTEXT = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
@@ -26,7 +28,7 @@ def surface(overrides: tuple[str, ...], multirun: bool, output: str) -> None:
     from paribus.train.surface import descents
 
     for number, (name, drawn, paths, tolerance) in enumerate(descents(overrides, multirun)):
-        sys.stdout.write(("\n" if number else "") + table(drawn, paths, tolerance))
+        show(("\n" if number else "") + table(drawn, paths, tolerance), end="")
         sys.stdout.flush()
         for path in save(figure(drawn, paths), Folder(output) / f"surface_{name}"):
-            print(path, file=sys.stderr)
+            say(str(path))

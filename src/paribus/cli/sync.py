@@ -16,6 +16,7 @@ from paribus.plan.wandb_access import base_url
 from paribus.report.wandb_parts import Upload, uploads
 from paribus.report.wandb_sync import check_access, upload_all
 from paribus.store.store import Store
+from paribus.terminal import say
 
 
 def sync(
@@ -71,7 +72,3 @@ def announce(todo: Sequence[Upload]) -> None:
             say(f"  {upload.record.id}  {upload.labels.group or ''}  {upload.labels.name}  {upload.record.status}")
         if len(members) > 10:
             say(f"  and {len(members) - 10} more")
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ from paribus.plan.outputs import outputs_folder
 from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
-
+from paribus.terminal import show
 
 MOST_PARTS = 1000  # files of one paper
 
@@ -75,9 +75,9 @@ def verify_file(path: str, outputs: str | None) -> None:
         for each in verify(text, read):
             where = f"{file}:{each.line}: {each.title}"
             if not each.drift:
-                print(f"{where}: {each.numbers} numbers agree with the records")
+                show(f"{where}: {each.numbers} numbers agree with the records")
             for line in (*each.drift, *each.notices):
-                print(f"{where}: {line}")
+                show(f"{where}: {line}")
             tables, drifted = tables + 1, drifted + bool(each.drift)
     if not tables:
         raise UserError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from paribus.durations import duration, in_seconds
+from paribus.terminal import plain
 
 RECENT = 10.0  # seconds for which the last result is shown, before what running jobs say
 _LEFT = re.compile(r"·((?: \d+ (?:s|min|h|d))+) left$")
@@ -64,7 +65,7 @@ class Board:
 
     def say(self, text: str) -> None:
         """A message that stays."""
-        self.stream.write(("\r\033[K" if self.terminal else "") + text + "\n")
+        self.stream.write(("\r\033[K" if self.terminal else "") + plain(text) + "\n")
         self.stream.flush()
 
     def due(self, now: float) -> bool:
@@ -89,7 +90,7 @@ class Board:
             said = self.last
         else:
             said = _LEFT.sub("", longest.says).rstrip()  # one estimate is enough
-        return " · ".join([*parts, said] if said else parts)
+        return " · ".join([*parts, plain(said)] if said else parts)
 
     def left(self, running: Sequence[Running]) -> float | None:
         """Seconds to the end, if what waits takes as long as what is finished; None before there is anything to go by.

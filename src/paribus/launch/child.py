@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from paribus.errors import UserError
 from paribus.launch.fork import ForkServer
 from paribus.store.lock import Busy
+from paribus.terminal import say
 
 PROGRESS_SECONDS = 3.0
 FRAMES = 4  # of a traceback on the terminal; train.log has them all
@@ -81,7 +81,7 @@ def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServ
             reasons[name] = str(error)
         if time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
-            print(f"checked {number + 1} of {len(configs)} configurations", file=sys.stderr, flush=True)
+            say(f"checked {number + 1} of {len(configs)} configurations")
     return reasons
 
 

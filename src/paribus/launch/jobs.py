@@ -6,7 +6,6 @@ some launchers forget the results of all others, and another launcher may be wor
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.errors import JobFailed, RunsFailed, UserError
 from paribus.store.lock import Busy
 from paribus.store.store import Store
+from paribus.terminal import say
 
 Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
 FINISHED = ("done", "diverged")
@@ -122,8 +122,3 @@ class Jobs:
 def described(error: BaseException) -> str:
     """What people read: the name of an exception says nothing where the message was written for them."""
     return str(error) if isinstance(error, UserError | JobFailed) else f"{type(error).__name__}: {error}"
-
-
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

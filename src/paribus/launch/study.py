@@ -16,11 +16,12 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.directions import higher_is_better
 from paribus.errors import RunsFailed, UserError
-from paribus.launch.jobs import Jobs, Launch, say
+from paribus.launch.jobs import Jobs, Launch
 from paribus.plan.composer import Composer
 from paribus.plan.grammar import literal
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
+from paribus.terminal import say
 
 
 def check_sweeper(settings: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from paribus.errors import RunsFailed, UserError
 from paribus.launch.child import check_settings
 from paribus.launch.fork import shared_server
-from paribus.launch.jobs import Jobs, Launch, say
+from paribus.launch.jobs import Jobs, Launch
 from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
@@ -22,6 +22,7 @@ from paribus.plan.sweep import varied_keys
 from paribus.plan.wandb_limits import check_wandb
 from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
+from paribus.terminal import say
 
 Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from paribus.directions import higher_is_better, mode
 from paribus.errors import UserError
 from paribus.plan.identity import EARLY_STOPPING, budget, world_size
 from paribus.plan.targets import public_name
+from paribus.terminal import say
 
 # The sections that it looks at.
 SECTIONS = (
@@ -148,7 +148,7 @@ def check_mode(where: str, monitor: str, told: Any) -> None:
 @functools.cache
 def _say(line: str) -> None:
     """Once in a process, however many configurations say it."""
-    print(line, file=sys.stderr, flush=True)
+    say(line)
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from paribus.store.adopted import Row, merged
 from paribus.store.names import read_bounded, read_yaml
 
-
 LOG_BYTES = 256 << 20
 
 
@@ -24,7 +23,7 @@ def read_logs(job: Path, notes: list[str]) -> tuple[list[Row], Path]:
 
     Raises NoLogs.
     """
-    tables = sorted((p for p in job.rglob("metrics.csv") if p.stat().st_size), key=_version)
+    tables = sorted((p for p in job.rglob("metrics.csv") if _is_of(job, p) and p.stat().st_size), key=_version)
     if tables:
         if len(tables) > 1:
             notes.append(f"{len(tables)} metrics.csv; the newest is used: {tables[-1].relative_to(job)}")
@@ -114,19 +113,23 @@ def complaint(job: Path) -> str | None:
             continue
         if "Traceback (most recent call last)" in text:
             lines = [line for line in text.split("Traceback (most recent call last)")[-1].splitlines() if line.strip()]
-            return next(
-                (line.strip() for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)), lines[-1]
-            )
+            named = (line.strip() for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line))
+            return next(named, lines[-1] if lines else "a traceback without an error")
     return None
 
 
 def _end(path: Path, size: int = 1 << 20) -> str:
     """The last megabyte of a log."""
-    if not path.is_file():
+    if not _is_of(path.parent, path):
         raise FileNotFoundError(path)
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - size))
         return file.read(size).decode(errors="replace")
+
+
+def _is_of(job: Path, path: Path) -> bool:
+    """Whether a file is one, and no link to somewhere else."""
+    return path.is_file() and path.resolve().is_relative_to(job.resolve())
 
 
 def _version(path: Path) -> tuple[int, float]:

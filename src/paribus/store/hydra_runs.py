@@ -63,6 +63,9 @@ def adopt_hydra(root: Path, progress: Callable[[int, int], None] = lambda done, 
     for folder in sorted(folders, key=_natural):
         origin = str(folder.relative_to(root.parent)) if folder != root else root.name
         try:
+            for path in (folder / ".hydra").glob("*.yaml"):
+                if not path.resolve().is_relative_to(root):
+                    raise ValueError(f"{path.name} is a link to a file elsewhere")
             jobs.append(_read(folder, origin, root))
         except (OSError, ValueError) as error:
             adoption.notes.append(f"{origin}: not imported, {_first_line(error)}")

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from paribus.errors import UserError
+from paribus.store.names import read_yaml
 from paribus.store.record import Record
 
 
@@ -42,13 +41,13 @@ def read_retired(path: Path) -> list[Retired]:
     if not path.exists():
         return []
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+        entries = read_yaml(path) or []
         found = [
             Retired(**{**each, "date": str(each["date"]), "ids": frozenset(each.get("ids", ()))}) for each in entries
         ]
         if any(bool(each.ids) == bool(each.choices) for each in found):
             raise ValueError("an entry has either ids or choices")
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} must be a list of entries with fault, date, and ids or choices ({type(error).__name__}: {error})"
         ) from error

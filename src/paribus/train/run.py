@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -31,6 +30,7 @@ from paribus.plan.wandb_limits import check_run
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.terminal import say
 
 log = logging.getLogger("paribus")
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
@@ -194,10 +194,6 @@ def summary(record: Record) -> str:
 
 def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

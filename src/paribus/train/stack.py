@@ -19,7 +19,8 @@ from paribus.store.lock import Busy
 from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, say, summary, write_config
+from paribus.terminal import say
+from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, summary, write_config
 
 log = logging.getLogger("paribus")
 FINISHED = ("done", "diverged")

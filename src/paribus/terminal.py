@@ -1,0 +1,26 @@
+"""What commands print. Names and messages come from files of others too, so they never reach a terminal as they are."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+# Control characters (a terminal obeys them), marks that turn the direction of a text, and halves of characters.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    r"""The text with every character that a terminal would obey written as \x1b is; lines and tabs stay."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def say(line: str) -> None:
+    """Tell the person: on stderr, at once."""
+    sys.stderr.write(plain(line) + "\n")
+    sys.stderr.flush()
+
+
+def show(text: str, end: str = "\n") -> None:
+    """The result of a command, on stdout."""
+    sys.stdout.write(plain(text) + end)
+    sys.stdout.flush()
