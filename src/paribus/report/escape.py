@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from html import escape as _html
+from typing import Any
+
+from paribus.terminal import plain as steady
 
 
 def plain(text: str) -> str:
@@ -15,6 +18,18 @@ def plain(text: str) -> str:
     return "".join(
         c for c in spaced if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
     )
+
+
+_FORMULA = re.compile(r"\s*[=@+\-\t\r＝＠＋－]")
+_NUMBER = re.compile(r"[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?( ?%)?|[+-]?(inf|nan)", re.I)
+
+
+def spreadsheet(cell: Any) -> Any:
+    """A field of a CSV file: text that a spreadsheet would take for a formula stands behind an apostrophe; numbers stay
+    what they are."""
+    if not isinstance(cell, str) or _NUMBER.fullmatch(cell):
+        return cell
+    return f"'{steady(cell)}" if _FORMULA.match(cell) else steady(cell)
 
 
 _MEANING = re.compile(r"[\\`*\[\]|~$_&<>:]|www\.", re.I)  # what anything below could replace

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.errors import UserError
+from paribus.report.escape import spreadsheet
 from paribus.store.atomic import temporary_beside
 from paribus.store.history import HistoryError
 from paribus.store.record import Record
@@ -119,9 +120,9 @@ def _write_csv(lines: Iterable[Line], columns: Mapping[str, type], path: Path) -
     count = 0
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(map(spreadsheet, columns))
         for line in lines:
-            writer.writerow(_text(line.get(name)) for name in columns)
+            writer.writerow(spreadsheet(_text(line.get(name))) for name in columns)
             count += 1
     return count
 

@@ -13,6 +13,7 @@ from paribus.checks.result import Measurement
 from paribus.checks.stored import Stored
 from paribus.plan.findings import Finding
 from paribus.report.columns import with_interval
+from paribus.report.escape import spreadsheet
 from paribus.report.numbers import NONE, scale, short, text, title
 from paribus.report.sheet import Column, Entry, Sheet, label_of
 from paribus.report.verdicts import Claim, compared, finding_notes
@@ -84,7 +85,8 @@ def csv_text(found: Sequence[Line]) -> str:
     for line in found:
         own = (line.section, line.id, line.claim, line.source, line.regime, line.quantity)
         effect = (line.effect.text, line.effect.rest, line.n, line.verdict)
-        writer.writerow([*own, *effect, line.detectable.text, line.needed.text, line.words, line.literature])
+        rest = (line.detectable.text, line.needed.text, line.words, line.literature)
+        writer.writerow(map(spreadsheet, [*own, *effect, *rest]))
     return buffer.getvalue()
 
 

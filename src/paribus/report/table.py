@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from paribus.report import render
 from paribus.report.aggregate import Aggregate
 from paribus.report.columns import View
+from paribus.report.escape import spreadsheet
 from paribus.report.sheet import Sheet
 from paribus.report.sheets import arms_sheet
 from paribus.report.trace import traced
@@ -70,7 +71,8 @@ def csv_text(tables: Sequence[Aggregate]) -> str:
                 numbers += [row.diverged, row.failed, row.running, row.missing]
                 lists = [[run.seed for run in row.runs], cell.values.values(), [run.id for run in row.runs]]
                 joined = (" ".join(map(str, each)) for each in lists)
-                writer.writerow([table.name, row.arm, metric, *map(_exact, numbers), said, *joined])
+                cells = [table.name, row.arm, metric, *map(_exact, numbers), said, *joined]
+                writer.writerow(map(spreadsheet, cells))
     return buffer.getvalue()
 
 
