@@ -1,3 +1,3 @@
 """Paribus: ablation studies of deep-learning training, everything else being equal."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
