@@ -46,7 +46,7 @@ test-newest: $(STAMP) system ## the suite with the newest versions, in .venv-new
 
 # $(call suite,FOLDER,PYTHON,RESOLUTION): a new environment of these versions, and the suite in it.
 define suite
-$(BIN)/uv venv --quiet --clear --python $(2) $(1)
+$(BIN)/uv venv --quiet --clear --seed --python $(2) $(1)
 $(BIN)/uv pip install --quiet --upgrade --python $(1) --resolution $(3) -e '.[dev]'
 $(BIN)/uv pip list --quiet --python $(1)
 $(1)/bin/python -m pytest -n $(WORKERS) -q

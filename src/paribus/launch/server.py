@@ -34,9 +34,9 @@ from paribus.memory import share, uncollected
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # torch asks for GPUs without initialising CUDA, which no process could use after a fork.
 BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+# What libraries import late where they have it: fsspec since 2025, torch since 2.6.
+_OF_SOME_VERSIONS = ("fsspec.implementations.chained", "torch.utils.serialization.config")
 _OF_EVERY_JOB = (
-    "fsspec.implementations.chained",
-    "torch.utils.serialization.config",
     "paribus.cli.failure",
     "paribus.cli.train",
     "paribus.data.digits",
@@ -259,6 +259,9 @@ def preload() -> None:
     with uncollected():
         for name in _OF_EVERY_JOB:
             importlib.import_module(name)
+        for name in _OF_SOME_VERSIONS:
+            with contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module(name)
     import torch
     from pytorch_lightning.trainer.connectors import callback_connector as connector
 

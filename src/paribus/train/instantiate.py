@@ -102,7 +102,9 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is str:
         return isinstance(value, str)
     if value is None or isinstance(value, str | bool | int | float):  # not for a list, nor for a class of objects
-        return not (origin is not None or inspect.isclass(hint)) or (inspect.isclass(hint) and isinstance(value, hint))
+        if origin is not None:  # asked first: to Python 3.10 list[int] is a class, too
+            return False
+        return not inspect.isclass(hint) or isinstance(value, hint)
     return True
 
 
