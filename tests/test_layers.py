@@ -23,7 +23,7 @@ LAYERS = [
     {"optim", "losses", "metrics"},
     {"nn", "data"},
     {"stats"},
-    {"errors", "config", "directions", "durations", "memory", "imports", "terminal"},
+    {"base", "errors", "config", "directions", "durations", "memory", "imports", "terminal"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Downwards in time rather than in rank: a launcher and the training entry call each other by design.

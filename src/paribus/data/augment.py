@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from paribus.base.torch_internals import standard_gamma
+
 
 class Augmentation(Protocol):
     """x (N, C, H, W), y (N,) class indices or (N, K) soft targets -> the same, possibly with soft targets."""
@@ -89,7 +91,7 @@ class Cutout:
 def _beta(alpha: float, n: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """n samples of Beta(alpha, alpha): the ratio of two Gamma variables."""
     shape = torch.full((2, n), alpha, device=device)
-    gamma = torch._standard_gamma(shape, generator=generator).clamp_min(1e-30)
+    gamma = standard_gamma(shape, generator).clamp_min(1e-30)
     return gamma[0] / (gamma[0] + gamma[1])
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import functools
 import importlib
 import logging
 import os
@@ -26,6 +25,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
+from paribus.base.lightning_internals import remember_external_callbacks
+from paribus.base.torch_internals import compile_report
 from paribus.errors import Interrupted
 from paribus.imports import postpone
 from paribus.memory import share, uncollected
@@ -263,7 +264,6 @@ def preload() -> None:
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(name)
     import torch
-    from pytorch_lightning.trainer.connectors import callback_connector as connector
 
     from paribus.store.provenance import provenance
     from paribus.train.fit import LIGHTNING, quiet_lightning
@@ -271,11 +271,7 @@ def preload() -> None:
     torch.set_num_threads(1)
     for name in LIGHTNING:  # for good, so that no job has to
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Each Trainer reads the metadata of all installed packages, which may offer callbacks, for 15 ms. Where Lightning
-    # calls it otherwise, it does so again.
-    if (load := getattr(connector, "_load_external_callbacks", None)) is not None:
-        connector._load_external_callbacks = functools.cache(load)
-        connector._load_external_callbacks("pytorch_lightning.callbacks_factory")
+    remember_external_callbacks()
     provenance("", 1)  # asks git and the installed packages, and remembers
     with quiet_lightning(), torch.autograd.profiler.record_function("preload"):
         pass  # their first use compiles patterns, and imports
@@ -288,11 +284,9 @@ def leave_farewells_behind() -> None:
 
     Finalizers of torch's libraries, and its report on what was compiled. What a forked process registers is called.
     """
-    from torch._dynamo import utils
-
-    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):  # Python's own
         finalizer.atexit = False
-    if (report := getattr(utils, "dump_compile_times", None)) is not None:
+    if (report := compile_report()) is not None:
         atexit.unregister(report)
 
 

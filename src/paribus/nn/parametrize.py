@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
-from torch.nn.utils.parametrizations import _SpectralNorm, _WeightNorm
 from torch.nn.utils.parametrize import register_parametrization
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -35,8 +33,7 @@ def weight_norm(network: nn.Module) -> None:
                 f"weight norm needs a direction for each unit, and {name}.weight starts with a zero row. Use another "
                 "initialisation for that layer, or norm=spectral"
             )
-        parametrizations.weight_norm(module, dim=0)
-        module.parametrizations.weight[0].__class__ = WeightNorm  # type: ignore[union-attr, index]
+        register_parametrization(module, "weight", WeightNorm(), unsafe=True)  # unsafe: it makes two tensors of one
 
 
 def spectral_norm(network: nn.Module, *, n_power_iterations: int = 1, eps: float = 1e-12) -> None:
@@ -54,31 +51,56 @@ def spectral_norm(network: nn.Module, *, n_power_iterations: int = 1, eps: float
             # Its constructor iterates on real numbers. A meta network is only looked at for its shapes.
             continue
         assert isinstance(weight, Tensor)
-        register_parametrization(module, "weight", SpectralNorm(weight, n_power_iterations, 0, eps))
+        register_parametrization(module, "weight", SpectralNorm(weight, n_power_iterations, eps))
 
 
-class WeightNorm(_WeightNorm):
-    """torch's, in operations that torch.func.vmap knows: its fused kernel would run once for each replica of a stack.
+class WeightNorm(nn.Module):
+    """w = g v / |v| for each output, in operations that torch.func.vmap knows and that can be differentiated twice.
 
-    weight_g (out, 1, ...), weight_v (out, ...).
+    torch's own fused kernel would run once for each replica of a stack, and its second derivative is wrong on CPUs.
+
+    weight_g (out, 1, ...), weight_v (out, ...), named as by torch.nn.utils.parametrizations.weight_norm.
     """
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
         return weight_v * (weight_g / weight_v.flatten(1).norm(dim=1).view_as(weight_g))
 
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.norm_except_dim(weight, 2, 0), weight
 
-class SpectralNorm(_SpectralNorm):
-    """torch's, without out= arguments, which torch.func.vmap does not take: the same numbers, bit for bit."""
+
+class SpectralNorm(nn.Module):
+    """w / sigma(w), as torch.nn.utils.parametrizations.spectral_norm, bit for bit and with its names.
+
+    It has no out= arguments, which torch.func.vmap does not take.
+
+    weight: at the start, (out, ...): the vectors u (out,) and v (in * kh * kw,) begin at random and iterate 15 times.
+    """
+
+    def __init__(self, weight: Tensor, n_power_iterations: int = 1, eps: float = 1e-12):
+        if n_power_iterations < 1:
+            raise ValueError(f"n_power_iterations must be at least 1, got {n_power_iterations}. Use 1")
+        super().__init__()
+        self._u: Tensor
+        self._v: Tensor
+        self.n_power_iterations = n_power_iterations
+        self.eps = eps
+        matrix = weight.flatten(1)
+        rows, columns = matrix.shape
+        u, v = matrix.new_empty(rows).normal_(0, 1), matrix.new_empty(columns).normal_(0, 1)
+        self.register_buffer("_u", F.normalize(u, dim=0, eps=eps))
+        self.register_buffer("_v", F.normalize(v, dim=0, eps=eps))
+        self._iterate(matrix, 15)
 
     @torch.no_grad()
-    def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
-        for _ in range(n_power_iterations):
-            self._u.copy_(F.normalize(torch.mv(weight_mat, self._v), dim=0, eps=self.eps))
-            self._v.copy_(F.normalize(torch.mv(weight_mat.H, self._u), dim=0, eps=self.eps))
+    def _iterate(self, matrix: Tensor, times: int) -> None:
+        for _ in range(times):
+            self._u.copy_(F.normalize(torch.mv(matrix, self._v), dim=0, eps=self.eps))
+            self._v.copy_(F.normalize(torch.mv(matrix.H, self._u), dim=0, eps=self.eps))
 
     def forward(self, weight: Tensor) -> Tensor:
-        matrix = self._reshape_weight_to_matrix(weight)
+        matrix = weight.flatten(1)
         if self.training:
-            self._power_method(matrix, self.n_power_iterations)
+            self._iterate(matrix, self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()  # backward needs those of this pass
         return weight / torch.dot(u, torch.mv(matrix, v))

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from paribus.base.torch_internals import foreach, fused_adam, fused_adamw, fused_sgd, has_step_hooks
+
 Group = dict[str, Any]
+_add_ = foreach("add_")
 
 
 class FusedStep:
@@ -53,8 +56,7 @@ class FusedStep:
         parameters = [list(group["params"]) for group in groups]
         every = [p for of_group in parameters for p in of_group]
         alike = len({(p.device, p.dtype) for p in every}) == 1 and not any(isinstance(g["lr"], Tensor) for g in groups)
-        hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-        if not alike or hooks or not all(group.get("fused") for group in groups):
+        if not alike or has_step_hooks(optimizer) or not all(group.get("fused") for group in groups):
             self._launch = None
             return
         tensors = []
@@ -74,7 +76,7 @@ def _state_names(group: Group) -> list[str]:
 
 
 def _sgd(group: Group, parameters: list[Tensor], grads: list[Any], tensors: list[list[Tensor]]) -> None:
-    torch._fused_sgd_(
+    fused_sgd(
         parameters,
         grads,
         tensors[0] if tensors else [],
@@ -89,11 +91,11 @@ def _sgd(group: Group, parameters: list[Tensor], grads: list[Any], tensors: list
 
 
 def _adam(group: Group, parameters: list[Tensor], grads: list[Any], tensors: list[list[Tensor]]) -> None:
-    _adaptive(torch._fused_adam_, group, parameters, grads, tensors)
+    _adaptive(fused_adam, group, parameters, grads, tensors)
 
 
 def _adamw(group: Group, parameters: list[Tensor], grads: list[Any], tensors: list[list[Tensor]]) -> None:
-    _adaptive(torch._fused_adamw_, group, parameters, grads, tensors)
+    _adaptive(fused_adamw, group, parameters, grads, tensors)
 
 
 def _adaptive(
@@ -104,7 +106,7 @@ def _adaptive(
     tensors: list[list[Tensor]],
 ) -> None:
     steps, first, second, *greatest = tensors
-    torch._foreach_add_(steps, 1)
+    _add_(steps, 1)
     kernel(
         parameters,
         grads,
@@ -122,4 +124,8 @@ def _adaptive(
     )
 
 
-_KERNELS: dict[type[Optimizer], Callable[..., None]] = {SGD: _sgd, Adam: _adam, AdamW: _adamw}
+_KERNELS: dict[type[Optimizer], Callable[..., None]] = {
+    optimizer: launch
+    for optimizer, launch, kernel in ((SGD, _sgd, fused_sgd), (Adam, _adam, fused_adam), (AdamW, _adamw, fused_adamw))
+    if kernel is not None
+}

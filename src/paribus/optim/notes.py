@@ -16,6 +16,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from paribus.base.torch_internals import foreach
+
+_add, _add_, _mul_, _sqrt = map(foreach, ("add", "add_", "mul_", "sqrt"))
+_addcmul_, _addcdiv_ = map(foreach, ("addcmul_", "addcdiv_"))
+
 
 class _RootMeanSquare(Optimizer):
     """theta -= lr / (sqrt(v) + eps) * g; v is a mean of squared gradients that begins with the first."""
@@ -42,7 +47,7 @@ class _RootMeanSquare(Optimizer):
                 continue
             grads: list[Tensor] = [p.grad for p in parameters]
             if group["weight_decay"]:
-                grads = list(torch._foreach_add(grads, parameters, alpha=group["weight_decay"]))
+                grads = list(_add(grads, parameters, alpha=group["weight_decay"]))
             means, shares = [], []
             for p in parameters:  # a parameter that met its first gradient later counts from there
                 state = self.state[p]
@@ -51,11 +56,11 @@ class _RootMeanSquare(Optimizer):
                 state["step"] += 1
                 means.append(state["square_avg"])
                 shares.append(self.share(group, state["step"]))
-            torch._foreach_mul_(means, [1.0 - share for share in shares])
-            torch._foreach_addcmul_(means, grads, grads, shares)
-            sigma = torch._foreach_sqrt(means)
-            torch._foreach_add_(sigma, group["eps"])
-            torch._foreach_addcdiv_(parameters, grads, sigma, value=-group["lr"])
+            _mul_(means, [1.0 - share for share in shares])
+            _addcmul_(means, grads, grads, shares)
+            sigma = _sqrt(means)
+            _add_(sigma, group["eps"])
+            _addcdiv_(parameters, grads, sigma, value=-group["lr"])
         return loss
 
 

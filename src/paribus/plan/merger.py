@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
-from hydra.core.default_element import ResultDefault
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
+from paribus.base.hydra_internals import ConfigFiles, Unsupported
 from paribus.plan.compose import hydra_context, is_group
 from paribus.plan.grammar import parsed
 
-Files = list[ResultDefault]
+Files = list[Any]  # Hydra's own entries, one for each file
 
 
 class Merger:
@@ -30,7 +27,7 @@ class Merger:
         self._first: dict[tuple[str, ...], tuple[str, ...]] = {}  # groups -> the first choice of their options
         self._meeting: set[tuple[Any, ...]] = set()  # (groups, places of those) whose segments overlap
         self._contents: dict[tuple[Any, ...], Any] = {}
-        self._repository: CachingConfigRepository | None = None
+        self._files: ConfigFiles | None = None
 
     def __call__(self, options: tuple[str, ...]) -> tuple[DictConfig, Mapping[str, Any]] | None:
         """(configuration, chosen options) of `group=option, ...`; None for a command line that only Hydra understands.
@@ -41,44 +38,47 @@ class Merger:
         if None in keys or len(set(keys)) < len(keys):
             return None
         with hydra_context():
-            first = self._first.setdefault(keys, options)  # type: ignore[arg-type]
-            changed = [place for place, option in enumerate(options) if option != first[place]]
-            files, choices = self._list(first)
-            if len(changed) == 1 or (keys, *changed) in self._meeting:
+            try:
+                return self._compose(keys, options)
+            except Unsupported:
+                return None
+
+    def _compose(
+        self, keys: tuple[str | None, ...], options: tuple[str, ...]
+    ) -> tuple[DictConfig, Mapping[str, Any]] | None:
+        first = self._first.setdefault(keys, options)  # type: ignore[arg-type]
+        changed = [place for place, option in enumerate(options) if option != first[place]]
+        files, choices = self._list(first)
+        if len(changed) == 1 or (keys, *changed) in self._meeting:
+            files, choices = self._list(options)
+        elif changed:
+            singles = [self._list((*first[:place], options[place], *first[place + 1 :])) for place in changed]
+            if (spliced := splice(files, [single for single, _ in singles])) is None:
+                self._meeting.add((keys, *changed))
                 files, choices = self._list(options)
-            elif changed:
-                singles = [self._list((*first[:place], options[place], *first[place + 1 :])) for place in changed]
-                if (spliced := splice(files, [single for single, _ in singles])) is None:
-                    self._meeting.add((keys, *changed))
-                    files, choices = self._list(options)
-                else:
-                    base, files, choices = choices, spliced, dict(choices)
-                    for _, other in singles:
-                        choices.update((key, value) for key, value in other.items() if value != base.get(key))
-            merged: dict[str, Any] = {}
-            for file in files:
-                if (content := self._content(file)) is None:
-                    return None
-                merge(merged, content)
+            else:
+                base, files, choices = choices, spliced, dict(choices)
+                for _, other in singles:
+                    choices.update((key, value) for key, value in other.items() if value != base.get(key))
+        merged: dict[str, Any] = {}
+        for file in files:
+            if (content := self._content(file)) is None:
+                return None
+            merge(merged, content)
         return OmegaConf.create(merged), choices
 
     def _list(self, options: tuple[str, ...]) -> tuple[Files, Mapping[str, Any]]:
         """Hydra's list of files and of chosen options."""
         if options not in self._lists:
-            # The loader's compute_defaults_list, but for reading and parsing every file anew.
-            overrides = list(map(parsed, options))
-            found = create_defaults_list(self._files(), "train", overrides, prepend_hydra=True, skip_missing=False)
-            own = [file for file in found.defaults if not _is_hydras(file)]
-            self._lists[options] = own, dict(found.overrides.known_choices)
+            files, choices = self._tree().chosen(list(map(parsed, options)))
+            self._lists[options] = [file for file in files if not _is_hydras(file)], choices
         return self._lists[options]
 
-    def _content(self, file: ResultDefault) -> dict[str, Any] | None:
+    def _content(self, file: Any) -> dict[str, Any] | None:
         """What a file sets, in its package; None where it is more than plain values."""
         key = (file.config_path, file.package, file.is_self)
         if key not in self._contents:
-            loader: Any = GlobalHydra.instance().config_loader()
-            config = loader._load_single_config(file, self._files()).config
-            content = OmegaConf.to_container(config, resolve=False)
+            content = OmegaConf.to_container(self._tree().content(file), resolve=False)
             assert isinstance(content, dict)
             content.pop("defaults", None)
             hydra = content.pop("hydra", None) or {}
@@ -86,13 +86,10 @@ class Merger:
             self._contents[key] = None if more else content
         return self._contents[key]
 
-    def _files(self) -> CachingConfigRepository:
-        """The config tree, each file of which is read once."""
-        if self._repository is None:
-            loader: Any = GlobalHydra.instance().config_loader()
-            _, self._repository = loader._parse_overrides_and_create_caching_repo("train", [])
-            assert self._repository is not None
-        return self._repository
+    def _tree(self) -> ConfigFiles:
+        if self._files is None:
+            self._files = ConfigFiles("train")
+        return self._files
 
 
 def splice(files: Files, variants: Sequence[Files]) -> Files | None:
@@ -136,5 +133,5 @@ def _group_of(text: str) -> str | None:
     return key if simple and key.split("/")[0] != "hydra" and is_group(key) else None
 
 
-def _is_hydras(file: ResultDefault) -> bool:
+def _is_hydras(file: Any) -> bool:
     return (file.package or "").split(".")[0] == "hydra" or (file.config_path or "").startswith("hydra/")

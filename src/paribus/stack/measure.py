@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import resource
 import sys
 import time
 import weakref
@@ -16,9 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from paribus.base.torch_internals import SHOWS_OPERATIONS, DispatchMode
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork
 from paribus.stack.optimizers import StackedOptimizers
@@ -109,6 +109,12 @@ def peak_bytes(make_step: Callable[[], Step], device: torch.device) -> tuple[int
         step()
         step()
         return int(torch.cuda.max_memory_allocated(device) - before), step
+    if not SHOWS_OPERATIONS:
+        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        step = make_step()
+        step()
+        step()
+        return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib), step
     with _Held() as held:
         step = make_step()
         step()
@@ -116,7 +122,7 @@ def peak_bytes(make_step: Callable[[], Step], device: torch.device) -> tuple[int
     return held.most, step
 
 
-class _Held(TorchDispatchMode):
+class _Held(DispatchMode):
     """Counts the bytes of all tensors that operations return, while they live; scratch within operations is not seen.
 
     (torch's profiler sees it, and writes to the terminal.)
@@ -129,14 +135,14 @@ class _Held(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
+        for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor):
                 self._count(tensor.untyped_storage())
         return out
 
     def _count(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
+        key, size = storage.data_ptr(), storage.nbytes()
+        if size and key not in self._known:
             self._known.add(key)
             self.now += size
             self.most = max(self.most, self.now)

@@ -63,7 +63,7 @@ class StackedNetwork(nn.Module):
                 p.data = rows[name][k]
             for name, _ in network.named_buffers():
                 module, _, last = name.rpartition(".")
-                network.get_submodule(module)._buffers[last] = rows[name][k]
+                setattr(network.get_submodule(module), last, rows[name][k])
 
     def stacked(self) -> State:
         """Parameters and buffers by the names that they have in a network."""

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from paribus.base.torch_internals import has_amx
+
 _AS_EVER = nullcontext()
 _PERMISSION: Any = getattr(torch.backends.mkldnn, "matmul", None)  # before torch 2.9 there is none
 
@@ -42,7 +44,7 @@ def _stays_exact() -> bool:
     Whole numbers below 2^9 take 9 bits: float32 holds their products, and sums of 64 of them, exactly and in any order;
     bfloat16, of 8 bits, rounds a quarter of them.
     """
-    if _PERMISSION is None or not torch.backends.mkl.is_available() or torch.cpu._is_amx_tile_supported():
+    if _PERMISSION is None or not torch.backends.mkl.is_available() or has_amx():
         return False  # without MKL, as on ARM, torch takes oneDNN's or its own products anyway
     generator = torch.Generator().manual_seed(0)
 

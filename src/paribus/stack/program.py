@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from paribus.base.torch_internals import below_autograd, has_hooks
 from paribus.metrics import wide
 from paribus.stack.evaluation import StackedLoss
 from paribus.stack.network import StackedNetwork, State
@@ -26,6 +27,7 @@ from paribus.stack.trace import Trace, record
 log = logging.getLogger("paribus")
 WORTH = 10  # calls with a shape: over so many, vmap costs what a trace takes
 COMPILED = 0.1  # of all calls: shapes with a smaller share, as the rest at the end of an epoch has, are not compiled
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 Program = Callable[..., tuple[Any, ...]]
 
@@ -177,7 +179,7 @@ def _below_autograd(module: fx.GraphModule) -> Program:
     forward = module.forward
 
     def program(*inputs: Tensor) -> tuple[Any, ...]:
-        with torch._C._AutoDispatchBelowAutograd():
+        with below_autograd():
             results: tuple[Any, ...] = forward(*inputs)
         return results
 
@@ -195,8 +197,7 @@ def repeatable(module: nn.Module) -> bool:
     made of it in progress_state. Others may count calls or draw numbers from Python's generator, and so may hooks;
     nobody can tell from outside.
     """
-    if isinstance(module, nn.modules.dropout._DropoutNd):
+    if isinstance(module, _DROPOUTS):
         return module.p == 0.0 or not module.training
     known = type(module).__module__.startswith(("torch.nn.", "paribus.nn."))
-    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return known and not hooks and hasattr(module, "set_progress") == hasattr(module, "progress_state")
+    return known and not has_hooks(module) and hasattr(module, "set_progress") == hasattr(module, "progress_state")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from paribus.base.torch_internals import OpOverload, schema
 from paribus.stack.trace import Layout, Trace
 
 aten = torch.ops.aten
@@ -71,7 +72,7 @@ def _fold(trace: Trace) -> None:
     constants = {node.target for node in attributes if node.target.startswith("constant")} - changed
     for number, node in enumerate(list(trace.graph.nodes)):
         operation, inputs = _operation(node), node.all_input_nodes
-        if operation is None or operation._schema.is_mutable or any(own.op != "get_attr" for own in inputs):
+        if operation is None or schema(operation).is_mutable or any(own.op != "get_attr" for own in inputs):
             continue
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda own: trace.attributes[str(own.target)])
         value = operation(*args, **kwargs)
@@ -139,13 +140,13 @@ def _out_overload(node: Node) -> Any:
     if operation is None:
         return None
 
-    def taken(schema: Any) -> list[tuple[str, str]]:
-        return [(argument.name, str(argument.type)) for argument in schema.arguments if not argument.kwarg_only]
+    def taken(of: Any) -> list[tuple[str, str]]:
+        return [(argument.name, str(argument.type)) for argument in of.arguments if not argument.kwarg_only]
 
     packet = operation.overloadpacket
     for overload in (getattr(packet, name) for name in packet.overloads()):
-        outs = [argument.name for argument in overload._schema.arguments if argument.is_out]
-        if outs == ["out"] and taken(overload._schema) == taken(operation._schema):
+        outs = [argument.name for argument in schema(overload).arguments if argument.is_out]
+        if outs == ["out"] and taken(schema(overload)) == taken(schema(operation)):
             return overload
     return None
 
@@ -153,29 +154,29 @@ def _out_overload(node: Node) -> Any:
 def _call_as_method(node: Node) -> None:
     """Tensor's own methods parse their arguments faster than torch.ops does, by 1 µs an operation."""
     operation = _operation(node)
-    if operation is None or operation._schema.arguments[0].name != "self" or "out" in node.kwargs:
+    if operation is None or schema(operation).arguments[0].name != "self" or "out" in node.kwargs:
         return
-    name = operation._schema.name.removeprefix("aten::")
+    name = schema(operation).name.removeprefix("aten::")
     if isinstance(getattr(Tensor, name, None), types.MethodDescriptorType):
         node.op, node.target = "call_method", name
 
 
 def _operation(node: Node) -> Any:
     """Its operation of aten; None for inputs, attributes, results and the parts of tuples."""
-    return node.target if isinstance(node, fx.Node) and isinstance(node.target, torch._ops.OpOverload) else None
+    return node.target if isinstance(node, fx.Node) and isinstance(node.target, OpOverload) else None
 
 
 def _may_alias(node: Node) -> bool:
     """Whether what it stands for may share memory with an argument, as far as the operation says."""
     operation = _operation(node)
-    return operation is None or any(result.alias_info is not None for result in operation._schema.returns)
+    return operation is None or any(result.alias_info is not None for result in schema(operation).returns)
 
 
 def _is_changed(node: Node) -> bool:
     """Whether an operation may write into what it stands for, or into a view of that."""
     for user in node.users:
         operation = _operation(user)
-        if operation is None or operation._schema.is_mutable or (_may_alias(user) and _is_changed(user)):
+        if operation is None or schema(operation).is_mutable or (_may_alias(user) and _is_changed(user)):
             return True
     return False
 

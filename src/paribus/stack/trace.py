@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 from torch.fx.node import map_aggregate
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from paribus.base.torch_internals import DispatchMode
 
 aten = torch.ops.aten
 
@@ -55,7 +56,7 @@ def record(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Te
     return trace
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(DispatchMode):
     """torch's make_fx without what it does for shapes that may change, which is most of its time."""
 
     def __init__(self, trace: Trace):

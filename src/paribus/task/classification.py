@@ -15,12 +15,13 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from paribus.base.lightning_internals import update_counter
+from paribus.base.torch_internals import backward, foreach
 from paribus.data.augment import Augmentation, Identity
 from paribus.data.seeds import mix
 from paribus.losses import Loss
 from paribus.metrics import Totals
 from paribus.nn.statistics import recomputed_statistics
-from paribus.optim.backward import backward
 from paribus.optim.build import evaluation_weights
 from paribus.optim.clip import clip_gradients
 from paribus.optim.fused import FusedStep
@@ -32,6 +33,7 @@ from paribus.task.evaluation import evaluate
 from paribus.task.journal import Journal
 from paribus.task.sharding import full_state, is_sharded, shard, swapped, whole
 
+_norms_of = foreach("norm")
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
 DIVERGENCE_CHECK_SECONDS = 10.0
 STATISTICS_BATCHES = 10  # of evaluation size, for the batch statistics of averaged weights
@@ -136,11 +138,11 @@ class Classification(pl.LightningModule):
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
         self._validation_hooks = [c.on_validated for c in callbacks if hasattr(c, "on_validated")]
         self._weight_providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
-        self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        self._count = update_counter(self.trainer)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         # With one process and no loss scaling, Lightning's wrappers of backward() and step() add 0.05 ms to an
         # update and do nothing else.
-        self._bare = self.trainer.world_size == 1 and scaler is None
+        self._bare = self.trainer.world_size == 1 and scaler is None and self._count is not None
         self._scaler = scaler
         self._step = FusedStep(self.optimizer)
         self._last_check = time.monotonic()
@@ -283,8 +285,8 @@ class Classification(pl.LightningModule):
     def _take_step(self) -> None:
         if self._bare:
             self._step()
-            self._count.total.ready += 1
-            self._count.total.completed += 1
+            self._count.ready += 1
+            self._count.completed += 1
         else:
             self.optimizers().step()  # type: ignore[union-attr]
 
@@ -429,5 +431,5 @@ class Classification(pl.LightningModule):
 
 def total_norm(network: nn.Module) -> Tensor:
     """The 2-norm of all gradients together, a scalar."""
-    norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
+    norms = _norms_of([p.grad for p in network.parameters() if p.grad is not None])
     return whole(torch.linalg.vector_norm(torch.stack(norms)))

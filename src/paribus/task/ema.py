@@ -10,8 +10,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from paribus.base.torch_internals import foreach
+
 if TYPE_CHECKING:
     from paribus.task.classification import Classification
+
+_lerp_ = foreach("lerp_")
 
 
 class EMA(pl.Callback):
@@ -47,7 +51,7 @@ class EMA(pl.Callback):
         self.updates += 1
         averages, current = self._pairs
         with torch.no_grad():
-            torch._foreach_lerp_(averages, current, 1.0 - beta)
+            _lerp_(averages, current, 1.0 - beta)
 
     @contextmanager
     def evaluation_weights(self, task: Classification) -> Iterator[None]:

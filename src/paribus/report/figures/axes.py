@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axes._base import _AxesBase
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -96,7 +95,7 @@ def heading(figure: Figure, name: str, *said: str) -> None:
     figure.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
 
 
-def name_ticks(panel: _AxesBase, names: Sequence[str], axis: str = "y") -> None:
+def name_ticks(panel: Axes, names: Sequence[str], axis: str = "y") -> None:
     """One tick for each name, as it stands; on x they are turned where they would touch."""
     which = panel.yaxis if axis == "y" else panel.xaxis
     turned: dict[str, Any] = {}

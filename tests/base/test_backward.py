@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from paribus.optim.backward import backward
+from paribus.base.torch_internals import backward
 
 
 def gradients(how):

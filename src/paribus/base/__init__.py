@@ -1,0 +1,1 @@
+"""The ground that everything stands on: no other package of ours is imported here."""

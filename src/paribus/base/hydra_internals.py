@@ -1,0 +1,45 @@
+"""Every private name of Hydra that Paribus uses, each with what is done where a version of Hydra has it no more."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+
+
+class Unsupported(Exception):
+    """This version of Hydra does not show its composition in steps: it has to compose the command line itself."""
+
+
+class ConfigFiles:
+    """The config tree of the running Hydra, each file of which is read once."""
+
+    def __init__(self, name: str):
+        """name: of the primary config. Raises Unsupported."""
+        self._name = name
+        loader: Any = GlobalHydra.instance().config_loader()
+        self._loader = loader
+        try:
+            self._list: Any = importlib.import_module("hydra._internal.defaults_list").create_defaults_list
+            _, self._repository = loader._parse_overrides_and_create_caching_repo(name, [])
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise Unsupported(str(error)) from error
+
+    def chosen(self, overrides: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """(the files that parsed overrides of options choose, in the order in which they are merged; option of each
+        group). Raises Unsupported, and Hydra's own exceptions for options that do not exist."""
+        try:
+            # The loader's compute_defaults_list, but for reading and parsing every file anew.
+            found = self._list(self._repository, self._name, list(overrides), prepend_hydra=True, skip_missing=False)
+            return list(found.defaults), dict(found.overrides.known_choices)
+        except (AttributeError, TypeError) as error:
+            raise Unsupported(str(error)) from error
+
+    def content(self, file: Any) -> Any:
+        """What a file of the list sets, in its package, as an OmegaConf node. Raises Unsupported."""
+        try:
+            return self._loader._load_single_config(file, self._repository).config
+        except (AttributeError, TypeError) as error:
+            raise Unsupported(str(error)) from error

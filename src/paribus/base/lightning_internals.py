@@ -1,0 +1,31 @@
+"""Every private name of Lightning that Paribus uses, each with what is done where a version of it has it no more."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+
+def update_counter(trainer: Any) -> Any:
+    """What trainer.global_step is counted by under manual optimisation: an object with `ready` and `completed`.
+
+    None where Lightning keeps it elsewhere: then its own wrapper of the optimizer has to take the steps.
+    """
+    found = trainer.fit_loop
+    for name in ("epoch_loop", "manual_optimization", "optim_step_progress", "total"):
+        found = getattr(found, name, None)
+    return found if hasattr(found, "ready") and hasattr(found, "completed") else None
+
+
+def remember_external_callbacks() -> None:
+    """Read once in this process, and in those forked from it, which callbacks the installed packages offer.
+
+    Each Trainer reads the metadata of all packages for that, for 15 ms. Where Lightning does it otherwise, nothing
+    happens.
+    """
+    connector = importlib.import_module("pytorch_lightning.trainer.connectors.callback_connector")
+    if (load := getattr(connector, "_load_external_callbacks", None)) is not None:
+        remembered = functools.cache(load)
+        connector._load_external_callbacks = remembered  # type: ignore[attr-defined]
+        remembered("pytorch_lightning.callbacks_factory")

@@ -1,0 +1,181 @@
+"""Every private name of torch that Paribus uses, each with what is done where a version of torch has it no more.
+
+torch promises nothing about these names, so they stand in one file. A name that is gone costs speed and never a result:
+what takes its place is slower, and says so once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+log = logging.getLogger("paribus")
+
+
+def find(path: str) -> Any:
+    """The object `torch.path`, or None where this version of torch has it no more, which is said once."""
+    try:
+        module, _, name = f"torch.{path}".rpartition(".")
+        return getattr(_resolve(module), name)
+    except (AttributeError, ImportError):
+        log.warning("torch %s has no torch.%s: a slower way is taken", torch.__version__, path)
+        return None
+
+
+def _resolve(path: str) -> Any:
+    """A module, or an attribute of one."""
+    try:
+        return importlib.import_module(path)
+    except ImportError:
+        parent, _, name = path.rpartition(".")
+        if not parent:
+            raise
+        return getattr(_resolve(parent), name)
+
+
+# ------------------------------------------------------------------------------------------ autograd
+
+_run_backward = find("autograd.Variable._execution_engine.run_backward")
+
+
+def _by_the_engine(loss: Tensor) -> None:
+    _run_backward((loss,), (torch.ones_like(loss),), False, False, (), allow_unreachable=True, accumulate_grad=True)
+
+
+# The backward pass of a scalar loss, bit for bit that of loss.backward(), which first looks for subclasses of tensors,
+# for shapes and for somebody who wants a log of the graph: in a small network a tenth of an update.
+backward: Callable[[Tensor], None] = _by_the_engine if _run_backward is not None else lambda loss: loss.backward()
+
+# A context in which operations go to the kernels without counting versions or keeping track of views.
+below_autograd: Callable[[], AbstractContextManager[Any]] = find("_C._AutoDispatchBelowAutograd") or torch.no_grad
+
+# ------------------------------------------------------------------------------------------ optimizers
+
+# Kernels that update lists of parameters in one call; None where there is none, and the optimizer takes its own step.
+fused_sgd = find("_fused_sgd_")
+fused_adam = find("_fused_adam_")
+fused_adamw = find("_fused_adamw_")
+
+
+def has_step_hooks(optimizer: Optimizer) -> bool:
+    """Whether an optimizer has hooks around its step; True where that can't be known."""
+    names = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    return any(bool(getattr(optimizer, name, True)) for name in names)
+
+
+def foreach(name: str) -> Callable[..., Any]:
+    """torch._foreach_NAME(tensors, *arguments): an operation on lists of tensors. Arguments that are lists are taken
+    item by item, all others apply to every tensor."""
+    return find(f"_foreach_{name}") or _one_by_one(name)
+
+
+def _one_by_one(name: str) -> Callable[..., list[Tensor]]:
+    operation = torch.linalg.vector_norm if name == "norm" else getattr(Tensor, name)
+
+    def each(tensors: Sequence[Tensor], *arguments: Any, **options: Any) -> list[Tensor]:
+        results = []
+        for number, tensor in enumerate(tensors):
+            own = [item[number] if isinstance(item, list | tuple) else item for item in arguments]
+            if name.startswith("addc") and len(own) > 2:  # the last one, a number, has a name in Tensor's own method
+                results.append(operation(tensor, *own[:2], value=own[2], **options))
+            else:
+                results.append(operation(tensor, *own, **options))
+        return results
+
+    return each
+
+
+# ------------------------------------------------------------------------------------------ random numbers
+
+_standard_gamma = find("_standard_gamma")
+
+
+def standard_gamma(shape: Tensor, generator: torch.Generator) -> Tensor:
+    """Samples of Gamma(shape, 1), of the shape and type of `shape`, drawn from `generator`."""
+    if _standard_gamma is not None:
+        samples: Tensor = _standard_gamma(shape, generator=generator)
+        return samples
+    return _gamma_of_the_global_stream(shape, generator)
+
+
+def _gamma_of_the_global_stream(shape: Tensor, generator: torch.Generator) -> Tensor:
+    """torch.distributions takes no generator: the global one plays its part for this call, so the numbers are equal."""
+    devices = [shape.device] if shape.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        if devices:
+            torch.cuda.set_rng_state(generator.get_state(), shape.device)
+        else:
+            torch.set_rng_state(generator.get_state())
+        samples: Tensor = torch.distributions.Gamma(shape, torch.ones_like(shape)).sample()
+        state = torch.cuda.get_rng_state(shape.device) if devices else torch.get_rng_state()
+    generator.set_state(state)
+    return samples
+
+
+# ------------------------------------------------------------------------------------------ modules
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a module has hooks on its forward or backward pass; True where that can't be known."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(bool(getattr(module, name, True)) for name in names)
+
+
+# What torch.nn.utils.parametrizations.spectral_norm registers: it iterates while it is in training mode.
+_spectral_norm = find("nn.utils.parametrizations._SpectralNorm")
+SPECTRAL_NORMS: tuple[type, ...] = () if _spectral_norm is None else (_spectral_norm,)
+
+# ------------------------------------------------------------------------------------------ operations
+
+
+class _Blind:
+    """In place of the mode below: whoever traces goes on without a trace."""
+
+    def __enter__(self) -> None:
+        raise RuntimeError(f"torch {torch.__version__} does not show its operations on their way to the kernels")
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+# A context in which `__torch_dispatch__(operation, types, args, kwargs)` stands for every operation.
+DispatchMode: Any = find("utils._python_dispatch.TorchDispatchMode") or _Blind
+SHOWS_OPERATIONS = DispatchMode is not _Blind
+# The class of an operation with fixed types of arguments, such as torch.ops.aten.add.Tensor.
+OpOverload: type = type(torch.ops.aten.add.Tensor)
+
+
+def schema(operation: Any) -> Any:
+    """The names, types and aliases of an operation's arguments and results.
+
+    Raises RuntimeError where torch does not say: whoever traces goes on without a trace.
+    """
+    found = getattr(operation, "_schema", None)
+    if found is None:
+        raise RuntimeError(f"torch {torch.__version__} does not say what {operation} takes and returns")
+    return found
+
+
+@functools.cache
+def has_amx() -> bool:
+    """Whether the CPU multiplies tiles of bfloat16 (AMX); True where that can't be known."""
+    asked = find("cpu._is_amx_tile_supported")
+    return True if asked is None else bool(asked())
+
+
+# ------------------------------------------------------------------------------------------ processes
+
+
+def compile_report() -> Any:
+    """What torch registers to be called at the end of a process that has compiled something; None if it does not."""
+    try:
+        return getattr(importlib.import_module("torch._dynamo.utils"), "dump_compile_times", None)
+    except ImportError:
+        return None

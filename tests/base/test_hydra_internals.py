@@ -1,0 +1,38 @@
+"""Hydra's composition in steps; without it Hydra composes every command line itself, with the same result."""
+
+import pytest
+
+from paribus.base import hydra_internals
+from paribus.base.hydra_internals import ConfigFiles, Unsupported
+from paribus.plan.compose import hydra_context, load, parse_overrides, resolved
+from paribus.plan.composer import Composer
+from paribus.plan.merger import Merger
+
+LINE = ["norm=layer", "optimizer=adam", "seed=3"]
+
+
+def test_the_files_of_a_command_line_and_what_they_set():
+    with hydra_context():
+        files = ConfigFiles("train")
+        chosen, choices = files.chosen(parse_overrides(["optimizer=adam"]))
+        assert choices["optimizer"] == "adam"
+        [adam] = [file for file in chosen if file.config_path == "optimizer/adam"]
+        assert "lr" in files.content(adam).optimizer
+
+
+def test_another_hydra_composes_by_itself(monkeypatch):
+    def changed(*arguments, **options):
+        raise TypeError("create_defaults_list() got an unexpected keyword argument")
+
+    with hydra_context():
+        files = ConfigFiles("train")
+        monkeypatch.setattr(files, "_list", changed)
+        with pytest.raises(Unsupported):
+            files.chosen([])
+    monkeypatch.setattr(hydra_internals.ConfigFiles, "chosen", lambda self, overrides: changed_name())
+    assert Merger()(("norm=layer",)) is None
+    assert Composer()(LINE).config == resolved(load(LINE))
+
+
+def changed_name():
+    raise Unsupported("no such name")
