@@ -1,6 +1,7 @@
 """Imports point down only, and what must be quick imports no torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,16 @@ def test_importing_the_layers_of_records_and_reports_imports_no_torch():
     ]
     code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+PRIVATE = re.compile(
+    r"\b_C\.|\b(?:torch|pytorch_lightning|lightning_fabric|hydra)[\w.]*\._[a-zA-Z]|_python_dispatch|\._schema\b|"
+    r"import _[A-Z]|optim_step_progress|_execution_engine|_(?:forward|backward|optimizer_step)\w*_hooks|_load_external"
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
+def test_private_names_of_libraries_stand_in_one_file_each(path):
+    if not path.name.endswith("_internals.py"):
+        found = [line.strip() for line in path.read_text().splitlines() if PRIVATE.search(line)]
+        assert not found, f"move to base/*_internals.py, with a fallback and a test: {found}"

@@ -29,14 +29,14 @@ from paribus.optim.schedule import Schedule
 from paribus.stack.network import StackedNetwork
 
 ELEMENTWISE = {
-    "torch.optim.sgd.SGD",
-    "torch.optim.adam.Adam",
-    "torch.optim.adamw.AdamW",
-    "torch.optim.nadam.NAdam",
-    "torch.optim.radam.RAdam",
-    "torch.optim.adagrad.Adagrad",
-    "torch.optim.adadelta.Adadelta",
-    "torch.optim.rmsprop.RMSprop",
+    "torch.optim.SGD",
+    "torch.optim.Adam",
+    "torch.optim.AdamW",
+    "torch.optim.NAdam",
+    "torch.optim.RAdam",
+    "torch.optim.Adagrad",
+    "torch.optim.Adadelta",
+    "torch.optim.RMSprop",
     "paribus.optim.notes.AdagradRMS",
     "paribus.optim.notes.RMSPropNotes",
     "pytorch_optimizer.optimizer.adabelief.AdaBelief",
@@ -45,7 +45,7 @@ ELEMENTWISE = {
     "schedulefree.adamw_schedulefree.AdamWScheduleFree",
 }
 PER_TENSOR = {
-    "torch.optim._adafactor.Adafactor",
+    "torch.optim.Adafactor",
     "pytorch_optimizer.optimizer.lamb.Lamb",
     "pytorch_optimizer.optimizer.lars.LARS",
     "paribus.optim.muon.Muon",
@@ -325,7 +325,8 @@ class StackedOptimizers:
 def _kind(single: _Single) -> str:
     if single.arguments.get("pre_norm") or any(group.get("adanorm") for group in single.options):
         return "whole"  # options of the library that take a norm of all gradients
-    name = f"{single.cls.__module__}.{single.cls.__qualname__}"
+    module = "torch.optim" if single.cls.__module__.startswith("torch.optim.") else single.cls.__module__
+    name = f"{module}.{single.cls.__qualname__}"
     return "elementwise" if name in ELEMENTWISE else "per tensor" if name in PER_TENSOR else "whole"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from paribus.base.lightning_internals import update_counter
 from paribus.data.augment import Augmentation, Identity
 from paribus.data.seeds import mix
 from paribus.metrics import Totals
@@ -102,7 +103,8 @@ class StackedClassification(Classification):
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
         self._weight_providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
-        self._count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        # Where Lightning hides its counter, its own global_step stays 0; nothing of ours asks for it.
+        self._count = update_counter(self.trainer) or SimpleNamespace(ready=0, completed=0)
         self._bare = True
         self._last_check = time.monotonic()
         self._observed = any(replica.observers for replica in self.replicas)
@@ -205,8 +207,8 @@ class StackedClassification(Classification):
         for k, reason in self.stacked_optimizers.step().items():
             finite = all(bool(grad[k].isfinite().all()) for grad in grads.values())
             self._end(k, "failed" if finite else "diverged", reason if finite else "")
-        self._count.total.ready += 1
-        self._count.total.completed += 1
+        self._count.ready += 1
+        self._count.completed += 1
         cursor.step += 1
         cursor.update += 1
         cursor.samples += size
