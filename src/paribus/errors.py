@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class UserError(Exception):
     """Something in the user's configuration or environment is wrong.
 
     The message states the invariant, the value received and the remedy.
     """
+
+
+class StorageFailed(OSError):
+    """The files of a run can't be written, or somebody has removed them: a full or read-only disk. Exit code 1."""
+
+
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
+
+
+def is_storage(error: BaseException) -> bool:
+    """Whether an exception, or what it was raised for, says that files can't be written."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, StorageFailed) or (isinstance(seen, OSError) and seen.errno in _STORAGE):
+            return True
+        # torch's own writer raises a RuntimeError that has lost the reason.
+        if "pytorchstreamwriter failed" in str(seen).lower():
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 class RunsFailed(Exception):

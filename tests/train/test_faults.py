@@ -87,8 +87,12 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(paribus, tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic.os, "fsync", full)  # of checkpoint, history and record alike
-        with pytest.raises(OSError, match="No space"):
-            paribus("train", *QUICK)
+        result = paribus("train", *QUICK)
+    assert result.code == 1
+    assert "storage: " in result.err
+    assert "No space left on device" in result.err
+    assert "Traceback" not in result.err
+    assert not list(tmp_path.glob("outputs/**/*.tmp"))
     run = only_run(tmp_path)
     assert not (run / "checkpoints" / "last.ckpt").exists()
     record = Store(tmp_path / "outputs").read(run.name)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from paribus.errors import Interrupted, RunsFailed, UserError
+from paribus.errors import Interrupted, RunsFailed, UserError, is_storage
 from paribus.memory import leave
 from paribus.terminal import say
 
@@ -29,6 +29,11 @@ def guarded(command: Callable[[], Any]) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if not is_storage(error):
+            raise
+        say(f"error: storage: {error}")
+        return 1
     except Exception as error:
         from hydra.errors import HydraException  # not before: help needs no Hydra
         from omegaconf.errors import OmegaConfBaseException

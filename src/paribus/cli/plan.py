@@ -16,10 +16,8 @@ from paribus.plan.estimate import Costs, Estimate
 from paribus.plan.measured import Measured
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.stacks import Group, reasons, stacks
-from paribus.store.store import Store
+from paribus.store.store import FINISHED, Store
 from paribus.terminal import say, show
-
-FINISHED = ("done", "diverged")
 
 
 def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.errors import UserError, is_storage
 from paribus.launch.fork import ForkServer
 from paribus.store.lock import Busy
 from paribus.terminal import say
@@ -56,6 +56,8 @@ def train_job(
     except UserError as error:
         return Result("invalid", message=str(error))
     except Exception as error:
+        if is_storage(error):  # nobody's code is to blame
+            return Result("storage", message=str(error))
         traceback.print_exc()
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
     return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}))

@@ -12,8 +12,6 @@ from paribus.plan.identity import run_id, setting_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-FINISHED = ("done", "diverged")
-
 
 @dataclass
 class Job:
@@ -64,10 +62,8 @@ class Job:
     def look(self) -> None:
         """Count the runs of a stack that have a result by now."""
         if self.is_stack:
-            records = map(self.store.read, self.runs)
-            self.ended = sum(record is not None and record.status in FINISHED for record in records)
+            self.ended = sum(self.store.finished(id) is not None for id in self.runs)
 
     def finished(self) -> Record | None:
         """The record of its run, where that is done or diverged: there is nothing to train."""
-        record = None if self.is_stack else self.store.read(self.id)
-        return record if record is not None and record.status in FINISHED else None
+        return None if self.is_stack else self.store.finished(self.id)

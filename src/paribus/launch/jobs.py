@@ -18,7 +18,6 @@ from paribus.store.store import Store
 from paribus.terminal import say
 
 Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
-FINISHED = ("done", "diverged")
 
 
 class JobLost(Exception):
@@ -90,8 +89,7 @@ class Jobs:
         return own or described(error)
 
     def finished(self, id: str) -> bool:
-        record = self.store.read(id)
-        return record is not None and record.status in FINISHED
+        return self.store.finished(id) is not None
 
     def attempt(self, jobs: Sequence[Sequence[str]]) -> tuple[Sequence[JobReturn | None], str]:
         """What the launcher says of each job, and why where it says nothing at all."""

@@ -18,7 +18,7 @@ from paribus.errors import Interrupted, JobFailed, RunsFailed, UserError
 from paribus.launch.board import Board, Running
 from paribus.launch.child import Result, count_gpus, prepare, targets_of, train_job, visible
 from paribus.launch.fork import ForkServer, close_shared
-from paribus.launch.job import FINISHED, Job
+from paribus.launch.job import Job
 from paribus.launch.options import Options
 from paribus.launch.ranks import scrubbed
 from paribus.launch.slots import Slots
@@ -26,6 +26,7 @@ from paribus.launch.stacking import runs_of
 from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
 from paribus.store.record import Record
+from paribus.store.store import FINISHED
 from paribus.train.run import failed, new_record, summary
 
 TICK = 0.2  # seconds between looks at clocks
@@ -236,6 +237,8 @@ class LocalLauncher:
                     if job.finished() is None:
                         known = job.store.read(job.id) or new_record(job.config, job.composed.choices, job.overrides)
                         job.store.write(failed(known, cause.kind, cause.message))
+                return
+            except OSError:  # a full disk takes no record either: the run counts as not trained
                 return
             except Busy:
                 if time.monotonic() > deadline:

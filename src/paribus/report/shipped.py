@@ -70,6 +70,7 @@ def write(path: Path, plans: Mapping[str, Sequence[Plan]], read: Read, checks: I
             if source not in sources:
                 sources.append(source)
             line["provenance"] = sources.index(source)
+            del line["checksums"]  # the files are not packed
             records[cell.id] = {key: value for key, value in line.items() if value is not None}
     content = {
         "schema": SCHEMA,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
+
+from paribus.errors import StorageFailed, is_storage
 
 
 def temporary_beside(path: Path) -> Path:
@@ -27,8 +30,11 @@ def write_atomically(path: Path, text: str, after_power_cut: Literal["new", "old
             if after_power_cut != "any":
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if is_storage(error):
+            raise StorageFailed(f"{path} can't be written: {reason(error)}. Make room") from error
         raise
     if after_power_cut == "new":
         _sync_folder(path.parent)
@@ -40,16 +46,28 @@ def write_file_atomically(path: Path, write: Callable[[Path], object], rename: b
     rename: false for a process that only takes part in the writing.
     """
     temporary = path.with_suffix(".tmp")
-    write(temporary)
-    if rename:
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    try:
+        write(temporary)
+        if rename:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if is_storage(error):
+            raise StorageFailed(f"{path} can't be written: {reason(error)}. Make room") from error
+        raise
+
+
+def reason(error: BaseException) -> str:
+    """What the system says of a file that it does not take; torch's own writer loses it."""
+    return (isinstance(error, OSError) and error.strerror) or "the disk is full or takes no file of this size"
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed writers left in `folder`. Only its owner may: it would take a living writer's."""
-    for temporary in folder.glob(".*.tmp"):
+    """Delete what killed writers left of a run. Only its owner may: it would take a living writer's."""
+    for temporary in (*folder.glob(".*.tmp"), *folder.glob("checkpoints/*.tmp")):
         temporary.unlink(missing_ok=True)
 
 

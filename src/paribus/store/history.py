@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from paribus.errors import UserError
-from paribus.store.atomic import write_atomically
+from paribus.errors import StorageFailed, UserError
+from paribus.store.atomic import reason, write_atomically
 
 Number = float | int
 
@@ -52,34 +52,44 @@ class HistoryWriter:
             return
         at = columns.index("step")
         self._columns = columns
-        self._replace([line for line in lines if _value(line[at], self.path) <= step])
+        _replace(self.path, columns, [line for line in lines if _value(line[at], self.path) <= step])
 
     def flush(self) -> None:
         """Write all rows so far, through to the disk."""
         self._written = time.monotonic()
+        if self._columns and not self.path.exists():  # appending would begin a file without its head
+            self._rows = []
+            raise StorageFailed(f"{self.path} was removed while the run trained")
         if not self._rows:
             return
         rows, self._rows = self._rows, []
         new = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in self._columns]
         if not self._columns or new:
             earlier = _read_lines(self.path)[1] if self._columns else []
-            self._columns += new
-            self._replace([*(_padded(line, len(self._columns)) for line in earlier), *map(self._line, rows)])
+            columns = [*self._columns, *new]
+            lines = [*(_padded(line, len(columns)) for line in earlier), *(_line(row, columns) for row in rows)]
+            _replace(self.path, columns, lines)
+            self._columns = columns
             return
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(map(self._line, rows))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(self.path, "a", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(_line(row, self._columns) for row in rows)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageFailed(f"{self.path} can't be written: {reason(error)}. Make room") from error
 
     def close(self) -> None:
         self.flush()
 
-    def _line(self, row: Mapping[str, Number]) -> list[str]:
-        return [repr(row[name]) if name in row else "" for name in self._columns]
 
-    def _replace(self, lines: Sequence[Sequence[str]]) -> None:
-        # The record is written to the same folder later, and brings the name to the disk.
-        write_atomically(self.path, "".join(map(_text, [self._columns, *lines])), "old or new")
+def _line(row: Mapping[str, Number], columns: Sequence[str]) -> list[str]:
+    return [repr(row[name]) if name in row else "" for name in columns]
+
+
+def _replace(path: Path, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    # The record is written to the same folder later, and brings the name to the disk.
+    write_atomically(path, "".join(map(_text, [columns, *lines])), "old or new")
 
 
 def read_history(path: Path | str) -> dict[str, list[float]]:

@@ -8,10 +8,10 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from paribus.errors import UserError
+from paribus.errors import StorageFailed, UserError
 
 
 class Busy(UserError):
@@ -31,7 +31,10 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
     Raises Busy where another process holds the lock and `blocking` is false.
     """
     # Open for writing, because NFS locks only those; not truncated, because it names the holder.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be written: {error.strerror}. Make room, or set paths.outputs") from error
     try:
         try:
             _acquire(descriptor, blocking)
@@ -46,8 +49,9 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
                 f"start no second process on {what}",
                 stacklevel=3,
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds without the name of its holder
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -34,6 +34,7 @@ class Record:
     parameters: number of trained scalars. classes: of the data, which says what guessing scores.
     provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.
     created, finished: ISO 8601 in UTC.
+    checksums: file within the run's folder -> SHA-256, of what a run that has ended has left there.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Record:
     provenance: dict[str, Any] = field(default_factory=dict)
     created: str | None = None
     finished: str | None = None
+    checksums: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -99,7 +101,7 @@ _NONE = type(None)
 _FORMS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "status", "evaluated"), (str,)),
     **dict.fromkeys(("ablation", "arm", "created", "finished"), (str, _NONE)),
-    **dict.fromkeys(("choices", "comparable", "metrics", "timing", "provenance"), (dict,)),
+    **dict.fromkeys(("choices", "comparable", "metrics", "timing", "provenance", "checksums"), (dict,)),
     "failure": (dict, _NONE),
     "seed": (int, _NONE),
     "parameters": (int, _NONE),

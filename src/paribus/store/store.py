@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from paribus.errors import UserError
 from paribus.store.atomic import remove_leftovers, write_atomically
+from paribus.store.checksums import SMALL, changed
 from paribus.store.history import read_history
 from paribus.store.lock import exclusive, is_held
 from paribus.store.names import FILE_BYTES, checked_id, is_id, read_yaml
 from paribus.store.record import Record, RecordError
+
+FINISHED = ("done", "diverged")
 
 
 class Store:
@@ -50,6 +53,22 @@ class Store:
             warnings.warn(f"{path} can't be used: {error}; the run counts as not trained", stacklevel=2)
             return None
         return record
+
+    def finished(self, id: str) -> Record | None:
+        """The record of a run that needs no more training: done or diverged, and its small files are as recorded."""
+        record = self.read(id)
+        return record if record is not None and record.status in FINISHED and not self.damage(record) else None
+
+    def damage(self, record: Record, names: Sequence[str] = SMALL) -> list[str]:
+        """The files of a run that are not what its record says. Records without checksums are believed."""
+        return changed(self.run_dir(record.id), record.checksums, names) if record.checksums else []
+
+    def put_aside(self, id: str, names: Sequence[str]) -> None:
+        """Rename files of a run to *.damaged, so that nobody uses them."""
+        for name in names:
+            path = self.run_dir(id) / name
+            if path.exists():
+                path.replace(path.with_suffix(".damaged"))
 
     def write(self, record: Record) -> None:
         """Replace the record of a run; a reader sees the old one or the new one, also after a crash.

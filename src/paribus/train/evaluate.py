@@ -13,6 +13,7 @@ from torch import nn
 
 from paribus.errors import UserError
 from paribus.plan.validate import validate
+from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.task.data import ImageData
@@ -53,7 +54,10 @@ def reload(
         network = build.build_network(config, setting)
     except KeyError as error:
         raise _incomplete(folder / "config.yaml", error) from error
-    path = checkpoint or folder / "checkpoints" / f"{record.evaluated}.ckpt"
+    name = f"checkpoints/{record.evaluated}.ckpt"
+    path = checkpoint or folder / name
+    if path.exists() and checkpoint is None:
+        undamaged(record, store, name)
     weights = load_weights(path)
     if config["trainer"]["threads"] is not None:
         torch.set_num_threads(config["trainer"]["threads"])
@@ -84,12 +88,22 @@ def reloadable(record: Record, store: Store, trust: bool) -> dict[str, Any]:
             f"run {record.id} was imported, and to reload it calls what its configuration names. Look at "
             f"{store.run_dir(record.id) / 'config.yaml'}, and add --trust if you know who wrote it"
         )
+    undamaged(record, store, "config.yaml")
     config = store.config(record.id)
     try:
         validate(config)
     except (KeyError, TypeError, AttributeError) as error:
         raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
     return config
+
+
+def undamaged(record: Record, store: Store, *names: str) -> None:
+    """Raises UserError where files of a run are not what was recorded when it ended."""
+    if damaged := store.damage(record, names):
+        raise UserError(
+            f"{store.run_dir(record.id) / damaged[0]} must be as it was when the run ended, and its checksum is "
+            "another one: it was damaged or edited. Restore it, or train the run again"
+        )
 
 
 def _incomplete(path: Path, error: Exception) -> UserError:
@@ -121,6 +135,8 @@ def evaluate_record(
 def load_weights(path: Path) -> dict[str, Any]:
     """The network's state in a checkpoint: the weights that the run evaluates with."""
     try:
+        if damage := archive_damage(path):
+            raise ValueError(damage)
         content = torch.load(path, map_location="cpu", weights_only=True)
         if "evaluation_weights" in content:
             return content["evaluation_weights"]

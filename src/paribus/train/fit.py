@@ -20,6 +20,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
+from paribus.store.checksums import archive_damage
 from paribus.store.history import HistoryError, HistoryWriter, read_history
 from paribus.store.record import Record
 from paribus.task.classification import Classification
@@ -68,8 +69,14 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
         outcome = outcome_of(config, task, data, time.perf_counter() - started)
         return outcome
     finally:
-        history.flush()
-        finish(loggers, failed=outcome is None, summary=final_summary(outcome, task.metrics))
+        try:
+            history.flush()
+        except OSError:
+            if outcome is not None:  # else there is a reason already
+                outcome = None
+                raise
+        finally:
+            finish(loggers, failed=outcome is None, summary=final_summary(outcome, task.metrics))
 
 
 def outcome_of(config: Mapping[str, Any], task: Classification, data: ImageData, fit_seconds: float) -> Outcome:
@@ -207,6 +214,8 @@ def usable_checkpoint(folder: Path) -> Path | None:
     if not path.exists():
         return None
     try:
+        if damage := archive_damage(path):
+            raise ValueError(damage)
         content = torch.load(path, map_location="cpu", weights_only=True)
         cursor = content["paribus"]["cursor"]
     except Exception as error:  # zip, pickle, key and end-of-file errors: all mean that the file is damaged

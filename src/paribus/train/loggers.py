@@ -143,4 +143,7 @@ def finish(loggers: Sequence[Logger], failed: bool, summary: Mapping[str, Any] |
         if isinstance(logger, SafeWandbLogger):
             logger.finish(1 if failed else 0, summary or {})
         else:
-            logger.finalize("failed" if failed else "success")
+            try:
+                logger.finalize("failed" if failed else "success")
+            except OSError as error:  # a full disk; whether the run failed is not for its loggers to say
+                log.warning("%s could not write its last rows: %s", type(logger).__name__, error)

@@ -12,10 +12,11 @@ import torch
 
 from paribus.errors import UserError
 from paribus.plan.validate import without_mode
+from paribus.store.checksums import archive_damage
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.evaluate import reloadable
+from paribus.train.evaluate import reloadable, undamaged
 from paribus.train.run import train
 
 CLOCK = ("seconds",)  # columns of a history that depend on the machine's speed
@@ -43,6 +44,7 @@ def rerun(record: Record, store: Store, folder: Path | None = None) -> list[Comp
     if "imported" in record.provenance:
         raise UserError(f"run {record.id} was imported: rerun trains runs of Paribus, and nothing else")
     config = reloadable(record, store, trust=False)
+    undamaged(record, store, "history.csv")
     threads = config["trainer"]["threads"] or record.provenance.get("hardware", {}).get("threads")
     with tempfile.TemporaryDirectory(prefix="paribus-rerun-", dir=folder) as temporary:
         again = {
@@ -124,6 +126,8 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
 def tensors(path: Path) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint: those that train and, where others are evaluated, those too."""
     try:
+        if damage := archive_damage(path):
+            raise ValueError(damage)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
         found = dict(content["state_dict"])
         found.update({f"evaluation.{name}": value for name, value in content.get("evaluation_weights", {}).items()})

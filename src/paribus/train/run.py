@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from paribus.errors import Interrupted, UserError
+from paribus.errors import Interrupted, StorageFailed, UserError, is_storage
 from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
@@ -27,13 +27,14 @@ from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.metrics import is_percent
 from paribus.plan.validate import validate
 from paribus.plan.wandb_limits import check_run
+from paribus.store.atomic import write_atomically
+from paribus.store.checksums import checksums
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
-from paribus.store.store import Store
+from paribus.store.store import FINISHED, Store
 from paribus.terminal import say
 
 log = logging.getLogger("paribus")
-_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 Ranks = Callable[[Mapping[str, Any], Record, Store], Record]  # trains a run in several processes
@@ -66,8 +67,7 @@ def train(
     id = run_id(config)
     check_run(id, config)
     with store.lock(id):
-        record = store.read(id)
-        if record is not None and record.status in ("done", "diverged"):
+        if (record := already(store, id)) is not None:
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
             return record
         record = new_record(config, choices, overrides)
@@ -86,6 +86,20 @@ def train(
             raise
 
 
+def already(store: Store, id: str) -> Record | None:
+    """The record of a run that is finished. One whose files were changed since counts as not trained: what is damaged,
+    and what would go on from it, is put aside."""
+    record = store.read(id)
+    if record is None or record.status not in FINISHED:
+        return None
+    if not (damaged := store.damage(record)):
+        return record
+    say(f"{id} is {record.status}, but its {' and '.join(damaged)} is not what was recorded: it is trained again")
+    if "history.csv" in damaged:
+        store.put_aside(id, ["history.csv", "checkpoints/last.ckpt"])
+    return None
+
+
 def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
     """The record of a run that begins."""
     return Record(
@@ -100,6 +114,11 @@ def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides:
         provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
         created=now(),
     )
+
+
+def named(error: Exception) -> str:
+    """The message of a failure; the name of an exception says nothing where the message was written for people."""
+    return str(error) if isinstance(error, UserError | StorageFailed) else f"{type(error).__name__}: {error}"
 
 
 def failed(record: Record, type: str, message: str) -> Record:
@@ -132,6 +151,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
     with log_file(folder / "train.log"):
         try:
             outcome = fit(config, setting, data, record, folder)
+            record.checksums = checksums(folder) if main else {}
         except (Interrupted, KeyboardInterrupt):
             raise
         except UserError:
@@ -139,10 +159,10 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
                 shutil.rmtree(folder)  # a run that can't start leaves nothing
             raise
         except Exception as error:
-            log.error("%s", traceback.format_exc())
+            log.error("%s", error if is_storage(error) else traceback.format_exc())
             if main:
-                with suppress(OSError):  # a full disk takes no record either; the run then counts as not trained
-                    store.write(failed(record, failure_type(error), f"{type(error).__name__}: {error}"))
+                with suppress(OSError):  # a full disk takes no record: the run counts as not trained
+                    store.write(failed(record, failure_type(error), named(error)))
             raise
     record.status = "diverged" if outcome.diverged else "done"
     record.metrics = outcome.metrics
@@ -159,7 +179,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
     text = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(text)
+    write_atomically(folder / "config.yaml", text, "any")
 
 
 def failure_type(error: BaseException) -> str:
@@ -170,9 +190,7 @@ def failure_type(error: BaseException) -> str:
     signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
     if any(sign in text for sign in signs):
         return "out_of_memory"
-    # torch's own writer raises a RuntimeError that has lost the reason.
-    full = (isinstance(error, OSError) and error.errno in _STORAGE) or "pytorchstreamwriter failed" in text
-    return "storage" if full else "bug"
+    return "storage" if is_storage(error) else "bug"
 
 
 def repeating(overrides: Sequence[str]) -> str:
@@ -196,10 +214,22 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
+class RunLog(logging.FileHandler):
+    """The log of a run; a full disk cuts it off, and nothing else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
     """Writes the log of this run to its folder, and warnings to the terminal as well."""
-    handler = logging.FileHandler(path)
+    handler = RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     names = ("paribus", "pytorch_lightning")
     loggers = [logging.getLogger(name) for name in names]

@@ -6,24 +6,24 @@ import json
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import Interrupted, StackFailed, UserError
+from paribus.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.memory import keep_freed
 from paribus.plan.identity import comparable, run_id
 from paribus.plan.validate import validate
+from paribus.store.checksums import checksums
 from paribus.store.lock import Busy
 from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.terminal import say
-from paribus.train.run import execute, failed, failure_type, log_file, new_record, now, summary, write_config
+from paribus.train.run import already, execute, failed, failure_type, log_file, new_record, now, summary, write_config
 
 log = logging.getLogger("paribus")
-FINISHED = ("done", "diverged")
 MEMBERS_BYTES = 256 << 20
 
 
@@ -61,8 +61,7 @@ def train_stack(config: Mapping[str, Any]) -> Record:
             except UserError as error:
                 failures[id] = str(error)
                 continue
-            known = store.read(id)
-            if known is None or known.status not in FINISHED:
+            if already(store, id) is None:
                 record = new_record(own, each["choices"], each["overrides"])
                 members.append(Member(own, record, store.run_dir(id)))
         if members:
@@ -194,7 +193,7 @@ class _Training:
                     error.__traceback__ = None  # it holds on to the memory
                     parts = members[:half], members[half:]
                     break
-                log.error("%s", traceback.format_exc())
+                log.error("%s", error if is_storage(error) else traceback.format_exc())
                 self.fail(members, error)
                 return
         else:
@@ -216,6 +215,7 @@ class _Training:
             member.record = failed(record, "bug", failure)
             self.failures[record.id] = failure
         else:
+            record.checksums = checksums(member.folder)
             record.status = how  # type: ignore[assignment]
             record.finished = now()
         record = member.record
@@ -229,7 +229,8 @@ class _Training:
             if member.record.status == "running":
                 self.failures[member.record.id] = f"{type(error).__name__}: {error}"
                 member.record = failed(member.record, failure_type(error), f"{type(error).__name__}: {error}")
-                self.store.write(member.record)
+                with suppress(OSError):  # a full disk takes no record either: the run counts as not trained
+                    self.store.write(member.record)
 
     def alone(self, members: Sequence[Member]) -> list[Member]:
         """Train members one after the other, as single runs; returns none."""

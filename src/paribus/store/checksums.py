@@ -1,0 +1,57 @@
+"""Whether the files of a run are what was written: SHA-256 in its record, and the CRC within a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from paribus.errors import StorageFailed
+
+SMALL = ("config.yaml", "history.csv")  # every run that has ended has them
+CHECKPOINTS = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """name -> SHA-256 of the files that a run which ends now has left in its folder.
+
+    Raises StorageFailed where somebody has removed them while it trained.
+    """
+    if gone := [name for name in SMALL if not (folder / name).is_file()]:
+        raise StorageFailed(f"{folder} was removed while the run trained: {', '.join(gone)} is gone")
+    return {name: sha256(folder / name) for name in (*SMALL, *CHECKPOINTS) if (folder / name).is_file()}
+
+
+def changed(folder: Path, recorded: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Those of `names` that have a checksum and are not what was recorded, or are gone."""
+    return [name for name in names if name in recorded and not _is(folder / name, recorded[name])]
+
+
+def _is(path: Path, recorded: str) -> bool:
+    try:
+        return sha256(path) == recorded
+    except OSError:
+        return False
+
+
+def archive_damage(path: Path) -> str | None:
+    """What is wrong with a file of torch.save, by the CRC of its parts, which torch.load does not look at; None for
+    nothing. Raises FileNotFoundError where there is no file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except FileNotFoundError:
+        raise
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        return f"it is no whole archive: {error}"
+    return f"the checksum of {damaged} within it is wrong" if damaged is not None else None
