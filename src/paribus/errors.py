@@ -18,15 +18,23 @@ class StorageFailed(OSError):
 
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
 
+_TORCH = ("PytorchStreamWriter failed", "PyTorchStreamWriter failed", "unexpected pos")
+
 
 def is_storage(error: BaseException) -> bool:
     """Whether an exception, or what it was raised for, says that files can't be written."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, StorageFailed) or (isinstance(seen, OSError) and seen.errno in _STORAGE):
+        if (
+            isinstance(seen, StorageFailed)
+            or getattr(seen, "storage", False)
+            or (isinstance(seen, OSError) and seen.errno in _STORAGE)
+        ):
             return True
         # torch's own writer raises a RuntimeError that has lost the reason.
-        if "pytorchstreamwriter failed" in str(seen).lower():
+        if any(
+            sign in str(seen) for sign in ("PytorchStreamWriter failed", "PyTorchStreamWriter failed", "unexpected pos")
+        ):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
@@ -45,10 +53,11 @@ class JobFailed(Exception):
 
 
 class StackFailed(Exception):
-    """Some members of a stack failed, the others were trained; run -> why."""
+    """Some members of a stack failed, the others were trained; run -> why. storage: since files can't be written."""
 
-    def __init__(self, failures: dict[str, str]):
+    def __init__(self, failures: dict[str, str], storage: bool = False):
         self.failures = failures
+        self.storage = storage
         super().__init__(failures)
 
     def __str__(self) -> str:

@@ -130,7 +130,7 @@ class Vanish(pl.Callback):
 def test_outputs_that_vanish_while_a_run_trains(tmp_path, what, stack):
     (tmp_path / "vanishing.py").write_text(VANISH)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    line = [*COMMAND, *QUICK, *stack]
+    line = [*COMMAND, *stack, *QUICK]
     own = ["+callbacks.vanish._target_=vanishing.Vanish", f"+callbacks.vanish.what='{what}'"]
     result = subprocess.run([*line, *own], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 1, result.stderr
@@ -175,7 +175,7 @@ def small_disk(tmp_path):
                          ids=["one", "sweep", "stack"])  # fmt: skip
 def test_a_full_disk(tmp_path, small_disk, room, line):
     """Whichever file it is that does not fit: one message, nothing left over, and the same command goes on later."""
-    command = [*COMMAND, *QUICK, *line, "logger=csv"]
+    command = [*COMMAND, *line, *QUICK, "logger=csv"]
     small_disk(room)
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" not in result.stderr, result.stderr

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.errors import JobFailed, RunsFailed, UserError
+from paribus.errors import JobFailed, RunsFailed, StorageFailed, UserError
 from paribus.store.lock import Busy
 from paribus.store.store import Store
 from paribus.terminal import say
@@ -128,4 +128,6 @@ def _error_of(result: JobReturn) -> Exception | None:
 
 def described(error: BaseException) -> str:
     """What people read: the name of an exception says nothing where the message was written for them."""
-    return str(error) if isinstance(error, UserError | JobFailed) else f"{type(error).__name__}: {error}"
+    return (
+        str(error) if isinstance(error, UserError | JobFailed | StorageFailed) else f"{type(error).__name__}: {error}"
+    )

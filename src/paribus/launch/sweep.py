@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import RunsFailed, UserError
+from paribus.errors import RunsFailed, StorageFailed, UserError
 from paribus.launch.child import check_settings
 from paribus.launch.fork import shared_server
 from paribus.launch.jobs import Jobs, Launch
@@ -73,7 +74,8 @@ class Sweep:
                 cell, _ = missing[id]
                 self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
             stage += 1
-        self.write(plans)
+        with suppress(StorageFailed) if self.failures else nullcontext():  # what failed is to be said
+            self.write(plans)
         self.conclude(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))

@@ -33,7 +33,7 @@ def write_atomically(path: Path, text: str, after_power_cut: Literal["new", "old
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if is_storage(error):
+        if is_storage(error) or (isinstance(error, Exception) and not path.parent.is_dir()):
             raise StorageFailed(f"{path} can't be written: {reason(error)}. Make room") from error
         raise
     if after_power_cut == "new":
@@ -55,13 +55,15 @@ def write_file_atomically(path: Path, write: Callable[[Path], object], rename: b
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if is_storage(error):
+        if is_storage(error) or (isinstance(error, Exception) and not path.parent.is_dir()):
             raise StorageFailed(f"{path} can't be written: {reason(error)}. Make room") from error
         raise
 
 
 def reason(error: BaseException) -> str:
     """What the system says of a file that it does not take; torch's own writer loses it."""
+    if isinstance(error, FileNotFoundError):
+        return "its folder was removed while the run trained"
     return (isinstance(error, OSError) and error.strerror) or "the disk is full or takes no file of this size"
 
 

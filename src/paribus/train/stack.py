@@ -21,7 +21,18 @@ from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.terminal import say
-from paribus.train.run import already, execute, failed, failure_type, log_file, new_record, now, summary, write_config
+from paribus.train.run import (
+    already,
+    execute,
+    failed,
+    failure_type,
+    log_file,
+    named,
+    new_record,
+    now,
+    summary,
+    write_config,
+)
 
 log = logging.getLogger("paribus")
 MEMBERS_BYTES = 256 << 20
@@ -48,6 +59,7 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     asked = read_members(Path(config["members"]))
     store = Store(Path(config["paths"]["outputs"]))
     failures: dict[str, str] = {}
+    storage = False
     members: list[Member] = []
     with ExitStack() as locks:
         for each in asked:
@@ -65,9 +77,11 @@ def train_stack(config: Mapping[str, Any]) -> Record:
                 record = new_record(own, each["choices"], each["overrides"])
                 members.append(Member(own, record, store.run_dir(id)))
         if members:
-            failures.update(_Training(members, store, config["stack"]).run())
+            training = _Training(members, store, config["stack"])
+            failures.update(training.run())
+            storage = training.storage
     if failures:
-        raise StackFailed(failures)
+        raise StackFailed(failures, storage)
     first = asked[0]
     return store.read(run_id(first["config"])) or new_record(first["config"], first["choices"], first["overrides"])
 
@@ -95,6 +109,7 @@ class _Training:
         self.store = store
         self.stack = stack
         self.failures: dict[str, str] = {}
+        self.storage = False  # whether some could not write their files
 
     def run(self) -> dict[str, str]:
         """Train all; member -> what went wrong."""
@@ -225,10 +240,11 @@ class _Training:
         say(f"{record.id} {record.status}: {summary(record)}  ({member.folder})")
 
     def fail(self, members: Sequence[Member], error: Exception) -> None:
+        self.storage = self.storage or is_storage(error)
         for member in members:
             if member.record.status == "running":
-                self.failures[member.record.id] = f"{type(error).__name__}: {error}"
-                member.record = failed(member.record, failure_type(error), f"{type(error).__name__}: {error}")
+                self.failures[member.record.id] = named(error)
+                member.record = failed(member.record, failure_type(error), named(error))
                 with suppress(OSError):  # a full disk takes no record either: the run counts as not trained
                     self.store.write(member.record)
 
@@ -240,6 +256,6 @@ class _Training:
             except (Interrupted, KeyboardInterrupt):
                 raise
             except Exception as error:
-                named = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                self.failures[member.record.id] = named
+                self.storage = self.storage or is_storage(error)
+                self.failures[member.record.id] = named(error)
         return []
