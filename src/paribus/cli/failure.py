@@ -29,12 +29,10 @@ def guarded(command: Callable[[], Any]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except OSError as error:
-        if not is_storage(error):
-            raise
-        say(f"error: storage: {error}")
-        return 1
     except Exception as error:
+        if is_storage(error):
+            say(f"error: storage: {error}")
+            return 1
         from hydra.errors import HydraException  # not before: help needs no Hydra
         from omegaconf.errors import OmegaConfBaseException
 
