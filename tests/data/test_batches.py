@@ -5,6 +5,7 @@ import torch
 
 from paribus.data.batches import BatchPlan
 from paribus.data.seeds import mix
+from paribus.task.data import equally_many
 
 
 def test_streams_of_neighbouring_seeds_have_nothing_in_common():
@@ -21,7 +22,7 @@ def test_an_epoch_has_every_sample_once(samples, size, drop_last):
     seen = torch.cat(batches).tolist()
     assert len(seen) == len(set(seen)) == plan.samples_in(0) == (samples - samples % size if drop_last else samples)
     assert len(batches) == plan.updates_in(0)
-    assert {len(batch) for batch in batches} == plan.local_sizes()
+    assert {(len(batch),) for batch in batches} == plan.shares()
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
@@ -51,8 +52,8 @@ def test_processes_share_every_batch_and_see_every_sample_once(samples, size, wo
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
     tail = samples % size
     assert sum(len(batch) for share in shares for batch in share) == samples - (tail if tail < world else 0)
-    for plan, share in zip(plans, shares, strict=True):
-        assert {len(batch) for batch in share} == plan.local_sizes()
+    for plan in plans:
+        assert {tuple(map(len, parts)) for parts in zip(*shares, strict=True)} == plan.shares()
 
 
 def test_a_growing_batch():
@@ -65,3 +66,18 @@ def test_sizes_that_cannot_be():
         BatchPlan(10, 11, seed=0)
     with pytest.raises(ValueError, match=r"9 or 12"):
         BatchPlan(100, 10, seed=0, world_size=3)
+
+
+@pytest.mark.parametrize("samples", [2, 5, 6, 7, 101])
+@pytest.mark.parametrize("size", [1, 2, 3, 200])
+@pytest.mark.parametrize("world", [1, 2])
+def test_every_process_evaluates_as_many_batches_and_every_sample_once(samples, size, world):
+    found = [equally_many(samples, size, rank, world) for rank in range(world)]
+    assert len({len(batches) for batches in found}) == 1
+    assert sorted(number for batches in found for batch in batches for number in batch) == list(range(samples))
+    for batches in found:
+        assert all(len(batch) <= size for batch in batches)
+        assert all(batches[:-1])  # an empty one comes last
+    assert world > 1 or [list(batch) for batch in found[0]] == [
+        list(range(first, min(first + size, samples))) for first in range(0, samples, size)
+    ]

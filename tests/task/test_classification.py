@@ -81,9 +81,24 @@ def test_clipping_and_a_schedule_act_on_every_update(tmp_path):
     assert_same(task.network, expected)
 
 
-def test_accumulation_changes_memory_and_not_the_updates(tmp_path):
+def counted(calls):
+    backward = Classification._backward
+
+    def count(task, loss):
+        calls.append(loss)
+        backward(task, loss)
+
+    return count
+
+
+def test_accumulation_changes_memory_and_not_the_updates(tmp_path, monkeypatch):
     """Without batch statistics the gradient of a batch is that of its parts."""
-    config, task = trained(tmp_path, "norm=layer", "trainer.accumulate=3")
+    calls = []
+    monkeypatch.setattr(Classification, "_backward", counted(calls))
+    config, task = trained(tmp_path, "norm=layer", "trainer.accumulate=4", "data.batch_size=9")
+    sizes = {share for [share] in task.data.batch_shares()}
+    assert any(len(torch.arange(size).chunk(4)) != 4 for size in sizes)  # chunk would make other numbers of parts
+    assert len(calls) == 4 * task.trainer.global_step
     for found, wanted in zip(task.network.parameters(), by_hand(config).parameters(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
 

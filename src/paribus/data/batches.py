@@ -68,12 +68,12 @@ class BatchPlan:
             batches = (batch[self.rank :: self.world_size] for batch in batches)
         return islice(batches, start, None)
 
-    def local_sizes(self, epoch: int = 0) -> set[int]:
-        """The sizes of this process's batches in an epoch."""
+    def shares(self, epoch: int = 0) -> set[tuple[int, ...]]:
+        """The sizes of an epoch's batches, as far as they differ: of each, how many samples go to which process."""
         size, samples = self.batch_size_at(epoch), self.samples_in(epoch)
         whole = [size] if samples >= size else []
         globals_ = {*whole, *([samples % size] if samples % size else [])}
-        return {-(-(each - self.rank) // self.world_size) for each in globals_}
+        return {tuple(-(-(each - rank) // self.world_size) for rank in range(self.world_size)) for each in globals_}
 
     def _checked(self, size: int) -> int:
         if size > self.num_samples:

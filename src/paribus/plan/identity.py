@@ -32,7 +32,10 @@ class Repair:
 
 
 # Parts that no target of `targets` stands for, such as clip or evaluation, by name; version 1 is not listed.
-REPAIRS: Mapping[str, Repair] = {}
+REPAIRS: Mapping[str, Repair] = {
+    # Batches were cut into parts of other sizes, and into fewer than asked for where they did not divide.
+    "accumulate": Repair(2, lambda config: config["trainer"]["accumulate"] > 1),
+}
 # Keys that came after the first records, with the value that means what was done before: there, they count as absent.
 ADDED: Mapping[str, Any] = {"repetition": 0}
 

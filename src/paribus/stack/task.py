@@ -223,7 +223,7 @@ class StackedClassification(Classification):
         if self.accumulate == 1:
             return self._counted(x, y)
         sums: dict[str, Tensor] = {}
-        for part_x, part_y in zip(x.chunk(self.accumulate, 1), y.chunk(self.accumulate, 1), strict=True):
+        for part_x, part_y in zip(x.tensor_split(self.accumulate, 1), y.tensor_split(self.accumulate, 1), strict=True):
             for name, grad in self._counted(part_x, part_y).items():
                 share = grad * (part_x.shape[1] / size)
                 sums[name] = sums[name] + share if name in sums else share

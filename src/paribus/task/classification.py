@@ -255,7 +255,7 @@ class Classification(pl.LightningModule):
             self._backward(loss if own * world == size else loss * (own * world / size))
             self._totals.update(loss, outputs, y, self.loss)
         else:
-            for part_x, part_y in zip(x.chunk(self.accumulate), y.chunk(self.accumulate), strict=True):
+            for part_x, part_y in zip(x.tensor_split(self.accumulate), y.tensor_split(self.accumulate), strict=True):
                 outputs = self._forward(part_x)
                 loss = self.loss(outputs, part_y)
                 self._backward(loss * (len(part_x) * world / size))

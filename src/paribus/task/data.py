@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
@@ -97,6 +98,12 @@ class ImageData(pl.LightningDataModule):
         if base == samples and samples % world_size:
             base = samples - samples % world_size
         self.base_batch_size = base
+        for name, part in (("validation", splits.val), ("test", splits.test)):
+            if len(part) < world_size:
+                raise ValueError(
+                    f"every process evaluates a share, and {world_size} processes have {len(part)} samples in the "
+                    f"{name} set. Use a larger one or fewer processes"
+                )
         self.plan = self._plan(0)
         self.updates = budget.updates(self.plan)
         self.horizon = budget.horizon(self.plan)
@@ -156,14 +163,15 @@ class ImageData(pl.LightningDataModule):
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
             persistent_workers=self.workers > 0,
+            worker_init_fn=leave_signals,
         )
 
-    def local_batch_sizes(self) -> set[int]:
-        """The sizes of one process's batches over the run, as far as they differ."""
+    def batch_shares(self) -> set[tuple[int, ...]]:
+        """The sizes of the batches of the run, as far as they differ: how many samples go to which process."""
         epochs = {0}
         if self.budget.unit == "epochs":
             epochs |= set(range(int(self.budget.amount)))
-        return {size for epoch in epochs for size in self.plan.local_sizes(epoch)}
+        return {share for epoch in epochs for share in self.plan.shares(epoch)}
 
     # ------------------------------------------------------------------------------------------ batches
 
@@ -192,11 +200,17 @@ class ImageData(pl.LightningDataModule):
             for step in range(steps):
                 yield share.slice(step * len(share) // steps, (step + 1) * len(share) // steps)
         else:
-            mine = range(rank, len(part), world)
-            for x, y in DataLoader(
-                cast(Dataset, part), batch_size=min(batch_size, 256), sampler=mine, num_workers=self.workers
-            ):
+            batches = equally_many(len(part), min(batch_size, 256), rank, world)
+            loader = DataLoader(
+                cast(Dataset, part),
+                batch_sampler=[list(batch) for batch in batches if batch],
+                num_workers=self.workers,
+                worker_init_fn=leave_signals,
+            )
+            for x, y in loader:
                 yield x.to(self.device, self.dtype, memory_format=self.memory_format), y.to(self.device)
+            if not batches[-1]:  # the others have one sample more
+                yield x[:0].to(self.device, self.dtype, memory_format=self.memory_format), y[:0].to(self.device)
 
     # ------------------------------------------------------------------------------------------ position
 
@@ -241,6 +255,25 @@ class ImageData(pl.LightningDataModule):
         if self.updates is None:
             return f"epoch {cursor.epoch + 1} · {cursor.seconds:.0f}/{self.budget.amount:g} s"
         return f"epoch {cursor.epoch + 1} · {cursor.step}/{self.updates} updates"
+
+
+def equally_many(samples: int, batch_size: int, rank: int, world: int) -> list[range]:
+    """The batches of a process in an evaluation: as many for each, since sharded networks exchange weights in each.
+
+    With samples >= world, at most the last one of a process is empty.
+    """
+    mine = range(rank, samples, world)
+    if world == 1:
+        return [mine[first : first + batch_size] for first in range(0, samples, batch_size)]
+    steps = math.ceil(math.ceil(samples / world) / batch_size)
+    return [mine[-(-k * len(mine) // steps) : -(-(k + 1) * len(mine) // steps)] for k in range(steps)]
+
+
+def leave_signals(worker: int) -> None:
+    """Called in a worker process of a DataLoader, which has inherited the handlers of the run: only that one stops,
+    saves and asks a cluster for more time."""
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class RemainingBatches(Sampler[list[int]]):

@@ -50,9 +50,9 @@ class Preflight:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device."""
         build.check_monitors(config, setting.loss)
-        sizes = sorted(data.local_batch_sizes())
+        shares = sorted(data.batch_shares())
         parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
-        network = self._once(lambda config: _network(config, setting, sizes), config, parts, f"network {sizes}")
+        network = self._once(lambda config: _network(config, setting, shares), config, parts, f"network {shares}")
         with torch.device("meta"):
             optimizer = build.build_optim(config, network)
         # One step for each form of the optimizer: numbers like the learning rate make no difference to what can't work.
@@ -79,19 +79,22 @@ class Preflight:
 _PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate", "trainer.channels_last")
 
 
-def _network(config: Config, setting: build.Setting, sizes: Sequence[int]) -> nn.Module:
+def _network(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
     """The network on the meta device, with gradients, after a batch of each size."""
     parts = config["trainer"]["accumulate"]
     with torch.device("meta"):
         network = build.build_network(config, setting).train()
         synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
-        for size in sizes:
-            if size < parts:
+        sizes: list[int] = []
+        for share in shares:
+            if (size := min(share)) < parts:
                 raise UserError(
                     f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
                     "for a process. Use data.drop_last=true, a larger batch or fewer parts"
                 )
-            size = size // parts * (world_size(config) if synchronised else 1)
+            smallest = [each // parts for each in share]  # the parts of a process differ by one sample at most
+            sizes += [sum(smallest)] if synchronised else smallest
+        for size in sorted(set(sizes)):
             x = torch.zeros((size, *setting.source.shape))
             y = torch.zeros(size, dtype=torch.long)
             with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
