@@ -171,6 +171,122 @@ def schedulefree_sgd(lr, weight_decay, momentum, **_):
     return update
 
 
+def shampoo(lr, weight_decay, betas, start_preconditioning_step, preconditioning_compute_steps, matrix_eps, **_):
+    """Algorithm 2 with averages for sums, the gradient's length (graft_type 1), and Nesterov's momentum; vectors
+    as they are. Decay joins the step after its length is set."""
+    buffer = plain = 0.0
+    statistics = roots = None
+
+    def update(w, g, t):
+        nonlocal buffer, plain, statistics, roots
+        if statistics is None and w.ndim > 1:
+            statistics = [matrix_eps * np.eye(n) for n in w.shape]
+            roots = [np.eye(n) for n in w.shape]
+        step = g
+        for axis in range(w.ndim if w.ndim > 1 else 0):
+            sides = np.moveaxis(g, axis, 0).reshape(w.shape[axis], -1)
+            statistics[axis] = betas[1] * statistics[axis] + (1 - betas[1]) * sides @ sides.T
+            if t % preconditioning_compute_steps == 0:
+                values, vectors = np.linalg.eigh(statistics[axis])
+                roots[axis] = vectors * values ** (-1 / (2 * w.ndim)) @ vectors.T
+            step = np.moveaxis(np.tensordot(roots[axis], step, (1, axis)), 0, axis)
+        step = step * np.linalg.norm(g) / np.linalg.norm(step) + weight_decay * w
+        buffer = betas[0] * buffer + step
+        plain = betas[0] * plain + g + weight_decay * w
+        if t < start_preconditioning_step:
+            return w - lr * (g + weight_decay * w + betas[0] * plain)
+        return w - lr * (step + betas[0] * buffer)
+
+    return update
+
+
+def soap(lr, weight_decay, betas, precondition_frequency, eps, **_):
+    """Algorithm 3 of the paper's code: the first gradient only begins the statistics; vectors are Adam's."""
+    m = v = 0.0
+    statistics = bases = None
+
+    def turned(x, back=False):
+        for axis, basis in enumerate(bases):
+            x = np.moveaxis(np.tensordot(basis if back else basis.T, x, (1, axis)), 0, axis)
+        return x
+
+    def update(w, g, t):
+        nonlocal m, v, statistics, bases
+        sides = [np.moveaxis(g, axis, 0).reshape(n, -1) for axis, n in enumerate(w.shape)] if w.ndim > 1 else []
+        if t == 1:
+            statistics = [(1 - betas[1]) * side @ side.T for side in sides]
+            bases = [np.linalg.eigh(statistic)[1][:, ::-1] for statistic in statistics]
+            return w
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * turned(g) ** 2
+        rate = lr * np.sqrt(1 - betas[1] ** (t - 1)) / (1 - betas[0] ** (t - 1))
+        w = (w - rate * turned(turned(m) / (np.sqrt(v) + eps), back=True)) * (1 - lr * weight_decay)
+        statistics = [betas[1] * s + (1 - betas[1]) * side @ side.T for s, side in zip(statistics, sides, strict=True)]
+        if (t - 1) % precondition_frequency == 0:
+            for axis, statistic in enumerate(statistics):
+                product = statistic @ bases[axis]
+                order = np.argsort((bases[axis] * product).sum(0))[::-1]
+                v = np.take(v, order, axis)
+                bases[axis] = np.linalg.qr(product[:, order])[0]
+        return w
+
+    return update
+
+
+def nadam(lr, weight_decay, betas, eps, momentum_decay, **_):
+    m = v = 0.0
+    product = 1.0
+
+    def update(w, g, t):
+        nonlocal m, v, product
+        g = g + weight_decay * w
+        now, later = (betas[0] * (1 - 0.5 * 0.96 ** (s * momentum_decay)) for s in (t, t + 1))
+        product *= now
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        step = later * m / (1 - product * later) + (1 - now) * g / (1 - product)
+        return w - lr * step / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+
+    return update
+
+
+def adafactor(lr, weight_decay, beta2_decay, eps, d, **_):
+    """Of a kernel the last two axes are the matrix, as in all implementations."""
+    rows = columns = v = 0.0
+
+    def update(w, g, t):
+        nonlocal rows, columns, v
+        small = np.finfo(w.dtype).eps if eps[0] is None else eps[0]
+        beta = 1 - t**beta2_decay
+        rate = max(eps[1], np.sqrt((w**2).mean())) * min(lr, 1 / np.sqrt(t))
+        w = w * (1 - lr * weight_decay)
+        if w.ndim > 1:
+            rows = beta * rows + (1 - beta) * (g**2).mean(-1, keepdims=True)
+            columns = beta * columns + (1 - beta) * (g**2).mean(-2, keepdims=True)
+            square = rows * columns / np.maximum(rows.mean(-2, keepdims=True), small)
+        else:
+            square = v = beta * v + (1 - beta) * g**2
+        step = g / np.sqrt(np.maximum(square, small**2))
+        return w - rate * step / max(1.0, np.sqrt((step**2).mean()) / d)
+
+    return update
+
+
+def schedulefree_adamw(lr, weight_decay, betas, eps, **_):
+    x = z = None
+    v = 0.0
+
+    def update(y, g, t):
+        nonlocal x, z, v
+        x, z = (y, y) if x is None else (x, z)
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        z = z - lr * (g / (np.sqrt(v / (1 - betas[1] ** t)) + eps) + weight_decay * y)
+        x = (1 - 1 / t) * x + z / t
+        return (1 - betas[0]) * z + betas[0] * x
+
+    return update
+
+
 REFERENCES = {
     "sgd": sgd,
     "momentum": sgd,
@@ -186,6 +302,11 @@ REFERENCES = {
     "lars": lars,
     "adabelief": adabelief,
     "schedulefree_sgd": schedulefree_sgd,
+    "schedulefree_adamw": schedulefree_adamw,
+    "nadam": nadam,
+    "adafactor": adafactor,
+    "soap": soap,
+    "shampoo": shampoo,
 }
 
 
@@ -197,7 +318,8 @@ def test_an_option_follows_its_algorithm(name, weight_decay):
         config.weight_decay = weight_decay
     options = {k: v for k, v in OmegaConf.to_container(config).items() if not k.startswith("_")}
     random = np.random.default_rng(0)
-    starts = [random.normal(size=shape) for shape in [(4, 3), (2, 3, 2, 2), (5,)]]
+    # The second is the CNN's first layer in small: one channel goes in.
+    starts = [random.normal(size=shape) for shape in [(4, 3), (4, 1, 2, 2), (2, 3, 2, 2), (5,)]]
     noise = [[random.normal(size=w.shape) for w in starts] for _ in range(UPDATES)]
     gradient = lambda w, n: 0.3 * (w - 1.0) + n  # noqa: E731  a bowl around 1, seen through noise
 

@@ -1,7 +1,13 @@
 """Shampoo: its formula, and a state of tensors only."""
 
+import math
+from pathlib import Path
+
+import hydra
 import numpy as np
+import pytest
 import torch
+from omegaconf import OmegaConf
 
 from paribus.optim.shampoo import Shampoo
 
@@ -65,3 +71,30 @@ def test_it_does_not_draw_from_the_global_generator():
     before = torch.get_rng_state()
     trained()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+CONF = Path(__file__).parents[2] / "conf"
+MODELS = sorted(file.stem for file in (CONF / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ["shampoo", "soap"])
+def test_the_shipped_option_preconditions_every_matrix_and_kernel_of_the_shipped_networks(name, model):
+    """Whatever its size: with its axes merged up to block_size, one of 256 entries would be none to Shampoo."""
+    with torch.device("meta"):
+        node = OmegaConf.load(CONF / "model" / f"{model}.yaml")
+        network = hydra.utils.instantiate(node, shape=(1, 8, 8), num_outputs=10, norm=None, _convert_="all")
+    shapes = {(tuple(p.shape), p.ndim) for p in network.parameters() if p.ndim > 1 and p.numel() <= 150_000}
+    parameters = [torch.nn.Parameter(torch.ones(shape)) for shape, _ in sorted(shapes)]
+    make = hydra.utils.instantiate(OmegaConf.load(CONF / "optimizer" / f"{name}.yaml"), _convert_="all")
+    optimizer = make(parameters)
+    for p in parameters:
+        p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+    optimizer.step()
+    for p in parameters:
+        state = optimizer.state[p]
+        if name == "soap":
+            assert [len(basis) for basis in state["Q"]] == list(p.shape)
+        else:
+            blocks = math.prod(math.ceil(n / optimizer.block_size) for n in p.shape)
+            assert len(state["pre_conditioner"].pre_conditioners) == p.ndim * blocks

@@ -11,7 +11,12 @@ from torch import Tensor
 class Shampoo(ScalableShampoo):
     r"""$W \leftarrow W - \eta\, L^{-1/4} G R^{-1/4}$ with L, R moving averages of $G G^\top$, $G^\top G$.
 
-    In blocks, and with the length of the step taken from gradient descent (grafting).
+    In blocks, and with the length of the step taken from gradient descent (grafting). A kernel of k axes has a
+    preconditioner for each of them, to the power -1/(2k) (algorithm 2 of the paper). Vectors have none: they take the
+    step of gradient descent with the same momentum.
+
+    shape_interpretation: the library's default, true, first merges neighbouring axes while their product is at most
+        block_size. Tensors of up to block_size entries become vectors by it, and lose their preconditioners.
 
     The library keeps its preconditioners as objects of its own, which torch.load(weights_only=True) refuses
     and load_state_dict() would share between two optimizers. Here a state dict holds their tensors, and the
