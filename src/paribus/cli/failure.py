@@ -33,15 +33,10 @@ def guarded(command: Callable[[], Any]) -> int:
         if is_storage(error):
             say(f"error: storage: {error}")
             return 1
-        from hydra.errors import HydraException  # not before: help needs no Hydra
-        from omegaconf.errors import OmegaConfBaseException
+        from paribus.plan.compose import explain, is_complaint  # not before: help needs no Hydra
 
-        # Hydra's own complaint about a number where the name of an option belongs is no HydraException.
-        is_group = isinstance(error, ValueError) and str(error).startswith("Config group override must be")
-        if not isinstance(error, HydraException | OmegaConfBaseException) and not is_group:
+        if not is_complaint(error):
             raise
-        from paribus.plan.compose import explain
-
         say(f"error: {explain(error)}")
         return 2
     return 0

@@ -35,13 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
-        from paribus.plan.compose import resolved, user_errors
+        from paribus.plan.compose import parse_overrides, resolved, user_errors
+        from paribus.plan.sweep import check_once
         from paribus.train.run import train
 
         job = HydraConfig.get()
         overrides = [str(item) for item in job.overrides.task]
         try:
             with user_errors():
+                check_once(parse_overrides([*overrides, *job.overrides.hydra]))
                 plain = resolved(config)
             return train(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
         except Exception as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,19 +24,49 @@ from paribus.errors import UserError
 from paribus.plan.grammar import with_quotes
 from paribus.plan.validate import with_mode
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
+
 
 @contextmanager
 def user_errors() -> Iterator[None]:
     """Raises Hydra's and OmegaConf's complaints about a configuration as UserError, with the nearest names."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except Exception as error:
+        if not is_complaint(error):
+            raise
         raise UserError(explain(error)) from error
+
+
+LONGEST = 1000  # letters of a message
+_COMPOSERS = ("hydra", "omegaconf", "yaml", "antlr4")
+
+
+def is_complaint(error: BaseException) -> bool:
+    """Whether Hydra complains of a configuration: by its own exceptions, or by others raised within its code.
+
+    Hydra meets much that is no configuration (a list in place of a mapping, a file that isn't text) with whatever
+    exception comes of it.
+    """
+    if isinstance(error, UserError):
+        return False
+    if isinstance(error, HydraException | OmegaConfBaseException | yaml.YAMLError):
+        return True
+    packages, trace = [], error.__traceback__
+    while trace is not None:
+        packages.append(str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0])
+        trace = trace.tb_next
+    inner = next((name for name in reversed(packages) if name not in sys.stdlib_module_names), "")
+    return inner in _COMPOSERS
 
 
 def explain(error: BaseException) -> str:
     """A Hydra or OmegaConf error as one message that says what to type next."""
     text = str(error).strip()
+    if not isinstance(error, OverrideParseException) and (broken := broken_file()):
+        return broken
+    if isinstance(error, RecursionError):
+        return "the defaults of an option file, or the interpolations of a value, lead back to themselves"
     if isinstance(error, OverrideParseException):
         reason = text.splitlines()[0]
         return f"{error.override} is not an override ({reason}). Write key=value, group=option or +new.key=value"
@@ -60,8 +92,26 @@ def explain(error: BaseException) -> str:
     if missing := re.search(r"In '([^']+)': Could not find '([^']+)'", text):
         where, what = missing.groups()
         return f"{what}, named in the defaults of {where}.yaml, does not exist. Look in {config_dir()}"
-    first = [line for line in text.splitlines() if line.strip()]
-    return " ".join(line.strip() for line in first) or type(error).__name__
+    said = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        said = f"Hydra can't make a configuration of this: {type(error).__name__}: {said}"
+    return said[:LONGEST] + (" ..." if len(said) > LONGEST else "")
+
+
+def broken_file() -> str | None:
+    """What is wrong with the first file of the user's configuration that can't be read; None where all can."""
+    for path in sorted(path for root in search_path() for path in root.rglob("*.yaml")):
+        try:
+            content = yaml.load(path.read_text(encoding="utf-8-sig"), _LOADER)
+        except OSError as error:
+            return f"{path} can't be read: {error.strerror}. Options are files"
+        except UnicodeDecodeError as error:
+            return f"{path} must be text in UTF-8, and its byte {error.start} is none. Save it as UTF-8"
+        except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+            return f"{path} is no YAML: {' '.join(str(error).split())}. Mend or remove the file"
+        if content is not None and not isinstance(content, dict):
+            return f"{path} must map keys to values, got {type(content).__name__}: {str(content)[:50]!r}. Mend the file"
+    return None
 
 
 def _nearest_key(key: str) -> str:

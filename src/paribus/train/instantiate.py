@@ -62,6 +62,8 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
     """Compare the keys and the types of the values of a node with its target's signature."""
     if not isinstance(node, Mapping):
         raise UserError(f"{where} holds a _target_ and its values by name, and can't be {node!r} itself")
+    if not isinstance(node.get("_partial_", False), bool):
+        raise UserError(f"{where}._partial_ must be true or false, got {node['_partial_']!r}")
     parameters, hints = _expected(locate(where, node.get("_target_")))
     if parameters is None:  # a builtin without a signature
         return
@@ -84,9 +86,11 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
 
 def fits(value: Any, hint: Any) -> bool:
     """Whether a config value is possible for an annotation. Only plain types are judged, anything else passes."""
-    if hint is Any or isinstance(hint, str | typing.TypeVar) or isinstance(value, Mapping):
+    if hint is Any or isinstance(hint, str | typing.TypeVar):
         return True
     origin = typing.get_origin(hint)
+    if isinstance(value, Mapping):  # of values, or an object that is yet to be made
+        return origin is not typing.Literal and hint not in (None, type(None), bool, int, float, str)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, option) for option in typing.get_args(hint))
     if origin is typing.Literal:

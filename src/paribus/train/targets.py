@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 import sysconfig
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,6 +190,12 @@ def find(where: str, path: str) -> Any:
             package = missing.split(".")[0]
             extra = f": pip install 'paribus[{_EXTRAS[package]}]'" if package in _EXTRAS else ""
             raise UserError(f"{where}: {path} needs the package {package}, which is not installed{extra}") from error
+        except Exception as error:  # the user's own module has a mistake in it
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise UserError(
+                f"{where}._target_: {name} can't be imported: {type(error).__name__}: {error} "
+                f"({last.filename}:{last.lineno})"
+            ) from error
         for part in parts[length:]:
             if not hasattr(found, part):
                 at = ".".join(parts[:length])
