@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -17,12 +16,11 @@ class ParibusSweeper(Sweeper):
     on_invalid: stop or skip, see `paribus.launch.sweep`. params: further axes, which the plan reads.
     """
 
-    def __init__(self, on_invalid: str = "stop", params: Mapping[str, str] | None = None, **unknown: Any):
-        self.on_invalid = on_invalid
-        if unknown:
-            from paribus.errors import UserError
+    def __init__(self, **given: Any):
+        from paribus.launch.options import check_sweeper
 
-            raise UserError(f"hydra.sweeper.{next(iter(unknown))} is not known. Known: on_invalid, params")
+        check_sweeper(given)
+        self.on_invalid = given.get("on_invalid", "stop")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from paribus.durations import duration
+from paribus.errors import UserError
+from paribus.launch.options import check_hydra
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.command import plan_command
+from paribus.plan.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs, Estimate
 from paribus.plan.measured import Measured
@@ -28,6 +31,9 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
     plans = plan_command(overrides, store.read, composer)
+    _check_hydra(overrides)
+    if not any(plan.arms or plan.tuning for plan in plans):  # how should it train, where nothing of it can work?
+        raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
     states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())
@@ -51,6 +57,14 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     for line in _stacked(groups):
         show(line)
     show(_total(missing, len(states), estimate, slots))
+
+
+def _check_hydra(overrides: Sequence[str]) -> None:
+    """Raises UserError for settings of Hydra's own node that the sweep would refuse."""
+    with hydra_context(), user_errors():
+        single = [each for each in parse_overrides(overrides) if not each.is_sweep_override()]
+        if any(each.key_or_group.startswith("hydra") for each in single):
+            check_hydra(load([each.input_line for each in single]).hydra)
 
 
 def _state(store: Store, cell: Cell) -> str:

@@ -13,6 +13,7 @@ from paribus.errors import RunsFailed, UserError
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
+from paribus.plan.wandb_limits import check_project
 from paribus.report.wandb_parts import Upload, uploads
 from paribus.report.wandb_sync import check_access, upload_all
 from paribus.store.store import Store
@@ -22,6 +23,8 @@ from paribus.terminal import say
 def sync(
     overrides: Sequence[str], project: str | None, entity: str | None, wait: float, dry_run: bool, yes: bool
 ) -> None:
+    if project is not None or entity is not None:
+        check_project("paribus" if project is None else project, entity)
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
     records = chosen(store, overrides, composer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from paribus.durations import in_seconds
@@ -37,6 +37,10 @@ class Options:
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Options:
         """Raises UserError that names the first option that can't be."""
+        if unknown := next((key for key in given if key not in known(cls)), None):
+            near = difflib.get_close_matches(str(unknown), known(cls), n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UserError(f"hydra.launcher.{unknown} is not known.{hint} Known: {', '.join(known(cls))}")
         slots, limit, gpus = given.get("slots"), given.get("time_limit"), given.get("gpus", "auto")
         if (choice := given.get("on_failure", "continue")) not in ("continue", "stop"):
             raise error("on_failure", "continue or stop", choice)
@@ -64,6 +68,26 @@ class Options:
             retries=retries,
             on_failure=choice,
         )
+
+
+def known(options: type) -> list[str]:
+    return [each.name for each in fields(options)]
+
+
+def check_hydra(node: Any) -> None:
+    """Raises UserError for what the sweep and the local launcher would refuse of Hydra's own node."""
+    if str(node.launcher.get("_target_")).endswith(".ParibusLauncher"):
+        Options.parse({key: value for key, value in node.launcher.items() if key != "_target_"})
+    if str(node.sweeper.get("_target_")).endswith(".ParibusSweeper"):
+        check_sweeper({key: value for key, value in node.sweeper.items() if key != "_target_"})
+
+
+def check_sweeper(given: Mapping[str, Any]) -> None:
+    """Raises UserError for what the sweeper does not take."""
+    if unknown := next((key for key in given if key not in ("on_invalid", "params")), None):
+        raise UserError(f"hydra.sweeper.{unknown} is not known. Known: on_invalid, params")
+    if (choice := given.get("on_invalid", "stop")) not in ("stop", "skip"):
+        raise UserError(f"hydra.sweeper.on_invalid must be stop or skip, got {choice!r}")
 
 
 def whole(key: str, value: Any, least: int) -> int:

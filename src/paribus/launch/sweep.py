@@ -43,8 +43,6 @@ class Sweep:
         self.settings = settings
         self.store = Store(Path(settings.paths.outputs))
         self.on_invalid = on_invalid
-        if on_invalid not in ("stop", "skip"):
-            raise UserError(f"hydra.sweeper.on_invalid must be stop or skip, got {on_invalid!r}")
         self.jobs = Jobs(launch, self.store)
         self.failures: dict[str, str] = {}  # run -> what went wrong
         self.said: set[str] = set()

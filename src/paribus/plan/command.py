@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read, ablations_of, plan_ablation, plan_sweep
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
 from paribus.plan.composer import Composer
@@ -25,6 +26,8 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
         with user_errors():
             overrides = parse_overrides(arguments)
         keys = varied_keys(overrides)
+        if any(override.key_or_group == "members" for override in overrides):
+            raise UserError("members is what a sweep tells the job of a stack. Drop it: stack=auto makes stacks")
         plans: list[Plan] = []
         plain: list[list[str]] = []
         for product, more in _products(overrides, composer):

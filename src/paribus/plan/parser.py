@@ -23,8 +23,9 @@ from paribus.plan.ablation import (
     level_name,
 )
 from paribus.plan.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
-from paribus.plan.tuning import Axis
+from paribus.plan.tuning import Axis, is_number
 
+MOST_SEEDS = 100_000
 TUNING_SEEDS = 5  # default number of them
 FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
 HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
@@ -56,8 +57,10 @@ class _Parser:
     def parse(self, section: Mapping[str, Any]) -> list[Ablation]:
         self.known("ablation", section, self.KEYS)
         name = section.get("name")
-        if not isinstance(name, str) or not name.strip():
+        if not is_words(name):
             raise self.error("ablation.name", f"must be a word, got {name!r}")
+        if not is_words(section.get("claim", "-"), more_lines=True):
+            raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
         design = section.get("design", "one_factor")
         if design not in DESIGNS:
             raise self.error(
@@ -279,8 +282,10 @@ class _Parser:
             return (), ()
         for key in ("cap", "step"):
             value = given.get(key, len(report))
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise self.error(f"ablation.seeds.{key}", f"must be a number of seeds, got {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
+                raise self.error(
+                    f"ablation.seeds.{key}", f"must be a number of seeds, 1 to {MOST_SEEDS}, got {value!r}"
+                )
         cap, step = given["cap"], given.get("step", len(report))
         if cap <= len(report) or len(report) < 2:
             raise self.error(
@@ -293,13 +298,15 @@ class _Parser:
         def whole(value: Any) -> bool:
             return isinstance(value, int) and not isinstance(value, bool)
 
-        if whole(given) and given > 0:
+        if whole(given) and 0 < given <= MOST_SEEDS:
             return tuple(range(first, first + given))
         seeds = given if isinstance(given, list) else []
-        if seeds and all(whole(seed) and seed >= 0 for seed in seeds) and len(set(seeds)) == len(seeds):
+        if seeds and all(whole(seed) and 0 <= seed < 2**63 for seed in seeds) and len(set(seeds)) == len(seeds):
             return tuple(seeds)
         raise self.error(
-            where, f"must be a number of seeds or a list of different seeds (whole, not negative), got {given!r}"
+            where,
+            f"must be a number of seeds, 1 to {MOST_SEEDS}, or a list of different seeds (whole, 0 to 2^63 - 1), "
+            f"got {given!r}",
         )
 
     def metric(self, where: str, name: Any) -> str:
@@ -310,7 +317,7 @@ class _Parser:
     def smallest_effect(self, where: str, value: Any) -> float | None:
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        if not is_number(value) or value <= 0:
             raise self.error(where, f"must be a positive number in units of the metric, got {value!r}")
         return float(value)
 
@@ -327,7 +334,7 @@ class _Parser:
             given = self.mapping(where, given, "id, claim, arm, versus, direction")
             self.known(where, given, HYPOTHESIS)
             for key in ("id", "claim"):
-                if not given.get(key) or not isinstance(given[key], str | int | float):
+                if not is_words(given.get(key)) and not (key == "id" and is_number(given.get(key))):
                     raise self.error(f"{where}.{key}", f"must be words, got {given.get(key)!r}")
             literature = given.get("literature", "")
             if not isinstance(literature, str):
@@ -383,6 +390,13 @@ class _Parser:
                 seeds = replace(seeds, tune=self.seed_list("ablation.seeds.tune", TUNING_SEEDS, FIRST_TUNING_SEED))
             found.append(replace(ablation, regime=name, sets=sets, tune=tune, seeds=seeds))
         return found
+
+
+def is_words(value: Any, more_lines: bool = False) -> bool:
+    """Whether it is text that can be shown: something in it, and no control characters."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    return (" ".join(value.split()) if more_lines else value).isprintable()
 
 
 def factor_level_first(factors: Sequence[Factor], name: str, levels: Sequence[str]) -> bool:

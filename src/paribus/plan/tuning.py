@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from paribus.stats.tuning import edges, select_best
 
 Point = Mapping[str, Any]
+MOST = 10_000  # values of an axis
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,21 @@ class Axis:
     def parse(spec: Any) -> Axis:
         """[0.1, 0.3] or {log: [0.01, 1.0, 7]}. Raises ValueError with the form that is wanted."""
         if isinstance(spec, list):
-            if not spec or len(set(map(str, spec))) < len(spec):
+            numbers = [value for value in spec if isinstance(value, float)]
+            finite = all(map(is_number, numbers))
+            if not spec or len(set(map(str, spec))) < len(spec) or not finite:
                 raise ValueError(f"must be a list of different values, got {spec!r}")
+            if any(isinstance(value, Mapping) for value in spec):
+                raise ValueError(f"must be a list of plain values, got {spec!r}")
             return Axis("list", tuple(spec))
         if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in ("log", "linear", "times"):
             raise ValueError(
                 f"must be a list of values or one of log, linear, times: [lowest, highest, count], got {spec!r}"
             )
         [(kind, given)] = spec.items()
-        right = isinstance(given, list) and len(given) == 3 and all(_number(value) for value in given)
-        if not right or not isinstance(given[2], int) or given[2] < 1:
-            raise ValueError(f"must be {kind}: [lowest, highest, count], got {given!r}")
+        right = isinstance(given, list) and len(given) == 3 and all(is_number(value) for value in given)
+        if not right or not isinstance(given[2], int) or not 1 <= given[2] <= MOST:
+            raise ValueError(f"must be {kind}: [lowest, highest, count], with a count of 1 to {MOST}, got {given!r}")
         low, high, count = given
         if low > high or (count > 1 and low == high):
             raise ValueError(f"must have its lowest value below its highest, got {given!r}")
@@ -61,7 +67,7 @@ class Axis:
         grid = [low * (high / low) ** step for step in steps]
         if self.kind == "log":
             return [_rounded(value) for value in grid]
-        if not _number(own) or own == 0:
+        if not is_number(own) or own == 0:
             raise ValueError(f"multiplies the arm's own value, which must be a number other than 0, got {own!r}")
         return [_rounded(own * value) for value in grid]
 
@@ -99,8 +105,9 @@ def on_edge(axes: Iterable[str], points: Sequence[Point], best: Point) -> list[s
     return found
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _rounded(value: float) -> float:

@@ -69,7 +69,9 @@ def accepted(summary: Mapping[str, Any]) -> dict[str, Any]:
 def check_project(project: str, entity: str | None) -> None:
     """Raises UserError for a project or an entity that W&B would refuse."""
     for key, name in (("project", project), ("entity", entity)):
-        if name is not None and (not 1 <= len(name) <= MAX_PROJECT or set(name) & set(_NOT_IN_PROJECT)):
+        if name is not None and (
+            not isinstance(name, str) or not 1 <= len(name) <= MAX_PROJECT or set(name) & set(_NOT_IN_PROJECT)
+        ):
             raise UserError(
                 f"logger.wandb.{key} must have 1 to {MAX_PROJECT} characters and none of {_NOT_IN_PROJECT}, "
                 f"got {name!r}. Try logger.wandb.{key}=paribus"
