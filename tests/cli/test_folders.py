@@ -88,3 +88,5 @@ def test_axes_of_a_file_are_swept_and_planned(paribus, tmp_path):
     assert paribus("train", "-m", *QUICK, "experiment=mine").code == 0
     assert len(records(tmp_path / "outputs")) == 4
     assert paribus("train", "-m", "hydra.sweeper.nope=1").code == 2
+    swept = paribus("train", "-m", *QUICK, "+hydra.sweeper.params.seed='2,3'", "norm=none")
+    assert "2 to train" in swept.err, swept.err

@@ -28,7 +28,7 @@ class ParibusLauncher(Launcher):
         self.options = Options.parse(self.given)
         self.settings = config
         self.composer = Composer(
-            lambda overrides: hydra_context.config_loader.load_sweep_config(config, list(overrides))
+            lambda overrides: hydra_context.config_loader.load_sweep_config(config, list(overrides)), config
         )
         self.server = shared_server()
 

@@ -37,6 +37,7 @@ class ParibusSweeper(Sweeper):
 
         # Ours remembers what the plan composed, and composes nothing again.
         composer = getattr(self.jobs, "composer", None) or Composer(
-            lambda overrides: self.context.config_loader.load_sweep_config(self.settings, list(overrides))
+            lambda overrides: self.context.config_loader.load_sweep_config(self.settings, list(overrides)),
+            self.settings,
         )
         Sweep(arguments, composer, self.jobs.launch, self.settings, self.on_invalid).run()

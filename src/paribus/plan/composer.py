@@ -48,11 +48,13 @@ class Composed:
 class Composer:
     """Composes command lines, and remembers.
 
-    compose: from a command line to a configuration with Hydra's own node.
+    compose: from a command line to a configuration with Hydra's own node. settings: the configuration of the sweep,
+    where one runs: overrides of Hydra's own node are no longer on its command line.
     """
 
-    def __init__(self, compose: Callable[[Sequence[str]], DictConfig] = load):
+    def __init__(self, compose: Callable[[Sequence[str]], DictConfig] = load, settings: DictConfig | None = None):
         self._compose = compose
+        self._axes = {} if settings is None else _axes(settings)
         self._merger = Merger()
         self._templates: dict[tuple[str, ...], _Template] = {}
         self._identities = Identities()
@@ -89,7 +91,7 @@ class Composer:
                     values[path] = value
             template = self._template(tuple(groups))
             if (config := template.with_values(values)) is not None:
-                return Composed(config, template.choices, template.axes)
+                return Composed(config, template.choices, {**self._axes, **template.axes})
             whole = self._compose(list(map(with_mode, overrides)))
             return Composed(resolved(whole), _choices(whole), _axes(whole))
 
@@ -183,9 +185,12 @@ def _axes(config: DictConfig) -> Mapping[str, Any]:
     sweeper = config.hydra.sweeper
     if not str(sweeper.get("_target_")).endswith(".ParibusSweeper") or not sweeper.get("params"):
         return {}
+    if not isinstance(sweeper.params, DictConfig):
+        raise UserError(
+            f"hydra.sweeper.params maps keys to their values, as in {{seed: '0,1'}}, got {sweeper.params!r}"
+        )
     axes = OmegaConf.to_container(sweeper.params, resolve=True)
-    if not isinstance(axes, dict):
-        raise UserError(f"hydra.sweeper.params maps keys to their values, as in {{seed: '0,1,2'}}, got {axes!r}")
+    assert isinstance(axes, dict)
     return {str(key): value for key, value in axes.items()}
 
 
