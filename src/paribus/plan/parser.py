@@ -57,7 +57,7 @@ class _Parser:
     def parse(self, section: Mapping[str, Any]) -> list[Ablation]:
         self.known("ablation", section, self.KEYS)
         name = section.get("name")
-        if not is_words(name):
+        if not isinstance(name, str) or not is_words(name):
             raise self.error("ablation.name", f"must be a word, got {name!r}")
         if not is_words(section.get("claim", "-"), more_lines=True):
             raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
