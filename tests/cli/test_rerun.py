@@ -48,6 +48,8 @@ def test_a_run_is_bit_identical_until_something_is_changed(paribus, run, tmp_pat
     row[columns.index("train/loss")] = "0.125"
     (folder / "history.csv").write_text("\n".join([*lines[:2], ",".join(row), *lines[3:]]) + "\n")
     record.metrics["test/acc"] += 1e-12
+    assert "history.csv must be as it was" in paribus("rerun", record.id).err
+    record.checksums = {}  # as records of before
     store.write(record)
     with pytest.raises(SystemExit) as stop:
         paribus("rerun", record.id)
@@ -84,6 +86,9 @@ def test_runs_that_can_not_be_compared(paribus, run, tmp_path):
     assert "Train it first" in result.err
     config = store.run_dir(record.id) / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 2"))
+    assert "config.yaml must be as it was" in paribus("rerun", record.id).err
+    record.checksums = {}  # as records of before
+    store.write(record)
     result = paribus("rerun", record.id)
     assert result.code == 2
     assert "was edited" in result.err

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.errors import UserError
+from paribus.redaction import redacted, redacted_text
 from paribus.report.escape import spreadsheet
 from paribus.store.atomic import temporary_beside
 from paribus.store.history import HistoryError
@@ -40,9 +41,9 @@ def run_line(record: Record) -> Line:
         "imported": (source.get("imported") or {}).get("from"),
         "commit": source.get("commit"),
         "device": (source.get("hardware") or {}).get("device"),
-        "command": source.get("command"),
+        "command": redacted_text(source.get("command") or "") or None,
     }
-    line |= {f"choice.{key}": _plain(value) for key, value in record.choices.items()}
+    line |= {f"choice.{key}": _plain(value) for key, value in redacted(record.choices).items()}
     line |= {f"shared.{key}": _plain(value) for key, value in record.comparable.items()}
     line |= dict(record.metrics)
     return line | {f"timing.{key}": value for key, value in record.timing.items()}

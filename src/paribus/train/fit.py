@@ -20,6 +20,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
+from paribus.redaction import redacted
 from paribus.store.checksums import archive_damage
 from paribus.store.history import HistoryError, HistoryWriter, read_history
 from paribus.store.record import Record
@@ -152,11 +153,12 @@ def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> li
         return []
     run = {
         "id": record.id,
-        "group": config["group"],
-        "arm": config["arm"],
+        "group": redacted(config["group"]),
+        "arm": redacted(config["arm"]),
         "seed": config["seed"],
-        "tags": config["tags"],
-        "config": {k: v for k, v in config.items() if k not in ("paths", "logger")} | {"choices": record.choices},
+        "tags": redacted(config["tags"]),
+        "config": redacted({k: v for k, v in config.items() if k not in ("paths", "logger")})
+        | {"choices": record.choices},
     }
     loggers: list[Any] = []
     try:

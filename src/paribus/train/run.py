@@ -27,6 +27,7 @@ from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.metrics import is_percent
 from paribus.plan.validate import validate
 from paribus.plan.wandb_limits import check_run
+from paribus.redaction import redacted, redacted_text
 from paribus.store.atomic import write_atomically
 from paribus.store.checksums import checksums
 from paribus.store.provenance import provenance
@@ -105,13 +106,13 @@ def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides:
     return Record(
         id=run_id(config),
         status="running",
-        ablation=config["group"],
-        arm=config["arm"],
+        ablation=redacted(config["group"]),
+        arm=redacted(config["arm"]),
         seed=config["seed"],
-        choices=chosen(config, choices, overrides),
+        choices=redacted(chosen(config, choices, overrides)),
         evaluated=config["evaluation"]["checkpoint"],
         comparable=comparable(config),
-        provenance=provenance(command=repeating(overrides), world_size=world_size(config)),
+        provenance=provenance(command=redacted_text(repeating(overrides)), world_size=world_size(config)),
         created=now(),
     )
 
@@ -178,7 +179,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
-    text = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(redacted(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.yaml", text, "any")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.redaction import redacted_text
 from paribus.report.arms import level_text
 from paribus.report.escape import plain
 from paribus.report.numbers import NONE, is_percent, scale, short
@@ -117,7 +118,7 @@ def details(studies: Sequence[Study]) -> dict[str, Any]:
             "timing": {key: value_text(key, value) for key, value in record.timing.items()},
             "choices": {key: plain(level_text(value)) for key, value in record.choices.items() if key not in common},
             "parameters": record.parameters,
-            "command": record.provenance.get("command", ""),
+            "command": redacted_text(record.provenance.get("command") or ""),
             "source": number,
             "created": record.created,
             "finished": record.finished,
