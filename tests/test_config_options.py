@@ -8,12 +8,12 @@ import torch
 import yaml
 
 from paribus.config import config_dir
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.cells import ablations_of
 from paribus.plan.command import plan_command
 from paribus.plan.compose import load, resolved
 from paribus.plan.composer import Composer
-from paribus.plan.validate import validate
 from paribus.train import build
 from paribus.train.instantiate import check_arguments, instantiate
 
@@ -52,7 +52,7 @@ def test_an_option_composes_and_is_valid(option):
     config = resolved(load([f"{group}={name}", *SLIM.get(name, [])]))
     if name == "b2048" or (option.startswith("batch_size/b") and int(name[1:]) > 1200):
         config["data"]["batch_size"] = 1200  # the digits are fewer
-    validate(config)
+    Run.parse(config)
     for section in ("model", "loss", "optimizer", "scheduler", "augmentation"):
         check_arguments(section, config[section])
     nodes = {"norm": config["norm"]["activation"], "norm.weight": config["norm"]["weight"]}

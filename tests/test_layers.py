@@ -19,13 +19,13 @@ LAYERS = [
     {"stack"},
     {"task"},
     {"checks"},
-    {"plan"},
+    {"plan", "config"},
     {"store"},
     {"curvature", "surfaces"},
     {"optim", "losses", "metrics"},
     {"nn", "data"},
     {"stats"},
-    {"base", "errors", "config", "directions", "durations", "memory", "imports", "redaction", "terminal"},
+    {"base", "errors", "directions", "durations", "memory", "imports", "redaction", "terminal"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Downwards in time rather than in rank: a launcher and the training entry call each other by design.

@@ -9,10 +9,10 @@ import pytest
 from allpairspy import AllPairs
 
 from paribus.config import config_dir
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
 from paribus.plan.identity import run_id
-from paribus.plan.validate import validate
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.run import execute
@@ -73,7 +73,7 @@ def test_a_pair_trains_or_says_why_not(case, tmp_path):
             ]
         )
     )
-    validate(config)
+    Run.parse(config)
     store = Store(tmp_path)
     record = Record(id=run_id(config), status="running", seed=0, provenance={"hardware": {}})
     reasons = impossible(case)

@@ -28,7 +28,7 @@ MISTAKES = [
     ("scheduler.warmup=5 budget.seconds=1", ["scheduler.warmup=5", "0.05"]),
     ("evaluation.monitor=val/f1", ["evaluation.monitor", "val/acc"]),
     ("evaluation.checkpoint=first", ["evaluation.checkpoint", "last, best"]),
-    ("seed=abc", ["seeds.init", "'abc'"]),
+    ("seed=abc", ["seed must be", "'abc'"]),
     ("trainer.devices=auto", ["trainer.devices", "'auto'"]),
     ("trainer.devices=2", ["trainer.strategy=ddp"]),
     ("trainer=gpu", ["trainer=cpu"]),

@@ -11,7 +11,6 @@ from paribus.plan.compose import group_options, hydra_context, load, resolved
 from paribus.plan.composer import Composer
 from paribus.plan.identity import run_id
 from paribus.plan.merger import merge, splice
-from paribus.plan.validate import SECTIONS, validate
 
 # Those in the defaults of train.yaml, but for the ones that reach into all others.
 DEFAULTS = yaml.safe_load((config_dir() / "train.yaml").read_text())["defaults"]
@@ -115,13 +114,6 @@ def test_runs_have_the_id_of_their_configuration_and_each_is_checked():
             for _ in range(2):
                 with pytest.raises(UserError, match=wrong.split("=")[0]):
                     composer.run(["seed=1", wrong])
-
-
-def test_validation_looks_at_no_other_section():
-    """What `run` hands to it."""
-    with hydra_context():
-        config = resolved(load([]))
-    validate({name: config[name] for name in SECTIONS if name in config})
 
 
 def test_an_unknown_option_or_key_gets_the_nearest_names():

@@ -19,7 +19,7 @@ from paribus.plan.grammar import with_quotes
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run Hydra with these command-line arguments (default: those of the process)."""
-    from paribus.plan.validate import with_mode
+    from paribus.config.modes import with_mode
 
     if arguments is not None:
         sys.argv = ["paribus train", *arguments]

@@ -20,9 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paribus.config import config_dir
+from paribus.config.modes import with_mode
+from paribus.config.unknown import unknown
 from paribus.errors import UserError
 from paribus.plan.grammar import with_quotes
-from paribus.plan.validate import with_mode
+
+# Sections whose keys are arguments of classes.
+_CLASSES = ("model", "loss", "optimizer", "scheduler", "augmentation", "callbacks", "logger", "surface", "hydra")
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 
@@ -115,7 +119,10 @@ def broken_file() -> str | None:
 
 
 def _nearest_key(key: str) -> str:
-    return f"{key} is not a key of the configuration.{_nearest(key, _known_keys())} To add it write +{key}=VALUE"
+    parts = key.split(".")
+    own = parts[0] in _CLASSES or parts[:2] in (["data", "source"], ["norm", "activation"], ["norm", "weight"])
+    added = f" An argument that its class takes besides is added by +{key}=VALUE" if own and len(parts) > 1 else ""
+    return unknown(key, _known_keys()) + added
 
 
 def _nearest(wanted: str, options: Sequence[str]) -> str:

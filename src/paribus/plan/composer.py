@@ -18,17 +18,17 @@ from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paribus.config.modes import with_mode
+from paribus.config.run import Runs
 from paribus.errors import UserError
 from paribus.plan.compose import is_group, load, resolved, user_errors
 from paribus.plan.grammar import parsed, with_quotes
 from paribus.plan.identity import Identities
 from paribus.plan.merger import Merger
-from paribus.plan.validate import SECTIONS, validate, with_mode
 
 Path = tuple[str, ...]
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _WORD = re.compile(r"[\w.]+")
-_ABSENT = object()
 _ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
 
 
@@ -58,7 +58,7 @@ class Composer:
         self._merger = Merger()
         self._templates: dict[tuple[str, ...], _Template] = {}
         self._identities = Identities()
-        self._valid: dict[tuple[int, ...], Any] = {}  # sections that were checked, by their places in memory
+        self._parse = Runs()
 
     def run(self, overrides: Sequence[str]) -> tuple[str, Composed]:
         """The id and the configuration of the run that a command line describes; sections in common are checked once.
@@ -66,13 +66,8 @@ class Composer:
         Raises UserError as a call does, and for the first value that can't be.
         """
         composed = self(overrides)
-        config = composed.config
-        places = tuple([id(config.get(name, _ABSENT)) for name in SECTIONS])
-        if places not in self._valid:
-            sections = {name: config[name] for name in SECTIONS if name in config}
-            validate(sections)
-            self._valid[places] = sections
-        return self._identities(config), composed
+        self._parse(composed.config)
+        return self._identities(composed.config), composed
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration of a command line.

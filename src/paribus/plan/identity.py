@@ -41,6 +41,7 @@ ADDED: Mapping[str, Any] = {"repetition": 0}
 
 # Labels, places and views. None of these can change a weight or a metric.
 _LABELS = {
+    "vars",  # what they are put into counts
     "stack",
     "members",
     "hydra",

@@ -22,7 +22,7 @@ MOST = 256  # members of one job: each holds a lock and a history
 FINER = 3  # jobs to a slot, where programs differ,
 LARGE = 16  # of so many members at least: on a CPU larger stacks gain little over these
 OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
-_LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra")
+_LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra", "vars")
 # Callbacks that a stack has a form of its own for.
 _CALLBACKS = {
     "paribus.train.checkpoints.Checkpoints",

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from paribus.config.modes import check_mode, without_mode
 from paribus.data.prepare import Splits, prepare
 from paribus.data.seeds import mix
 from paribus.data.source import Source
@@ -24,7 +25,6 @@ from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule
 from paribus.plan.identity import budget, world_size
 from paribus.plan.targets import public_name
-from paribus.plan.validate import check_mode, without_mode
 from paribus.task.data import ImageData
 from paribus.task.progress import Budget
 from paribus.train.instantiate import check_arguments, instantiate

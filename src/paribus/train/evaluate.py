@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from paribus.config.run import Run
 from paribus.errors import UserError
-from paribus.plan.validate import validate
 from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -91,8 +91,8 @@ def reloadable(record: Record, store: Store, trust: bool) -> dict[str, Any]:
     undamaged(record, store, "config.yaml")
     config = store.config(record.id)
     try:
-        validate(config)
-    except (KeyError, TypeError, AttributeError) as error:
+        Run.parse(config)
+    except (UserError, KeyError, TypeError, AttributeError) as error:
         raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
     return config
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from paribus.config.arguments import finite
 from paribus.errors import UserError
 from paribus.train.targets import find, locate
 
@@ -73,6 +74,7 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
             continue
         if key not in parameters:
             if open_ended:
+                finite(f"{where}.{key}", value, None)
                 continue
             near = difflib.get_close_matches(key, parameters, n=2, cutoff=0.5)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -82,6 +84,7 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
                 f"{where}.{key} must be {_describe(hints[key])}, got {value!r} ({type(value).__name__}). "
                 f"Write {where}.{key}=VALUE with such a value"
             )
+        finite(f"{where}.{key}", value, parameters[key].default)
 
 
 def fits(value: Any, hint: Any) -> bool:

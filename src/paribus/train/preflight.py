@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from paribus.config.run import too_long
 from paribus.errors import UserError
 from paribus.metrics import Totals
 from paribus.nn.batch_norm import SyncBatchNorm
@@ -59,7 +60,9 @@ class Preflight:
         form = {key: value for key, value in config["optimizer"].items() if not isinstance(value, float)}
         alike = {**config, "optimizer": form}
         self._once(lambda _: _step(config, optimizer), alike, (*parts, "optimizer", "decay"), "step")
-        horizon = data.horizon
+        horizon, warmup = data.horizon, config["scheduler"].get("warmup")
+        if isinstance(warmup, int) and warmup > horizon:
+            raise UserError(too_long(warmup, horizon, "seconds" if data.budget.unit == "seconds" else "updates"))
         for step in (0.0, horizon / 2, horizon - 1):
             factor = setting.schedule.factor(step, horizon)
             if not 0 <= factor < math.inf:

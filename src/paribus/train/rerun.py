@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from paribus.config.modes import without_mode
 from paribus.errors import UserError
-from paribus.plan.validate import without_mode
 from paribus.store.checksums import archive_damage
 from paribus.store.provenance import provenance
 from paribus.store.record import Record

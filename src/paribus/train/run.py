@@ -19,13 +19,13 @@ from typing import Any
 
 import yaml
 
+from paribus.config.run import Run
 from paribus.errors import Interrupted, StorageFailed, UserError, is_storage
 from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.metrics import is_percent
-from paribus.plan.validate import validate
 from paribus.plan.wandb_limits import check_run
 from paribus.redaction import redacted, redacted_text
 from paribus.store.atomic import write_atomically
@@ -63,7 +63,7 @@ def train(
         from paribus.train.stack import train_stack
 
         return train_stack(config)
-    validate(config)
+    Run.parse(config)
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
     check_run(id, config)

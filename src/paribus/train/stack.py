@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.config.run import Run
 from paribus.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.memory import keep_freed
 from paribus.plan.identity import comparable, run_id
-from paribus.plan.validate import validate
 from paribus.store.checksums import checksums
 from paribus.store.lock import Busy
 from paribus.store.names import read_bounded
@@ -65,7 +65,7 @@ def train_stack(config: Mapping[str, Any]) -> Record:
         for each in asked:
             own, id = each["config"], run_id(each["config"])
             try:
-                validate(own)
+                Run.parse(own)
                 locks.enter_context(store.lock(id))
             except Busy as busy:
                 say(f"{id} is left out of the stack: {busy}")

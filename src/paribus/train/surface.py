@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from paribus.config.run import Descent
+from paribus.config.schema import parse
 from paribus.errors import UserError
 from paribus.plan.compose import hydra_context, load, parse_overrides, resolved, user_errors
 from paribus.plan.sweep import combinations, varied_keys
@@ -30,7 +32,7 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
     found: dict[tuple[str, str], tuple[Any, list[Path], float]] = {}
     for job, whole in zip(jobs, composed, strict=True):
         config, choices = resolved(whole), whole.hydra.runtime.choices
-        check(config)
+        parse(Descent, config)
         tolerance = config["tolerance"]
         ground = instantiate("surface", config["surface"])
         check_arguments("optimizer", config["optimizer"])
@@ -63,13 +65,3 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
         name = f"{option}_{number + 1}" if several else option
         results.append((name, draw(f"{option} {ground_keys_text}".strip(), ground), paths, tolerance))
     return results
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Raises UserError for steps, a seed or a tolerance that can't be."""
-    for key, least in (("steps", 1), ("seed", 0)):
-        if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < least:
-            raise UserError(f"{key} must be a whole number of at least {least}, got {config[key]!r}")
-    tolerance = config["tolerance"]
-    if not isinstance(tolerance, int | float) or isinstance(tolerance, bool) or tolerance <= 0:
-        raise UserError(f"tolerance must be a positive number, got {tolerance!r}")

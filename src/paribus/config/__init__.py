@@ -7,6 +7,6 @@ from pathlib import Path
 
 def config_dir() -> Path:
     """The folder that holds train.yaml and the config groups."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
