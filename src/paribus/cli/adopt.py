@@ -55,11 +55,12 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
 
 
 def _folder(source: str) -> Path:
+    folder = Path(source)
     try:
-        folder = Path(source).resolve()
+        folder = folder.resolve()
         folder.stat()
     except FileNotFoundError:
-        return folder  # said where it is read
+        pass  # said where it is read
     except (OSError, ValueError) as error:
         raise UserError(
             f"import takes a folder, wandb:ENTITY/PROJECT or a .json.gz, and {source[:100]!r} is none "

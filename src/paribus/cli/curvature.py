@@ -7,22 +7,29 @@ from pathlib import Path
 
 import click
 
+from paribus.cli.strict import Command
 from paribus.terminal import say, show
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="Another checkpoint file of the same network.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
-@click.option("--samples", type=click.IntRange(1), help="Take so many, evenly spaced (default: all).")
+@click.option("--samples", type=click.IntRange(1, 10**9), help="Take so many, evenly spaced (default: all).")
 @click.option("--decay", is_flag=True, help="Add the run's weight decay to the loss, as a penalty on the weights.")
-@click.option("--refine", type=click.IntRange(0), default=200, show_default=True, help="Newton steps at most.")
-@click.option("--dense", type=click.IntRange(2), default=3000, show_default=True, help="Largest dense Hessian.")
-@click.option("--products", type=click.IntRange(5), default=200, show_default=True, help="For each eigenvalue at most.")
-@click.option("--probes", type=click.IntRange(0), default=10, show_default=True, help="Of the spectral density.")
-@click.option("--steps", type=click.IntRange(2), default=40, show_default=True, help="Lanczos steps of each probe.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random vectors.")
-@click.option("--escape", type=click.IntRange(0), metavar="UPDATES", help="Leave a saddle, and train on for so many.")
+@click.option("--refine", type=click.IntRange(0, 10**6), default=200, show_default=True, help="Newton steps at most.")
+@click.option("--dense", type=click.IntRange(2, 10**5), default=3000, show_default=True, help="Largest dense Hessian.")
+@click.option(
+    "--products", type=click.IntRange(5, 10**6), default=200, show_default=True, help="For each eigenvalue at most."
+)
+@click.option("--probes", type=click.IntRange(0, 10**5), default=10, show_default=True, help="Of the spectral density.")
+@click.option(
+    "--steps", type=click.IntRange(2, 10**5), default=40, show_default=True, help="Lanczos steps of each probe."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the random vectors.")
+@click.option(
+    "--escape", type=click.IntRange(0, 10**9), metavar="UPDATES", help="Leave a saddle, and train on for so many."
+)
 @click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
 def curvature(

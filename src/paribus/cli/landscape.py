@@ -9,16 +9,21 @@ from typing import Any
 
 import click
 
+from paribus.cli.strict import Command, Finite, without_effect
 from paribus.terminal import say, show
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.argument("other", required=False)
-@click.option("--points", type=click.IntRange(3), default=25, show_default=True, help="Along each axis of a plane.")
-@click.option("--span", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Half the width.")
+@click.option(
+    "--points", type=click.IntRange(3, 1001), default=25, show_default=True, help="Along each axis of a plane."
+)
+@click.option("--span", type=Finite(0, 1e6, min_open=True), default=1.0, show_default=True, help="Half the width.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
-@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True, help="The loss is a mean over.")
+@click.option(
+    "--samples", type=click.IntRange(1, 10**9), default=1000, show_default=True, help="The loss is a mean over."
+)
 @click.option(
     "--statistics",
     type=click.Choice(["recomputed", "moving"]),
@@ -26,7 +31,9 @@ from paribus.terminal import say, show
     show_default=True,
     help="Of batch norm: recomputed from training data at each point, or those of the run's end.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random directions.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the random directions."
+)
 @click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Default: the folder landscape/ of the run.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
@@ -46,6 +53,8 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
     store = store_of(outputs)
     record = store.find(run)
     second = store.find(other) if other else None
+    for name in ("span", "seed") if second else ():
+        without_effect(name, "between two runs, which is one line")
 
     from paribus.train.landscape import View, interpolation
     from paribus.train.landscape import landscape as look

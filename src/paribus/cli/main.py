@@ -11,6 +11,7 @@ from paribus import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.failure import run_and_exit
 from paribus.cli.landscape import landscape
+from paribus.cli.strict import Command, Finite, without_effect
 from paribus.cli.surface import surface
 from paribus.memory import uncollected
 
@@ -24,6 +25,9 @@ def cli() -> None:
 
     OVERRIDES are Hydra's: norm=group, optimizer.lr=0.1, ablation=norms, ...
     """
+
+
+cli.command_class = Command
 
 
 @cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
@@ -65,6 +69,9 @@ def table(
     """The table of an ablation (ablation=NAME) with the verdicts on its hypotheses, or of the last sweep."""
     from paribus.cli.tables import write_table
 
+    if form == "csv":
+        for name in ("spread", "grid", "sort"):
+            without_effect(name, "on --format csv, which has a line for each arm with all its numbers")
     places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
     named = tuple(name.strip() for name in columns.split(",") if name.strip())
     write_table(overrides, form, metrics, by, output, columns=named, grid=places, **asked)
@@ -159,7 +166,9 @@ def evaluate(run: str, checkpoint: str | None, trust: bool, outputs: str | None)
 @click.argument("overrides", nargs=-1)
 @click.option("--project", help="Upload to this project, runs that were trained without W&B as well.")
 @click.option("--entity", help="The W&B team or user (default: the one of the run, or of the key).")
-@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+@click.option(
+    "--wait", type=Finite(0, 86_400), default=60.0, show_default=True, help="Seconds to wait for an answer of W&B."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be uploaded.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def sync(
@@ -168,6 +177,8 @@ def sync(
     """Upload offline runs to W&B, of an ablation (ablation=NAME) or all, and compare what arrived with the records."""
     from paribus.cli.sync import sync
 
+    if dry_run:
+        without_effect("yes", "with --dry-run, which asks nothing")
     sync(overrides, project, entity, wait, dry_run, yes)
 
 
@@ -187,7 +198,9 @@ def dashboard(overrides: tuple[str, ...], entity: str | None, project: str | Non
 @click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT|FILE.json.gz")
 @click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
-@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for an answer of W&B.")
+@click.option(
+    "--wait", type=Finite(0, 86_400), default=60.0, show_default=True, help="Seconds to wait for an answer of W&B."
+)
 def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
     """Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, a W&B project, or packed results.
 
@@ -198,6 +211,10 @@ def import_(source: str, by: tuple[str, ...], outputs: str | None, wait: float) 
     from paribus.cli.adopt import adopt
     from paribus.plan.outputs import outputs_folder
 
+    if not source.startswith("wandb:"):
+        without_effect("wait", "where nothing is asked of W&B")
+    if source.endswith(".json.gz"):
+        without_effect("by", "on packed results, which belong to ablations")
     adopt(source, by, Path(outputs) if outputs else outputs_folder(), wait)
 
 
@@ -227,7 +244,7 @@ def status(overrides: tuple[str, ...], as_json: bool) -> None:
 @click.option("--newer", metavar="SPAN", help="Created within 12h, 2d, ...")
 @click.option("--older", metavar="SPAN", help="Created longer ago than that.")
 @click.option("--sort", "by", metavar="KEY", help="age, test/acc, optimizer.lr, ...; -KEY for the largest first.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="Show only the first ones.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10**9), help="Show only the first ones.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def runs(
     filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
@@ -257,6 +274,8 @@ def gc(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     """Remove checkpoints of runs that no ablation file and no recent sweep needs; never a record."""
     from paribus.cli.gc import collect_garbage
 
+    if dry_run:
+        without_effect("yes", "with --dry-run, which asks nothing")
     collect_garbage(recent, dry_run, yes, outputs)
 
 

@@ -6,12 +6,13 @@ import sys
 
 import click
 
+from paribus.cli.strict import Command
 from paribus.terminal import say, show
 
 CONTEXT = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("overrides", nargs=-1)
 @click.option("-m", "--multirun", is_flag=True, help="Every combination of the values given, key=a,b.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)

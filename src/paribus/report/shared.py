@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paribus.plan.parser import near
 from paribus.report.arms import Arms, ReportError, is_seed, level, level_text, levels, varied
 from paribus.store.record import Record
 
@@ -55,6 +56,8 @@ def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> 
     facts: dict[str, Any] = {}
     groups = {arm: [record for record in records if record is not None] for arm, records in arms.items()}
     everyone = _unlike([record for group in groups.values() for record in group])
+    if mix and everyone:
+        _check_mix(mix, [record for group in groups.values() for record in group])
     for key in dict.fromkeys(key for record in everyone for key in (*record.comparable, "evaluated")):
         if len(_values(everyone, key)) <= 1:
             facts[key] = fact(everyone[0], key)
@@ -69,6 +72,17 @@ def shared_facts(arms: Arms, varied: Sequence[str], mix: Sequence[str] = ()) -> 
             raise _refusal(everyone, key, "these runs")
         facts[key] = "varies"
     return facts
+
+
+def _check_mix(mix: Sequence[str], records: Sequence[Record]) -> None:
+    """Raises ReportError for a name that is neither a fact nor a choice of the records."""
+    facts = dict.fromkeys(name for record in records for name in (*record.comparable, "evaluated"))
+    known = [*facts, *dict.fromkeys(name for record in records for name in record.choices)]
+    if strange := [key for key in mix if key not in known]:
+        raise ReportError(
+            f"--mix names something that runs may differ in, got {strange[0]}.{near(strange[0], known)} "
+            f"There are {', '.join(facts)}, and the choices of the runs"
+        )
 
 
 def _unlike(records: Sequence[Record]) -> list[Record]:
