@@ -13,6 +13,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from paribus.nn.decay import no_decay_parameters
+from paribus.optim.low_precision import fault, low_type, refusal
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _FUSED_DEVICES = (
@@ -38,16 +39,31 @@ def build_optimizer(
     """
     target = getattr(make, "func", make)
     options: dict[str, Any] = dict(getattr(make, "keywords", {}))
-    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    named = [p for p in network.parameters() if p.requires_grad]
     if not named:
         raise ValueError("an optimizer needs trainable parameters, and the network has none. Use another model")
+    changed = _checked(target.__name__, options)
+    if options.get("fused") and (
+        options.get("foreach")
+        or options.get("differentiable")
+        or any(p.device.type not in _FUSED_DEVICES or isinstance(p, DTensor) for p in named)
+    ):
+        changed["fused"] = False
+    if (dtype := low_type(network)) is not None:
+        changed |= _tried(make, target.__name__, options, changed, decay, dtype, named[0].device)
+    return _made(make, network, decay, changed)
+
+
+def _made(make: Callable[..., Optimizer], network: nn.Module, decay: str, changed: Mapping[str, Any]) -> Optimizer:
+    """make(parameter groups) with some options changed, ready to train."""
+    target = getattr(make, "func", make)
     kept_off = no_decay_parameters(network) if decay == "weights" else set()
     splits = "adamw_lr" in inspect.signature(target).parameters
     matrices = hidden_matrices(network) if splits else set()
-
     groups: dict[tuple[bool, bool], list[torch.Tensor]] = {}
-    for name, parameter in named:
-        groups.setdefault((name in matrices, name in kept_off), []).append(parameter)
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name in matrices, name in kept_off), []).append(parameter)
     listed: list[dict[str, Any]] = []
     for (is_matrix, undecayed), parameters in groups.items():
         group: dict[str, Any] = {"params": parameters}
@@ -56,22 +72,39 @@ def build_optimizer(
         if undecayed:
             group["weight_decay"] = 0.0
         listed.append(group)
-
-    changed = _checked(target.__name__, options)
-    if options.get("fused") and (
-        options.get("foreach")
-        or options.get("differentiable")
-        or any(p.device.type not in _FUSED_DEVICES or isinstance(p, DTensor) for _, p in named)
-    ):
-        changed["fused"] = False
     try:
         optimizer = make(listed, **changed)
     except Exception as error:  # every library has its own kinds for a value out of range
-        shown = ", ".join(f"{key}={value}" for key, value in options.items())
+        shown = ", ".join(f"{key}={value}" for key, value in getattr(make, "keywords", {}).items())
         raise ValueError(f"{target.__name__} refuses its options: {error}. Change that one of {shown}") from error
     if hasattr(optimizer, "train"):
         optimizer.train()
     return optimizer
+
+
+def _tried(
+    make: Callable[..., Optimizer],
+    name: str,
+    options: Mapping[str, Any],
+    changed: Mapping[str, Any],
+    decay: str,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Options without which weights of two bytes would not be trained: fused=False where the kernel is at fault.
+
+    Raises ValueError where the optimizer does not train such weights at all.
+    """
+
+    def found(own: Mapping[str, Any]) -> str | None:
+        key = f"{getattr(make, 'func', make)} {sorted({**options, **own}.items())} {decay}"
+        return fault(lambda network: _made(make, network, decay, own), key, dtype, device)
+
+    if (reason := found(changed)) is None:
+        return {}
+    if options.get("fused") and changed.get("fused") is not False and found({**changed, "fused": False}) is None:
+        return {"fused": False}
+    raise ValueError(refusal(name, options, reason, dtype))
 
 
 def hidden_matrices(network: nn.Module) -> set[str]:
