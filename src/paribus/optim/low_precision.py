@@ -78,6 +78,6 @@ def refusal(name: str, options: Mapping[str, Any], reason: str, dtype: torch.dty
     eps = " or a larger optimizer.eps" if any("eps" in key for key in options) else ""
     where = str(dtype).removeprefix("torch.")
     return (
-        f"{name} {reason} in {where}, tried on a few weights. Use trainer.precision=bf16-mixed, which keeps the weights "
-        f"in float32{eps}"
+        f"{name} {reason} in {where}, tried on a few weights. Use trainer.precision=bf16-mixed, which keeps them in "
+        f"float32{eps}"
     )
