@@ -15,9 +15,11 @@ class ClusterLauncher(Launcher):
     """Sends command lines to be trained elsewhere, and waits for all of them."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from paribus.launch.settings import check_settings, plain
         from paribus.launch.study import check_sweeper
 
         check_sweeper(config)
+        check_settings("hydra.launcher", plain(config.hydra.launcher))
         # Where a job is trained it is composed as well: nothing else of this process goes there.
 
 

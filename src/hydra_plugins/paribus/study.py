@@ -21,6 +21,7 @@ class StudySweeper(Sweeper):
         from paribus.directions import direction
         from paribus.errors import UserError
         from paribus.launch.jobs import say
+        from paribus.launch.settings import check_settings, plain
         from paribus.launch.study import Trials
         from paribus.plan.composer import Composer
 
@@ -35,6 +36,7 @@ class StudySweeper(Sweeper):
                 "hydra.sweeper.sampler.seed must be a number, got null: a killed study goes on by asking for the same "
                 "trials again. Try hydra.sweeper.sampler.seed=0"
             )
+        check_settings("hydra.sweeper", plain(own))
         metric = str(config.optimized_metric)
         wanted = "maximize" if direction("optimized_metric", metric) else "minimize"
         if (told := getattr(own.direction, "name", own.direction)) is not None:

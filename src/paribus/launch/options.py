@@ -9,6 +9,7 @@ from typing import Any
 
 from paribus.durations import in_seconds
 from paribus.errors import UserError
+from paribus.launch.settings import check_settings, plain
 
 RETRIED = {"out_of_memory": 1, "killed": 2, "timeout": 0, "storage": 0, "bug": 0}
 
@@ -80,6 +81,8 @@ def check_hydra(node: Any) -> None:
         Options.parse({key: value for key, value in node.launcher.items() if key != "_target_"})
     if str(node.sweeper.get("_target_")).endswith(".ParibusSweeper"):
         check_sweeper({key: value for key, value in node.sweeper.items() if key != "_target_"})
+    check_settings("hydra.launcher", plain(node.launcher))
+    check_settings("hydra.sweeper", plain(node.sweeper))
 
 
 def check_sweeper(given: Mapping[str, Any]) -> None:
