@@ -12,34 +12,49 @@ from paribus.errors import UserError
 _IMPORTABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 # Whose arguments mean what their names say. Other people's classes look after their own.
 _LIBRARIES = ("paribus.", "torch.", "pytorch_optimizer.", "schedulefree.")
-# Section and argument -> least and most: bounds that the libraries leave to the user, and a few of ours.
-# No bound is tighter than what somebody has published.
+_LARGE = 1e30
+_MOST = 2**63 - 1
+_RATE, _UNIT, _COUNT = (0, _LARGE), (0, 1), (1, _MOST)
+# Section and argument -> least and most: what the libraries leave to the user, or say when training has begun. No bound
+# is tighter than what somebody has published.
 _BOUNDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "optimizer": {
-        "lr": (0, 1e30),
-        "adamw_lr": (0, 1e30),
-        "weight_decay": (0, 1e30),
-        "adamw_wd": (0, 1e30),
-        "eps": (0, 1),
-        "adamw_eps": (0, 1),
-        "matrix_eps": (0, 1),
-        "momentum": (0, 1),
-        "dampening": (0, 1),
-        "betas": (0, 1),
-        "adamw_betas": (0, 1),
-        "alpha": (0, 1),
-        "rho": (0, 1),
-        "shampoo_beta": (0, 1),
-        "momentum_decay": (0, 1),
-        "lr_decay": (0, 1e30),
-        "initial_accumulator_value": (0, 1e30),
-        "trust_coefficient": (0, 1e30),
+        **dict.fromkeys(("lr", "adamw_lr", "weight_decay", "adamw_wd", "lr_decay", "initial_accumulator_value"), _RATE),
+        **dict.fromkeys(("trust_coefficient", "r", "weight_lr_power"), _RATE),
+        **dict.fromkeys(("eps", "adamw_eps", "matrix_eps", "momentum", "dampening", "betas", "adamw_betas"), _UNIT),
+        **dict.fromkeys(("alpha", "rho", "shampoo_beta", "momentum_decay"), _UNIT),
+        **dict.fromkeys(("start_preconditioning_step", "preconditioning_compute_steps", "block_size"), _COUNT),
+        **dict.fromkeys(("precondition_frequency", "max_precondition_dim"), _COUNT),
         "ns_steps": (1, 100),
+        "warmup_steps": (0, _MOST),
+        "graft_type": (0, 3),
+        "beta2_decay": (-_LARGE, 0),
+        "d": (1, _LARGE),
+        "d0": (1e-30, _LARGE),
+        "d_coef": (1e-30, _LARGE),
+        "growth_rate": (1, math.inf),  # infinite where it is off
     },
-    "norm": {"eps": (0, 1), "momentum": (0, 1), "n_power_iterations": (1, 1000)},
-    "model": {"dropout": (0, 1)},
+    "norm": {
+        **dict.fromkeys(("eps", "momentum", "start", "r_full", "d_full"), _UNIT),
+        "r_max": (1, _LARGE),
+        "d_max": (0, _LARGE),
+        "groups": _COUNT,
+        "n_power_iterations": (1, 1000),
+    },
+    "model": {
+        **dict.fromkeys(("width", "widths", "depth", "heads", "patch", "blocks", "convolutions"), (1, 1e6)),
+        "dropout": _UNIT,
+    },
+    "scheduler": {
+        **dict.fromkeys(("low_momentum", "high_momentum", "threshold", "minimum"), _UNIT),
+        **dict.fromkeys(("div", "final_div"), (1, _LARGE)),
+    },
+    "augmentation": {"padding": (0, 10_000), "alpha": (0, 1e6)},
+    "callbacks": {"samples": _COUNT, "every_seconds": _RATE, "tolerance": _UNIT, "patience": _COUNT},
 }
-_UNBOUNDED = {"growth_rate"}  # of Prodigy: infinite where it is off
+_PAIRS = {"betas", "adamw_betas"}
+# Those that may be lists; all others with bounds are one number, or null where their class says so.
+_LISTS = {*_PAIRS, "eps", "widths", "blocks"}
 
 
 def check_node(where: str, node: Any) -> None:
@@ -55,12 +70,18 @@ def check_node(where: str, node: Any) -> None:
             f"Choose an option of the group, or give {where}._target_=package.Class"
         )
     bounds = _BOUNDS.get(where.split(".", 1)[0], {}) if target.startswith(_LIBRARIES) else {}
+    for name, value in node.items():
+        if isinstance(value, list) and name in bounds and (name not in _LISTS or (name in _PAIRS and len(value) != 2)):
+            wanted = "a list of two numbers" if name in _PAIRS else "a number"
+            raise UserError(f"{where}.{name} must be {wanted}, got {value!r}. Write it in that form")
     for key, name, number in _numbers(where, "", node):
-        if math.isnan(number) or (math.isinf(number) and name in bounds):
+        least, most = bounds.get(name, (-math.inf, math.inf))
+        if math.isnan(number) or (name in bounds and math.isinf(number) and number != most):
             raise UserError(f"{key} must be a finite number, got {number}. Give a number")
-        if name in bounds and not bounds[name][0] <= number <= bounds[name][1]:
-            least, most = bounds[name]
-            wanted = f"from {least:g} to {most:g}" if most < 1e30 else f"of at least {least:g} (and at most 1e30)"
+        if isinstance(number, int) and abs(number) > _MOST:
+            raise UserError(f"{key} must be below 2^63, as all whole numbers, got {number:.3g}. Give a smaller one")
+        if not least <= number <= most:
+            wanted = f"of at least {least:g}" if most >= _MOST else f"from {least:g} to {most:g}"
             raise UserError(f"{key} must be a number {wanted}, got {number!r}. Choose one in that range")
 
 
