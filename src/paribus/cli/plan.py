@@ -12,10 +12,12 @@ from paribus.durations import duration
 from paribus.errors import UserError
 from paribus.launch.options import check_hydra
 from paribus.plan.cells import Cell, Plan
+from paribus.plan.changes import REMEDY, changed_runs, listed
 from paribus.plan.command import plan_command
 from paribus.plan.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs, Estimate
+from paribus.plan.inputs import Inputs
 from paribus.plan.measured import Measured
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.stacks import Group, reasons, stacks
@@ -34,7 +36,9 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     _check_hydra(overrides)
     if not any(plan.arms or plan.tuning for plan in plans):  # how should it train, where nothing of it can work?
         raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
+    changed = changed_runs(plans, store.read, Inputs(store.root))
     states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
+    states |= {each.cell.id: "changed" for each in changed if each.cell.config.get("on_change") != "reuse"}
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
@@ -54,6 +58,8 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     shared = Counter(cell.id for plan in plans for cell in plan.cells)
     for plan in plans:
         _show(plan, states, shared)
+    if changed:
+        show(f"  finished, but changed since: {len(changed)} runs{listed(changed)}\n  {REMEDY}")
     for line in _stacked(groups):
         show(line)
     show(_total(missing, len(states), estimate, slots))

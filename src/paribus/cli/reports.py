@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.errors import UserError
-from paribus.plan.cells import Plan, Read
+from paribus.plan.cells import Cell, Plan, Read
+from paribus.plan.changes import Changed, changed_inputs, changed_runs, listed
+from paribus.plan.inputs import Inputs
 from paribus.plan.outputs import outputs_folder
 from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.record import Record
@@ -83,6 +85,8 @@ def collect(
     if names_ablation(overrides):
         from paribus.plan.command import plan_command
 
+        plans = plan_command(overrides, read, composer)
+        note_changes(changed_runs(plans, read, Inputs(store.root)))
         return [
             Collected(
                 plan.name,
@@ -90,7 +94,7 @@ def collect(
                 plan.metric,
                 plan,
             )
-            for plan in plan_command(overrides, read, composer)
+            for plan in plans
         ]
     from paribus.report.aggregate import arms_by
 
@@ -98,15 +102,37 @@ def collect(
     if by:
         ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]
         records = [r for r in map(read, ids or store.ids()) if r is not None]
+        note_changes(changed_records(records, store))
         return [Collected(plans[0]["name"] if plans else "all runs", arms_by(records, by, mix))]
     if not plans:
         raise UserError(
             f"there is no sweep in {store.root}. Name an ablation (ablation=demo) or the keys to compare by (--by norm)"
         )
-    return [
+    collected = [
         Collected(plan["name"], {arm or "all runs": [read(id) for id in ids] for arm, ids in plan["arms"].items()})
         for plan in plans
     ]
+    note_changes(changed_records((r for each in collected for runs in each.arms.values() for r in runs), store))
+    return collected
+
+
+def note_changes(found: Sequence[Changed]) -> None:
+    """The numbers are those of what was trained then; what is there now would give others."""
+    if found:
+        said = f"{len(found)} of these runs were trained before something that they use has changed"
+        say(f"note: {said}:{listed(found)}")
+
+
+def changed_records(records: Iterable[Record | None], store: Store) -> list[Changed]:
+    """The same for runs that no plan names: their own configurations say what they use."""
+    found, inputs = [], Inputs(store.root)
+    for record in records:
+        if record is not None and record.provenance.get("inputs"):
+            config = store.config(record.id)
+            if what := changed_inputs(record, inputs(config), config):
+                cell = Cell(record.arm or "", record.seed or 0, "report", (), record.id, config, {})
+                found.append(Changed(cell, tuple(what)))
+    return found
 
 
 def newest_sweep(store: Store) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from paribus.cli.reports import names_ablation
 from paribus.durations import duration
 from paribus.errors import UserError
+from paribus.plan.inputs import Inputs
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.status import STATES, Progress, progress
 from paribus.store.store import Store
@@ -23,7 +24,8 @@ def print_status(overrides: Sequence[str], as_json: bool) -> None:
         raise UserError("status is of an ablation: paribus status ablation=NAME. For single runs: paribus runs")
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
-    found = [progress(plan, store) for plan in plan_command(overrides, store.read, composer)]
+    inputs = Inputs(store.root)
+    found = [progress(plan, store, inputs) for plan in plan_command(overrides, store.read, composer)]
     if as_json:
         show(json.dumps([each.to_dict() for each in found], indent=1))
     else:

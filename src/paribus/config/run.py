@@ -168,6 +168,7 @@ class Run:
     repetition: Whole = 0
     optimized_metric: Metric = "val/acc_best"
     stack: Count | Literal["auto", "off", False] = "auto"  # YAML reads off as false
+    on_change: Literal["stop", "reuse", "retrain"] = "stop"
     members: str | None = None
     group: str | None = None
     arm: str | None = None

@@ -87,6 +87,19 @@ def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServ
     return reasons
 
 
+def fingerprints(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServer) -> dict[str, str]:
+    """The fingerprint of the data of each configuration; empty where they can't be loaded."""
+    from paribus.train import build
+
+    found = {}
+    for name, config in configs.items():
+        try:
+            found[name] = build.build_data(config, build.build_setting(config)).splits.fingerprint
+        except UserError:
+            found[name] = ""
+    return found
+
+
 def targets_of(node: Mapping[str, Any]) -> Iterator[str]:
     """The classes and functions that a config names, of torch and our own: their imports start no thread."""
     for key, value in node.items():

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from paribus.errors import RunsFailed, StorageFailed, UserError
-from paribus.launch.child import check_settings
+from paribus.launch.child import check_settings, fingerprints
 from paribus.launch.fork import shared_server
 from paribus.launch.jobs import Jobs, Launch
 from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
+from paribus.plan.changes import Changed, changed_runs, listed, moved_data, refuse
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
 from paribus.plan.grammar import literal
 from paribus.plan.identity import setting_id
+from paribus.plan.inputs import Inputs, is_open
 from paribus.plan.sweep import varied_keys
 from paribus.plan.wandb_limits import check_wandb
 from paribus.store.atomic import write_atomically
@@ -46,6 +48,9 @@ class Sweep:
         self.jobs = Jobs(launch, self.store)
         self.failures: dict[str, str] = {}  # run -> what went wrong
         self.said: set[str] = set()
+        self.inputs = Inputs(self.store.root)
+        self.compared: set[str] = set()  # runs whose data have been compared, or that this sweep trains
+        self.accepted: set[str] = set()  # runs that are used though their inputs have changed
         self.invalid: dict[str, str] = {}  # setting -> why it can't work; empty where it can
 
     def run(self) -> None:
@@ -60,6 +65,8 @@ class Sweep:
             plans = plan_command(self.arguments, self.store.read, self.composer)
             for plan in plans:
                 check_wandb(plan)
+            if self.changed(plans):
+                continue  # plan again: what was put aside may have decided a winner
             missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)
@@ -67,6 +74,7 @@ class Sweep:
                 self.announce(plan, missing, stage)
             if not missing:
                 break
+            self.compared |= set(missing)
             failures = self.train(missing)
             for id, reason in failures.items():
                 cell, _ = missing[id]
@@ -77,6 +85,54 @@ class Sweep:
         self.conclude(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
+
+    def changed(self, plans: Sequence[Plan]) -> bool:
+        """Whether finished runs were put aside, since their inputs have changed and on_change is retrain.
+
+        Raises UserError that names them where on_change is stop.
+        """
+        found = changed_runs(plans, self.store.read, self.inputs)
+        found += self.changed_data(plans, {each.cell.id for each in found})
+        found = [each for each in found if each.cell.id not in self.accepted]
+        if not found:
+            return False
+        if (reaction := found[0].cell.config.get("on_change", "stop")) == "stop":
+            raise refuse(found)
+        for each in found:
+            if reaction == "retrain":
+                with self.store.lock(each.cell.id):
+                    self.store.replace(each.cell.id)
+            else:
+                self.accepted.add(each.cell.id)
+        done = "are trained again" if reaction == "retrain" else "are used all the same"
+        say(
+            f"{len(found)} finished runs {done} (on_change={reaction}); changed since they were trained:{listed(found)}"
+        )
+        return bool(reaction == "retrain")
+
+    def changed_data(self, plans: Sequence[Plan], known: set[str]) -> list[Changed]:
+        """Finished runs on data that only loading can compare: of a stranger's source, or moved to another folder."""
+        groups: dict[str, list[tuple[Cell, str]]] = {}
+        for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
+            if cell.id in known or cell.id in self.compared or not self.jobs.finished(cell.id):
+                continue
+            self.compared.add(cell.id)
+            record = self.store.read(cell.id)
+            if record is None or not (then := record.comparable.get("data")):
+                continue
+            if is_open(cell.config) or moved_data(record, self.inputs(cell.config), cell.config):
+                groups.setdefault(json.dumps(cell.config["data"], sort_keys=True), []).append((cell, then))
+        if not groups:
+            return []
+        now = shared_server().call(fingerprints, {key: cells[0][0].config for key, cells in groups.items()})
+        if unknown := sum(len(cells) for key, cells in groups.items() if not now[key]):
+            say(f"whether the data of {unknown} finished runs are still the same is not known: they can't be loaded")
+        return [
+            Changed(cell, (f"the data (fingerprint {now[key]}, it was {then})",))
+            for key, cells in groups.items()
+            for cell, then in cells
+            if now[key] and now[key] != then
+        ]
 
     def train(self, missing: Missing) -> dict[str, str]:
         """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""

@@ -44,6 +44,7 @@ _LABELS = {
     "vars",  # what they are put into counts
     "stack",
     "members",
+    "on_change",
     "hydra",
     "paths",
     "ablation",

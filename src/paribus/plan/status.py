@@ -9,12 +9,14 @@ from typing import Any
 
 from paribus.durations import seconds_since
 from paribus.plan.cells import Cell, Plan
+from paribus.plan.changes import changed_runs
 from paribus.plan.identity import budget
+from paribus.plan.inputs import Inputs
 from paribus.store.history import HistoryError
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-STATES = ("done", "diverged", "running", "interrupted", "failed", "missing")
+STATES = ("done", "diverged", "changed", "running", "interrupted", "failed", "missing")
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ class Progress:
         return asdict(self)
 
 
-def progress(plan: Plan, store: Store) -> Progress:
-    """Read the state of every run of a plan."""
+def progress(plan: Plan, store: Store, inputs: Inputs | None = None) -> Progress:
+    """Read the state of every run of a plan. inputs: of now, where several plans share them."""
     found = Progress(plan.name, waiting={arm: cells.count(None) for arm, cells in plan.arms.items() if None in cells})
     records = {cell.id: store.read(cell.id) for cell in plan.cells}
     states = {id: store.state(record) if record else "missing" for id, record in records.items()}
+    changed = changed_runs([plan], records.get, inputs or Inputs(store.root))
+    states |= {each.cell.id: "changed" for each in changed if each.cell.config.get("on_change") != "reuse"}
     groups = [(cell.arm, "tune", cell.id) for cell in plan.tuning]
     groups += [(arm, "report", cell.id) for arm, cells in plan.arms.items() for cell in cells if cell is not None]
     for arm, purpose, id in dict.fromkeys(groups):
@@ -86,7 +90,7 @@ def progress(plan: Plan, store: Store) -> Progress:
             folder = str(store.run_dir(cell.id))
             kind, message = failure.get("type", "unknown"), failure.get("message", "its record does not say why")
             found.failures.append(Failure(cell.id, cell.arm, cell.seed, kind, message, folder))
-    left = sum(found.total.get(state, 0) for state in ("missing", "interrupted", "failed"))
+    left = sum(found.total.get(state, 0) for state in ("missing", "interrupted", "failed", "changed"))
     found.seconds_left = seconds_left(
         [record for record in records.values() if record and record.status in ("done", "diverged")],
         found.running,

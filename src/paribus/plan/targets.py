@@ -19,7 +19,7 @@ class Target:
     first: the import path that it is hashed as. It never changes.
     at: the import path of today, where its file has moved since. also: further import paths, of today or before.
     version: raise it when a repair changes what the thing computes; records of earlier versions are not reused.
-    places: arguments that only say where fixed content lies.
+    places: arguments that only say where fixed content lies. files: those that name a file or folder of any content.
     observes: whether it can change no weight and no metric of the run.
     """
 
@@ -28,6 +28,7 @@ class Target:
     also: tuple[str, ...] = ()
     version: int = 1
     places: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     observes: bool = False
 
     @property
@@ -78,9 +79,9 @@ TARGETS: Mapping[str, Target] = {
     "paribus.augmentation.MixUp": Target("paribus.data.augment.MixUp"),
     "paribus.source.CIFAR": Target("paribus.data.cifar.CIFAR", places=("root",)),
     "paribus.source.Digits": Target("paribus.data.digits.Digits"),
-    "paribus.source.HuggingFace": Target("paribus.data.huggingface.HuggingFace"),
+    "paribus.source.HuggingFace": Target("paribus.data.huggingface.HuggingFace", files=("path",)),
     "paribus.source.IDX": Target("paribus.data.idx.IDX", places=("root",)),
-    "paribus.source.ImageFolder": Target("paribus.data.folder.ImageFolder"),
+    "paribus.source.ImageFolder": Target("paribus.data.folder.ImageFolder", files=("root",)),
     "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic"),
     "paribus.callback.Checkpoints": Target("paribus.train.checkpoints.Checkpoints", observes=True),
     "paribus.callback.EMA": Target("paribus.task.ema.EMA"),

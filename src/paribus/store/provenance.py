@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def _code() -> dict[str, Any]:
     return repository_state(Path(__file__).resolve().parents[3])
 
 
-def repository_state(folder: Path) -> dict[str, Any]:
-    """The `commit` of the repository with root `folder`; `dirty`: code or config differ from it.
+def repository_state(folder: Path, parts: Sequence[str] = CODE) -> dict[str, Any]:
+    """The `commit` of the repository with root `folder`; `dirty`: its `parts` differ from it.
 
     Both are None where `folder` is not such a root, as in an installed wheel: a repository further up is not
     ours.
@@ -58,7 +59,7 @@ def repository_state(folder: Path) -> dict[str, Any]:
     ]
     try:
         done = subprocess.run(
-            [*command, *CODE],
+            [*command, *parts],
             cwd=folder,
             env=environment,
             capture_output=True,
@@ -73,6 +74,16 @@ def repository_state(folder: Path) -> dict[str, Any]:
     if commit == "(initial)":
         commit = None
     return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
+
+
+@functools.cache
+def project_state(folder: Path) -> dict[str, Any]:
+    """The `commit` of the user's own repository around `folder`; `dirty`: anything in it differs, or is new.
+
+    Both are None where there is none.
+    """
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
+    return repository_state(root, (".",)) if root else {"commit": None, "dirty": None}
 
 
 @functools.cache

@@ -79,6 +79,13 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "record.json", record.to_json(), "any" if record.status == "running" else "new")
 
+    def replace(self, id: str) -> Path:
+        """Move the folder of a run to root/replaced, where nothing reads it; the run then counts as not trained."""
+        replaced = self.root / "replaced"
+        replaced.mkdir(parents=True, exist_ok=True)
+        number = sum(path.name.startswith(f"{id}-") for path in replaced.iterdir()) + 1
+        return self.run_dir(id).rename(replaced / f"{id}-{number}")
+
     def ids(self) -> list[str]:
         """Names of the folders of all runs, in order."""
         try:

@@ -25,15 +25,17 @@ from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
 from paribus.plan.identity import comparable, run_id, world_size
+from paribus.plan.inputs import Inputs
 from paribus.plan.metrics import is_percent
 from paribus.plan.wandb_limits import check_run
 from paribus.redaction import redacted, redacted_text
 from paribus.store.atomic import write_atomically
 from paribus.store.checksums import checksums
-from paribus.store.provenance import provenance
+from paribus.store.provenance import project_state, provenance
 from paribus.store.record import Record
 from paribus.store.store import FINISHED, Store
 from paribus.terminal import say
+from paribus.train.reuse import usable
 
 log = logging.getLogger("paribus")
 
@@ -68,7 +70,7 @@ def train(
     id = run_id(config)
     check_run(id, config)
     with store.lock(id):
-        if (record := already(store, id)) is not None:
+        if (record := already(config, store, id)) is not None:
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
             return record
         record = new_record(config, choices, overrides)
@@ -87,11 +89,19 @@ def train(
             raise
 
 
-def already(store: Store, id: str) -> Record | None:
+def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
     """The record of a run that is finished. One whose files were changed since counts as not trained: what is damaged,
-    and what would go on from it, is put aside."""
+    and what would go on from it, is put aside.
+
+    Raises UserError where what it was trained with has changed, and on_change is stop.
+    """
     record = store.read(id)
-    if record is None or record.status not in FINISHED:
+    if record is None:
+        return None
+    kept, remark = usable(record, config, store)
+    if remark:
+        say(f"{id}: {remark}")
+    if not kept or record.status not in FINISHED:
         return None
     if not (damaged := store.damage(record)):
         return record
@@ -103,6 +113,10 @@ def already(store: Store, id: str) -> Record | None:
 
 def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
     """The record of a run that begins."""
+    inputs = Inputs(Path(config["paths"]["outputs"]))(config)
+    source = provenance(command=redacted_text(repeating(overrides)), world_size=world_size(config))
+    if any(label.startswith("code ") for label in inputs):
+        source["project"] = project_state(Path.cwd())
     return Record(
         id=run_id(config),
         status="running",
@@ -112,7 +126,7 @@ def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides:
         choices=redacted(chosen(config, choices, overrides)),
         evaluated=config["evaluation"]["checkpoint"],
         comparable=comparable(config),
-        provenance=provenance(command=redacted_text(repeating(overrides)), world_size=world_size(config)),
+        provenance={**source, "inputs": inputs},
         created=now(),
     )
 

@@ -73,7 +73,12 @@ def train_stack(config: Mapping[str, Any]) -> Record:
             except UserError as error:
                 failures[id] = str(error)
                 continue
-            if already(store, id) is None:
+            try:
+                done = already(own, store, id)
+            except UserError as error:
+                failures[id] = str(error)
+                continue
+            if done is None:
                 record = new_record(own, each["choices"], each["overrides"])
                 members.append(Member(own, record, store.run_dir(id)))
         if members:

@@ -1,0 +1,197 @@
+"""The inputs of a run: source files, other files and folders of data that its config names and cannot hold.
+
+An id says what the config says. What a class does is in its source file, and what a file holds is in the file: both
+may change under the same id. So a record keeps a digest of each input, and a finished run is compared with today's.
+Sources are found and read, but never executed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from paribus.plan.sources import modules_of
+from paribus.plan.targets import known, public_name
+from paribus.store.atomic import write_atomically
+
+_LARGE = 1 << 20  # bytes of a file from which on its digest is remembered
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_BESIDE_TRAINING = {"logger", "paths", "hydra", "ablation", "tags", "group", "arm", "members"}
+
+
+class Inputs:
+    """`inputs(config)` is {what: digest}; what is `code MODULE`, or `file KEY` of a file or folder that a key names.
+
+    root: the outputs folder, which is never part of the data; digests of large files are remembered in it, and hold as
+    long as size, times and inode of the file do.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._sections: dict[tuple[str, int], tuple[Any, dict[str, str]]] = {}  # sections by their place in memory
+        self._targets: dict[str, dict[str, str]] = {}
+        self._memory = _Memory(root / "digests.json")
+
+    def __call__(self, config: Mapping[str, Any]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, section in config.items():
+            if name in _BESIDE_TRAINING or not isinstance(section, Mapping):
+                continue
+            key = (name, id(section))
+            if key not in self._sections:
+                self._sections[key] = section, dict(self._of(name, section))
+            found |= self._sections[key][1]
+        self._memory.save()
+        return dict(sorted(found.items()))
+
+    def _of(self, where: str, node: Any) -> Iterator[tuple[str, str]]:
+        """The inputs of everything within a value of the config."""
+        if isinstance(node, list | tuple):
+            for number, item in enumerate(node):
+                yield from self._of(f"{where}.{number}", item)
+        if not isinstance(node, Mapping):
+            return
+        if isinstance(target := node.get("_target_"), str):
+            yield from self._code(target).items()
+            for key, value in _strings(node):
+                if (digest := self._digest(f"{where}.{key}", target, key, value)) is not None:
+                    yield f"file {where}.{key}", digest
+                elif known(target) is None and _DOTTED.fullmatch(value):  # of get_class, get_method and the like
+                    yield from self._code(value).items()
+        for key, item in node.items():
+            yield from self._of(f"{where}.{key}", item)
+
+    def _code(self, target: str) -> dict[str, str]:
+        if known(target):
+            return {}
+        if target not in self._targets:
+            modules = modules_of(target)
+            self._targets[target] = {f"code {name}": _of_bytes(path.read_bytes()) for name, path in modules.items()}
+        return self._targets[target]
+
+    def _digest(self, where: str, target: str, key: str, value: str) -> str | None:
+        """Of the file or folder that an argument names; None for a value that names none."""
+        row = known(target)
+        if row is not None and key not in (*row.files, *row.places):
+            return None
+        path = Path(value)
+        try:
+            mode = path.stat().st_mode
+        except (OSError, ValueError):
+            return None
+        # Only data are folders: any other may be one that the run writes to.
+        if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and where.startswith("data.source.")):
+            return self._memory.digest(path, self.root)
+        return None
+
+
+def is_place(label: str, config: Mapping[str, Any]) -> bool:
+    """Whether an input is where a data set of fixed content lies: other files there may hold the same samples."""
+    key = label.removeprefix("file data.source.")
+    row = known(config["data"]["source"].get("_target_")) if key != label else None
+    return row is not None and key in row.places
+
+
+def is_open(config: Mapping[str, Any]) -> bool:
+    """Whether a data set can change though its config and its files do not: one of a stranger's, or of a hub."""
+    source = config["data"]["source"]
+    if public_name(source.get("_target_")) == "paribus.source.HuggingFace":
+        return not Path(str(source.get("path"))).exists()
+    return known(source.get("_target_")) is None
+
+
+def _strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, string) of the plain arguments of a node, those in lists and mappings without a target included."""
+    for key, value in node.items():
+        if key == "_target_":
+            continue
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, list | tuple):
+            yield from _strings({f"{key}.{number}": item for number, item in enumerate(value)})
+        elif isinstance(value, Mapping) and "_target_" not in value:
+            yield from ((f"{key}.{inner}", item) for inner, item in _strings(value))
+
+
+class _Memory:
+    """Digests of files and folders, remembered between commands."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.changed = False
+
+    @functools.cached_property
+    def known(self) -> dict[str, list[str]]:
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def digest(self, path: Path, outputs: Path) -> str:
+        """Of the content: of a folder, the names and contents of its files, without hidden ones and the outputs."""
+        try:
+            files = list(_files(path, os.path.realpath(outputs))) if path.is_dir() else [("", path.stat())]
+            if sum(status.st_size for _, status in files) < _LARGE:
+                return _of_files(path, files)
+            signature = _of_bytes("\n".join(_signature(name, status) for name, status in files).encode())
+            place = os.path.realpath(path)
+            found = self.known.get(place)
+            if not isinstance(found, list) or found[:1] != [signature]:
+                self.known[place] = found = [signature, _of_files(path, files)]
+                self.changed = True
+            return str(found[-1])
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
+
+    def save(self) -> None:
+        """Whoever writes last is right: what another process remembered is worked out again."""
+        if self.changed:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, json.dumps(self.known, indent=0), "any")
+            self.changed = False
+
+
+def _files(folder: Path, outputs: str) -> Iterator[tuple[str, os.stat_result]]:
+    """(path within the folder, its status) of all regular files, in order."""
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith((".", "__pycache__")) and os.path.realpath(os.path.join(where, name)) != outputs
+        )
+        for name in sorted(names):
+            if name.startswith("."):
+                continue
+            path = os.path.join(where, name)
+            if stat.S_ISREG((status := os.stat(path)).st_mode):
+                yield os.path.relpath(path, folder), status
+
+
+def _signature(name: str, status: os.stat_result) -> str:
+    return f"{name} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
+def _of_files(path: Path, files: list[tuple[str, os.stat_result]]) -> str:
+    if len(files) == 1 and not files[0][0]:
+        return _of_file(path)
+    return _of_bytes("\n".join(f"{name} {_of_file(path / name)}" for name, _ in files).encode())
+
+
+def _of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _of_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
