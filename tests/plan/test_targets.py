@@ -56,11 +56,14 @@ def test_a_public_name_and_any_import_path_are_one_run(compose):
     assert run_id(compose("optimizer._target_=torch.optim.ASGD")) not in ids
 
 
-def test_a_public_name_is_built_like_an_import_path_also_within_a_node():
+def test_a_public_name_is_built_like_an_import_path_also_within_a_node(tmp_path, monkeypatch):
     from paribus.optim.schedule import Cosine
 
     assert isinstance(instantiate("scheduler", {"_target_": "paribus.scheduler.Cosine"}), Cosine)
-    holder = {"_target_": "builtins.dict", "inner": {"_target_": "paribus.scheduler.Cosine"}}
+    (tmp_path / "ownholder.py").write_text("def keep(inner):\n    return {'inner': inner}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    holder = {"_target_": "ownholder.keep", "inner": {"_target_": "paribus.scheduler.Cosine"}}
     assert isinstance(instantiate("x", holder)["inner"], Cosine)
 
 
