@@ -217,5 +217,9 @@ class Sweep:
 
 
 def command_line(cell: Cell, plan: Plan) -> list[str]:
-    """The job of a cell: its overrides, and the labels that its record and its W&B run carry."""
-    return [*cell.overrides, f"group={literal(plan.name)}", f"arm={literal(cell.arm)}"]
+    """The job of a cell: its overrides, and the labels that its record and its W&B run carry.
+
+    A sweep over nothing but seeds has one arm, which has no name.
+    """
+    arm = [f"arm={literal(cell.arm)}"] if cell.arm else []
+    return [*cell.overrides, f"group={literal(plan.name)}", *arm]

@@ -8,7 +8,8 @@ again when more of them are there, until it has no missing cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group, search_path
 from paribus.plan.composer import Composer
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
+from paribus.plan.distinct import same_runs, why_refused
 from paribus.plan.grammar import key_and_value, parsed
 from paribus.plan.metrics import higher_is_better
 from paribus.plan.parser import near, parse
@@ -117,6 +119,7 @@ class _Planner:
         self.composer = composer
         self.result = Plan(ablation.title, ablation.metric, ablation=ablation)
         self.reported: dict[str, tuple[Arm, Tuned]] = {}
+        self.tried: dict[str, list[str]] = {}  # arm -> its tuning runs
 
     def plan(self) -> Plan:
         self.check_levels()
@@ -129,11 +132,30 @@ class _Planner:
                 self.add(each)
             if self.ablation.seeds.looks:
                 extend(self.result, self.read, self.further)
+            self.refuse_same()
         if self.result.invalid and not self.result.arms:
             raise AblationError(
                 f"{self.ablation.source}: {self.result.invalid[0].name}: {self.result.invalid[0].reason}"
             )
         return self.result
+
+    def refuse_same(self) -> None:
+        """Raises AblationError for arms that share all their runs."""
+        reported = {arm: [cell.id for cell in cells if cell] for arm, cells in self.result.arms.items()}
+        if found := same_runs({arm: self.tried.get(arm) or ids for arm, ids in reported.items()}):
+            raise AblationError(f"{self.ablation.source}: {why_refused(found)}")
+
+    def check_changes(self, start: Arm, levels: Mapping[str, Any]) -> None:
+        """The same for the first changes of a path, before its baseline is trained."""
+        runs: dict[str, list[str]] = {}
+        for change, changed in [("baseline", levels), *single_changes(self.ablation, levels)]:
+            each = start if changed is levels else arm(self.ablation, change, changed)
+            if isinstance(each, Arm):
+                with suppress(UserError):  # said where it is tried
+                    seed = self.ablation.seeds.tune[0]
+                    runs[change] = [self.cell(each, point, seed, "tune").id for point in self.points(each)]
+        if found := same_runs(runs):
+            raise AblationError(f"{self.ablation.source}: {why_refused(found)}")
 
     def check_levels(self) -> None:
         """Options of groups are known without composing anything."""
@@ -206,6 +228,7 @@ class _Planner:
             self.result.tuning += cells
             trials.append((point, tuple(cell.id for cell in cells)))
             scores.append([value for cell in cells if (value := self.score(cell)) is not None])
+        self.tried[each.name] = [id for _, ids in trials for id in ids]
         if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
             return None
         return winner(trials, scores, bool(higher_is_better(self.ablation.select_on)))
@@ -243,12 +266,14 @@ class _Planner:
         levels = baseline(self.ablation)
         here = arm(self.ablation, "baseline", levels)
         assert isinstance(here, Arm), "no rule excludes the baseline"
+        self.check_changes(here, levels)
         standing = self.tune(here, self.points(here))
         self.report(here, standing)
         step = 0
         while standing is not None:
             step += 1
             tried: list[tuple[str, Arm, dict[str, Any], Tuned | None]] = []
+            before = self.tried[here.name]
             for change, changed in single_changes(self.ablation, levels):
                 candidate = arm(self.ablation, f"step {step}: {change}", changed)
                 if isinstance(candidate, Excluded):
@@ -256,7 +281,11 @@ class _Planner:
                     continue
                 equal_budgets(self.ablation, [here, candidate])
                 try:
-                    tried.append((change, candidate, changed, self.tune(candidate, self.points(candidate))))
+                    tuned = self.tune(candidate, self.points(candidate))
+                    if step > 1 and self.tried[candidate.name] == before:
+                        self.result.excluded.append(Excluded(candidate.name, "it changes nothing here"))
+                    else:
+                        tried.append((change, candidate, changed, tuned))
                 except AblationError:
                     raise
                 except UserError as error:
@@ -270,6 +299,7 @@ class _Planner:
                 return
             change, chosen, levels, standing = tried[best - 1]
             assert standing is not None
+            here = chosen
             name = f"+ {change}" if f"+ {change}" not in self.result.arms else f"+ {change} (step {step})"
             self.report(Arm(name, chosen.levels, chosen.sets, chosen.tune), standing)
 
@@ -308,4 +338,6 @@ def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], compo
             continue
         seen.add((name, cell.id))
         plan.arms.setdefault(name, []).append(cell)
+    if found := same_runs({arm: [cell.id for cell in cells if cell] for arm, cells in plan.arms.items()}):
+        raise UserError(why_refused(found))
     return plan

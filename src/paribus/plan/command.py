@@ -10,6 +10,7 @@ from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read, ablations_of, plan_ablation, plan_sweep
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
 from paribus.plan.composer import Composer
+from paribus.plan.distinct import same_runs, why_refused
 from paribus.plan.grammar import override_value
 from paribus.plan.sweep import combinations, varied_keys
 
@@ -40,6 +41,13 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
                 plans += found
             else:
                 plain.append(product)
+        runs: dict[tuple[str, str | None], dict[str, list[str]]] = {}
+        for plan in plans:
+            assert plan.ablation is not None
+            same = runs.setdefault((plan.ablation.name, plan.ablation.regime), {})
+            same[plan.name] = [cell.id for cell in plan.cells]
+        if found_same := [names for each in runs.values() for names in same_runs(each)]:
+            raise UserError(why_refused(found_same))
         if plain:
             plans.append(plan_sweep(plain, keys, composer))
         return plans

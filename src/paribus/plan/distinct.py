@@ -15,7 +15,7 @@ def same_runs(arms: Mapping[str, Sequence[str]]) -> list[list[str]]:
     groups: dict[Runs, list[str]] = {}
     for name, ids in arms.items():
         if ids:
-            groups.setdefault(tuple(ids), []).append(name)
+            groups.setdefault(tuple(sorted(set(ids))), []).append(name)
     return [names for names in groups.values() if len(names) > 1]
 
 
@@ -23,7 +23,7 @@ def why_refused(groups: Sequence[Sequence[str]]) -> str:
     """What the user reads: the names, why that is no comparison, and what to do."""
     listed = "; ".join(" and ".join(name or "the run" for name in names) for names in groups)
     return (
-        f"arms must differ in something that is part of a run, and these share all their runs: {listed}. Labels, places "
-        "and observers are no part of it, nor are options that come to the same. Drop one of them, or exclude it "
+        f"arms must differ in something that is part of a run, and these share all their runs: {listed}. Labels, "
+        "places and observers are no part of it, and options may come to the same. Drop one of them, or exclude it "
         "(ablation.when)"
     )
