@@ -85,8 +85,8 @@ def collect(
     if names_ablation(overrides):
         from paribus.plan.command import plan_command
 
-        plans = plan_command(overrides, read, composer)
-        note_changes(changed_runs(plans, read, Inputs(store.root)))
+        planned = plan_command(overrides, read, composer)
+        note_changes(changed_runs(planned, read, Inputs(store.root)))
         return [
             Collected(
                 plan.name,
@@ -94,7 +94,7 @@ def collect(
                 plan.metric,
                 plan,
             )
-            for plan in plans
+            for plan in planned
         ]
     from paribus.report.aggregate import arms_by
 
@@ -128,7 +128,10 @@ def changed_records(records: Iterable[Record | None], store: Store) -> list[Chan
     found, inputs = [], Inputs(store.root)
     for record in records:
         if record is not None and record.provenance.get("inputs"):
-            config = store.config(record.id)
+            try:
+                config = store.config(record.id)
+            except UserError:  # the record alone was handed on
+                continue
             if what := changed_inputs(record, inputs(config), config):
                 cell = Cell(record.arm or "", record.seed or 0, "report", (), record.id, config, {})
                 found.append(Changed(cell, tuple(what)))

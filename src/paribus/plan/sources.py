@@ -35,15 +35,16 @@ def modules_of(target: str) -> dict[str, Path]:
 
 def _chain(name: str) -> Iterator[tuple[str, ModuleSpec]]:
     """The modules that importing `name` executes: its packages, itself; up to what is no module but lies in one."""
-    search = None
+    search: tuple[str, ...] | None = None
     parts = name.split(".")
     for number in range(len(parts)):
         spec = _spec(".".join(parts[: number + 1]), search)
         if spec is None:
             return
         yield ".".join(parts[: number + 1]), spec
-        if (search := spec.submodule_search_locations and tuple(spec.submodule_search_locations)) is None:
+        if spec.submodule_search_locations is None:
             return
+        search = tuple(spec.submodule_search_locations)
 
 
 def _spec(name: str, search: tuple[str, ...] | None) -> ModuleSpec | None:
