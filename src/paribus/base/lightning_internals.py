@@ -18,6 +18,17 @@ def update_counter(trainer: Any) -> Any:
     return found if hasattr(found, "ready") and hasattr(found, "completed") else None
 
 
+def leave_signals(trainer: Any) -> None:
+    """Keep Lightning's handler of SIGTERM out of a training: Paribus has one.
+
+    Lightning's sends a message to the other processes from within the handler, whatever message they are waiting for,
+    so several processes that are told to stop hang. Where Lightning does it otherwise, nothing happens.
+    """
+    connector: Any = getattr(trainer, "_signal_connector", None)
+    if hasattr(connector, "register_signal_handlers"):
+        connector.register_signal_handlers = lambda: None
+
+
 def remember_external_callbacks() -> None:
     """Read once in this process, and in those forked from it, which callbacks the installed packages offer.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from paribus.launch.slots import cores
 from paribus.plan.identity import world_size
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.train.run import graceful_stop
 
 # Everything by which Lightning or a cluster would tell a process that it is part of some other group.
 _GROUP = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -46,6 +48,8 @@ def run_ranks(
     server: where this process gets its ranks from; None starts a server for them.
     threads: CPU threads of a rank; None shares all cores.
 
+    Ctrl-C or SIGTERM asks all ranks to save and stop; a second Ctrl-C kills them.
+
     Raises UserError or RuntimeError with the message of the first rank that failed; the others are ended then.
     """
     if config["trainer"]["num_nodes"] > 1:
@@ -64,17 +68,19 @@ def run_ranks(
     }
     threads = threads or max(1, cores() // size)
     errors = [folder / f"rank{rank}.err" for rank in range(size)]
+    stop = threading.Event()
     try:
-        keys = {
-            server.fork(
-                rank_of_run,
-                (dict(config), record, store.root, threads),
-                {**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
-                output=str(errors[rank]) if rank else server.output,
-            ): rank
-            for rank in range(size)
-        }
-        codes = wait_for_all(server, keys)
+        with graceful_stop(stop.set):
+            keys = {
+                server.fork(
+                    rank_of_run,
+                    (dict(config), record, store.root, threads),
+                    {**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
+                    output=str(errors[rank]) if rank else server.output,
+                ): rank
+                for rank in range(size)
+            }
+            codes = wait_for_all(server, keys, stop)
     finally:
         if own:
             server.close()
@@ -104,15 +110,24 @@ def rank_of_run(config: Mapping[str, Any], record: Record, root: Path, threads: 
     sys.exit(guarded(lambda: execute(config, record, Store(root))))
 
 
-def wait_for_all(server: ForkServer, keys: dict[int, int]) -> dict[int, int]:
-    """Exit codes by rank, in the order of ending; when one fails, the others get ten seconds to end by themselves."""
+def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event) -> dict[int, int]:
+    """Exit codes by rank, in the order of ending; when one fails, the others get ten seconds to end by themselves.
+
+    stop: set when the ranks should save and stop. Raises Interrupted on KeyboardInterrupt: the ranks are killed then.
+    """
     codes: dict[int, int] = {}
     deadline = None
+    told = False
     while len(codes) < len(keys):
         try:
             for ended in server.ended(0.2):
                 codes[keys[ended.key]] = ended.code
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            for key in keys:
+                server.kill(key)
+            raise Interrupted("stopped at once; the same command goes on from the last checkpoint") from error
+        if stop.is_set() and not told:
+            told = True
             for key in keys:
                 server.stop(key)
         if deadline is None and any(codes.values()):

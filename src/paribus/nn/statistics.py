@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -12,9 +12,13 @@ from paribus.nn.batch_norm import BatchNorm
 
 
 @contextmanager
-def recomputed_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
+def recomputed_statistics(
+    network: nn.Module, batches: Iterable[Tensor], average: Callable[[Tensor], None] = lambda statistics: None
+) -> Iterator[None]:
     """Within the context the moving statistics are plain means over `batches` (N, C, H, W) with the present weights;
     after it they are what they were. A network without batch norm is left alone.
+
+    average: makes a tensor its mean over processes, in place, where each has batches of its own.
 
     Averaged weights need this: the statistics that training has collected belong to other weights. Source: Izmailov et
     al. 2018, arXiv:1803.05407, section 3.2.
@@ -33,6 +37,9 @@ def recomputed_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Iter
             for norm in norms:
                 norm.momentum = 1.0 / number  # the mean of all batches so far
             network(x)
+        for norm in norms:
+            average(norm.running_mean)
+            average(norm.running_var)
     network.train(training)
     try:
         yield

@@ -28,6 +28,7 @@ from paribus.optim.fused import FusedStep
 from paribus.optim.rates import set_rates
 from paribus.optim.schedule import Schedule
 from paribus.store.history import HistoryWriter
+from paribus.task.agreement import Agreement
 from paribus.task.data import Chunk, ImageData
 from paribus.task.evaluation import evaluate
 from paribus.task.journal import Journal
@@ -98,11 +99,14 @@ class Classification(pl.LightningModule):
         self.journal = Journal(history, monitor)
         self.best_weights: dict[str, Tensor] | None = None
         self.diverged = False
-        self.stop_requested = False
+        self.stop_requested = False  # in this process; several agree on it
+        self.agreement = Agreement(1, torch.device("cpu"))
+        self.agrees_now = True  # whether all processes are at a point where they may decide something together
         self.observed_seconds = 0.0  # that callbacks took for measurements; no part of the training time
         self._forward: Callable[[Tensor], Tensor]  # the network, compiled if so wished
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
+        self._lost = False  # this process met numbers that are not finite
         self._restored: dict[str, Any] | None = None
         self._restored_generators: list[dict[str, Tensor]] | None = None
 
@@ -138,6 +142,7 @@ class Classification(pl.LightningModule):
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
         self._validation_hooks = [c.on_validated for c in callbacks if hasattr(c, "on_validated")]
         self._weight_providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
+        self.agreement = Agreement(self.trainer.world_size, self.device)
         self._count = update_counter(self.trainer)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         # With one process and no loss scaling, Lightning's wrappers of backward() and step() add 0.05 ms to an
@@ -170,11 +175,24 @@ class Classification(pl.LightningModule):
             # A chunk that ended with the epoch was short for another reason than the clock.
             longest = 2 * self.data.updates_per_chunk + 1
             self.data.updates_per_chunk = max(1, min(longest, int(CHUNK_SECONDS / max(each, 1e-6))))
-        if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
+        if self.trainer.world_size > 1:
+            self._agree()
+        elif time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
             self._last_check = time.monotonic()
             self._check_divergence()
         if self.data.spent():
             self.data.exhausted = True
+
+    def _agree(self) -> None:
+        """After an update of several processes: they end together."""
+        cursor = self.data.cursor
+        if self.data.updates is None:  # the schedule and the end follow the clock: that of the slowest
+            [cursor.seconds] = self.agreement.largest(cursor.seconds)
+        self.agrees_now = self.agreement.due(cursor.step)
+        if self.agrees_now:
+            lost = self._lost or not math.isfinite(float(self._totals.state()[0]))
+            if self.agreement.decide(cursor.step, lost):
+                self._stop_if_diverged(math.nan)
 
     def _set_generators(self) -> None:
         """Dropout and the like: the stream of an epoch depends on the seed and on nothing that came before.
@@ -206,7 +224,9 @@ class Classification(pl.LightningModule):
         if self.trainer.world_size > 1:
             for buffer in self.network.buffers():  # statistics of each process's own share until here
                 torch.distributed.broadcast(buffer, 0)
-        totals = self._totals.compute(self._reduce(self._totals.state()))
+        self.agrees_now = True
+        state = self._totals.state()
+        totals = self._totals.compute(self._reduce(state * math.nan if self._lost else state))
         row: dict[str, float] = {f"train/{key}": value for key, value in totals.items()}
         self._totals.reset()
         row["lr"] = float(self.optimizer.param_groups[0]["lr"])
@@ -273,7 +293,9 @@ class Classification(pl.LightningModule):
         except RuntimeError:  # decompositions of a matrix, say, do not accept what is not finite any more
             if all(p.grad is None or bool(p.grad.isfinite().all()) for p in self._parameters_of_network):
                 raise
-            self._stop_if_diverged(math.nan)
+            if self.trainer.world_size == 1:
+                self._stop_if_diverged(math.nan)
+            self._lost = True  # the others may hold shards that are finite: they hear of it when all agree
         for p in self._parameters_of_network:  # optimizer.zero_grad() takes a twentieth of a small update
             p.grad = None
         cursor.step += 1
@@ -332,7 +354,7 @@ class Classification(pl.LightningModule):
                 if self.statistics != "recomputed":
                     number = min(STATISTICS_BATCHES, number)
                 batches = islice(self.data.evaluation_batches("train", size), number)
-                stack.enter_context(recomputed_statistics(self.network, (x for x, _ in batches)))
+                stack.enter_context(recomputed_statistics(self.network, (x for x, _ in batches), self._average))
             yield
 
     def _reduce(self, state: Tensor) -> Tensor:
@@ -340,6 +362,12 @@ class Classification(pl.LightningModule):
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(state)
         return state
+
+    def _average(self, statistics: Tensor) -> None:
+        """The mean over processes, in place: each has gone through as many batches of its own share."""
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(statistics)
+            statistics /= self.trainer.world_size
 
     def _keep_best(self, row: dict[str, float]) -> None:
         if self.journal.is_best(row):

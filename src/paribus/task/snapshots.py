@@ -50,13 +50,13 @@ class Snapshots(pl.Callback):
 
     def _save(self, task: Any) -> None:
         self._next = int(task.data.fraction_done() * (self.number - 1) + 1e-9) + 1
+        with task.evaluation_weights():  # all processes average their statistics
+            weights = flatten(task.network).float().cpu()
         if not task.trainer.is_global_zero or task.journal.history is None:
             return
         folder: Path = task.journal.history.path.parent / "snapshots"
         folder.mkdir(exist_ok=True)
         step = task.data.cursor.step
-        with task.evaluation_weights():
-            weights = flatten(task.network).float().cpu()
         path = folder / f"{step:08d}.pt"
         temporary = path.with_suffix(".tmp")
         torch.save({"step": step, "weights": weights}, temporary)

@@ -41,24 +41,22 @@ class Checkpoints(pl.callbacks.Checkpoint):
         task: Any = pl_module
         # The end of an epoch, or of a run that diverged, is left to the next hook, which comes after its validation.
         if not task.data.at_epoch_end() and not task.data.exhausted:
-            self._save_if_due(trainer, task.data.cursor.step)
+            self._save_if_due(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._save_if_due(trainer, 0)
+        self._save_if_due(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)
 
-    def _save_if_due(self, trainer: pl.Trainer, step: int) -> None:
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
         task: Any = trainer.lightning_module
-        stop = task.stop_requested
-        due = stop or time.monotonic() - self._last > self.every_seconds
-        if trainer.world_size > 1:
-            # The processes must agree, and asking costs a message: not after every update.
-            if step % 50:
-                return
-            due, stop = trainer.strategy.broadcast((due, stop))
-        if due:
+        if not task.agrees_now:
+            return
+        # Several processes stop and save together, whoever of them was asked to or has the clock that says so.
+        late = time.monotonic() - self._last > self.every_seconds
+        stop, late = task.agreement.largest(task.stop_requested, late)
+        if stop or late:
             self.save(trainer)
         if stop and not task.data.exhausted:
             raise Interrupted(
@@ -96,7 +94,7 @@ class StackCheckpoints(Checkpoints):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         task: Any = pl_module
         if not task.ended:
-            self._save_if_due(trainer, 0)
+            self._save_if_due(trainer)
             return
         self.save(trainer)
         living, size = len(task.living()), len(task.replicas)

@@ -18,6 +18,7 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from paribus.base.lightning_internals import leave_signals
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
 from paribus.redaction import redacted
@@ -185,7 +186,7 @@ def build_trainer(
         strategy = ModelParallelStrategy(world_size(config), tensor_parallel_size=1, save_distributed_checkpoint=False)
     with quiet_lightning(), build.as_user_error("trainer"):
         try:
-            return pl.Trainer(
+            trainer = pl.Trainer(
                 accelerator=own["accelerator"],
                 devices=own["devices"],
                 num_nodes=own["num_nodes"],
@@ -205,6 +206,8 @@ def build_trainer(
                 use_distributed_sampler=False,
                 default_root_dir=str(folder),
             )
+            leave_signals(trainer)
+            return trainer
         except (pl.utilities.exceptions.MisconfigurationException, RuntimeError) as error:
             # "No supported gpu backend found!" and the like
             raise UserError(f"trainer: {error} Use trainer=cpu, or a machine that has the device") from error

@@ -38,6 +38,7 @@ from paribus.terminal import say
 from paribus.train.reuse import usable
 
 log = logging.getLogger("paribus")
+HANDOVER = 60  # seconds; clusters kill 90 s after their signal
 
 
 Ranks = Callable[[Mapping[str, Any], Record, Store], Record]  # trains a run in several processes
@@ -77,9 +78,11 @@ def train(
         if world_size(config) == 1:
             return execute(config, record, store, checked=checked)
         from paribus.launch.ranks import run_ranks
+        from paribus.train.fit import usable_checkpoint
         from paribus.train.preflight import Preflight
 
         Preflight().check(config)  # a mistake is said once, not by each rank
+        usable_checkpoint(store.run_dir(id))  # puts a damaged one aside before several processes look at it
         try:
             return (ranks or run_ranks)(config, record, store)
         except RuntimeError as error:
@@ -264,18 +267,33 @@ def graceful_stop(request: Any) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
 
     Further SIGTERMs change nothing: a cluster sends one to every process, and the one that started this one another.
+
+    A cluster's signal that the time of a job is nearly up (SIGUSR1 or SIGUSR2, where somebody handles it) is a request
+    as well. Its handler, which ends the job and asks for another, is called when the run has stopped and saved; after
+    HANDOVER seconds in any case.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     # A signal that is ignored stays ignored: the parent of this process speaks for it (as under nohup).
     signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.getsignal(number) for number in signals}
+    signals += [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
+    handed_over: list[int] = []
+
+    def hand_over(*_: Any) -> None:
+        while handed_over:
+            late = handed_over.pop()
+            previous[late](late, None)
 
     def handle(number: int, frame: Any) -> None:
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
             say("\nstopping after this step; the run can go on later. Once more to stop at once")
+        elif number != signal.SIGTERM and not handed_over:
+            handed_over.append(number)
+            previous.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, hand_over))
+            signal.alarm(HANDOVER)
         request()
 
     for number in signals:
@@ -283,5 +301,8 @@ def graceful_stop(request: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        if handed_over:
+            signal.alarm(0)
+        for kept, handler in previous.items():
+            signal.signal(kept, handler)
+        hand_over()
