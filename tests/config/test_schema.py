@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from paribus.config.run import Descent, Run
+from paribus.config.run import Descent, Run, readable
 from paribus.config.schema import Form, keys, kinds, leaves, optional, parse
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
@@ -210,6 +210,17 @@ def test_variables_are_read_by_interpolations_and_are_no_part_of_a_run():
     named = resolved(load(["model=mlp", "+vars.width=32", "model.width=${vars.width}"]))
     assert Run.parse(named).vars == {"width": 32}
     assert run_id(named) == run_id(plain)
+
+
+def test_an_old_record_may_hold_keys_that_are_gone_and_lack_those_that_are_young():
+    config = config_of(Run)
+    del config["repetition"], config["stack"], config["members"]
+    config["evaluation"]["mode"] = "max"
+    config["trainer"]["benchmark"] = True
+    config["old"] = {"idea": 1}
+    kept, gone = readable(config)
+    assert gone == ["old", "trainer.benchmark"]
+    assert Run.parse(kept).repetition == 0
 
 
 def test_a_warm_up_ends_within_the_run():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from paribus.config.modes import check_modes
@@ -190,6 +190,9 @@ class Run:
         return Runs()(config)
 
 
+_TOGETHER = ("budget", "scheduler", "evaluation", "callbacks")  # what a run checks across sections
+
+
 class Runs:
     """`Run.parse` of configurations that share sections: each section is looked at once.
 
@@ -197,32 +200,48 @@ class Runs:
     """
 
     def __init__(self) -> None:
-        # Sections with themselves, or others could come to lie in their places; plain values with their types.
+        # With what was parsed, or others could come to lie in its place.
         self._parsed: dict[tuple[str, Any, Any], tuple[Any, Any]] = {}
+        self._together: set[tuple[Any, ...]] = set()  # sections that were looked at together
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Raises what a call raises; it makes no Run of sections that were looked at before."""
+        parsed, new = self._parsed, False
+        for name, given in config.items():
+            kind = type(given)
+            new = new or (name, kind, id(given) if kind is dict or kind is list else given) not in parsed
+        sections = tuple([id(config.get(name)) for name in _TOGETHER])
+        if new or sections not in self._together:
+            self(config)
+            self._together.add(sections)
 
     def __call__(self, config: Mapping[str, Any]) -> Run:
         names = keys(Run)
-        if not config.keys() <= names.keys():
-            strange = next(name for name in config if name not in names)
-            raise UserError(unknown(strange, [*names, *(key for key in dotted(config) if key not in names)]))
-        values: dict[str, Any] = {}
-        for name, hint in names.items():
-            if name not in config:
-                values[name] = absent(Run, name)
-                continue
-            given = config[name]
-            place = (name, type(given), id(given) if isinstance(given, dict | list) else given)
-            if place not in self._parsed:
-                self._parsed[place] = value(hint, given, name), given
-            values[name] = self._parsed[place][0]
-        self._check_modes(config["evaluation"], config.get("callbacks"))
+        values = {}
+        for name, given in config.items():
+            kind = type(given)
+            place = (name, kind, id(given) if kind is dict or kind is list else given)
+            if (found := self._parsed.get(place)) is None:
+                if name not in names:
+                    raise UserError(unknown(name, [*names, *(key for key in dotted(config) if key not in names)]))
+                found = self._parsed[place] = value(names[name], given, name), given
+            values[name] = found[0]
+        for name in names.keys() - values.keys():
+            values[name] = absent(Run, name)
+        check_modes(config["evaluation"], config.get("callbacks") or {})
         return Run(**values)
 
-    def _check_modes(self, evaluation: Any, callbacks: Any) -> None:
-        place = ("modes", id(evaluation), id(callbacks))
-        if place not in self._parsed:
-            check_modes(evaluation, callbacks or {})
-            self._parsed[place] = None, (evaluation, callbacks)
+
+def readable(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A recorded configuration without the keys that nothing reads any more, and those keys."""
+    gone = [name for name in config if name not in keys(Run)]
+    kept = {name: given for name, given in config.items() if name not in gone}
+    for name, hint in keys(Run).items():
+        if is_dataclass(hint) and isinstance(section := kept.get(name), Mapping):
+            inner = keys(hint)  # type: ignore[arg-type]
+            gone += [f"{name}.{key}" for key in section if key not in inner]
+            kept[name] = {key: given for key, given in section.items() if key in inner}
+    return kept, gone
 
 
 def too_long(warmup: int, horizon: float, unit: str = "updates") -> str:

@@ -58,7 +58,7 @@ class Composer:
         self._merger = Merger()
         self._templates: dict[tuple[str, ...], _Template] = {}
         self._identities = Identities()
-        self._parse = Runs()
+        self._runs = Runs()
 
     def run(self, overrides: Sequence[str]) -> tuple[str, Composed]:
         """The id and the configuration of the run that a command line describes; sections in common are checked once.
@@ -66,7 +66,7 @@ class Composer:
         Raises UserError as a call does, and for the first value that can't be.
         """
         composed = self(overrides)
-        self._parse(composed.config)
+        self._runs.check(composed.config)
         return self._identities(composed.config), composed
 
     def __call__(self, overrides: Sequence[str]) -> Composed:

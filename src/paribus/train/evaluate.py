@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from paribus.config.run import Run
+from paribus.config.run import Run, readable
 from paribus.errors import UserError
 from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.task.data import ImageData
 from paribus.task.evaluation import evaluate
+from paribus.terminal import say
 from paribus.train import build
 from paribus.train.fit import build_trainer
 
@@ -91,9 +92,12 @@ def reloadable(record: Record, store: Store, trust: bool) -> dict[str, Any]:
     undamaged(record, store, "config.yaml")
     config = store.config(record.id)
     try:
+        config, gone = readable(config)
         Run.parse(config)
     except (UserError, KeyError, TypeError, AttributeError) as error:
         raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
+    if gone:
+        say(f"{record.id}: nothing reads {', '.join(gone)} any more; left out")
     return config
 
 
