@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow test-lowest test-newest system check format lock bench docs notebooks clean
+.PHONY: help install demo test test-slow test-lowest test-newest system check format lock fuzz bench docs notebooks clean
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -67,6 +67,9 @@ format: $(STAMP) ## let ruff mend what it can
 lock: $(STAMP)   ## requirements.lock anew: newest versions, for Python 3.10 and later, with torch $(TORCH)
 	echo 'torch==$(TORCH)' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --extra dev \
 	    --constraints - --custom-compile-command 'make lock' -o requirements.lock pyproject.toml
+
+fuzz: $(STAMP)   ## 2,000 malformed command lines: no traceback, no wrong exit code, no nonsense accepted
+	$(BIN)/python scripts/fuzz.py --lines 2000 --seed $(or $(SEED),0)
 
 bench: $(STAMP)  ## training loop and start-up against plain PyTorch and the usual Lightning pattern
 	$(BIN)/python scripts/bench_overhead.py

@@ -21,6 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paribus.config import config_dir
 from paribus.config.modes import with_mode
+from paribus.config.run import Run
+from paribus.config.schema import optional
 from paribus.config.unknown import unknown
 from paribus.errors import UserError
 from paribus.plan.grammar import with_quotes
@@ -173,6 +175,10 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     )
     container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
+    if "budget" in container:  # of a training: ~KEY leaves a key out, and some have a default
+        for key, default in optional(Run).items():
+            if key not in ("ablation", "vars"):
+                container.setdefault(key, list(default) if isinstance(default, tuple) else default)
     return container  # type: ignore[return-value]
 
 

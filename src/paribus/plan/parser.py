@@ -69,7 +69,9 @@ class _Parser:
         factors = self.factors(section.get("factors"), section.get("baseline"), design)
         tune = self.axes("ablation.tune", section.get("tune"))
         self.apart(factors, tune)
-        smallest = self.smallest_effect("ablation.smallest_effect", section.get("smallest_effect"))
+        smallest = self.smallest_effect(
+            "ablation.smallest_effect", section.get("smallest_effect"), section.get("metric", "test/acc")
+        )
         ablation = Ablation(
             name=name,
             design=design,
@@ -314,11 +316,13 @@ class _Parser:
             raise self.error(where, f"must be a metric of a run, got {name!r}: {nearest_metric(str(name))}")
         return name
 
-    def smallest_effect(self, where: str, value: Any) -> float | None:
+    def smallest_effect(self, where: str, value: Any, of: Any) -> float | None:
         if value is None:
             return None
         if not is_number(value) or value <= 0:
             raise self.error(where, f"must be a positive number in units of the metric, got {value!r}")
+        if is_percent(str(of)) and value >= 1:
+            raise self.error(where, f"must be a fraction below 1, as {of} is, got {value!r}. One point is 0.01")
         return float(value)
 
     def hypotheses(
@@ -353,7 +357,7 @@ class _Parser:
             if any(other.id == str(given["id"]) for other in found):
                 raise self.error(f"{where}.id", f"{given['id']} is taken by another hypothesis")
             of = self.metric(f"{where}.metric", given.get("metric", metric))
-            least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"))
+            least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"), of)
             if least is None and not (is_percent(of) if smallest is None else of == metric or alike(of, metric)):
                 raise self.error(
                     f"{where}.smallest_effect",

@@ -62,7 +62,7 @@ def train(
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
     postpone()  # all ways to Lightning go through here
-    if config["members"]:
+    if isinstance(config["members"], str) and config["members"]:
         from paribus.train.stack import train_stack
 
         return train_stack(config)
