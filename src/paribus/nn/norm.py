@@ -45,8 +45,12 @@ def needs_bias(norm: NormFactory | None, channels: int, layout: Layout) -> bool:
     """
     if norm is None:
         return True
-    with torch.device("meta"):
-        module = norm(channels, layout)
+    try:
+        with torch.device("meta"):
+            module = norm(channels, layout)
+    except Exception:  # one of somebody else's, whose constructor reads values
+        with torch.random.fork_rng(devices=[]):
+            module = norm(channels, layout)
     centres_channels = isinstance(module, BatchNorm | InstanceNorm)
     return not (centres_channels and getattr(module, "bias", None) is not None)
 

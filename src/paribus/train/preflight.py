@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -15,8 +15,9 @@ from paribus.errors import UserError
 from paribus.metrics import Totals
 from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.plan.identity import BUDGET_UNITS, world_size
+from paribus.plan.targets import known
 from paribus.task.data import ImageData
-from paribus.train import build
+from paribus.train import alone, build
 from paribus.train.instantiate import check_arguments
 
 Config = Mapping[str, Any]
@@ -28,6 +29,9 @@ class Preflight:
 
     A network is built without memory (on the meta device) and batches of each size to come go through it: forward,
     loss, metrics, backward, and one step of the optimizer. Data are loaded, the schedule is asked for its values.
+
+    Code that is not ours may need what the meta device lacks. Where it fails there, a process of its own builds the
+    network on the device of the training, and that decides (`train/alone.py`).
     """
 
     def __init__(self) -> None:
@@ -38,28 +42,31 @@ class Preflight:
         setting = self._once(build.build_setting, config, ("data.source", "loss", "scheduler", "augmentation"))
         parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
         data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
-        network = self.check_built(config, setting, data)
-        for callback in build.build_callbacks(config):
-            if hasattr(callback, "check"):
-                with build.as_user_error("callbacks"):
-                    callback.check(network, world_size(config))
+        if (network := self.check_built(config, setting, data)) is not None:
+            _check_callbacks(config, network)
         for name, node in (config["logger"] or {}).items():
             if node is not None:
                 check_arguments(f"logger.{name}", node)
 
-    def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> nn.Module:
+    def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> nn.Module | None:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
-        meta device."""
+        meta device; None where it was tried elsewhere."""
         build.check_monitors(config, setting.loss)
         shares = sorted(data.batch_shares())
-        parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
-        network = self._once(lambda config: _network(config, setting, shares), config, parts, f"network {shares}")
-        with torch.device("meta"):
-            optimizer = build.build_optim(config, network)
-        # One step for each form of the optimizer: numbers like the learning rate make no difference to what can't work.
-        form = {key: value for key, value in config["optimizer"].items() if not isinstance(value, float)}
-        alike = {**config, "optimizer": form}
-        self._once(lambda _: _step(config, optimizer), alike, (*parts, "optimizer", "decay"), "step")
+        _check_parts(config["trainer"]["accumulate"], shares)
+        network: nn.Module | None = None
+        try:
+            network = self._on_meta(config, setting, shares)
+        except Exception:
+            if only_known(config):
+                raise
+        # Parametrizations look at the values of weights, and ours start with none that they refuse.
+        if network is None or (config["norm"]["weight"] and not only_known(config)):
+            network = None
+            parts = ("data.source", "model", "norm", "loss", "optimizer", "decay", "callbacks", *_PROCESSES)
+            reason = self._once(lambda _: alone.fault(config, shares), _form(config), parts, f"alone {shares}")
+            if reason is not None:
+                raise UserError(reason)
         horizon, warmup = data.horizon, config["scheduler"].get("warmup")
         if isinstance(warmup, int) and warmup > horizon:
             raise UserError(too_long(warmup, horizon, "seconds" if data.budget.unit == "seconds" else "updates"))
@@ -69,6 +76,14 @@ class Preflight:
                 raise UserError(
                     f"scheduler: the factor on the learning rate must be finite, got {factor} at step {step:g}"
                 )
+        return network
+
+    def _on_meta(self, config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
+        parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
+        network = self._once(lambda config: _network(config, setting, shares), config, parts, f"network {shares}")
+        with torch.device("meta"):
+            optimizer = build.build_optim(config, network)
+        self._once(lambda _: _step(config, optimizer), _form(config), (*parts, "optimizer", "decay"), "step")
         return network
 
     def _once(self, make: Callable[[Config], T], config: Config, parts: Sequence[str], what: str = "") -> T:
@@ -82,32 +97,83 @@ class Preflight:
 _PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate", "trainer.channels_last")
 
 
+def _form(config: Config) -> Config:
+    """Without the optimizer's numbers, such as the learning rate: they make no difference to what can't work."""
+    return {**config, "optimizer": {key: v for key, v in config["optimizer"].items() if not isinstance(v, float)}}
+
+
+def only_known(config: Config) -> bool:
+    """Whether model, norms, loss and optimizer, and what stands within them, are ours or of libraries that we know."""
+    return all(known(target) for part in ("model", "norm", "loss", "optimizer") for target in _targets(config[part]))
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    if isinstance(node, Mapping):
+        yield from ([node["_target_"]] if "_target_" in node else ())
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for item in node:
+            yield from _targets(item)
+
+
+def _check_parts(parts: int, shares: Sequence[tuple[int, ...]]) -> None:
+    for share in shares:
+        if (size := min(share)) < parts:
+            raise UserError(
+                f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
+                "for a process. Use data.drop_last=true, a larger batch or fewer parts"
+            )
+
+
+def _sizes(config: Config, shares: Sequence[tuple[int, ...]], synchronised: bool) -> list[int]:
+    """How many samples come through a network, or through all processes' where norms are synchronised."""
+    parts = config["trainer"]["accumulate"]
+    sizes: set[int] = set()
+    for share in shares:
+        smallest = [each // parts for each in share]  # the parts of a process differ by one sample at most
+        sizes |= {sum(smallest)} if synchronised else set(smallest)
+    return sorted(sizes)
+
+
 def _network(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
     """The network on the meta device, with gradients, after a batch of each size."""
-    parts = config["trainer"]["accumulate"]
     with torch.device("meta"):
         network = build.build_network(config, setting).train()
         synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
-        sizes: list[int] = []
-        for share in shares:
-            if (size := min(share)) < parts:
-                raise UserError(
-                    f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
-                    "for a process. Use data.drop_last=true, a larger batch or fewer parts"
-                )
-            smallest = [each // parts for each in share]  # the parts of a process differ by one sample at most
-            sizes += [sum(smallest)] if synchronised else smallest
-        for size in sorted(set(sizes)):
-            x = torch.zeros((size, *setting.source.shape))
-            y = torch.zeros(size, dtype=torch.long)
-            with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
-                outputs = network(x)
-                loss = setting.loss(outputs, y)
-                totals = Totals(x.device)
-                totals.update(loss, outputs, y, setting.loss)
-                totals.state()
-                loss.backward()
+        _passes(config, setting, network, _sizes(config, shares, synchronised))
     return network
+
+
+def try_on(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]], device: str, most: int) -> None:
+    """Build the network and its optimizer on a real device and take a step, with batches of `most` samples at most.
+    Raises whatever can't work."""
+    network = build.build_network(config, setting).to(device).train()
+    synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
+    sizes = {min(size, most) for size in _sizes(config, shares, synchronised)}
+    with torch.device(device):
+        _passes(config, setting, network, sorted(sizes))
+    _step(config, build.build_optim(config, network))
+    _check_callbacks(config, network)
+
+
+def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: Sequence[int]) -> None:
+    for size in sizes:
+        x = torch.zeros((size, *setting.source.shape))
+        y = torch.zeros(size, dtype=torch.long)
+        with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
+            outputs = network(x)
+            loss = setting.loss(outputs, y)
+            totals = Totals(x.device)
+            totals.update(loss, outputs, y, setting.loss)
+            totals.state()
+            loss.backward()
+
+
+def _check_callbacks(config: Config, network: nn.Module) -> None:
+    for callback in build.build_callbacks(config):
+        if hasattr(callback, "check"):
+            with build.as_user_error("callbacks"):
+                callback.check(network, world_size(config))
 
 
 def _step(config: Config, optimizer: torch.optim.Optimizer) -> None:

@@ -1,0 +1,106 @@
+"""A network is built and tried on a real device, in a process of its own.
+
+Code of others may read values while it builds a network (`torch.linspace(0, 0.1, 3).tolist()` for stochastic depth) or
+decide by values in its forward pass. On the meta device there are none. What such code does to its process (memory, a
+crash in a library) must not reach the one that plans.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paribus.errors import UserError
+
+LIMIT = 600.0  # seconds
+MOST = 8  # samples of a batch: what a network needs is then little more than its weights
+_MARK = b"\nparibus-found:"
+
+
+def fault(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str | None:
+    """Why the network, loss and optimizer of a config can't work; None where they can.
+
+    shares: of the batches to come, how many samples each process gets.
+    """
+    from paribus.train.build import names
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "paribus.train.alone"],
+            input=pickle.dumps((dict(config), list(shares))),
+            capture_output=True,
+            env=environment,
+            timeout=LIMIT,
+        )
+    except subprocess.TimeoutExpired:
+        return (
+            f"{names(config)} was not built and tried within {LIMIT:g} s. Look at its constructor and its forward pass"
+        )
+    _, mark, found = done.stdout.rpartition(_MARK)
+    if mark:
+        reason: str | None = pickle.loads(found)
+        return reason
+    return (
+        f"{names(config)} ended its process {_how(done.returncode)} while it was built and tried.{_last(done.stderr)}"
+    )
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"with exit code {code}"
+    more = ", as where memory is short" if -code == signal.SIGKILL else ""
+    return f"by signal {-code} ({signal.Signals(-code).name}{more})"
+
+
+def _last(stderr: bytes) -> str:
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return f" It said: {lines[-1][:300]}" if lines else ""
+
+
+def _tried(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str | None:
+    import torch
+
+    from paribus.train import build
+    from paribus.train.preflight import try_on
+
+    torch.set_num_threads(1)
+    try:
+        try_on(config, build.build_setting(config), shares, _device(config), MOST)
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # whatever another's code raises
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        return f"{build.names(config)} can't be trained: {type(error).__name__}: {error} ({where})"
+    return None
+
+
+def _device(config: Mapping[str, Any]) -> str:
+    import torch
+
+    accelerator = config["trainer"]["accelerator"]
+    if accelerator in ("gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def main() -> None:
+    found = _tried(*pickle.loads(sys.stdin.buffer.read()))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(_MARK + pickle.dumps(found))
+    sys.stdout.buffer.flush()
+    os._exit(0)  # whatever threads and exit handlers the code of others has left
+
+
+if __name__ == "__main__":
+    main()

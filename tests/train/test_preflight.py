@@ -1,0 +1,151 @@
+"""Networks and optimizers of others: what works is not refused, what can't work is one message."""
+
+from __future__ import annotations
+
+import pytest
+
+NETS = '''
+import os, signal
+import torch
+from torch import nn
+
+
+class Plain(nn.Sequential):
+    def __init__(self, shape, num_outputs, norm=None, width=8):
+        size = shape[0] * shape[1] * shape[2]
+        super().__init__(nn.Flatten(), nn.Linear(size, width), nn.ReLU(), nn.Linear(width, num_outputs))
+
+
+class StochasticDepth(Plain):
+    """As ConvNeXt: rates of dropping as numbers."""
+    def __init__(self, shape, num_outputs, norm=None):
+        super().__init__(shape, num_outputs)
+        self.rates = [x.item() for x in torch.linspace(0, 0.1, 3)]
+
+
+class Shuffled(Plain):
+    def __init__(self, shape, num_outputs, norm=None):
+        super().__init__(shape, num_outputs)
+        self.order = torch.randperm(8).tolist()
+        print("built")
+
+
+class ByValue(Plain):
+    def forward(self, x):
+        x = super().forward(x)
+        return x if x.mean() > 0 else x * 1.5
+
+
+class Indexed(Plain):
+    def forward(self, x):
+        x = super().forward(x)
+        return x + x[x > 1e9].sum()
+
+
+class OnlyOnADevice(Plain):
+    """Fails on the meta device in one way and on a real one in another."""
+    how = "pass"
+    def __init__(self, shape, num_outputs, norm=None):
+        super().__init__(shape, num_outputs)
+        torch.zeros(1).item()
+        self.fail()
+
+
+class Crashing(OnlyOnADevice):
+    def fail(self):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Killed(OnlyOnADevice):
+    def fail(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Exiting(OnlyOnADevice):
+    def fail(self):
+        print("licence expired", file=__import__("sys").stderr)
+        os._exit(3)
+
+
+class Misfit(Plain):
+    def __init__(self, shape, num_outputs, norm=None):
+        super().__init__(shape, num_outputs)
+        self[3] = nn.Linear(9, num_outputs)
+
+
+class Peeking(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.add_(p.grad, alpha=-group["lr"] / (1 + max(p.grad.abs().flatten().tolist())))
+'''
+FAST = ("norm=none", "budget.updates=3", "data.subset=100", "stack=off")
+
+
+@pytest.fixture
+def train(paribus, tmp_path, monkeypatch):
+    (tmp_path / "othernets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def run(model, *more):
+        return paribus("train", "~model", f"+model._target_=othernets.{model}", *FAST, *more)
+
+    return run
+
+
+@pytest.mark.parametrize("model", ["Plain", "StochasticDepth", "Shuffled", "ByValue", "Indexed"])
+def test_what_works_is_trained(train, model):
+    done = train(model)
+    assert done.code == 0, done.err
+    assert "test/acc" in done.err
+
+
+def test_an_optimizer_that_reads_its_gradients_is_trained(train):
+    done = train(
+        "Plain", "~optimizer", "+optimizer._target_=othernets.Peeking", "+optimizer._partial_=true", "+optimizer.lr=0.1"
+    )
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("Crashing", r"model=crashing with norm=none ended its process by signal 11 \(SIGSEGV\) while it was built"),
+        ("Killed", r"by signal 9 \(SIGKILL, as where memory is short\)"),
+        ("Exiting", r"with exit code 3 while it was built and tried\. It said: licence expired"),
+        (
+            "Misfit",
+            r"model=misfit with norm=none can't be trained: RuntimeError: mat1 and mat2 shapes .*\(\w+\.py:\d+\)",
+        ),
+    ],
+)
+def test_what_can_not_work_is_one_message_and_leaves_nothing(train, tmp_path, model, said):
+    import re
+
+    done = train(model)
+    assert done.code == 2
+    assert re.search(said, done.err)
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.glob("outputs/runs/*"))
+
+
+def test_ours_are_never_built_elsewhere(paribus, monkeypatch):
+    from paribus.train import alone
+
+    monkeypatch.setattr(alone, "fault", lambda *_: pytest.fail("a process of its own was started"))
+    assert paribus("train", "model=mlp", "norm=batch", *FAST[1:]).code == 0
+
+
+def test_a_sweep_says_what_can_not_work_and_trains_the_rest(paribus, tmp_path, monkeypatch):
+    (tmp_path / "othernets.py").write_text(NETS)
+    done = paribus(
+        *("train", "-m", "~model", "+model._target_=othernets.Shuffled,othernets.Crashing,othernets.StochasticDepth"),
+        *(*FAST, "hydra.sweeper.on_invalid=skip"),
+    )
+    assert "SIGSEGV" in done.err
+    assert "2 of 2 runs are done" in done.err
+    assert "Traceback" not in done.err
