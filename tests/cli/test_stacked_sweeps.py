@@ -79,3 +79,54 @@ def test_a_missing_list_of_members_is_a_message(paribus):
     result = paribus("train", *QUICK, "members=nowhere.json")
     assert result.code == 2
     assert "Run the sweep again" in result.err
+
+
+STRANGER = """
+import torch
+from paribus.nn.models.dense import MLP
+
+
+class Masked(MLP):
+    def __init__(self, shape, num_outputs, norm=None, width=8):
+        super().__init__(shape, num_outputs, norm, width=width)
+        self.mask = (torch.rand(num_outputs) < 0.5).float()
+
+    def forward(self, x):
+        if FAILS and x.device.type != "meta" and self.mask[0] > 0:
+            raise ValueError("this seed does not work")
+        return super().forward(x) * self.mask
+
+
+FAILS = False
+"""
+
+
+def test_a_stranger_s_network_that_can_not_be_stacked_trains_as_with_stack_off(paribus, tmp_path, monkeypatch):
+    """A mask for each seed, kept as an attribute. The plan says why such runs go alone."""
+    (tmp_path / "masked.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = [item for item in QUICK if item != "model.width=8"]
+    sweep = [*line, "~model.depth", "~model.activation", "model._target_=masked.Masked", "seed=range(4)"]
+    assert paribus("train", "-m", *sweep, "stack=off", "paths.outputs=alone").code == 0
+    result = paribus("train", "-m", *sweep, "stack=4", "hydra.launcher.slots=1")
+    assert result.code == 0, result.err
+    assert "4 runs go alone: masked.Masked: the network.mask is a tensor" in result.err
+    alone = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("alone/runs/*/record.json")}
+    assert {id: record["metrics"] for id, record in records(tmp_path).items()} == {
+        id: record["metrics"] for id, record in alone.items()
+    }
+
+
+def test_each_member_of_a_stack_that_could_not_begin_has_its_own_result(paribus, tmp_path, monkeypatch):
+    (tmp_path / "failing.py").write_text(STRANGER.replace("FAILS = False", "FAILS = True"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = [item for item in QUICK if item != "model.width=8"]
+    sweep = [*line, "~model.depth", "~model.activation", "model._target_=failing.Masked", "seed=range(4)", "stack=4"]
+    result = paribus("train", "-m", *sweep)
+    assert result.code == 1
+    found = {record["seed"]: record for record in records(tmp_path).values()}
+    assert {record["status"] for record in found.values()} == {"done", "failed"}
+    assert len(found) == 4
+    for record in found.values():
+        if record["status"] == "failed":
+            assert record["failure"] == {"type": "bug", "message": "ValueError: this seed does not work"}

@@ -9,7 +9,7 @@ from paribus.errors import UserError
 from paribus.plan.cells import Cell
 from paribus.plan.identity import run_id
 from paribus.plan.measured import Measured
-from paribus.plan.stacks import alone_because, program, reasons, stacks
+from paribus.plan.stacks import alone_because, foreign_parts, program, reasons, stacks
 
 PROBES = ("sharpness", "noise_scale", "gradient_cosine", "plateau", "snapshots")
 
@@ -83,6 +83,12 @@ def test_what_the_program_is_made_of_parts_them(compose, shared):
         (["data.resident=false"], "data.resident=false"),
         (["callbacks=[default,early_stopping]"], "stop early"),
         (["+callbacks.mine._target_=my.Callback"], "my.Callback"),
+        (["+callbacks.mine._target_=my.EMA"], "my.EMA may act on the run"),
+        (["callbacks=[default,ema]", "callbacks.ema._target_=my.EarlyStopping"], "my.EarlyStopping may act on the run"),
+        (["+callbacks.progress.every._target_=my.Clock"], "Progress, my.Clock may act on the run"),
+        (["scheduler._target_=my.Plateau"], "my.Plateau may follow the run"),
+        (["scheduler._target_=my.BatchGrowth"], "my.BatchGrowth may follow the run"),
+        (["scheduler._target_=paribus.optim.schedule.Schedule"], "may follow the run"),
         *(([f"callbacks=[default,{name}]"], f"callbacks.{name}: it measures one network") for name in PROBES),
     ],
 )
@@ -93,6 +99,43 @@ def test_runs_that_can_not_be_stacked_say_why(compose, overrides, reason):
 def test_ordinary_runs_can_be_stacked(compose):
     for overrides in ([], ["callbacks=[default,ema,lr_monitor,grad_monitor]"], ["trainer.precision=bf16-mixed"]):
         assert alone_because(compose(*overrides)) is None
+
+
+@pytest.mark.parametrize("group", ["model", "loss", "augmentation", "optimizer", "scheduler", "norm"])
+def test_every_option_is_known_and_needs_no_rehearsal(compose, group):
+    for path in (config_dir() / group).glob("*.yaml"):
+        config = compose(f"{group}=[{path.stem}]" if group == "norm" else f"{group}={path.stem}")
+        assert foreign_parts(config) == []
+        assert path.stem == "plateau" or alone_because(config) is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["model._target_=my.Net"], ["my.Net"]),
+        (["model._target_=torch.nn.LSTM"], ["torch.nn.LSTM"]),
+        (["+model.head._target_=my.Head"], ["my.Head"]),
+        (["loss._target_=my.CrossEntropy", "optimizer._target_=my.SGD"], ["my.CrossEntropy", "my.SGD"]),
+        (["norm.activation._target_=my.norm", "augmentation._target_=my.Noise"], ["my.Noise", "my.norm"]),
+        (["optimizer._target_=torch.optim.sgd.SGD"], []),
+    ],
+)
+def test_code_that_is_not_ours_is_rehearsed(compose, overrides, parts):
+    assert foreign_parts(compose(*overrides)) == parts
+
+
+def test_what_was_found_out_about_code_holds_until_its_file_changes(cell, tmp_path):
+    cells = [cell(f"seed={seed}", "optimizer._target_=my.SGD") for seed in range(3)]
+    others = [cell(f"seed={seed}") for seed in range(3)]
+    source, measured = tmp_path / "my.py", Measured(tmp_path)
+    source.write_text("a = 1")
+    measured.refuse(program(cells[0].config), "my.SGD: it differs", [source])
+    for stack in ("auto", 8):
+        groups = stacks([*cells, *others], stack, 1, measured.best_size, measured.refusal)
+        assert sizes(groups) == [1, 1, 1, 3]
+        assert list(reasons(groups)) == ["my.SGD: it differs"]
+    source.write_text("a = 2")
+    assert sizes(stacks([*cells, *others], "auto", 1, measured.best_size, measured.refusal)) == [3, 3]
 
 
 def test_every_callback_of_the_config_is_known(compose):

@@ -129,6 +129,12 @@ def has_hooks(module: nn.Module) -> bool:
     return any(bool(getattr(module, name, True)) for name in names)
 
 
+def has_gradient_hooks(parameter: Tensor) -> bool:
+    """Whether a parameter has hooks that see or change its gradient; True where that can't be known."""
+    names = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(bool(getattr(parameter, name, True)) for name in names)
+
+
 # What torch.nn.utils.parametrizations.spectral_norm registers: it iterates while it is in training mode.
 _spectral_norm = find("nn.utils.parametrizations._SpectralNorm")
 SPECTRAL_NORMS: tuple[type, ...] = () if _spectral_norm is None else (_spectral_norm,)

@@ -112,7 +112,8 @@ def _counted(states: Any) -> str:
 
 
 def _groups(missing: Sequence[Cell], slots: int, store: Store) -> list[Group]:
-    return stacks(missing, missing[0].config["stack"], slots, Measured(store.root).best_size) if missing else []
+    measured = Measured(store.root)
+    return stacks(missing, missing[0].config["stack"], slots, measured.best_size, measured.refusal) if missing else []
 
 
 def _stacked(groups: Sequence[Group]) -> Iterator[str]:

@@ -16,12 +16,14 @@ from paribus.store.lock import Busy
 from paribus.terminal import say
 
 PROGRESS_SECONDS = 3.0
+FINISHED = ("done", "diverged")
 FRAMES = 4  # of a traceback on the terminal; train.log has them all
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a job went. kind: done, diverged, busy, invalid, or a type of failure."""
+    """How a job went. kind: done, diverged, busy, invalid, left (runs of a stack, to be trained alone), or a type of
+    failure."""
 
     kind: str
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -60,6 +62,8 @@ def train_job(
             return Result("storage", message=str(error))
         traceback.print_exc()
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
+    if config["members"] and record.status not in FINISHED:  # left to others, or to jobs of their own
+        return Result("left", message=(record.failure or {}).get("message", ""))
     return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}))
 
 

@@ -179,6 +179,8 @@ class LocalLauncher:
         if result is not None and result.kind in FINISHED:
             self.checked.add(job.kind)
             self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics)), seconds)  # type: ignore[arg-type]
+        elif result is not None and result.kind == "left":
+            self.left(job, result, seconds)
         elif (record := job.finished()) is not None:  # killed after its last word
             self.complete(job, record, seconds)
         elif result is not None and result.kind == "busy":
@@ -250,6 +252,17 @@ class LocalLauncher:
         self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
         diverged = "diverged" if record.status == "diverged" else summary(record)
         self.board.finished(seconds, f"{job.name}: {diverged}", len(job.runs))
+        self.keep_output(job)
+
+    def left(self, job: Job, result: Result, seconds: float) -> None:
+        """A stack has trained some of its runs or none: the others come back as jobs of their own."""
+        job.look()
+        rest = len(job.runs) - job.ended
+        self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=None)
+        if result.message:
+            self.board.say(f"{rest} runs go alone: {result.message}")
+        self.board.finished(seconds, "", job.ended)
+        self.board.total -= rest
         self.keep_output(job)
 
     def fail(self, number: int, overrides: tuple[str, ...], error: Exception) -> None:

@@ -28,7 +28,7 @@ def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) ->
     slots = at_a_time(settings.hydra.launcher)
     measured = Measured(Path(settings.paths.outputs))
     jobs = []
-    for group in stacks(cells, settings.stack, slots, measured.best_size):
+    for group in stacks(cells, settings.stack, slots, measured.best_size, measured.refusal):
         line = lines[group.cells[0].id]
         if len(group.cells) > 1:
             line = [*line, f"members={literal(str(write_members(group.cells, lines, folder)))}"]

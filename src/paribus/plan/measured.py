@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from paribus.store.atomic import write_atomically
+
+REFUSED = "refused"  # in the place of a machine
 
 
 class Measured:
@@ -27,8 +31,22 @@ class Measured:
 
     def best_size(self, program: str) -> int | None:
         """The decision of the machine that measured last; None where none has."""
-        known = self.read().get(program, {})
-        return next(reversed(known.values()))["size"] if known else None
+        known = [each for machine, each in self.read().get(program, {}).items() if machine != REFUSED]
+        return known[-1]["size"] if known else None
+
+    def refusal(self, program: str) -> str | None:
+        """Why runs of a program train otherwise in a stack than alone; None where nothing speaks against it.
+
+        What was found out about code holds as long as its files are what they were.
+        """
+        known = self.read().get(program, {}).get(REFUSED)
+        if not known or known["sources"] != hashes(known["sources"]):
+            return None
+        return known["reason"]
+
+    def refuse(self, program: str, reason: str, sources: Iterable[Path | str]) -> None:
+        """sources: the files of the code that it was found out about."""
+        self.remember(program, REFUSED, {"reason": reason, "sources": hashes(map(str, sources))})
 
     def decision(self, program: str, machine: str) -> dict[str, Any] | None:
         return self.read().get(program, {}).get(machine)
@@ -38,3 +56,14 @@ class Measured:
         content.setdefault(program, {})[machine] = decision
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, json.dumps(content, indent=1))
+
+
+def hashes(files: Iterable[str]) -> dict[str, str]:
+    """file -> SHA-256 of what it holds; of one that can't be read, an empty text."""
+    found = {}
+    for file in sorted(files):
+        try:
+            found[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        except OSError:
+            found[file] = ""
+    return found

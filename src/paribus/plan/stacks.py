@@ -10,37 +10,49 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from paribus.errors import UserError
 from paribus.plan.cells import Cell
 from paribus.plan.identity import budget, world_size
+from paribus.plan.targets import TARGETS, public_name
 
 MOST = 256  # members of one job: each holds a lock and a history
 FINER = 3  # jobs to a slot, where programs differ,
 LARGE = 16  # of so many members at least: on a CPU larger stacks gain little over these
 OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
 _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra", "vars")
+# Classes and functions are known by their public names (`targets`).
+# Schedules that are functions of the step alone: they have no state, observe nothing and leave the batch size alone.
+_CURVES = {
+    f"paribus.scheduler.{name}"
+    for name in (
+        "Constant",
+        "Cosine",
+        "CosineRestarts",
+        "Exponential",
+        "InverseSqrt",
+        "MultiStep",
+        "OneCycle",
+        "Polynomial",
+        "Step",
+        "WSD",
+    )
+}
+_BATCH_GROWTH = "paribus.scheduler.BatchGrowth"  # the same for all members: they share the size of the batch
+_PLATEAU = "paribus.scheduler.Plateau"
+_EARLY_STOPPING = {"paribus.callback.EarlyStopping", "pytorch_lightning.callbacks.EarlyStopping"}
+_CALLED = ("model", "norm", "loss", "augmentation", "optimizer")  # what the members of a stack call
 # Callbacks that a stack has a form of its own for.
 _CALLBACKS = {
-    "paribus.train.checkpoints.Checkpoints",
-    "paribus.train.progress.Progress",
-    "paribus.task.ema.EMA",
-    "paribus.task.monitors.GradientMonitor",
-    "paribus.task.monitors.LearningRateMonitor",
+    f"paribus.callback.{name}" for name in ("Checkpoints", "Progress", "EMA", "GradientMonitor", "LearningRateMonitor")
 }
 # Observers of one network with an optimizer, a data order and a clock of its own; the members of a stack share those.
-_PROBES = {
-    "paribus.task.sharpness.Sharpness",
-    "paribus.task.gradients.NoiseScale",
-    "paribus.task.gradients.GradientCosine",
-    "paribus.task.gradients.Plateau",
-    "paribus.task.snapshots.Snapshots",
-}
+_PROBES = {f"paribus.callback.{name}" for name in ("Sharpness", "NoiseScale", "GradientCosine", "Plateau", "Snapshots")}
 # Losses that read one output for each class.
-_LOGIT_LOSSES = {f"paribus.losses.{name}" for name in ("CrossEntropy", "SquaredError", "SoftmaxSquaredError")}
+_LOGIT_LOSSES = {f"paribus.loss.{name}" for name in ("CrossEntropy", "SquaredError", "SoftmaxSquaredError")}
 
 
 @dataclass(frozen=True)
@@ -52,13 +64,18 @@ class Group:
 
 
 def stacks(
-    cells: Sequence[Cell], stack: object, slots: int = 1, measured: Callable[[str], int | None] = lambda key: None
+    cells: Sequence[Cell],
+    stack: object,
+    slots: int = 1,
+    measured: Callable[[str], int | None] = lambda key: None,
+    refused: Callable[[str], str | None] = lambda key: None,
 ) -> list[Group]:
     """The jobs for `cells`, in their order; every cell is in one of them.
 
     stack: auto, off, or the largest number of cells to a job.
     slots: jobs that run at a time; as many stacks are made at least, where there are cells enough.
     measured: program -> how many of its runs go together best, as far as it has been measured.
+    refused: program -> why a stack of its runs was found to train otherwise than they do alone.
 
     Raises UserError for a `stack` that is none of these.
     """
@@ -74,6 +91,9 @@ def stacks(
         if len(members) == 1:
             reason = alone_because(members[0].config) or "no other run to train has the same program"
             groups.append(Group((members[0],), reason))
+            continue
+        if (refusal := refused(key)) is not None:
+            groups += [Group((cell,), refusal) for cell in members]
             continue
         best = measured(key) if stack == "auto" else None
         if best == 1:
@@ -106,11 +126,13 @@ def checked(stack: object) -> int:
 def alone_because(config: Mapping[str, Any]) -> str | None:
     """Why a run can't be part of a stack; None if it can."""
     trainer = config["trainer"]
-    target = str(config["scheduler"]["_target_"])
+    schedule = public_name(config["scheduler"]["_target_"])
     if world_size(config) > 1 or trainer["strategy"] not in ("auto", None):
         return f"trainer.strategy={trainer['strategy']}: a run of several processes has the devices to itself"
-    if target.endswith(".Plateau"):
+    if schedule == _PLATEAU:
         return "scheduler=plateau: its rate follows its own validation loss, so it has a state outside of the program"
+    if schedule not in _CURVES and schedule != _BATCH_GROWTH:
+        return f"scheduler: {schedule} may follow the run, and a stack knows Paribus's own schedules only"
     if "seconds" in budget(config):
         return "budget.seconds: the runs of a stack share the clock"
     if trainer["precision"].startswith("16-"):
@@ -126,12 +148,15 @@ def alone_because(config: Mapping[str, Any]) -> str | None:
     for name, node in (config["callbacks"] or {}).items():
         if node is None:
             continue
-        if "EarlyStopping" in str(node["_target_"]):
+        callback, *within = targets(node)
+        if callback in _EARLY_STOPPING:
             return f"callbacks.{name}: runs that stop early do not end together"
-        if node["_target_"] in _PROBES:
+        if callback in _PROBES:
             return f"callbacks.{name}: it measures one network within a share of that run's own time"
-        if node["_target_"] not in _CALLBACKS:
-            return f"callbacks.{name}: {node['_target_']} may act on the run, and a stack does not know how"
+        if callback not in _CALLBACKS or within:
+            return (
+                f"callbacks.{name}: {', '.join([callback, *within])} may act on the run, and a stack does not know how"
+            )
     return None
 
 
@@ -139,11 +164,36 @@ def program(config: Mapping[str, Any]) -> str:
     """Equal for runs that can share a program: a hash of all but what a replica has for itself."""
     shared = {key: value for key, value in config.items() if key not in (*OWN, *_LABELS)}
     loss = config["loss"]
-    shared["loss"] = "one output for each class" if loss["_target_"] in _LOGIT_LOSSES else loss
-    if str(config["scheduler"]["_target_"]).endswith(".BatchGrowth"):
+    shared["loss"] = "one output for each class" if public_name(loss["_target_"]) in _LOGIT_LOSSES else loss
+    if public_name(config["scheduler"]["_target_"]) == _BATCH_GROWTH:
         shared["scheduler"] = config["scheduler"]
+    # What is found out about a stranger's optimizer or loss must not be held against runs that do without.
+    if strangers := sorted({*foreign(config["optimizer"]), *foreign(config["loss"])}):
+        shared["foreign"] = strangers
     text = json.dumps(shared, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def targets(node: Any) -> Iterator[str]:
+    """The public names of all that a node of a config names, its own first."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield public_name(node["_target_"])
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from targets(value)
+
+
+def foreign(node: Any) -> list[str]:
+    """The targets within a node whose code the test suite does not train in stacks: those without a public name."""
+    return [target for target in targets(node) if target not in TARGETS]
+
+
+def foreign_parts(config: Mapping[str, Any]) -> list[str]:
+    """What a stack would call that is not ours: such a stack is compared with its single runs before it trains."""
+    return sorted({target for part in _CALLED for target in foreign(config[part])})
 
 
 def reasons(groups: Sequence[Group]) -> dict[str, list[Cell]]:

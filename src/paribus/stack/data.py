@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -48,6 +50,42 @@ class StackedData(ImageData):
             self.order_seed = seed
             plans.append(super()._plan(rank))
         return StackedPlan(plans)
+
+    def batch_sizes(self) -> Counter[int]:
+        """How many updates of the whole run have a batch of each size."""
+        assert self.updates is not None, "the members of a stack share a clock: their budgets are not in seconds"
+        found: Counter[int] = Counter()
+        left, epoch = self.updates, 0
+        while left > 0:
+            size, samples, number = (
+                self.plan.batch_size_at(epoch),
+                self.plan.samples_in(epoch),
+                self.plan.updates_in(epoch),
+            )
+            alike = 1 if self.grows else max(1, left // number)  # epochs
+            whole = min(left, samples // size)
+            found[size] += whole * alike
+            if left > whole and samples % size:
+                found[samples % size] += alike
+            left, epoch = left - alike * number, epoch + alike
+        return found
+
+    def epochs(self) -> int:
+        """How many epochs the whole run has, the last one perhaps in part."""
+        assert self.updates is not None
+        if self.grows:
+            return int(self.budget.amount)
+        return math.ceil(self.updates / self.plan.updates_in(0))
+
+    @property
+    def grows(self) -> bool:
+        return self.schedule.batch_factor(1.0) != 1
+
+    def evaluation_sizes(self, split: str, batch_size: int) -> Counter[int]:
+        """How many batches of each size an evaluation has."""
+        samples = len(getattr(self.splits, split))
+        steps = math.ceil(samples / batch_size)
+        return Counter((step + 1) * samples // steps - step * samples // steps for step in range(steps))
 
     def batches(self, chunk: Chunk | tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor, int]]:
         assert isinstance(chunk, Chunk)

@@ -44,6 +44,7 @@ ELEMENTWISE = {
     "schedulefree.sgd_schedulefree.SGDScheduleFree",
     "schedulefree.adamw_schedulefree.AdamWScheduleFree",
 }
+_KNOWN = ("torch", "paribus", "pytorch_optimizer", "schedulefree")  # packages whose optimizers work in place
 PER_TENSOR = {
     "torch.optim.Adafactor",
     "pytorch_optimizer.optimizer.lamb.Lamb",
@@ -87,6 +88,7 @@ class _Part:
     groups: dict[int, list[int]]
     parameters: dict[tuple[int, str], nn.Parameter]
     failed: str | None = None
+    rebinds: bool = False  # may give a parameter new memory, as strangers' `p.data = ...` does
     schedules: dict[int, Schedule] = field(default_factory=dict)  # group number -> its schedule
 
 
@@ -133,7 +135,8 @@ class StackedOptimizers:
         names = {id(p): name for name, p in self.stack.replicas[k].named_parameters()}
         own = {(k, names[id(p)]): p for group in optimizer.param_groups for p in group["params"]}
         numbers = list(range(len(optimizer.param_groups)))
-        self.parts.append(_Part(optimizer, schedule, [k], {k: None}, {k: numbers}, own))
+        rebinds = type(optimizer).__module__.partition(".")[0] not in _KNOWN
+        self.parts.append(_Part(optimizer, schedule, [k], {k: None}, {k: numbers}, own, rebinds=rebinds))
 
     def _add_merged(self, runs: list[list[int]], settings: Sequence[Setting], elementwise: bool) -> None:
         """One optimizer for runs of replicas with equal settings: a group for each run and group of the single form."""
@@ -231,9 +234,20 @@ class StackedOptimizers:
             elif part.failed is None:
                 try:
                     step()
+                    if part.rebinds:
+                        self._put_back(part)
                 except Exception as error:  # e.g. a decomposition of what is not finite any more
                     part.failed = failures[part.replicas[0]] = f"{type(error).__name__}: {error}"
         return failures
+
+    def _put_back(self, part: _Part) -> None:
+        """Parameters that the optimizer has given other memory are copied to the stack, and are its rows again."""
+        stacked = self.stack.trained()
+        for (k, name), p in part.parameters.items():
+            row = stacked[name].detach()[k]
+            if p.data_ptr() != row.data_ptr() or p.stride() != row.stride():
+                row.copy_(p.detach())
+                p.data = row
 
     # ------------------------------------------------------------------------------------------ evaluation
 

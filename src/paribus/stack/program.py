@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -35,26 +34,29 @@ Program = Callable[..., tuple[Any, ...]]
 class Replayed:
     """`compute`, called under vmap until a trace of it pays.
 
-    Shapes have traces of their own, as have the states of modules that follow the progress of training; one that has
-    not come twice, or of which too few are to come, should it keep its share, is not traced. Nor is a network that may
-    do something else in every call, of which a trace would repeat one: see `repeatable`.
+    Shapes have traces of their own, as have the states of modules that follow the progress of training; a shape of
+    which a run has too few is not traced, nor are states that do not stand still. Nor is a network that may do
+    something else in every call, of which a trace would repeat one: see `repeatable`.
 
-    calls: how many there will be.
+    What is traced follows from the run and from where it is, never from when it was resumed: a trace rounds otherwise
+    than vmap does.
+
+    calls: how many a whole run makes, by the number of samples; a number where all are alike.
+    steady: whether the modules that follow the progress of training are as they were in the update before.
     compile: compile the traces, and nothing that is not traced. Each takes seconds to a minute, and a fraction of that
         where torch finds it on the disk.
     """
 
     returned_anew: int  # how many of the results, from the first on, the next call leaves alone
 
-    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int, compile: bool = False):
+    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int | Mapping[int, int], compile: bool = False):
         self.stack = stack
         self.loss = loss
         self.calls = calls
         self.compile = compile
+        self.steady = True
         self._following = [module for module in stack.program.modules() if hasattr(module, "set_progress")]
         self._programs: dict[tuple[Any, ...], Program] = {}
-        self._seen: Counter[tuple[Any, ...]] = Counter()
-        self._calls = 0
 
     def compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         """Tensors, and None for those that there are not. Buffers may be changed in place."""
@@ -79,19 +81,24 @@ class Replayed:
         states: Any = [module.progress_state for module in self._following]
         places = self.stack.places()  # a trace knows its state by those
         key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast, *places, *states)
-        self._calls += 1
-        self._seen[key] += 1
-        to_come = (self.calls - self._calls + 1) * self._seen[key] / self._calls
+        if not self.steady:  # a state of a ramp, which may never come again
+            return None
         program = self._programs.get(key)
         try:
-            # A state that has not come twice may be one of a ramp, and never come again.
-            if program is None and to_come >= WORTH and self._seen[key] > bool(self._following):
-                program = self._made(x, y, self.compile and to_come >= COMPILED * self.calls)
+            if program is None and (share := self._share(y.shape[-1])) is not None:
+                program = self._made(x, y, self.compile and share >= COMPILED)
                 self._programs[key] = program
         except Exception as error:  # a network may do anything, and it works untraced
             log.info("the stack is called under vmap every time, untraced (%s)", _brief(error))
             self.traceable = False
         return program
+
+    def _share(self, samples: int) -> float | None:
+        """Of all calls of the run, those with so many samples; None where they are too few to pay."""
+        if isinstance(self.calls, int):
+            return 1.0 if self.calls >= WORTH else None
+        own = self.calls.get(samples, 0)
+        return own / sum(self.calls.values()) if own >= WORTH else None
 
     def _made(self, x: Tensor, y: Tensor, compile: bool) -> Program:
         """What takes x and y: a trace, as it is or compiled."""
@@ -144,7 +151,7 @@ class Gradients(Replayed):
 
     returned_anew = 2
 
-    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int, compile: bool = False):
+    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int | Mapping[int, int], compile: bool = False):
         super().__init__(stack, loss, calls, compile)
         self._names = list(stack.trained())
 
@@ -199,5 +206,5 @@ def repeatable(module: nn.Module) -> bool:
     """
     if isinstance(module, _DROPOUTS):
         return module.p == 0.0 or not module.training
-    known = type(module).__module__.startswith(("torch.nn.", "paribus.nn."))
+    known = type(module).__module__.startswith(("torch.nn.", "paribus.nn.")) and "forward" not in vars(module)
     return known and not has_hooks(module) and hasattr(module, "set_progress") == hasattr(module, "progress_state")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -73,6 +74,7 @@ class StackedClassification(Classification):
         self.replicas = list(replicas)
         self.release = release
         self.ended: list[int] = []  # since the last checkpoint
+        self.begun = False  # an update has been taken
         self.data: StackedData
         self._members: list[dict[str, Any]] | None = None
 
@@ -100,6 +102,7 @@ class StackedClassification(Classification):
         self._grad_norms = torch.full((len(self.replicas),), math.nan)
         modules: list[Any] = list(self.network.program.modules())
         self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
+        self._following = [module for module in modules if hasattr(module, "progress_state")]
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
         self._weight_providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
@@ -116,12 +119,20 @@ class StackedClassification(Classification):
             )
         if self._members is not None:
             self._restore_members(self._members)
-        left = self.data.updates_left()
-        assert left is not None, "the members of a stack share a clock: their budgets are not in seconds"
-        self._program = Gradients(self.network, self.loss, left * self.accumulate, self.compile_network)
-        evaluations = left / self.data.plan.updates_in(self.data.cursor.epoch) / self.evaluate_every
-        batches = math.ceil(len(self.data.splits.val) / self.evaluation_batch())
-        self._evaluation_sums = EvaluationSums(self.network, self.loss, round(evaluations * batches))
+        self._program = Gradients(self.network, self.loss, self._calls(), self.compile_network)
+        evaluations = math.ceil(self.data.epochs() / self.evaluate_every)
+        sizes = self.data.evaluation_sizes("val", self.evaluation_batch())
+        self._evaluation_sums = EvaluationSums(
+            self.network, self.loss, {size: number * evaluations for size, number in sizes.items()}
+        )
+
+    def _calls(self) -> Counter[int]:
+        """How many forward passes of each size a whole run makes in training."""
+        found: Counter[int] = Counter()
+        for size, number in self.data.batch_sizes().items():
+            for part in torch.empty(size, device="meta").chunk(self.accumulate):
+                found[len(part)] += number
+        return found
 
     def on_train_epoch_start(self) -> None:
         if self.data.cursor.update == 0:
@@ -193,8 +204,8 @@ class StackedClassification(Classification):
         cursor = self.data.cursor
         step, horizon = self.data.position()
         self.stacked_optimizers.set_rates(step, horizon)
-        for set_progress in self._progress_hooks:
-            set_progress(step / horizon)
+        if self._progress_hooks:
+            self._follow(step, horizon)
         if not isinstance(self.augmentation, Identity):
             x, y = self._augment(x, y, cursor.step)
         grads = self._gradients(x, y, size)
@@ -209,6 +220,7 @@ class StackedClassification(Classification):
             self._end(k, "failed" if finite else "diverged", reason if finite else "")
         self._count.ready += 1
         self._count.completed += 1
+        self.begun = True
         cursor.step += 1
         cursor.update += 1
         cursor.samples += size
@@ -217,6 +229,15 @@ class StackedClassification(Classification):
         if self._observed:
             for k in self.living():
                 self._observe(k, "on_update")
+
+    def _follow(self, step: float, horizon: float) -> None:
+        """Tell the modules that follow the progress of training, and the programs whether that changes anything."""
+        states = []
+        for number in (step - 1, step):
+            for set_progress in self._progress_hooks:
+                set_progress(max(number, 0.0) / horizon)
+            states.append([module.progress_state for module in self._following])
+        self._program.steady = self._evaluation_sums.steady = states[0] == states[1] and step > 0
 
     def _gradients(self, x: Tensor, y: Tensor, size: int) -> dict[str, Tensor]:
         """Of each replica's own mean loss over its batch, stacked, in the layout of the parameters."""

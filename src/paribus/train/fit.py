@@ -117,7 +117,7 @@ def set_threads(config: Mapping[str, Any]) -> None:
         torch.set_num_threads(config["trainer"]["threads"])
 
 
-def build_task(config: Mapping[str, Any], setting: build.Setting, history: HistoryWriter) -> Classification:
+def build_task(config: Mapping[str, Any], setting: build.Setting, history: HistoryWriter | None) -> Classification:
     network = build.build_network(config, setting)
     evaluation = config["evaluation"]
     return Classification(

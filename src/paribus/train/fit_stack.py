@@ -13,7 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from paribus.stack.checkpoint import StackIO
+from paribus.stack.checkpoint import Regroup, StackIO
 from paribus.stack.data import StackedData
 from paribus.stack.optimizers import Setting
 from paribus.stack.replica import Replica
@@ -27,8 +27,8 @@ from paribus.train.checkpoints import Checkpoints, StackCheckpoints
 from paribus.train.fit import Outcome, build_callbacks, build_loggers, build_trainer, final_summary, quiet_lightning
 from paribus.train.instantiate import instantiate
 from paribus.train.loggers import finish
-from paribus.train.run import graceful_stop
-from paribus.train.stack import Member
+from paribus.train.run import failure_type, graceful_stop
+from paribus.train.stack import Member, NotBegun
 
 OBSERVERS = (GradientMonitor, LearningRateMonitor)
 Finish = Callable[[Member, str, str, Outcome], None]
@@ -71,7 +71,12 @@ def fit_stack(
         for replica, member in zip(replicas, members, strict=True):
             replica.loggers = build_loggers(member.config, member.record, member.folder)
         with quiet_lightning(), graceful_stop(task.request_stop):
-            trainer.fit(task, datamodule=stacked, ckpt_path=folders[0] if resume else None)
+            try:
+                trainer.fit(task, datamodule=stacked, ckpt_path=folders[0] if resume else None)
+            except Exception as error:
+                if task.begun or isinstance(error, Regroup) or failure_type(error) == "out_of_memory":
+                    raise
+                raise NotBegun from error
         release(*task.living())
     finally:
         for replica in replicas:
@@ -87,11 +92,12 @@ def optimizer_key(member: Member) -> str:
     return json.dumps([parts, config["seeds"]], sort_keys=True)
 
 
-def build_replica(member: Member, setting: build.Setting) -> Replica:
+def build_replica(member: Member, setting: build.Setting, *, writes: bool = True) -> Replica:
+    """writes: whether it keeps a history."""
     config = member.config
     own = build.build_setting(config)
     evaluation = config["evaluation"]
-    history = HistoryWriter(member.folder / "history.csv")
+    history = HistoryWriter(member.folder / "history.csv") if writes else None
     monitors = [instantiate(f"callbacks.{n}", node) for n, node in (config["callbacks"] or {}).items() if _watches(n)]
     return Replica(
         network=build.build_network(config, own),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -152,6 +153,19 @@ def look_up(targets: Iterable[str]) -> None:
     for target in targets:
         with suppress(UserError):  # whoever needs it will say so
             _expected(find("", target))
+
+
+def sources(targets: Iterable[str]) -> list[str]:
+    """The files that hold the code of these targets: their modules', and all loaded ones of a user's own package."""
+    found = set()
+    for target in targets:
+        top = target.partition(".")[0]
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            own = name == target.rpartition(".")[0]
+            if file and (own or (name.partition(".")[0] == top and "-packages" not in file)):
+                found.add(file)
+    return sorted(found)
 
 
 def _name(node: Mapping[str, Any]) -> str:

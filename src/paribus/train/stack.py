@@ -15,6 +15,8 @@ from paribus.config.run import Run
 from paribus.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.memory import keep_freed
 from paribus.plan.identity import comparable, run_id
+from paribus.plan.measured import Measured
+from paribus.plan.stacks import foreign_parts, program
 from paribus.store.checksums import checksums
 from paribus.store.lock import Busy
 from paribus.store.names import read_bounded
@@ -36,6 +38,11 @@ from paribus.train.run import (
 
 log = logging.getLogger("paribus")
 MEMBERS_BYTES = 256 << 20
+HANDED_BACK = "handed back"
+
+
+class NotBegun(Exception):
+    """A stack failed before its first update, of the exception that is its cause."""
 
 
 @dataclass
@@ -51,7 +58,9 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     """Train the members that config["members"] lists, together as far as that pays; the record of the first.
 
     Members that are done, or that another process trains, are left out. The order of training and what is trained
-    together do not change what a record says, up to rounding.
+    together do not change what a record says, up to rounding. Members that can't be trained together are handed back:
+    their records stay as they are, and whoever launched this job trains each in one of its own. The record that is
+    returned then says why, as its failure.
 
     Raises UserError where the list can't be read, Interrupted when the user stops it, and StackFailed with the reasons
     of those members that failed, after all others have been trained.
@@ -59,7 +68,6 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     asked = read_members(Path(config["members"]))
     store = Store(Path(config["paths"]["outputs"]))
     failures: dict[str, str] = {}
-    storage = False
     members: list[Member] = []
     with ExitStack() as locks:
         for each in asked:
@@ -81,14 +89,14 @@ def train_stack(config: Mapping[str, Any]) -> Record:
             if done is None:
                 record = new_record(own, each["choices"], each["overrides"])
                 members.append(Member(own, record, store.run_dir(id)))
+        training = _Training(members, store, config["stack"])
         if members:
-            training = _Training(members, store, config["stack"])
             failures.update(training.run())
-            storage = training.storage
     if failures:
-        raise StackFailed(failures, storage)
+        raise StackFailed(failures, training.storage)
     first = asked[0]
-    return store.read(run_id(first["config"])) or new_record(first["config"], first["choices"], first["overrides"])
+    record = store.read(run_id(first["config"])) or new_record(first["config"], first["choices"], first["overrides"])
+    return failed(record, HANDED_BACK, training.reason) if training.reason else record
 
 
 def read_members(path: Path) -> list[dict[str, Any]]:
@@ -115,6 +123,7 @@ class _Training:
         self.stack = stack
         self.failures: dict[str, str] = {}
         self.storage = False  # whether some could not write their files
+        self.reason = ""  # why members were handed back
 
     def run(self) -> dict[str, str]:
         """Train all; member -> what went wrong."""
@@ -134,6 +143,9 @@ class _Training:
         if not isinstance(self.data.splits.train, TensorSet):
             say("samples are read by workers: the members of the stack are trained one after the other")
             self.alone(self.members)
+            return self.failures
+        if len(self.members) > 1 and (reason := self.objection()) is not None:
+            self.hand_back(self.members, reason)
             return self.failures
         size, compile = self.decide()
         wanted = first["trainer"]["compile"]
@@ -166,6 +178,28 @@ class _Training:
     def drop(self, member: Member, reason: str) -> None:
         self.members.remove(member)
         self.failures[member.record.id] = reason
+
+    def objection(self) -> str | None:
+        """Why the members can't be trained together, where a stack would call code that is not ours; remembered."""
+        config = self.members[0].config
+        strangers = sorted({target for member in self.members for target in foreign_parts(member.config)})
+        if not strangers:
+            return None
+        from paribus.train.instantiate import sources
+        from paribus.train.rehearsal import objection
+
+        found = objection(self.members, self.setting, self.data)
+        if found is None:
+            log.info("%s: a stack trains as its runs do alone (three updates of each compared)", ", ".join(strangers))
+            return None
+        reason = f"{', '.join(strangers)}: {found}"
+        Measured(self.store.root).refuse(program(config), reason, sources(strangers))
+        return reason
+
+    def hand_back(self, members: Sequence[Member], reason: str) -> None:
+        """Leave members to jobs of their own: fresh processes, which run side by side."""
+        self.reason = self.reason or reason
+        say(f"{len(members)} runs go alone: {reason}")
 
     def decide(self) -> tuple[int, bool]:
         """How many members go together, and whether their program is compiled."""
@@ -207,6 +241,11 @@ class _Training:
             except (Interrupted, KeyboardInterrupt):
                 raise
             except Exception as error:
+                if isinstance(error, NotBegun):
+                    cause = error.__cause__ or error
+                    log.error("%s", "".join(traceback.format_exception(cause)))
+                    self.hand_back(members, f"a stack of them failed before its first update ({brief(cause)})")
+                    return
                 if failure_type(error) == "out_of_memory" and len(members) > 1:
                     half = (len(members) + 1) // 2
                     say(f"a stack of {len(members)} does not fit into memory: on with {half} at a time")
@@ -264,3 +303,8 @@ class _Training:
                 self.storage = self.storage or is_storage(error)
                 self.failures[member.record.id] = named(error)
         return []
+
+
+def brief(error: BaseException) -> str:
+    """The first sentence."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0].partition(". ")[0][:160]
