@@ -64,7 +64,7 @@ def test_stack_off_trains_the_same_runs_one_by_one(paribus, tmp_path):
 def test_a_member_that_can_not_work_is_named_once_and_the_others_train(paribus, tmp_path):
     result = paribus("train", "-m", *QUICK, "optimizer.lr=0.1,-1,0.2", "hydra.sweeper.on_invalid=skip")
     assert result.code == 0, result.err
-    assert result.err.count("learning rate") == 1
+    assert result.err.count("optimizer.lr must be a number of at least 0") == 1
     assert {record["status"] for record in records(tmp_path).values()} == {"done"}
     assert len(records(tmp_path)) == 2
 
@@ -72,7 +72,7 @@ def test_a_member_that_can_not_work_is_named_once_and_the_others_train(paribus, 
 def test_a_mistake_in_stack_is_said(paribus):
     result = paribus("train", "-m", *QUICK, "seed=0,1", "stack=many")
     assert result.code == 2
-    assert "stack must be auto, off or a number of runs" in result.err
+    assert "got 'many'. Try stack=1" in result.err
 
 
 def test_a_missing_list_of_members_is_a_message(paribus):

@@ -221,7 +221,7 @@ def test_a_member_that_can_not_work_is_named_and_the_others_train(runs):
     from paribus.errors import StackFailed
 
     run, lines = runs(), [*seeds(number=2), [*BASE, "optimizer.lr=-1"]]
-    with pytest.raises(StackFailed, match="learning rate"):
+    with pytest.raises(StackFailed, match=r"optimizer\.lr must be a number of at least 0"):
         run.stacked(lines)
     assert [run.store.read(id) and run.store.read(id).status for id in run.ids(lines)] == ["done", "done", None]
 

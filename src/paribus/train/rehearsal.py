@@ -147,11 +147,11 @@ class _Rehearsal:
                 replica.observers = [recorder]
             data = _Stacked(self.data, [replica.order_seed for replica in replicas])
             task = build_stacked_task(self.configs[chosen[0]], self.setting, replicas, lambda k: None, False)
-            recorder = _StackRecorder(accounts)
-            trainer = self.trainer(chosen[0], [recorder])
+            losses = _StackRecorder(accounts)
+            trainer = self.trainer(chosen[0], [losses])
             with quiet_lightning():
                 trainer.fit(task, datamodule=data)
-            if not all(map(torch.equal, recorder.streams, streams())):
+            if not all(map(torch.equal, losses.streams, streams())):
                 raise Unstackable("it draws from torch's global random stream, which the members of a stack share")
         except (Unstackable, KeyboardInterrupt):
             raise
@@ -206,11 +206,11 @@ def _difference(alone: _Account, stacked: _Account, tolerance: float) -> str | N
     if set(alone.metrics) != set(stacked.metrics):
         return f"other metrics are found: {sorted(set(alone.metrics) ^ set(stacked.metrics))}"
     for name, value in alone.metrics.items():
-        other = stacked.metrics[name]
+        found = stacked.metrics[name]
         counted = name.rpartition("/")[2].startswith(("acc", "ece"))
         allowed = 1.5 / EVALUATED if counted else tolerance * max(abs(value), 1e-3)
-        if not (abs(value - other) <= allowed or (math.isnan(value) and math.isnan(other)) or value == other):
-            return f"{name} is {other:.9g} and not {value:.9g} as alone"
+        if not (abs(value - found) <= allowed or (math.isnan(value) and math.isnan(found)) or value == found):
+            return f"{name} is {found:.9g} and not {value:.9g} as alone"
     return None
 
 
@@ -359,7 +359,7 @@ class _Dropout(TorchFunctionMode):
         return x * (kept / (1.0 - p) if p < 1.0 else kept)
 
 
-class _Casts(DispatchMode):  # type: ignore[misc]
+class _Casts(DispatchMode):
     """Whether doubles became singles."""
 
     seen = False
