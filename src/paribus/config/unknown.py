@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-_RESUME = "a killed run goes on by itself when its command is given again; weights of another run: see docs/extending"
+_RESUME = (
+    "a killed run goes on by itself when its command is given again; to begin with other weights, give your model an "
+    "argument for their file"
+)
 # What users of Lightning, of lightning-hydra-template and of scripts write -> what it is here.
 HABITS = {
     "lr": "optimizer.lr",
