@@ -17,6 +17,13 @@ BASE = [
     *("model=mlp", "model.width=16", "data.subset=102", "data.batch_size=20", "norm=none"),
     *("trainer=ddp_sim", "trainer.threads=1"),
 ]
+
+
+def merged(*overrides):
+    """A command line on which later values of a key replace earlier ones."""
+    return tuple({item.partition("=")[0]: item for item in overrides}.values())
+
+
 CALLBACKS = '''
 import signal
 import time
@@ -98,7 +105,7 @@ def state(folder):
 def test_a_run_that_diverges_ends_although_one_process_is_late(paribus, tmp_path, norm):
     """Within an epoch, after a few updates: the first that sees it must not leave alone."""
     quick = [*BASE, f"norm={norm}", "data.drop_last=true", "data.subset=null", "budget.epochs=2"]
-    result = paribus("train", *quick, *LATE, "loss=mse", "optimizer.lr=1e30", "optimizer.momentum=0")
+    result = paribus("train", *merged(*quick, *LATE, "loss=mse", "optimizer.lr=1e30", "optimizer.momentum=0"))
     assert result.code == 0, result.err
     [record] = Store(tmp_path / "outputs").scan()
     assert record.status == "diverged"
@@ -108,7 +115,7 @@ def test_a_run_that_diverges_ends_although_one_process_is_late(paribus, tmp_path
 def test_a_budget_in_seconds_ends_for_all_at_once_and_leaves_one_network(paribus, tmp_path):
     """The schedule follows the clock: with clocks of their own, processes would step at other rates."""
     quick = [*BASE, "budget.seconds=1", "scheduler=linear", "trainer.precision=64-true"]
-    result = paribus("train", *quick, *LATE)
+    result = paribus("train", *merged(*quick, *LATE))
     assert result.code == 0, result.err
     store = Store(tmp_path / "outputs")
     [record] = store.scan()
@@ -121,7 +128,7 @@ def test_a_budget_in_seconds_ends_for_all_at_once_and_leaves_one_network(paribus
 
 def test_recomputed_statistics_are_those_of_all_processes(paribus, tmp_path):
     quick = [*BASE, "norm=batch", "data.drop_last=true", "budget.epochs=2", "trainer.precision=64-true"]
-    result = paribus("train", *quick, "optimizer=schedulefree_sgd", "evaluation.batch_size=20")
+    result = paribus("train", *merged(*quick, "optimizer=schedulefree_sgd", "evaluation.batch_size=20"))
     assert result.code == 0, result.err
     [record] = Store(tmp_path / "outputs").scan()
     again = paribus("evaluate", record.id)

@@ -24,6 +24,11 @@ from paribus.task.journal import Journal
 QUICK = ["model=mlp", "model.width=8", "data.subset=80", "norm=none", "callbacks=[default,early_stopping]"]
 
 
+def merged(*overrides):
+    """A command line on which later values of a key replace earlier ones."""
+    return tuple({item.partition("=")[0]: item for item in overrides}.values())
+
+
 def stopped_after(values, **arguments):
     """The number of validations after which a run ends whose monitored values these are; None where it does not."""
     callback, ended = EarlyStopping(**arguments), []
@@ -100,7 +105,7 @@ def test_what_it_can_not_do_is_refused(arguments, said):
 def test_it_counts_validations_and_the_last_epoch_has_one(paribus, tmp_path, every):
     """A rate of zero improves nothing: one validation is the best, two more are waited for."""
     frozen = ["optimizer.lr=1e-12", "callbacks.early_stopping.patience=2", f"evaluation.every={every}"]
-    result = paribus("train", *QUICK, *frozen, "budget.epochs=40", "evaluation.monitor=val/acc")
+    result = paribus("train", *merged(*QUICK, *frozen, "budget.epochs=40", "evaluation.monitor=val/acc"))
     assert result.code == 0, result.err
     store = Store(tmp_path / "outputs")
     [record] = store.scan()
@@ -111,7 +116,7 @@ def test_it_counts_validations_and_the_last_epoch_has_one(paribus, tmp_path, eve
 @pytest.mark.parametrize("monitor", ["val/loss", "val/acc"])
 def test_it_goes_on_while_the_metric_improves(paribus, tmp_path, monitor):
     quick = ["optimizer.lr=0.05", "callbacks.early_stopping.patience=1", "budget.epochs=6", "data.subset=null"]
-    result = paribus("train", *QUICK, *quick, f"evaluation.monitor={monitor}")
+    result = paribus("train", *merged(*QUICK, *quick, f"evaluation.monitor={monitor}"))
     assert result.code == 0, result.err
     [record] = Store(tmp_path / "outputs").scan()
     values = Store(tmp_path / "outputs").history(record.id)[monitor]
@@ -130,7 +135,7 @@ def test_a_callback_that_ends_a_run_is_followed_by_a_validation(paribus, tmp_pat
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     ends = "+callbacks.ends._target_=ends_early.Ends"
-    result = paribus("train", *QUICK, "callbacks=[default]", ends, "evaluation.every=10", "budget.epochs=20")
+    result = paribus("train", *merged(*QUICK, "callbacks=[default]", ends, "evaluation.every=10", "budget.epochs=20"))
     assert result.code == 0, result.err
     [record] = Store(tmp_path / "outputs").scan()
     assert record.timing["epochs"] <= 3
@@ -147,13 +152,13 @@ def test_a_callback_that_ends_a_run_is_followed_by_a_validation(paribus, tmp_pat
     ],
 )
 def test_a_direction_of_lightnings_own_callbacks_must_be_that_of_the_metric(paribus, callback, code, said):
-    result = paribus("train", *QUICK, "callbacks=[default]", f"+callbacks.mine={callback}", "budget.epochs=2")
+    result = paribus("train", *merged(*QUICK, "callbacks=[default]", f"+callbacks.mine={callback}", "budget.epochs=2"))
     assert (result.code, said in result.err) == (code, True), result.err
 
 
 def test_lightnings_early_stopping_counts_epochs_and_is_refused_where_that_differs(paribus):
     theirs = "+callbacks.mine={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/loss}"
-    result = paribus("train", *QUICK, "callbacks=[default]", theirs, "evaluation.every=2")
+    result = paribus("train", *merged(*QUICK, "callbacks=[default]", theirs, "evaluation.every=2"))
     assert result.code == 2
     assert "which counts validations" in result.err
 
@@ -164,19 +169,19 @@ def test_lightnings_early_stopping_counts_epochs_and_is_refused_where_that_diffe
 @pytest.mark.parametrize("key", ["evaluation", "callbacks.early_stopping"])
 def test_a_direction_that_is_given_must_agree_and_is_said_to_be_gone(paribus, compose, key):
     for form in (f"{key}.mode", f"+{key}.mode"):
-        refused = paribus("train", *QUICK, f"{form}=min")
+        refused = paribus("train", *merged(*QUICK, f"{form}=min"))
         assert refused.code == 2
         assert f"{key}.mode is min, but of {key}.monitor=val/acc higher is better" in refused.err
     assert run_id(compose(*QUICK, f"+{key}.mode=max")) == run_id(compose(*QUICK))
-    trained = paribus("train", *QUICK, f"{key}.mode=max", "budget.epochs=1")
+    trained = paribus("train", *merged(*QUICK, f"{key}.mode=max", "budget.epochs=1"))
     assert trained.code == 0, trained.err
 
 
 def test_that_a_direction_is_gone_is_said_once(paribus, monkeypatch):
-    from paribus.plan import validate
+    from paribus.config import modes
 
-    validate._say.cache_clear()
-    swept = paribus("train", "-m", *QUICK, "evaluation.mode=max", "seed=0,1", "budget.epochs=1")
+    modes._say.cache_clear()
+    swept = paribus("train", "-m", *merged(*QUICK, "evaluation.mode=max", "seed=0,1", "budget.epochs=1"))
     assert swept.code == 0, swept.err
     assert swept.err.count("evaluation.mode is gone") == 1
 
@@ -202,7 +207,7 @@ def test_the_identity_holds_the_direction_as_before(compose):
 
 
 def test_what_has_no_calibration_error_can_not_be_monitored_by_it(paribus):
-    result = paribus("train", *QUICK, "loss=scalar_mse", "evaluation.monitor=val/ece")
+    result = paribus("train", *merged(*QUICK, "loss=scalar_mse", "evaluation.monitor=val/ece"))
     assert result.code == 2
     assert "gives no confidences" in result.err
 
@@ -213,7 +218,7 @@ def test_what_has_no_calibration_error_can_not_be_monitored_by_it(paribus):
 @pytest.mark.parametrize(("monitor", "best"), [("val/loss", min), ("val/acc", max), ("val/ece", min)])
 def test_the_tested_weights_are_the_best_and_not_the_worst(paribus, tmp_path, monitor, best):
     setting = ["optimizer.lr=0.5", "budget.epochs=12", "evaluation.checkpoint=best", f"evaluation.monitor={monitor}"]
-    result = paribus("train", *QUICK, "callbacks=[default]", *setting)
+    result = paribus("train", *merged(*QUICK, "callbacks=[default]", *setting))
     assert result.code == 0, result.err
     store = Store(tmp_path / "outputs")
     [record] = store.scan()
