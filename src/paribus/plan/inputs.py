@@ -45,11 +45,12 @@ class Inputs:
             if name in _BESIDE_TRAINING or not isinstance(section, Mapping):
                 continue
             key = (name, id(section))
-            if key not in self._sections:
-                self._sections[key] = section, dict(self._of(name, section))
-            found |= self._sections[key][1]
+            if (looked_at := self._sections.get(key)) is None:
+                looked_at = self._sections[key] = section, dict(self._of(name, section))
+            if looked_at[1]:
+                found |= looked_at[1]
         self._memory.save()
-        return dict(sorted(found.items()))
+        return dict(sorted(found.items())) if found else found
 
     def _of(self, where: str, node: Any) -> Iterator[tuple[str, str]]:
         """The inputs of everything within a value of the config."""

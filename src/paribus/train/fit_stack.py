@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from paribus.plan.targets import public_name
 from paribus.stack.checkpoint import Regroup, StackIO
 from paribus.stack.data import StackedData
 from paribus.stack.optimizers import Setting
@@ -98,7 +99,9 @@ def build_replica(member: Member, setting: build.Setting, *, writes: bool = True
     own = build.build_setting(config)
     evaluation = config["evaluation"]
     history = HistoryWriter(member.folder / "history.csv") if writes else None
-    monitors = [instantiate(f"callbacks.{n}", node) for n, node in (config["callbacks"] or {}).items() if _watches(n)]
+    monitors = [
+        instantiate(f"callbacks.{n}", node) for n, node in (config["callbacks"] or {}).items() if _watches(node)
+    ]
     return Replica(
         network=build.build_network(config, own),
         loss=own.loss,
@@ -117,8 +120,9 @@ def build_replica(member: Member, setting: build.Setting, *, writes: bool = True
     )
 
 
-def _watches(name: str) -> bool:
-    return name in ("lr_monitor", "grad_monitor")
+def _watches(node: Mapping[str, Any] | None) -> bool:
+    watching = ("paribus.callback.LearningRateMonitor", "paribus.callback.GradientMonitor")
+    return node is not None and public_name(node["_target_"]) in watching
 
 
 def build_stacked_task(
