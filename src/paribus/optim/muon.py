@@ -8,6 +8,14 @@ from pytorch_optimizer import Muon as _Muon
 from pytorch_optimizer.optimizer.utils.matrix import zero_power_via_newton_schulz_5
 from torch import Tensor
 
+from paribus.errors import UserError
+
+if not hasattr(_Muon, "_orthogonalize"):  # the method below would be there and never called
+    raise UserError(
+        "optimizer=muon overrides a method of pytorch-optimizer 4.1 that the installed version lacks: "
+        "pip install pytorch-optimizer==4.1.0"
+    )
+
 
 class Muon(_Muon):
     r"""Momentum, orthogonalised, for groups with use_muon=True; AdamW for the others.
