@@ -34,7 +34,7 @@ Threads = Annotated[int, Range(least=1, most=1024)]
 class Seeds:
     """Three independent random streams."""
 
-    EXAMPLE: ClassVar = "seed=1, or seeds.init=1"
+    EXAMPLE: ClassVar[str] = "seed=1, or seeds.init=1"
     init: Whole  # initial weights, dropout
     order: Whole  # of the samples
     augmentation: Whole  # random crops, mixing partners
@@ -44,7 +44,7 @@ class Seeds:
 class Budget:
     """How long to train: one unit, or none for the epochs that the data set recommends."""
 
-    EXAMPLE: ClassVar = "budget.epochs=20"
+    EXAMPLE: ClassVar[str] = "budget.epochs=20"
     epochs: Count | None
     updates: Count | None
     samples: Count | None
