@@ -12,6 +12,9 @@ from typing import Any
 import click
 import yaml
 
+from paribus.config.run import Run
+from paribus.config.schema import optional
+
 
 def words(text: str) -> list[str]:
     return text.split()
@@ -159,7 +162,7 @@ class Lines:
 
     def deleted(self, random: random.Random) -> Line:
         key = random.choice([*(key for key, _ in self.roots), *GROUPS, *SECTIONS])
-        return self.train(random, [f"~{key}"], f"~{key}")
+        return self.train(random, [f"~{key}"], "" if key in optional(Run) else f"~{key}")
 
     def syntax(self, random: random.Random) -> Line:
         word = random.choice(SYNTAX)

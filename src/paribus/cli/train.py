@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         from hydra.core.hydra_config import HydraConfig
 
         from paribus.plan.compose import parse_overrides, resolved, user_errors
+        from paribus.plan.parser import parse
         from paribus.plan.sweep import check_once
         from paribus.train.run import train
 
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
             with user_errors():
                 check_once(parse_overrides([*overrides, *job.overrides.hydra]))
                 plain = resolved(config)
+                if plain.get("ablation"):  # a run of it, which has to be one of an ablation that means something
+                    parse(plain["ablation"], f"conf/ablation/{job.runtime.choices.get('ablation')}.yaml")
             return train(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:

@@ -253,6 +253,8 @@ class _Parser:
         where = "ablation.seeds"
         if not isinstance(given, Mapping):
             given = {"report": given}
+        if not given:
+            raise self.error(where, "must be a number of seeds, or map tune, report, cap, step, vary to theirs, got {}")
         self.known(where, given, ("tune", "report", "cap", "step", "vary"))
         report = self.seed_list(f"{where}.report" if len(given) > 1 else where, given.get("report", 10), 0)
         default: Any = TUNING_SEEDS if tuned else []

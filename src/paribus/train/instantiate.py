@@ -93,10 +93,10 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is Any or isinstance(hint, str | typing.TypeVar):
         return True
     origin = typing.get_origin(hint)
-    if isinstance(value, Mapping):  # of values, or an object that is yet to be made
-        return origin is not typing.Literal and hint not in (None, type(None), bool, int, float, str)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, option) for option in typing.get_args(hint))
+    if isinstance(value, Mapping):  # of values, or an object that is yet to be made
+        return origin is not typing.Literal and hint not in (None, type(None), bool, int, float, str)
     if origin is typing.Literal:
         return value in typing.get_args(hint)
     if hint is None or hint is type(None):
