@@ -30,7 +30,8 @@ from typing import Any, NoReturn
 
 from fuzz_lines import QUICK, Line, Lines
 
-LIMIT = 40.0  # seconds of a line; most take a tenth of one
+LIMIT = 120.0  # seconds of a line on a machine that does much else; most take a tenth of one
+CPU_LIMIT = 20  # seconds of computing
 MEMORY = 12 * 2**30  # a network of a billion units is a message, not a dead machine
 NOT_TRAINED = "the fuzzer trains no sweeps"
 ACCEPTED = Path(__file__).with_name("fuzz_accepted.txt")
@@ -43,7 +44,7 @@ class Outcome:
 
     def fault(self, line: Line) -> str | None:
         """What is wrong with how the line ended; None where nothing is."""
-        if self.code is None:
+        if self.code in (None, -signal.SIGXCPU, -signal.SIGKILL):
             return "hang"
         if "Traceback (most recent call last)" in self.text:
             return "traceback"
@@ -100,6 +101,7 @@ def _child(line: Line, here: Path) -> NoReturn:
     try:
         os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
         os.chdir(here)
         descriptor = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
