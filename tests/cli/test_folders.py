@@ -35,8 +35,8 @@ def test_names_beyond_ascii_and_a_folder_full_of_syntax(paribus, tmp_path, monke
 
 def test_an_arm_of_a_plain_sweep_is_called_by_its_value(paribus, tmp_path):
     (tmp_path / "conf" / "norm").mkdir(parents=True)
-    for name in ("é", "two words"):
-        (tmp_path / "conf" / "norm" / f"{name}.yaml").write_text("# @package norm\nactivation: null\nweight: null\n")
+    for name, norm in {"é": "null", "two words": "{_target_: paribus.norm.layer}"}.items():
+        (tmp_path / "conf" / "norm" / f"{name}.yaml").write_text(f"# @package norm\nactivation: {norm}\nweight: null\n")
     planned = paribus("plan", *QUICK, "norm=é,'two words'")
     assert planned.code == 0, planned.err
     assert "  é " in planned.out

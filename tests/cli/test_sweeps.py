@@ -35,7 +35,7 @@ def test_what_can_not_work_is_named_before_anything_trains(paribus, tmp_path):
     result = paribus(*sweep)
     assert result.code == 2
     assert "norm=instance, optimizer.lr=0.1: model=mlp with norm=instance" in result.err
-    assert "norm=none, optimizer.lr=-1: optimizer: SGD refuses its options: Invalid learning rate" in result.err
+    assert "norm=none, optimizer.lr=-1: optimizer.lr must be a number of at least 0, got -1" in result.err
     assert "hydra.sweeper.on_invalid=skip" in result.err
     assert not (tmp_path / "outputs" / "runs").exists()
     others = paribus(*sweep, "hydra.sweeper.on_invalid=skip")

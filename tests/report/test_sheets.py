@@ -165,7 +165,7 @@ def test_sweeps_without_an_ablation_file(norms):
     records = list(norms.records.values())
     arms = {"one": records[:4], "two": [*records[4:7], None]}
     plan = plan_of("sweep", arms, "test/acc")
-    [sheet] = sheets([plan], norms.read, Options(("test/acc",), mix=("norm", "optimizer.lr")))
+    [sheet] = sheets([plan], norms.read, Options(("test/acc",), mix=("norm",)))
     assert [row[0].text for row in sheet.rows] == ["one", "two"]
     with pytest.raises(ReportError, match="one of arms, grid, verdicts, got 'pie'"):
         build({"kind": "pie"}, norms.read)

@@ -28,7 +28,7 @@ def bench(*overrides, batch=16):
             "loss",
             Setting(functools.partial(build.build_optim, config), setting.schedule, "schedule"),
             *(k, k, k),
-            Journal(None, "val/acc", "max"),
+            Journal(None, "val/acc"),
         )
 
     x, y = torch.randn(batch, *setting.source.shape), torch.arange(batch) % 10

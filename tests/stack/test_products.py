@@ -45,7 +45,7 @@ def test_settings_come_back():
 
 @needs_permission
 def test_not_allowed_where_it_would_round(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(products, "has_amx", lambda: False)
     monkeypatch.setattr(torch, "bmm", rounded)
     with fast_products():
         assert products._PERMISSION.fp32_precision != "bf16"
@@ -53,10 +53,10 @@ def test_not_allowed_where_it_would_round(monkeypatch):
 
 @needs_permission
 @pytest.mark.parametrize(
-    ("place", "says", "found"), [("cpu", "_is_amx_tile_supported", True), ("backends.mkl", "is_available", False)]
+    ("place", "found"), [("paribus.stack.products.has_amx", True), ("torch.backends.mkl.is_available", False)]
 )
-def test_not_allowed_with_amx_or_without_mkl(monkeypatch, place, says, found):
-    monkeypatch.setattr(f"torch.{place}.{says}", lambda: found)
+def test_not_allowed_with_amx_or_without_mkl(monkeypatch, place, found):
+    monkeypatch.setattr(place, lambda: found)
     with fast_products():
         assert products._PERMISSION.fp32_precision != "bf16"
 
@@ -64,7 +64,7 @@ def test_not_allowed_with_amx_or_without_mkl(monkeypatch, place, says, found):
 @needs_permission
 def test_allowed_where_nothing_is_rounded(monkeypatch):
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(products, "has_amx", lambda: False)
     monkeypatch.setattr(torch, "bmm", lambda x, w: PLAIN(x.double(), w.double()).float())
     with fast_products():
         assert products._PERMISSION.fp32_precision == "bf16"

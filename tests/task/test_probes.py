@@ -336,7 +336,7 @@ def test_measuring_keeps_to_its_share_of_the_time_and_out_of_the_timing(tmp_path
         ("callbacks.sharpness.share=2", "share of the training time in"),
         ("callbacks.sharpness.products=1", "at least 5"),
         ("callbacks.noise_scale.small=1", "small >= 2"),
-        ("callbacks.plateau.patience=0", "patience >= 1"),
+        ("callbacks.plateau.patience=0", "patience must be a number of at least 1"),
         ("callbacks.snapshots.number=2", "at least 3"),
     ],
 )

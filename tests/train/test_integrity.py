@@ -140,7 +140,8 @@ def test_outputs_that_vanish_while_a_run_trains(tmp_path, what, stack):
         record = Store(tmp_path / "outputs").read(run.name)
         assert record is None or (record.status, record.failure["type"]) == ("failed", "storage")
     (tmp_path / "vanishing.py").write_text(VANISH.replace("for path", "return\n        for path"))
-    again = subprocess.run([*line, *own], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    again = [*line, *own, "on_change=retrain"]  # the callback is another one now, which is named otherwise
+    again = subprocess.run(again, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     for run in (tmp_path / "outputs" / "runs").iterdir():
         assert Store(tmp_path / "outputs").read(run.name).status == "done"

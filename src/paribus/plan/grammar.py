@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
-from omegaconf import OmegaConf
+if TYPE_CHECKING:  # tables import this module, and are there sooner than Hydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Override
 
 _PLAIN = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)  # a word that needs no quotes, unless it is one of those:
 _OTHER = ("true", "false", "null", "inf", "nan")
@@ -28,6 +28,8 @@ def parsed(text: str) -> Override:
 
 @functools.cache
 def _parser() -> OverridesParser:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
     return OverridesParser.create()  # it inspects every function of the grammar, which takes as long as to parse
 
 
@@ -60,6 +62,8 @@ def literal(text: str) -> str:
 
 def read_literal(override: str) -> str:
     """The text behind `KEY=literal(text)`."""
+    from omegaconf import OmegaConf
+
     value = OmegaConf.to_container(OmegaConf.create({"value": parsed(override).value()}), resolve=True)["value"]  # type: ignore[index,call-overload]
     return str(value)
 
@@ -87,4 +91,6 @@ def _word(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
     return QuotedString(text, Quote.single).with_quotes()
