@@ -31,11 +31,11 @@ def fault(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str |
     """
     from paribus.train.build import names
 
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "paribus.train.alone"],
-            input=pickle.dumps((dict(config), list(shares))),
+            input=pickle.dumps((sys.path, dict(config), list(shares))),
             capture_output=True,
             env=environment,
             timeout=LIMIT,
@@ -95,7 +95,9 @@ def _device(config: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    found = _tried(*pickle.loads(sys.stdin.buffer.read()))
+    path, config, shares = pickle.loads(sys.stdin.buffer.read())
+    sys.path[:] = path  # python -m puts the current folder first, where the training would not look
+    found = _tried(config, shares)
     sys.stdout.flush()
     sys.stdout.buffer.write(_MARK + pickle.dumps(found))
     sys.stdout.buffer.flush()
