@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 NETS = '''
@@ -83,16 +85,44 @@ class Peeking(torch.optim.SGD):
             for p in group["params"]:
                 p.add_(p.grad, alpha=-group["lr"] / (1 + max(p.grad.abs().flatten().tolist())))
 '''
+NORMS = """
+import torch
+from torch import nn
+
+
+class Normed(nn.Sequential):
+    norm = nn.BatchNorm1d
+    def __init__(self, shape, num_outputs, norm=None):
+        size = shape[0] * shape[1] * shape[2]
+        super().__init__(nn.Flatten(), nn.Linear(size, 8), self.norm(8), nn.ReLU(), nn.Linear(8, num_outputs))
+
+
+class Whitening(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("mu", torch.zeros(channels))
+
+    def forward(self, x):
+        if self.training:
+            self.mu.lerp_(x.detach().mean(0), 0.1)
+        return x - self.mu
+
+
+class Whitened(Normed):
+    norm = Whitening
+"""
 FAST = ("norm=none", "budget.updates=3", "data.subset=100", "stack=off")
 
 
 @pytest.fixture
 def train(paribus, tmp_path, monkeypatch):
     (tmp_path / "othernets.py").write_text(NETS)
+    (tmp_path / "othernorms.py").write_text(NORMS)
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def run(model, *more, flags=()):
-        return paribus("train", *flags, "~model", f"+model._target_=othernets.{model}", *FAST, *more)
+        path = model if "." in model else f"othernets.{model}"
+        return paribus("train", *flags, "~model", f"+model._target_={path}", *FAST, *more)
 
     return run
 
@@ -124,8 +154,6 @@ def test_an_optimizer_that_reads_its_gradients_is_trained(train):
     ],
 )
 def test_what_can_not_work_is_one_message_and_leaves_nothing(train, tmp_path, model, said):
-    import re
-
     done = train(model)
     assert done.code == 2
     assert re.search(said, done.err)
@@ -141,7 +169,9 @@ def test_ours_are_never_built_elsewhere(paribus, monkeypatch):
 
 
 def test_a_sweep_says_what_can_not_work_and_trains_the_rest(train):
-    done = train("Shuffled,othernets.Crashing,othernets.StochasticDepth", "hydra.sweeper.on_invalid=skip", flags=["-m"])
+    done = train(
+        "othernets.Shuffled,othernets.Crashing,othernets.StochasticDepth", "hydra.sweeper.on_invalid=skip", flags=["-m"]
+    )
     assert "SIGSEGV" in done.err
     assert "2 of 2 runs are done" in done.err or "2 of 3 runs are done" in done.err
     assert "Traceback" not in done.err
@@ -153,3 +183,25 @@ def test_a_module_that_the_training_would_not_find_is_not_found_either(paribus, 
     done = paribus("train", "~model", "+model._target_=othernets.Shuffled", *FAST)
     assert done.code == 2
     assert "othernets" in done.err
+
+
+STATISTICS = (["evaluation.statistics=recomputed"], ["evaluation.statistics=batch"], ["optimizer=schedulefree_sgd"])
+
+
+@pytest.mark.parametrize("asked", STATISTICS, ids=lambda asked: asked[0])
+def test_statistics_of_torchs_norms_are_computed_anew_and_others_refused(train, asked):
+    assert train("othernorms.Normed", *asked).code == 0
+    assert train("othernorms.Whitened").code == 0
+    done = train("othernorms.Whitened", *asked)
+    assert done.code == 2
+    assert asked[0] in done.err or "sgdschedulefree, which evaluates averaged weights," in done.err
+    assert "can't compute those of 2 (Whitening)" in done.err
+
+
+def test_evaluation_with_recomputed_statistics_is_that_of_their_means(train, tmp_path):
+    """The weights of the end, evaluated with moving and with recomputed statistics, give other losses."""
+    moving, recomputed = (
+        train("othernorms.Normed", f"evaluation.statistics={k}").err for k in ("moving", "recomputed")
+    )
+    loss = re.compile(r"test/loss ([\d.]+)")
+    assert loss.search(moving).group(1) != loss.search(recomputed).group(1)

@@ -139,6 +139,20 @@ def has_gradient_hooks(parameter: Tensor) -> bool:
 _spectral_norm = find("nn.utils.parametrizations._SpectralNorm")
 SPECTRAL_NORMS: tuple[type, ...] = () if _spectral_norm is None else (_spectral_norm,)
 
+# Every norm that can keep running statistics, also one of a user's of the same base.
+_norm_base = find("nn.modules.batchnorm._NormBase")
+_NORMS: tuple[type[nn.Module], ...] = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+RUNNING_NORMS: tuple[type[nn.Module], ...] = _NORMS if _norm_base is None else (_norm_base,)
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor has been changed in place, where torch says so."""
+    return int(getattr(tensor, "_version", 0))
+
+
 # ------------------------------------------------------------------------------------------ operations
 
 

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.parametrize import ParametrizationList
 
-from paribus.base.torch_internals import SPECTRAL_NORMS
+from paribus.base.torch_internals import RUNNING_NORMS, SPECTRAL_NORMS
 from paribus.nn.batch_norm import BatchNorm
 from paribus.nn.parametrize import SpectralNorm
 
@@ -133,7 +133,7 @@ class Risk(Objective):
         if statistics == "batch":
             for module in self.network.modules():
                 # In torch a spectral norm is a parametrization that iterates while it is in training mode.
-                module.training = isinstance(module, (BatchNorm, SpectralNorm, *SPECTRAL_NORMS))
+                module.training = isinstance(module, (BatchNorm, *RUNNING_NORMS, SpectralNorm, *SPECTRAL_NORMS))
         self.names = [name for name, p in self.network.named_parameters() if p.requires_grad]
         shapes = dict(self.network.named_parameters())
         self.shapes = [shapes[name].shape for name in self.names]

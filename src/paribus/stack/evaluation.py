@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from paribus.losses import Loss
 from paribus.metrics import BINS, EvaluationTotals, evaluation_sums, wide
-from paribus.nn.batch_norm import BatchNorm
+from paribus.nn.statistics import running_norms
 from paribus.stack.network import StackedNetwork
 
 
@@ -92,9 +93,10 @@ def recomputed_statistics(
 ) -> Iterator[None]:
     """As paribus.nn.statistics.recomputed_statistics, for some replicas of a stack; the others keep theirs."""
     program = stack.program
-    norms = {name: module for name, module in program.named_modules() if isinstance(module, BatchNorm)}
+    known = set(running_norms(program))
+    norms: dict[str, Any] = {name: module for name, module in program.named_modules() if module in known}
     stacked = stack.stacked()
-    statistics = [stacked[f"{name}.{part}"] for name in norms for part in ("running_mean", "running_var")]
+    statistics = [stacked[f"{name}.{part}"] for name, module in norms.items() for part, _ in module.named_buffers()]
     if not replicas or not statistics:
         yield
         return

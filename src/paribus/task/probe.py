@@ -51,7 +51,7 @@ class Probe(pl.Callback):
 
     def check(self, network: nn.Module, processes: int) -> None:
         """Called before training starts. Raises ValueError where it can't measure this network."""
-        if processes > 1 and any(isinstance(module, SyncBatchNorm) for module in network.modules()):
+        if processes > 1 and any(isinstance(module, SyncBatchNorm | nn.SyncBatchNorm) for module in network.modules()):
             raise ValueError(
                 f"callbacks.{self.name} measures in one process, where norm=sync_batch would wait for the others. Use "
                 "norm=batch, or leave the callback out"

@@ -16,7 +16,7 @@ from torch import Tensor
 from paribus.curvature.objective import flatten, unflatten_into
 from paribus.data.prepare import LazySet, TensorSet
 from paribus.errors import UserError
-from paribus.nn.statistics import recomputed_statistics
+from paribus.nn.statistics import recomputed_statistics, unknown_statistics
 from paribus.store.atomic import write_file_atomically
 from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
@@ -130,6 +130,11 @@ class Work:
         self.x, self.y = x.to(run.device), y.to(run.device)
         self.training = [x for x, _ in islice(run.data.evaluation_batches("train", self.size), STATISTICS_BATCHES)]
         self.recompute = view.statistics == "recomputed"
+        if self.recompute and (unknown := unknown_statistics(run.network)):
+            raise UserError(
+                "a landscape computes the statistics of norms anew at every point, and Paribus can't compute those of "
+                f"{', '.join(unknown[:3])}. Use --statistics moving, those of the run's end"
+            )
         digest = hashlib.sha256()
         for each in weights:
             digest.update(each.float().cpu().numpy().tobytes())

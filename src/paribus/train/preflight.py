@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from paribus.config.run import too_long
 from paribus.errors import UserError
 from paribus.metrics import Totals
 from paribus.nn.batch_norm import SyncBatchNorm
+from paribus.nn.statistics import buffer_versions, unknown_statistics
 from paribus.plan.identity import BUDGET_UNITS, world_size
 from paribus.plan.targets import known
 from paribus.task.data import ImageData
@@ -39,7 +41,9 @@ class Preflight:
 
     def check(self, config: Config) -> None:
         """Raises UserError with what can't work, and what to do about it."""
-        setting = self._once(build.build_setting, config, ("data.source", "loss", "scheduler", "augmentation"))
+        setting = self._once(
+            build.build_setting, config, ("data.source", "loss", "scheduler", "augmentation"), "setting"
+        )
         parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
         data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
         if (network := self.check_built(config, setting, data)) is not None:
@@ -80,20 +84,23 @@ class Preflight:
 
     def _on_meta(self, config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
         parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
-        network = self._once(lambda config: _network(config, setting, shares), config, parts, f"network {shares}")
+        make = functools.partial(_network, setting=setting, shares=shares)
+        network, unknown = self._once(make, config, parts, f"network {shares}")
         with torch.device("meta"):
             optimizer = build.build_optim(config, network)
+        _check_statistics(config, optimizer, unknown)
         self._once(lambda _: _step(config, optimizer), _form(config), (*parts, "optimizer", "decay"), "step")
         return network
 
     def _once(self, make: Callable[[Config], T], config: Config, parts: Sequence[str], what: str = "") -> T:
         """make(config), remembered by the parts of the config that it depends on."""
-        key = what + make.__qualname__ + json.dumps([_at(config, part) for part in parts], sort_keys=True, default=str)
+        key = what + json.dumps([_at(config, part) for part in parts], sort_keys=True, default=str)
         if key not in self._built:
             self._built[key] = make(config)
         return self._built[key]
 
 
+SYNCHRONISED = (SyncBatchNorm, nn.SyncBatchNorm)
 _PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate", "trainer.channels_last")
 
 
@@ -135,28 +142,32 @@ def _sizes(config: Config, shares: Sequence[tuple[int, ...]], synchronised: bool
     return sorted(sizes)
 
 
-def _network(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
-    """The network on the meta device, with gradients, after a batch of each size."""
+def _network(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> tuple[nn.Module, list[str]]:
+    """The network on the meta device, with gradients, after a batch of each size; what keeps statistics in it that
+    nobody can compute anew."""
     with torch.device("meta"):
         network = build.build_network(config, setting).train()
-        synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
-        _passes(config, setting, network, _sizes(config, shares, synchronised))
-    return network
+        synchronised = any(isinstance(module, SYNCHRONISED) for module in network.modules())
+        return network, _passes(config, setting, network, _sizes(config, shares, synchronised))
 
 
 def try_on(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]], device: str, most: int) -> None:
     """Build the network and its optimizer on a real device and take a step, with batches of `most` samples at most.
     Raises whatever can't work."""
     network = build.build_network(config, setting).to(device).train()
-    synchronised = any(isinstance(module, SyncBatchNorm) for module in network.modules())
+    synchronised = any(isinstance(module, SYNCHRONISED) for module in network.modules())
     sizes = {min(size, most) for size in _sizes(config, shares, synchronised)}
     with torch.device(device):
-        _passes(config, setting, network, sorted(sizes))
-    _step(config, build.build_optim(config, network))
+        unknown = _passes(config, setting, network, sorted(sizes))
+    optimizer = build.build_optim(config, network)
+    _check_statistics(config, optimizer, unknown)
+    _step(config, optimizer)
     _check_callbacks(config, network)
 
 
-def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: Sequence[int]) -> None:
+def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: Sequence[int]) -> list[str]:
+    """A batch of each size through network, loss and metrics and back. What keeps `unknown_statistics`."""
+    versions = list(buffer_versions(network).values())
     for size in sizes:
         x = torch.zeros((size, *setting.source.shape))
         y = torch.zeros(size, dtype=torch.long)
@@ -167,6 +178,23 @@ def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: S
             totals.update(loss, outputs, y, setting.loss)
             totals.state()
             loss.backward()
+    return unknown_statistics(network, versions)
+
+
+def _check_statistics(config: Config, optimizer: torch.optim.Optimizer, unknown: Sequence[str]) -> None:
+    """Raises UserError where moving statistics are to be computed anew and are of a kind that is not known."""
+    asked = config["evaluation"]["statistics"]
+    averaged = any("train_mode" in group for group in optimizer.param_groups)
+    if unknown and (averaged or asked != "moving"):
+        why = f"evaluation.statistics={asked}"
+        if asked == "moving":
+            why = f"optimizer={build.name_of(config['optimizer'])}, which evaluates averaged weights,"
+        named = ", ".join(unknown[:3]) + (" and others" if len(unknown) > 3 else "")
+        remedy = "another optimizer" if asked == "moving" else "evaluation.statistics=moving"
+        raise UserError(
+            f"{why} needs the statistics of norms anew, and Paribus can't compute those of {named}: only of norms of "
+            f"conf/norm and torch.nn, and subclasses that leave the forward pass alone. Use one of these, or {remedy}"
+        )
 
 
 def _check_callbacks(config: Config, network: nn.Module) -> None:
