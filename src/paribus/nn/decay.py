@@ -7,7 +7,7 @@ from torch import nn
 from paribus.base.torch_internals import RUNNING_NORMS
 from paribus.nn.batch_norm import BatchNorm
 
-_NORMS = (BatchNorm, *RUNNING_NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+_NORMS: tuple[type[nn.Module], ...] = (BatchNorm, *RUNNING_NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _LAYERS: tuple[type[nn.Module], ...] = (
     *(nn.Linear, nn.Bilinear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
