@@ -1,4 +1,4 @@
-"""How long every ablation takes on the handwritten digits, from nothing.
+"""The time that every ablation takes on the handwritten digits, from nothing.
 
     python scripts/bench_digits.py [NAME ...]
 

@@ -1,4 +1,4 @@
-"""What Paribus costs over a hand-written PyTorch loop, and what the usual Lightning pattern costs.
+"""The cost of Paribus over a hand-written PyTorch loop, beside that of the usual Lightning pattern.
 
     python scripts/bench_overhead.py [--epochs 20] [--repeats 7] [--threads 1]
 

@@ -1,4 +1,4 @@
-"""What stacks save: many runs as one program, against the same runs one after the other.
+"""The gain of stacks: many runs as one program, against the same runs one after the other.
 
     python scripts/bench_stack.py sweep   [--threads 1] [--epochs 20] [--turns 3] [--sample 4] [--skip-usual]
     python scripts/bench_stack.py process [--threads 1]

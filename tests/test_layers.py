@@ -121,3 +121,10 @@ def test_private_names_of_libraries_stand_in_one_file_each(path):
             line for line in lines.values() if PRIVATE.search(re.sub(r'"[^"]*"', '""', line))
         ]  # a name as text is no use
         assert not found, f"move to base/*_internals.py, with a fallback and a test: {found}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
+def test_the_docstring_of_a_module_names_the_thing(path):
+    said = ast.get_docstring(ast.parse(path.read_text()))
+    assert said, "a module says what it holds"
+    assert said.split()[0] not in ("What", "Whether", "How", "From", "Which", "Where", "When", "Why", "Who"), said

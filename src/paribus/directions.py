@@ -1,4 +1,4 @@
-"""Which direction of a metric is better: the one place that says it.
+"""Directions of metrics: the one place that says whether higher or lower is better.
 
 Best checkpoints, early stopping, searches, tables, tests and figures all ask here, so none of them can disagree.
 """

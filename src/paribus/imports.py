@@ -1,4 +1,4 @@
-"""What libraries import without need waits until somebody needs it."""
+"""Postponed imports: modules that libraries import without need wait until somebody needs them."""
 
 from __future__ import annotations
 

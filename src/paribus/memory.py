@@ -1,4 +1,4 @@
-"""How commands treat their memory: the collector of cycles costs most where there is nothing to collect."""
+"""Garbage collection of commands: collecting cycles costs most where there are none."""
 
 from __future__ import annotations
 

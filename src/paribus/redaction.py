@@ -1,4 +1,4 @@
-"""What looks like a secret is written out of whatever leaves a run: records, configurations, W&B, pages, tables.
+"""Redaction of secrets in whatever leaves a run: records, configurations, W&B, pages, tables.
 
 The training itself gets the values as they are, and so does the hash that is the id of the run.
 """

@@ -1,4 +1,4 @@
-"""What commands print. Names and messages come from files of others too, so they never reach a terminal as they are."""
+"""The terminal. Names and messages come from files of others too, so they never reach it as they are."""
 
 from __future__ import annotations
 

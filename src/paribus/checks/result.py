@@ -1,4 +1,4 @@
-"""What a check hands back: measured against expected, an outcome, and a line of plain words."""
+"""The result of a check: measured against expected, an outcome, and a line of plain words."""
 
 from __future__ import annotations
 

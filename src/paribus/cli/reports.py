@@ -1,4 +1,4 @@
-"""What the reading commands do: records of an ablation or a sweep in, text and pictures out."""
+"""The reading commands' common part: records of an ablation or a sweep in, text and pictures out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the config tree lies: beside src in a checkout, inside the package in an installed wheel."""
+"""The configuration. This module finds the config tree: beside src in a checkout, inside an installed package."""
 
 from __future__ import annotations
 

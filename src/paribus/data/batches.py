@@ -1,4 +1,4 @@
-"""Which samples make which batch: a pure function of the seed, the epoch and the number of the update."""
+"""Batches: the samples of each are a pure function of the seed, the epoch and the number of the update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a source to training, validation and test sets that share nothing and are standardised by the training set."""
+"""Training, validation and test sets of a source; they share nothing and are standardised by the training set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set is, before it is split."""
+"""The protocol of a data source: a data set before it is split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a sweep is: one line, rewritten on a terminal, printed now and then into a log file."""
+"""The progress of a sweep: one line, rewritten on a terminal, printed now and then into a log file."""
 
 from __future__ import annotations
 

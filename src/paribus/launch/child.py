@@ -1,4 +1,4 @@
-"""What a process of the local launcher does: train one run, and say how it went. Forked with torch imported."""
+"""The task of one process of the local launcher: train a run and report its result. Forked with torch imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What jobs run on: CPU slots, and shares of GPUs."""
+"""Slots that jobs run on: CPU threads, and shares of GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters weight decay is kept off by default."""
+"""Parameters that weight decay is kept off by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an optimizer trains weights of two bytes, found out by trying it on a few."""
+"""A trial of optimizers on weights of two bytes: some train nothing there, and some give nan."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From configuration and ablation files to runs: composition, identity, arms and cells. Never imports torch."""
+"""Plans: configurations and ablation files become runs, with identities, arms and cells. Never imports torch."""

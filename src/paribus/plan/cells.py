@@ -1,4 +1,4 @@
-"""From an ablation or a sweep to cells, each with the id and the resolved configuration of its run.
+"""Cells of an ablation or a sweep, each with the id and the resolved configuration of its run.
 
 Which cells there are can depend on results: an arm's reporting runs use the winner of its tuning grid, and the next
 step of a path starts from the best arm of the step before. So a plan is made from the records that there are, and made

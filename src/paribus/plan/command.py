@@ -1,4 +1,4 @@
-"""From a command line to its plans: one for each ablation (and regime) that it names, one for a plain sweep."""
+"""Plans of a command line: one for each ablation (and regime) that it names, one for a plain sweep."""
 
 from __future__ import annotations
 

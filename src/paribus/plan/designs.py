@@ -1,4 +1,4 @@
-"""From an ablation to its arms: which assignments of levels are compared, and what they are called."""
+"""Designs: the arms of an ablation, the assignments of levels that are compared, and their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the missing runs will take, from the records of runs like them."""
+"""The time that the missing runs will take, from the records of runs like them."""
 
 from __future__ import annotations
 

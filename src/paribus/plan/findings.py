@@ -1,4 +1,4 @@
-"""From the records of a plan to the verdicts on its hypotheses: what tables, claims and sequential seeds share."""
+"""Verdicts on the hypotheses of a plan, from its records: shared by tables, claims and sequential seeds."""
 
 from __future__ import annotations
 

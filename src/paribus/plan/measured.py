@@ -1,4 +1,4 @@
-"""What has been measured about stacks on this machine, kept beside the records: outputs/stacks.json."""
+"""Measurements of stacks on this machine, kept beside the records: outputs/stacks.json."""
 
 from __future__ import annotations
 

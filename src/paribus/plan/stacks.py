@@ -1,4 +1,4 @@
-"""Which missing runs can be trained together, as one program, and why the others can't.
+"""Stacks: the missing runs that can be trained together, as one program, and why the others can't.
 
 Runs share a program when they differ only in what a replica can have for itself: seeds, optimizer, schedule, clipping,
 weight decay, the scaling of the rate, and losses that read the same outputs. How many go together is decided where they

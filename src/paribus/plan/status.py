@@ -1,4 +1,4 @@
-"""How far an ablation is: the state of each of its runs, what runs now, what failed and why, and the time left."""
+"""The status of an ablation: the state of each run, what runs now, what failed and why, and the time left."""
 
 from __future__ import annotations
 

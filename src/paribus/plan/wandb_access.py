@@ -1,4 +1,4 @@
-"""Whether there is a W&B to talk to: its address, a key for it, and whether it answers. Knows no wandb package."""
+"""Access to W&B: its address, a key for it, and whether it answers. Knows no wandb package."""
 
 from __future__ import annotations
 

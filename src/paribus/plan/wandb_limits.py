@@ -1,4 +1,4 @@
-"""What W&B accepts. It takes longer tags and names offline and refuses them when they are uploaded (wandb#8322), so
+"""The limits of W&B. It takes longer tags and names offline and refuses them when they are uploaded (wandb#8322), so
 everything is checked before anything is trained."""
 
 from __future__ import annotations

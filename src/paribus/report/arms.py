@@ -1,4 +1,4 @@
-"""From records to arms: by what the records vary."""
+"""Arms of records that belong to no plan: made by what the records vary."""
 
 from __future__ import annotations
 

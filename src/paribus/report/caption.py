@@ -1,4 +1,4 @@
-"""What a reader who sees only the table must know."""
+"""Captions: all that a reader who sees only the table must know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of one table must share: refuses to compare apples with oranges."""
+"""Comparability: the runs of one table must share budget, data and the like, or it is refused."""
 
 from __future__ import annotations
 

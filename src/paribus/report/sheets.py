@@ -1,4 +1,4 @@
-"""From an aggregate to the sheets that are printed: arms by metrics, or one factor by another."""
+"""Sheets of an aggregate: arms by metrics, or one factor by another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table is made from, as plain data: it travels in a comment of the document, and makes the table again."""
+"""The source of a table as plain data: it travels in a comment of the document, and makes the table again."""
 
 from __future__ import annotations
 

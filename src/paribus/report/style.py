@@ -1,4 +1,4 @@
-"""How figures look: legible in a two-column paper, in grey print, and to colour-blind eyes."""
+"""The style of figures: legible in a two-column paper, in grey print, and to colour-blind eyes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a study to what figures and the report page draw: plain values by arm, and no layout."""
+"""Tidy values of a study, which figures and the report page draw: plain values by arm, and no layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the numbers of a generated table in a paper are still those of the records."""
+"""Verification of a paper: the numbers of a generated table are compared with the records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run in W&B says the same as its record."""
+"""The comparison of a run in W&B with its record."""
 
 from __future__ import annotations
 

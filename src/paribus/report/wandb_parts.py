@@ -1,4 +1,4 @@
-"""What runs have left behind for W&B in their folders, and what of it is known to have arrived."""
+"""Offline parts of runs for W&B in their folders, and which of them are known to have arrived."""
 
 from __future__ import annotations
 

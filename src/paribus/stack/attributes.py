@@ -1,4 +1,4 @@
-"""What objects keep in plain attributes, in closures, in classes and in their modules' globals.
+"""Tensors and state that objects keep in attributes, in closures, in classes and in their modules' globals.
 
 A stack runs the code of one replica for all. Parameters and buffers are stacked; everything else is that one replica's.
 So whatever a module keeps elsewhere must be equal in all replicas, must stay what it is while the network trains, and

@@ -1,4 +1,4 @@
-"""What a stack measures: sums for each replica, in as few operations as for one."""
+"""The evaluation of a stack: sums for each replica, in as few operations as for one."""
 
 from __future__ import annotations
 

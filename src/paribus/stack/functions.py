@@ -1,4 +1,4 @@
-"""What vmap would not call as a single run does, or slowly: dropout, attention, linear maps, batch norm."""
+"""Functions that vmap would call slowly or otherwise than a single run: dropout, attention, linear maps, norms."""
 
 from __future__ import annotations
 

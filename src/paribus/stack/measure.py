@@ -1,4 +1,4 @@
-"""How fast and how large a stack is: measured on the real network, shapes, optimizer and device."""
+"""The measurement of a stack's speed and size, on the real network, shapes, optimizer and device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stack computes as a straight list of batched operations, traced once and replayed from then on.
+"""The program of a stack: a straight list of batched operations, traced once and replayed from then on.
 
 Calling a network under vmap costs milliseconds of Python: each operation passes torch.func's interpreter, then autograd
 records it, and goes back through it. What reaches the kernels is the same in every update. So it is written down once,

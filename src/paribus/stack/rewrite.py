@@ -1,4 +1,4 @@
-"""What a trace can do without: views of the state in every call, constants, and memory of its own for each step.
+"""The rewriting of a trace: without views of the state, constants, and memory of its own for each step.
 
 An operation on a few kilobytes costs its call, some 2 µs, and one on a megabyte the way to where that lies.
 """

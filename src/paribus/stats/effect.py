@@ -1,4 +1,4 @@
-"""How large an effect is, and how large it must be to be seen. d_z itself is in `Difference`."""
+"""Effect sizes: how large one is, and how large it must be to be seen. d_z itself is in `Difference`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a difference to a verdict on a claim."""
+"""The verdict on a claim, from a difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the files of a run are what was written: SHA-256 in its record, and the CRC within a checkpoint."""
+"""Checksums of a run's files: SHA-256 in its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may come from outside: the names of runs, and how large and how deep data may be."""
+"""Bounds of what comes from outside: the names of runs, and the size and depth of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run comes from: code, versions, hardware, command."""
+"""The provenance of a run: code, versions, hardware, command."""
 
 from __future__ import annotations
 

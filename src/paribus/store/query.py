@@ -1,4 +1,4 @@
-"""Which records to list, and in what order."""
+"""Queries: the records to list, and their order."""
 
 from __future__ import annotations
 

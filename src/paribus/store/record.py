@@ -1,4 +1,4 @@
-"""What a run leaves behind, as plain data."""
+"""The record of a run, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a figure of descents on a surface is made of: arrays, without torch."""
+"""The data of a figure of descents on a surface: arrays, without torch."""
 
 from __future__ import annotations
 

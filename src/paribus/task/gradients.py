@@ -1,4 +1,4 @@
-"""What gradients say about training: their noise, their turns, and their size where training stops improving."""
+"""Probes of gradients: their noise, their turns, and their size where training stops improving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run remembers of its metrics, and where it writes them."""
+"""The journal of a run: its metrics so far, their best values, its history and its loggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run is, and how far it goes."""
+"""The position of a run, and its budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sharp the loss is along training, against what the optimizer can bear."""
+"""The sharpness of the loss along training, against what the optimizer can bear."""
 
 from __future__ import annotations
 

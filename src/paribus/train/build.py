@@ -1,4 +1,4 @@
-"""From a resolved config to the objects of one run; every mistake that a config can hold is met here."""
+"""The objects of one run, built from its resolved config; every mistake that a config can hold is met here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the members of a stack are faster together, how many of them, and whether compiling pays: measured once."""
+"""The decision how many members of a stack go together, and whether it is compiled: measured once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known to fail before training fails here, and not in the middle of the night."""
+"""Preflight: what can be known to fail before training fails here, and not in the middle of the night."""
 
 from __future__ import annotations
 

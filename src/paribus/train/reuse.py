@@ -1,4 +1,4 @@
-"""Whether the record of a run may be used: its sources, files and data are still what it was trained with.
+"""Reuse of a record: allowed while its sources, files and data are still those that it was trained with.
 
 A finished run whose inputs have changed is not used silently, and an interrupted one does not go on with other code.
 """

@@ -1,4 +1,4 @@
-"""Which classes and functions a config may name: a config can come from a stranger, and a target is called."""
+"""The allow-list of what a config may name: it can come from a stranger, and a target is called."""
 
 from __future__ import annotations
 

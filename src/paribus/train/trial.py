@@ -1,4 +1,4 @@
-"""How long a run will take, by training it for a second."""
+"""An estimate of a run's time, by training it for a second."""
 
 from __future__ import annotations
 

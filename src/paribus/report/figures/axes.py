@@ -1,4 +1,4 @@
-"""What all figures share: headings, legends beside the panels, axes in percent, names as they stand."""
+"""The common parts of figures: headings, legends beside the panels, axes in percent, names as they stand."""
 
 from __future__ import annotations
 

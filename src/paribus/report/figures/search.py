@@ -1,4 +1,4 @@
-"""What tuning found: how sensitive arms are to a rate, what a search of k points is worth, how scores are spread."""
+"""Figures of tuning: sensitivity of arms to a rate, the worth of a search of k points, the spread of scores."""
 
 from __future__ import annotations
 

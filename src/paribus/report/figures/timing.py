@@ -1,4 +1,4 @@
-"""What an update and an epoch cost, over the batch size."""
+"""The figure of time: cost of an update and of an epoch over the batch size."""
 
 from __future__ import annotations
 
