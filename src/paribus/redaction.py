@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MASK = "***"
@@ -25,25 +25,37 @@ _KEY = re.compile(
 _PAIR = re.compile(r"(?P<key>[\w.+-]*[\w])(?P<equals>=)(?P<value>'[^']*'|\"[^\"]*\"|[^\s&,]+)")
 
 
-def redacted(value: Any, name: str = "") -> Any:
+def redacted(value: Any) -> Any:
     """The value without what looks like a secret: by the name that it has, by its form, or because it is the value of
     an environment variable whose name says so. Nested values too; interpolations stay as they are."""
-    if isinstance(value, Mapping):
-        return {key: redacted(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [redacted(item, name) for item in value]
-    if not isinstance(value, str) or not value:
-        return value
-    if _NAME.search(name) and not value.startswith("${"):
-        return MASK
-    return redacted_text(value)
+    return _redacted(value, "", _secrets())
 
 
 def redacted_text(text: str) -> str:
     """The same of a text, such as a command line."""
-    for variable, secret in os.environ.items():
-        if len(secret) >= 8 and secret in text and _NAME.search(variable):
-            text = text.replace(secret, f"${{oc.env:{variable}}}")
+    return _text(text, _secrets())
+
+
+def _secrets() -> list[tuple[str, str]]:
+    """The environment variables whose names say that their values are secrets."""
+    return [(name, value) for name, value in os.environ.items() if len(value) >= 8 and _NAME.search(name)]
+
+
+def _redacted(value: Any, name: str, secrets: Sequence[tuple[str, str]]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _redacted(item, str(key), secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(item, name, secrets) for item in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if _NAME.search(name) and not value.startswith("${"):
+        return MASK
+    return _text(value, secrets)
+
+
+def _text(text: str, secrets: Sequence[tuple[str, str]]) -> str:
+    for variable, secret in secrets:
+        text = text.replace(secret, f"${{oc.env:{variable}}}")
     if "://" in text:
         text = _USER.sub(lambda found: f"{found['scheme']}{MASK}@", text)
     if "=" in text:

@@ -1,9 +1,10 @@
 """Hydra's composition in steps; without it Hydra composes every command line itself, with the same result."""
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.base import hydra_internals
-from paribus.base.hydra_internals import ConfigFiles, Unsupported
+from paribus.base.hydra_internals import ConfigFiles, Unsupported, error_of
 from paribus.plan.compose import hydra_context, load, parse_overrides, resolved
 from paribus.plan.composer import Composer
 from paribus.plan.merger import Merger
@@ -36,3 +37,15 @@ def test_another_hydra_composes_by_itself(monkeypatch):
 
 def changed_name():
     raise Unsupported("no such name")
+
+
+def test_the_error_of_a_failed_job_is_read_without_a_word(capsys):
+    error = ValueError("no")
+    failed = JobReturn(overrides=["seed=1"], status=JobStatus.FAILED, _return_value=error)
+    assert error_of(failed) is error
+
+    class Renamed:  # of a version that keeps it elsewhere
+        return_value = property(lambda self: failed.return_value)
+
+    assert error_of(Renamed()) is error
+    assert capsys.readouterr() == ("", "")

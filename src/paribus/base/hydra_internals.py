@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn
 
 
 class Unsupported(Exception):
@@ -43,3 +46,16 @@ class ConfigFiles:
             return self._loader._load_single_config(file, self._repository).config
         except (AttributeError, TypeError) as error:
             raise Unsupported(str(error)) from error
+
+
+def error_of(result: JobReturn) -> Exception | None:
+    """The exception of a failed job. Asked for its value, Hydra raises it, and first writes a line of its own."""
+    if hasattr(result, "_return_value"):
+        found: Exception | None = result._return_value
+        return found
+    try:
+        with redirect_stderr(StringIO()):
+            _ = result.return_value
+    except Exception as error:
+        return error
+    return None

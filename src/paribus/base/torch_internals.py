@@ -153,6 +153,9 @@ def version(tensor: Tensor) -> int:
     return int(getattr(tensor, "_version", 0))
 
 
+# Where those of torch.nn.functional that are written in C say that they are at home.
+FUNCTIONS_IN_C: str = torch.nn.functional.gelu.__module__
+
 # ------------------------------------------------------------------------------------------ operations
 
 

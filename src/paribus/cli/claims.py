@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paribus.base.text import near
 from paribus.checks import stored
 from paribus.checks.catalogue import Check
 from paribus.cli.reports import write
@@ -22,7 +23,6 @@ from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs
 from paribus.plan.outputs import outputs_folder
-from paribus.plan.parser import near
 from paribus.report import scoreboard
 from paribus.report.shipped import Shipped
 from paribus.report.table import RENDER
@@ -31,7 +31,6 @@ from paribus.store.store import Store
 from paribus.terminal import say
 
 LAST = "batch_time"  # it measures time: everything else should be over
-SETTLED = ("done", "diverged")
 
 
 def show_claims(
@@ -133,10 +132,7 @@ def _estimate(store: Store, names: Sequence[str], overrides: Sequence[str], comp
     for name in names:
         plans = plan_command([f"ablation={name}", *overrides], read, composer)
         cells = [
-            cell
-            for plan in plans
-            for cell in plan.cells
-            if (record := read(cell.id)) is None or record.status not in SETTLED
+            cell for plan in plans for cell in plan.cells if (record := read(cell.id)) is None or not record.has_result
         ]
         if not cells and all(plan.complete for plan in plans):
             continue

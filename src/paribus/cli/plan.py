@@ -21,7 +21,8 @@ from paribus.plan.inputs import Inputs
 from paribus.plan.measured import Measured
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.stacks import Group, reasons, stacks
-from paribus.store.store import FINISHED, Store
+from paribus.store.record import FINISHED
+from paribus.store.store import Store
 from paribus.terminal import say, show
 
 

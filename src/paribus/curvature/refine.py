@@ -1,4 +1,4 @@
-r"""From a point near a critical point to the critical point itself, whatever kind it is; else down to one."""
+r"""The search for a critical point: from a point near one to itself, of whatever kind; else down to one."""
 
 from __future__ import annotations
 

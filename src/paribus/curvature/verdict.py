@@ -1,4 +1,4 @@
-r"""What kind of point it is, from its gradient and the eigenvalues of its Hessian."""
+r"""The kind of a point, from its gradient and the eigenvalues of its Hessian."""
 
 from __future__ import annotations
 

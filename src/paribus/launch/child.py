@@ -16,7 +16,6 @@ from paribus.store.lock import Busy
 from paribus.terminal import say
 
 PROGRESS_SECONDS = 3.0
-FINISHED = ("done", "diverged")
 FRAMES = 4  # of a traceback on the terminal; train.log has them all
 
 
@@ -62,7 +61,7 @@ def train_job(
             return Result("storage", message=str(error))
         traceback.print_exc()
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
-    if config["members"] and record.status not in FINISHED:  # left to others, or to jobs of their own
+    if config["members"] and not record.has_result:  # left to others, or to jobs of their own
         return Result("left", message=(record.failure or {}).get("message", ""))
     return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}))
 

@@ -62,7 +62,7 @@ class Job:
     def look(self) -> None:
         """Count the runs of a stack that have a result by now."""
         if self.is_stack:
-            self.ended = sum(self.store.finished(id) is not None for id in self.runs)
+            self.ended = sum(record is not None and record.has_result for record in map(self.store.read, self.runs))
 
     def finished(self) -> Record | None:
         """The record of its run, where that is done or diverged: there is nothing to train."""

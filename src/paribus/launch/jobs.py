@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from paribus.base.hydra_internals import error_of
 from paribus.errors import JobFailed, RunsFailed, StorageFailed, UserError
 from paribus.store.lock import Busy
 from paribus.store.store import Store
@@ -70,7 +71,7 @@ class Jobs:
             results, reason = self.attempt([job.line for job in jobs])
             for job, result in zip(jobs, results, strict=True):
                 failed = result is not None and result.status == JobStatus.FAILED
-                error = _error_of(result) if failed and result is not None else None
+                error = error_of(result) if failed and result is not None else None
                 for id in job.runs:
                     if self.finished(id) or isinstance(error, Busy) or self.store.is_locked(id):
                         continue
@@ -115,15 +116,6 @@ class Jobs:
         say(f"waiting for {len(ids)} runs that other processes train")
         while all(self.store.is_locked(id) for id in ids):
             time.sleep(self.poll_seconds)
-
-
-def _error_of(result: JobReturn) -> Exception | None:
-    """What the job raised: Hydra raises it when a failed job is asked for its value."""
-    try:
-        _ = result.return_value
-    except Exception as error:
-        return error
-    return None
 
 
 def described(error: BaseException) -> str:

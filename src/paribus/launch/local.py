@@ -25,8 +25,7 @@ from paribus.launch.slots import Slots
 from paribus.launch.stacking import runs_of
 from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
-from paribus.store.record import Record
-from paribus.store.store import FINISHED
+from paribus.store.record import FINISHED, Record
 from paribus.train.run import failed, new_record, summary
 
 TICK = 0.2  # seconds between looks at clocks

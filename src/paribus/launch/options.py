@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from paribus.base.text import near
 from paribus.durations import in_seconds
 from paribus.errors import UserError
 from paribus.launch.settings import check_settings, plain
@@ -39,8 +39,7 @@ class Options:
     def parse(cls, given: Mapping[str, Any]) -> Options:
         """Raises UserError that names the first option that can't be."""
         if unknown := next((key for key in given if key not in known(cls)), None):
-            near = difflib.get_close_matches(str(unknown), known(cls), n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = near(unknown, known(cls), 1)
             raise UserError(f"hydra.launcher.{unknown} is not known.{hint} Known: {', '.join(known(cls))}")
         slots, limit, gpus = given.get("slots"), given.get("time_limit"), given.get("gpus", "auto")
         if (choice := given.get("on_failure", "continue")) not in ("continue", "stop"):
@@ -56,8 +55,7 @@ class Options:
         retries = dict(RETRIED)
         for kind, number in (given.get("retries") or {}).items():
             if kind not in RETRIED:
-                near = difflib.get_close_matches(str(kind), RETRIED, n=1)
-                hint = f" Did you mean {near[0]}?" if near else ""
+                hint = near(kind, RETRIED, 1)
                 raise UserError(f"hydra.launcher.retries.{kind}: not a failure.{hint} Failures: {', '.join(RETRIED)}")
             retries[kind] = whole(f"retries.{kind}", number, 0)
         return cls(

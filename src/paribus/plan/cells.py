@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
 
+from paribus.base.text import near
 from paribus.errors import UserError
 from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.compose import group_options, is_group, search_path
@@ -22,7 +23,7 @@ from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budge
 from paribus.plan.distinct import same_runs, why_refused
 from paribus.plan.grammar import key_and_value, parsed
 from paribus.plan.metrics import higher_is_better
-from paribus.plan.parser import near, parse
+from paribus.plan.parser import parse
 from paribus.plan.sequential import extend
 from paribus.plan.tuning import Point, best_point, grid, on_edge
 from paribus.store.record import Record
@@ -306,7 +307,7 @@ class _Planner:
 
 def tuning_score(record: Record | None, metric: str) -> float | None:
     """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
-    if record is None or record.status not in ("done", "diverged"):
+    if record is None or not record.has_result:
         return None
     return record.metrics.get(metric, math.nan) if record.status == "done" else math.nan
 

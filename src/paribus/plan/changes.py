@@ -65,7 +65,7 @@ def changed_runs(plans: Sequence[Plan], read: Read, inputs: Inputs) -> list[Chan
     for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
         now = inputs(cell.config)
         record = read(cell.id) if now else None
-        if record is None or record.status not in ("done", "diverged"):
+        if record is None or not record.has_result:
             continue
         if what := changed_inputs(record, now, cell.config):
             found.append(Changed(cell, tuple(what)))

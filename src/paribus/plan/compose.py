@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paribus.base.plain_yaml import LOADER
+from paribus.base.text import near
 from paribus.config import config_dir
 from paribus.config.modes import with_mode
 from paribus.config.run import Run
@@ -29,8 +30,6 @@ from paribus.plan.grammar import with_quotes
 
 # Sections whose keys are arguments of classes.
 _CLASSES = ("model", "loss", "optimizer", "scheduler", "augmentation", "callbacks", "logger", "surface", "hydra")
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 
 
 @contextmanager
@@ -86,7 +85,7 @@ def explain(error: BaseException) -> str:
             path.rsplit("/", 1)[-1],
             [line.strip() for line in listed.splitlines() if line.strip()],
         )
-        return f"{group}={wanted} is not an option.{_nearest(wanted, options)} Options: {', '.join(options)}"
+        return f"{group}={wanted} is not an option.{near(wanted, options, 3)} Options: {', '.join(options)}"
     if kind := re.search(r"^Config group override must be a string or a list. Got (\w+)", text):
         return (
             f"options of a group have names (norm=batch), or are a list of names (norm=[batch,weight]), got {kind[1]}"
@@ -108,7 +107,7 @@ def broken_file() -> str | None:
     """What is wrong with the first file of the user's configuration that can't be read; None where all can."""
     for path in sorted(path for root in search_path() for path in root.rglob("*.yaml")):
         try:
-            content = yaml.load(path.read_text(encoding="utf-8-sig"), _LOADER)
+            content = yaml.load(path.read_text(encoding="utf-8-sig"), LOADER)
         except OSError as error:
             return f"{path} can't be read: {error.strerror}. Options are files"
         except UnicodeDecodeError as error:
@@ -125,11 +124,6 @@ def _nearest_key(key: str) -> str:
     own = parts[0] in _CLASSES or parts[:2] in (["data", "source"], ["norm", "activation"], ["norm", "weight"])
     added = f" An argument that its class takes besides is added by +{key}=VALUE" if own and len(parts) > 1 else ""
     return unknown(key, _known_keys()) + added
-
-
-def _nearest(wanted: str, options: Sequence[str]) -> str:
-    near = difflib.get_close_matches(wanted, options, n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _known_keys() -> list[str]:

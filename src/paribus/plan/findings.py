@@ -144,7 +144,7 @@ def matching(plan: Plan, hypothesis: Hypothesis) -> Pairs:
 
 def score(record: Record | None, metric: str) -> float:
     """The metric of a run; of a diverged one what guessing scores, or the worst if that is not known; nan for none."""
-    if record is None or record.status not in ("done", "diverged"):
+    if record is None or not record.has_result:
         return math.nan
     value = record.metrics.get(metric, record.timing.get(metric, math.nan))
     if record.status == "done" and math.isfinite(value):
@@ -193,4 +193,4 @@ class _Scores:
         records = self.records[label]
         if what == "diverged":
             return sum(r is not None and r.status == "diverged" for r in records)
-        return sum(r is None or r.status not in ("done", "diverged") for r in records)
+        return sum(r is None or not r.has_result for r in records)

@@ -20,7 +20,9 @@ from typing import Any
 from paribus.plan.sources import modules_of
 from paribus.plan.targets import known, public_name
 from paribus.store.atomic import write_atomically
+from paribus.store.checksums import sha256
 
+_DIGITS = 16  # of a SHA-256
 _LARGE = 1 << 20  # bytes of a file from which on its digest is remembered
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _BESIDE_TRAINING = {"logger", "paths", "hydra", "ablation", "tags", "group", "arm", "members"}
@@ -182,17 +184,9 @@ def _signature(name: str, status: os.stat_result) -> str:
 
 def _of_files(path: Path, files: list[tuple[str, os.stat_result]]) -> str:
     if len(files) == 1 and not files[0][0]:
-        return _of_file(path)
-    return _of_bytes("\n".join(f"{name} {_of_file(path / name)}" for name, _ in files).encode())
-
-
-def _of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
+        return sha256(path)[:_DIGITS]
+    return _of_bytes("\n".join(f"{name} {sha256(path / name)[:_DIGITS]}" for name, _ in files).encode())
 
 
 def _of_bytes(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from paribus.store.atomic import write_atomically
+from paribus.store.checksums import sha256
 
 REFUSED = "refused"  # in the place of a machine
 
@@ -63,7 +63,7 @@ def hashes(files: Iterable[str]) -> dict[str, str]:
     found = {}
     for file in sorted(files):
         try:
-            found[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            found[file] = sha256(Path(file))
         except OSError:
             found[file] = ""
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from paribus.base.text import near
 from paribus.directions import kind
 from paribus.plan.ablation import (
     DESIGNS,
@@ -412,9 +412,3 @@ def factor_level_first(factors: Sequence[Factor], name: str, levels: Sequence[st
 def alike(metric: str, other: str) -> bool:
     """Whether two metrics have one unit: test/acc and val/acc_best have."""
     return kind(metric) == kind(other)
-
-
-def near(wanted: Any, options: Sequence[str]) -> str:
-    """Did you mean ...? or nothing."""
-    found = difflib.get_close_matches(str(wanted), list(options), n=2, cutoff=0.5)
-    return f" Did you mean {' or '.join(found)}?" if found else ""

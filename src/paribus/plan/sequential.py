@@ -42,4 +42,4 @@ def extend(plan: Plan, read: Read, further: Callable[[str, int], Cell]) -> None:
 
 def _over(read: Read, id: str) -> bool:
     record = read(id)
-    return record is not None and record.status in ("done", "diverged")
+    return record is not None and record.has_result

@@ -92,7 +92,7 @@ def progress(plan: Plan, store: Store, inputs: Inputs | None = None) -> Progress
             found.failures.append(Failure(cell.id, cell.arm, cell.seed, kind, message, folder))
     left = sum(found.total.get(state, 0) for state in ("missing", "interrupted", "failed", "changed"))
     found.seconds_left = seconds_left(
-        [record for record in records.values() if record and record.status in ("done", "diverged")],
+        [record for record in records.values() if record and record.has_result],
         found.running,
         left + sum(found.waiting.values()),
     )

@@ -139,9 +139,7 @@ def aggregate(
     if baseline is not None and baseline not in arms:
         raise ReportError(f"the baseline is one of the arms {', '.join(arms)}, got {baseline}")
     base = next(row for row in rows if baseline in (None, row.arm))
-    ran = {
-        arm: [r for r in records if r is not None and r.status in ("done", "diverged")] for arm, records in arms.items()
-    }
+    ran = {arm: [r for r in records if r is not None and r.has_result] for arm, records in arms.items()}
     choices = factors(ran)
     facts = shared_facts(ran, choices, mix)
     for metric in metrics:
@@ -193,7 +191,7 @@ def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str], lev
         values = {key: value for key, value in found if math.isfinite(value)}
         row.cells[metric] = Cell(values, mean_interval(list(values.values()), level))
         if row.diverged:
-            ended = [score(r, metric) for r in present if r.status in ("done", "diverged")]
+            ended = [score(r, metric) for r in present if r.has_result]
             if all(map(math.isfinite, ended)):
                 row.cells[metric].at_chance = mean_interval(ended, level)
     return row

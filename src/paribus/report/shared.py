@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.plan.parser import near
+from paribus.base.text import near
 from paribus.report.arms import Arms, ReportError, is_seed, level, level_text, levels, varied
 from paribus.store.record import Record
 

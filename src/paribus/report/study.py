@@ -107,7 +107,7 @@ def study(
     for cell in plan.tuning:
         record = read(cell.id)
         tuning.setdefault(cell.arm, []).append(record)
-        if plan.ablation and record is not None and record.status in ("done", "diverged"):
+        if plan.ablation and record is not None and record.has_result:
             trials.append(_trial(cell, plan.ablation, record))
     found = judged(plan, read, implied(plan)) if plan.ablation and plan.arms else []
     histories = {record.id: history(record.id) for record in records}

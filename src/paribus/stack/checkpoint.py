@@ -11,9 +11,9 @@ import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
+from paribus.base import archive
 from paribus.stack.network import flat, unflat
 from paribus.store.atomic import write_file_atomically
-from paribus.store.checksums import archive_damage
 
 if TYPE_CHECKING:
     from paribus.stack.task import StackedClassification
@@ -74,10 +74,7 @@ class StackIO(CheckpointIO):
             write_file_atomically(folder / "last.ckpt", functools.partial(torch.save, content))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        for folder in self.folders:
-            if damage := archive_damage(folder / "last.ckpt"):
-                raise ValueError(f"{folder / 'last.ckpt'} is damaged: {damage}")
-        found = [torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True) for folder in self.folders]
+        found = [archive.read(folder / "last.ckpt") for folder in self.folders]
         callbacks = {key: _join([member["callbacks"][key] for member in found]) for key in found[0]["callbacks"]}
         return {**found[0], "state_dict": {}, "optimizer_states": [], "callbacks": callbacks, "members": found}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,19 +23,13 @@ def write_atomically(path: Path, text: str, after_power_cut: Literal["new", "old
         sure another for the folder; `any` takes none, and what is there may be empty.
     """
     temporary = temporary_beside(path)
-    try:
+    with _cleaned_up(temporary, path):
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             if after_power_cut != "any":
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if is_storage(error) or (isinstance(error, Exception) and not path.parent.is_dir()):
-            raise StorageFailed(f"{path} can't be written: {reason(error)}. Make room") from error
-        raise
     if after_power_cut == "new":
         _sync_folder(path.parent)
 
@@ -46,12 +40,19 @@ def write_file_atomically(path: Path, write: Callable[[Path], object], rename: b
     rename: false for a process that only takes part in the writing.
     """
     temporary = path.with_suffix(".tmp")
-    try:
+    with _cleaned_up(temporary, path):
         write(temporary)
         if rename:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+
+
+@contextmanager
+def _cleaned_up(temporary: Path, path: Path) -> Iterator[None]:
+    """Removes `temporary` where `path` could not be written. Raises StorageFailed where the disk is to blame."""
+    try:
+        yield
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

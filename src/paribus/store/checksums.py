@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -42,16 +40,3 @@ def _is(path: Path, recorded: str) -> bool:
         return sha256(path) == recorded
     except OSError:
         return False
-
-
-def archive_damage(path: Path) -> str | None:
-    """What is wrong with a file of torch.save, by the CRC of its parts, which torch.load does not look at; None for
-    nothing. Raises FileNotFoundError where there is no file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except FileNotFoundError:
-        raise
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        return f"it is no whole archive: {error}"
-    return f"the checksum of {damaged} within it is wrong" if damaged is not None else None

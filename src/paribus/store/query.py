@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.base.text import near
 from paribus.durations import seconds_since
 from paribus.errors import UserError
 from paribus.store.record import Record
@@ -130,8 +130,7 @@ def _order(value: Any) -> tuple[int, Any]:
 
 
 def _unknown(key: str, known: set[str]) -> UserError:
-    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return UserError(
-        f"no run has a {key}.{hint} Keys are status, ablation, arm, seed, choices such as norm, and metrics"
+        f"no run has a {key}.{near(key, known, 3)} "
+        "Keys are status, ablation, arm, seed, choices such as norm, and metrics"
     )

@@ -13,6 +13,7 @@ from paribus.store.names import DEPTH, bounded, is_id
 
 Status = Literal["running", "done", "diverged", "failed"]
 STATUSES = ("running", "done", "diverged", "failed")
+FINISHED = ("done", "diverged")  # divergence is a result
 SCHEMA = 1
 
 
@@ -55,6 +56,11 @@ class Record:
     finished: str | None = None
     checksums: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the run is over and its numbers count."""
+        return self.status in FINISHED
 
     def to_json(self) -> str:
         """Strictly valid JSON: numbers that are not finite become the strings "nan", "inf", "-inf"."""

@@ -17,8 +17,6 @@ from paribus.store.lock import exclusive, is_held
 from paribus.store.names import FILE_BYTES, checked_id, is_id, read_yaml
 from paribus.store.record import Record, RecordError
 
-FINISHED = ("done", "diverged")
-
 
 class Store:
     """Reads and writes records. A record appears whole or not at all.
@@ -57,7 +55,7 @@ class Store:
     def finished(self, id: str) -> Record | None:
         """The record of a run that needs no more training: done or diverged, and its small files are as recorded."""
         record = self.read(id)
-        return record if record is not None and record.status in FINISHED and not self.damage(record) else None
+        return record if record is not None and record.has_result and not self.damage(record) else None
 
     def damage(self, record: Record, names: Sequence[str] = SMALL) -> list[str]:
         """The files of a run that are not what its record says. Records without checksums are believed."""

@@ -69,7 +69,7 @@ def _tried(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str 
     import torch
 
     from paribus.train import build
-    from paribus.train.preflight import try_on
+    from paribus.train.passes import try_on
 
     torch.set_num_threads(1)
     try:

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from paribus.base import archive
 from paribus.curvature.analysis import Analysis, Effort, analyse
 from paribus.curvature.escape import follow
 from paribus.curvature.objective import Risk, flatten, unflatten_into
 from paribus.errors import UserError
 from paribus.store.atomic import write_file_atomically
-from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train import build
@@ -120,13 +120,9 @@ def decay_of(run: Reloaded) -> Tensor:
 def load_stages(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """What an interrupted analysis with the same settings has found; {} where there is none, or a damaged file."""
     try:
-        if archive_damage(path):
-            return {}
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = archive.read(path)
         return content["stages"] if content["settings"] == settings else {}
-    except FileNotFoundError:
-        return {}
-    except Exception:  # zip, pickle and key errors: computed again, and overwritten
+    except Exception:  # none yet, or zip, pickle and key errors: computed again, and overwritten
         return {}
 
 

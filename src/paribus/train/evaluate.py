@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from paribus.base import archive
 from paribus.config.run import Run, readable
 from paribus.errors import UserError
-from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.task.data import ImageData
@@ -139,9 +139,7 @@ def evaluate_record(
 def load_weights(path: Path) -> dict[str, Any]:
     """The network's state in a checkpoint: the weights that the run evaluates with."""
     try:
-        if damage := archive_damage(path):
-            raise ValueError(damage)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = archive.read(path)
         if "evaluation_weights" in content:
             return content["evaluation_weights"]
         state = content["state_dict"]

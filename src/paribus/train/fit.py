@@ -18,11 +18,11 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from paribus.base import archive
 from paribus.base.lightning_internals import leave_signals
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
 from paribus.redaction import redacted
-from paribus.store.checksums import archive_damage
 from paribus.store.history import HistoryError, HistoryWriter, read_history
 from paribus.store.record import Record
 from paribus.task.classification import Classification
@@ -219,10 +219,7 @@ def usable_checkpoint(folder: Path) -> Path | None:
     if not path.exists():
         return None
     try:
-        if damage := archive_damage(path):
-            raise ValueError(damage)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        cursor = content["paribus"]["cursor"]
+        cursor = archive.read(path)["paribus"]["cursor"]
     except Exception as error:  # zip, pickle, key and end-of-file errors: all mean that the file is damaged
         put_aside(path, f"can't be read ({error})")
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from paribus.base.text import near
 from paribus.config.arguments import finite
 from paribus.errors import UserError
 from paribus.train.targets import find, locate
@@ -77,8 +77,7 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
             if open_ended:
                 finite(f"{where}.{key}", value, None)
                 continue
-            near = difflib.get_close_matches(key, parameters, n=2, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            hint = near(key, parameters)
             raise UserError(f"{where}.{key}: {_name(node)} takes no {key}.{hint} It takes {', '.join(parameters)}")
         if not fits(value, hints.get(key, Any)):
             raise UserError(

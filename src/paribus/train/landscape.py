@@ -13,12 +13,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from paribus.base import archive
 from paribus.curvature.objective import flatten, unflatten_into
 from paribus.data.prepare import LazySet, TensorSet
 from paribus.errors import UserError
 from paribus.nn.statistics import recomputed_statistics, unknown_statistics
 from paribus.store.atomic import write_file_atomically
-from paribus.store.checksums import archive_damage
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
@@ -188,10 +188,7 @@ def read_snapshots(folder: Path, size: int) -> tuple[list[int], Tensor] | None:
     if not paths:
         return None
     try:
-        for path in paths:
-            if damage := archive_damage(path):
-                raise ValueError(damage)
-        contents = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+        contents = [archive.read(path) for path in paths]
         weights = torch.stack([content["weights"] for content in contents])
     except Exception as error:  # zip, pickle and key errors, or snapshots of different sizes
         raise UserError(f"a snapshot in {folder} can't be read: {error}. Remove the folder, or train again") from error

@@ -13,14 +13,12 @@ from torch import nn
 
 from paribus.config.run import too_long
 from paribus.errors import UserError
-from paribus.metrics import Totals
-from paribus.nn.batch_norm import SyncBatchNorm
-from paribus.nn.statistics import buffer_versions, unknown_statistics
-from paribus.plan.identity import BUDGET_UNITS, world_size
+from paribus.plan.identity import BUDGET_UNITS
 from paribus.plan.targets import known
 from paribus.task.data import ImageData
 from paribus.train import alone, build
 from paribus.train.instantiate import check_arguments
+from paribus.train.passes import check_callbacks, check_statistics, on_meta, take_step
 
 Config = Mapping[str, Any]
 T = TypeVar("T")
@@ -47,7 +45,7 @@ class Preflight:
         parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
         data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
         if (network := self.check_built(config, setting, data)) is not None:
-            _check_callbacks(config, network)
+            check_callbacks(config, network)
         for name, node in (config["logger"] or {}).items():
             if node is not None:
                 check_arguments(f"logger.{name}", node)
@@ -84,12 +82,12 @@ class Preflight:
 
     def _on_meta(self, config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
         parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
-        make = functools.partial(_network, setting=setting, shares=shares)
+        make = functools.partial(on_meta, setting=setting, shares=shares)
         network, unknown = self._once(make, config, parts, f"network {shares}")
         with torch.device("meta"):
             optimizer = build.build_optim(config, network)
-        _check_statistics(config, optimizer, unknown)
-        self._once(lambda _: _step(config, optimizer), _form(config), (*parts, "optimizer", "decay"), "step")
+        check_statistics(config, optimizer, unknown)
+        self._once(lambda _: take_step(config, optimizer), _form(config), (*parts, "optimizer", "decay"), "step")
         return network
 
     def _once(self, make: Callable[[Config], T], config: Config, parts: Sequence[str], what: str = "") -> T:
@@ -100,7 +98,6 @@ class Preflight:
         return self._built[key]
 
 
-SYNCHRONISED = (SyncBatchNorm, nn.SyncBatchNorm)
 _PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate", "trainer.channels_last")
 
 
@@ -130,88 +127,6 @@ def _check_parts(parts: int, shares: Sequence[tuple[int, ...]]) -> None:
                 f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
                 "for a process. Use data.drop_last=true, a larger batch or fewer parts"
             )
-
-
-def _sizes(config: Config, shares: Sequence[tuple[int, ...]], synchronised: bool) -> list[int]:
-    """How many samples come through a network, or through all processes' where norms are synchronised."""
-    parts = config["trainer"]["accumulate"]
-    sizes: set[int] = set()
-    for share in shares:
-        smallest = [each // parts for each in share]  # the parts of a process differ by one sample at most
-        sizes |= {sum(smallest)} if synchronised else set(smallest)
-    return sorted(sizes)
-
-
-def _network(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> tuple[nn.Module, list[str]]:
-    """The network on the meta device, with gradients, after a batch of each size; what keeps statistics in it that
-    nobody can compute anew."""
-    with torch.device("meta"):
-        network = build.build_network(config, setting).train()
-        synchronised = any(isinstance(module, SYNCHRONISED) for module in network.modules())
-        return network, _passes(config, setting, network, _sizes(config, shares, synchronised))
-
-
-def try_on(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]], device: str, most: int) -> None:
-    """Build the network and its optimizer on a real device and take a step, with batches of `most` samples at most.
-    Raises whatever can't work."""
-    network = build.build_network(config, setting).to(device).train()
-    synchronised = any(isinstance(module, SYNCHRONISED) for module in network.modules())
-    sizes = {min(size, most) for size in _sizes(config, shares, synchronised)}
-    with torch.device(device):
-        unknown = _passes(config, setting, network, sorted(sizes))
-    optimizer = build.build_optim(config, network)
-    _check_statistics(config, optimizer, unknown)
-    _step(config, optimizer)
-    _check_callbacks(config, network)
-
-
-def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: Sequence[int]) -> list[str]:
-    """A batch of each size through network, loss and metrics and back. What keeps `unknown_statistics`."""
-    versions = list(buffer_versions(network).values())
-    for size in sizes:
-        x = torch.zeros((size, *setting.source.shape))
-        y = torch.zeros(size, dtype=torch.long)
-        with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
-            outputs = network(x)
-            loss = setting.loss(outputs, y)
-            totals = Totals(x.device)
-            totals.update(loss, outputs, y, setting.loss)
-            totals.state()
-            loss.backward()
-    return unknown_statistics(network, versions)
-
-
-def _check_statistics(config: Config, optimizer: torch.optim.Optimizer, unknown: Sequence[str]) -> None:
-    """Raises UserError where moving statistics are to be computed anew and are of a kind that is not known."""
-    asked = config["evaluation"]["statistics"]
-    averaged = any("train_mode" in group for group in optimizer.param_groups)
-    if unknown and (averaged or asked != "moving"):
-        why = f"evaluation.statistics={asked}"
-        if asked == "moving":
-            why = f"optimizer={build.name_of(config['optimizer'])}, which evaluates averaged weights,"
-        named = ", ".join(unknown[:3]) + (" and others" if len(unknown) > 3 else "")
-        remedy = "another optimizer" if asked == "moving" else "evaluation.statistics=moving"
-        raise UserError(
-            f"{why} needs the statistics of norms anew, and Paribus can't compute those of {named}: only of norms of "
-            f"conf/norm and torch.nn, and subclasses that leave the forward pass alone. Use one of these, or {remedy}"
-        )
-
-
-def _check_callbacks(config: Config, network: nn.Module) -> None:
-    for callback in build.build_callbacks(config):
-        if hasattr(callback, "check"):
-            with build.as_user_error("callbacks"):
-                callback.check(network, world_size(config))
-
-
-def _step(config: Config, optimizer: torch.optim.Optimizer) -> None:
-    with build.as_user_error(f"optimizer={build.name_of(config['optimizer'])} with {build.names(config)}"):
-        try:
-            optimizer.step()
-        except RuntimeError as error:
-            # Some optimizers look at numbers, and there are none on the meta device.
-            if "meta tensors" not in str(error):
-                raise
 
 
 def _at(config: Config, key: str) -> Any:

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from paribus.base import archive
 from paribus.config.modes import without_mode
 from paribus.errors import UserError
-from paribus.store.checksums import archive_damage
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -39,7 +38,7 @@ def rerun(record: Record, store: Store, folder: Path | None = None) -> list[Comp
 
     Raises UserError for a run that is not finished or whose configuration is missing.
     """
-    if record.status not in ("done", "diverged"):
+    if not record.has_result:
         raise UserError(f"run {record.id} is {record.status}: there is nothing to compare with. Train it first")
     if "imported" in record.provenance:
         raise UserError(f"run {record.id} was imported: rerun trains runs of Paribus, and nothing else")
@@ -126,9 +125,7 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
 def tensors(path: Path) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint: those that train and, where others are evaluated, those too."""
     try:
-        if damage := archive_damage(path):
-            raise ValueError(damage)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = archive.read(path)
         found = dict(content["state_dict"])
         found.update({f"evaluation.{name}": value for name, value in content.get("evaluation_weights", {}).items()})
     except Exception as error:  # zip, pickle and key errors: the file is damaged

@@ -12,7 +12,7 @@ from paribus.errors import UserError
 from paribus.plan.changes import changed_inputs, moved_data
 from paribus.plan.inputs import Inputs, is_open
 from paribus.store.record import Record
-from paribus.store.store import FINISHED, Store
+from paribus.store.store import Store
 
 
 def usable(record: Record, config: Mapping[str, Any], store: Store) -> tuple[bool, str]:
@@ -22,7 +22,7 @@ def usable(record: Record, config: Mapping[str, Any], store: Store) -> tuple[boo
 
     Raises UserError for a run that has changed, where nothing was decided.
     """
-    finished = record.status in FINISHED
+    finished = record.has_result
     now = Inputs(store.root)(config)
     what, remark = changed_inputs(record, now, config), ""
     if not what and finished and (is_open(config) or moved_data(record, now, config)):

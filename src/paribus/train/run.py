@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from paribus.base.plain_yaml import DUMPER
 from paribus.config.run import Run
 from paribus.errors import Interrupted, StorageFailed, UserError, is_storage
 from paribus.imports import postpone
@@ -33,7 +34,7 @@ from paribus.store.atomic import write_atomically
 from paribus.store.checksums import checksums
 from paribus.store.provenance import project_state, provenance
 from paribus.store.record import Record
-from paribus.store.store import FINISHED, Store
+from paribus.store.store import Store
 from paribus.terminal import say
 from paribus.train.reuse import usable
 
@@ -104,7 +105,7 @@ def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
     kept, remark = usable(record, config, store)
     if remark:
         say(f"{id}: {remark}")
-    if not kept or record.status not in FINISHED:
+    if not kept or not record.has_result:
         return None
     if not (damaged := store.damage(record)):
         return record
@@ -195,8 +196,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
-    text = yaml.dump(redacted(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(redacted(config), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.yaml", text, "any")
 
 

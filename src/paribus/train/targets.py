@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.base.torch_internals import FUNCTIONS_IN_C
 from paribus.errors import UserError
 from paribus.plan.targets import import_path
 
@@ -60,10 +61,9 @@ KINDS: Mapping[str, Kind] = {
     "surface": Kind("a surface", "paribus.surfaces.catalogue.Surface"),
 }
 # What may stand within a node: parts of networks, functions of tensors, optimizers and schedules.
-# Functions of torch that are written in C say that they are at home in torch._C.
 _PART = Kind(
     "a part of a network", "torch.nn.Module",
-    functions=("paribus.nn", "torch.nn.functional", "torch.nn.init", "torch._C._nn"),
+    functions=("paribus.nn", "torch.nn.functional", "torch.nn.init", FUNCTIONS_IN_C),
 )  # fmt: skip
 _PARTS = (_PART, KINDS["optimizer"], KINDS["scheduler"])
 
