@@ -140,3 +140,14 @@ def test_merging_follows_omegaconf():
     into = {"a": {"b": 1, "c": 2}, "d": [1, 2], "e": None, "f": 5}
     merge(into, {"a": {"b": 3}, "d": [4], "e": {"x": 1}, "f": "???", "g": "???"})
     assert into == {"a": {"b": 3, "c": 2}, "d": [4], "e": {"x": 1}, "f": 5, "g": "???"}
+
+
+def test_labels_that_name_the_environment_stay_as_they_are_written(monkeypatch):
+    monkeypatch.setenv("WHO", "somebody's laptop")
+    line = ["tags=['${oc.env:WHO}',plain]", "group='of ${ oc.env:WHO}'", "arm='${seed}'", "seed=3"]
+    config = Composer()(line).config
+    assert config["tags"] == ["${oc.env:WHO}", "plain"]
+    assert config["group"] == "of ${ oc.env:WHO}"
+    assert str(config["arm"]) == "3"  # of the run itself
+    assert Composer()(["paths.data='${oc.env:WHO}'"]).config["paths"]["data"] == "somebody's laptop"
+    assert run_id(config) == run_id(Composer()(["seed=3"]).config)

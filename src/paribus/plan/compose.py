@@ -163,17 +163,38 @@ def load(overrides: Sequence[str], name: str = "train") -> DictConfig:
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """Plain nested dicts with every interpolation resolved, without Hydra's own node."""
+    """Plain nested dicts with every interpolation resolved, without Hydra's own node.
+
+    Labels that name the environment stay as they are written: nothing is made of them, and they are shown to others.
+    """
     plain = (
         OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]) if "hydra" in config else config
     )
     container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
+    for key, written in _labels(plain).items():
+        if isinstance(written, list):
+            container[key] = [text if _asks(text) else own for text, own in zip(written, container[key], strict=True)]
+        elif _asks(written):
+            container[key] = written
     if "budget" in container:  # of a training: ~KEY leaves a key out, and some have a default
         for key, default in optional(Run).items():
             if key not in ("ablation", "vars"):
                 container.setdefault(key, list(default) if isinstance(default, tuple) else default)
     return container  # type: ignore[return-value]
+
+
+def _labels(config: DictConfig) -> dict[Any, Any]:
+    """The labels of a run as they are written."""
+    labels = [key for key in ("group", "arm", "tags") if key in config]
+    container = OmegaConf.to_container(OmegaConf.masked_copy(config, labels), resolve=False)
+    assert isinstance(container, dict)
+    return container
+
+
+def _asks(text: Any) -> bool:
+    """Whether a text asks the environment for something."""
+    return isinstance(text, str) and re.search(r"\$\{\s*oc\.env\b", text) is not None
 
 
 def is_group(key: str) -> bool:
