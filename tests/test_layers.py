@@ -100,6 +100,11 @@ def test_importing_the_layers_of_records_and_reports_imports_no_torch():
         "paribus.report.figures",
         "paribus.report.page.render",
         "paribus.stats.paired",
+        "paribus.cli.train",  # of a sweep's own process too, which plans while its server imports torch
+        "paribus.launch.local",
+        "paribus.launch.sweep",
+        "hydra_plugins.paribus.sweeper",
+        "hydra_plugins.paribus.launcher",
     ]
     code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -25,8 +25,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
-from paribus.base.lightning_internals import remember_external_callbacks
-from paribus.base.torch_internals import compile_report
 from paribus.errors import Interrupted
 from paribus.imports import postpone
 from paribus.memory import share, uncollected
@@ -265,6 +263,7 @@ def preload() -> None:
                 importlib.import_module(name)
     import torch
 
+    from paribus.base.lightning_internals import remember_external_callbacks
     from paribus.store.provenance import provenance
     from paribus.train.fit import LIGHTNING, quiet_lightning
 
@@ -284,6 +283,8 @@ def leave_farewells_behind() -> None:
 
     Finalizers of torch's libraries, and its report on what was compiled. What a forked process registers is called.
     """
+    from paribus.base.torch_internals import compile_report
+
     for finalizer in list(getattr(weakref.finalize, "_registry", ())):  # Python's own
         finalizer.atexit = False
     if (report := compile_report()) is not None:
