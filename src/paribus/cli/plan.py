@@ -10,7 +10,6 @@ from typing import Any
 
 from paribus.durations import duration
 from paribus.errors import UserError
-from paribus.launch.options import check_hydra
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import REMEDY, changed_runs, listed
 from paribus.plan.command import plan_command
@@ -68,10 +67,13 @@ def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
 
 def _check_hydra(overrides: Sequence[str]) -> None:
     """Raises UserError for settings of Hydra's own node that the sweep would refuse."""
+    if not any(each.lstrip("+~").startswith("hydra") for each in overrides):
+        return
+    from paribus.launch.options import check_hydra
+
     with hydra_context(), user_errors():
         single = [each for each in parse_overrides(overrides) if not each.is_sweep_override()]
-        if any(each.key_or_group.startswith("hydra") for each in single):
-            check_hydra(load([each.input_line for each in single]).hydra)
+        check_hydra(load([each.input_line for each in single]).hydra)
 
 
 def _state(store: Store, cell: Cell) -> str:
