@@ -130,7 +130,7 @@ class StackedClassification(Classification):
         """How many forward passes of each size a whole run makes in training."""
         found: Counter[int] = Counter()
         for size, number in self.data.batch_sizes().items():
-            for part in torch.empty(size, device="meta").chunk(self.accumulate):
+            for part in torch.empty(size, device="meta").tensor_split(self.accumulate):
                 found[len(part)] += number
         return found
 
