@@ -10,10 +10,12 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_test.py"
 
 
 @pytest.mark.parametrize(
-    ("kills", "seeds", "updates"), [(2, 1, 300), pytest.param(50, 6, 1600, marks=pytest.mark.slow)]
+    ("kills", "seeds", "updates", "cases"),
+    [(2, 1, 800, ("alone", "tuning")), pytest.param(56, 3, 800, (), marks=pytest.mark.slow)],
 )
-def test_an_ablation_that_is_killed(kills, seeds, updates, tmp_path):
+def test_ablations_that_are_killed(kills, seeds, updates, cases, tmp_path):
     arguments = [f"--kills={kills}", f"--seeds={seeds}", f"--updates={updates}", f"--folder={tmp_path}"]
+    arguments += [f"--case={case}" for case in cases]
     done = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in (f"kills: {kills} ", "cells lost: 0", "trained twice to the end: 0", "differ in any bit: 0"):
