@@ -74,8 +74,16 @@ def test_what_differs_is_said(run):
     record.provenance["versions"]["torch"] = "1.0"
     assert any(line.startswith("torch 1.0 then, ") for line in rerun.changes(record))
     assert not any("stack" in line for line in rerun.changes(record))
-    record.timing["stack"] = 8
-    assert any(line.startswith("it was trained in a stack of 8, ") for line in rerun.changes(record))
+    del record.provenance["segments"]  # of an earlier version
+    record.timing |= {"stack": 8, "steps": 100}
+    said = "it was not trained alone (updates 0 to 100 in a stack of 8), and stacks round otherwise"
+    assert any(line.startswith(said) for line in rerun.changes(record))
+    record.provenance["segments"] = [{"from": 0, "to": 40, "stack": 8}, {"from": 40, "to": 100, "stack": 1}]
+    said = "it was not trained alone (updates 0 to 40 in a stack of 8, updates 40 to 100 alone), and"
+    assert any(line.startswith(said) for line in rerun.changes(record))
+    segments = [{"from": 0, "to": 40, "stack": 1, "threads": 2}, {"from": 40, "to": 100, "stack": 1, "threads": 1}]
+    record.provenance["segments"] = segments
+    assert "it was interrupted, and trained with threads 2 and then 1" in rerun.changes(record)
 
 
 def test_runs_that_can_not_be_compared(paribus, run, tmp_path):

@@ -134,7 +134,7 @@ def test_a_damaged_checkpoint_is_put_aside(paribus, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     assert paribus("train", *QUICK).code == 0
     assert (run / "checkpoints" / "last.damaged").exists()
-    assert "starts anew" in (run / "train.log").read_text()
+    assert "does not go on from it" in (run / "train.log").read_text()
 
 
 def test_a_run_that_is_being_trained_is_left_alone(paribus, tmp_path, compose):

@@ -32,6 +32,10 @@ class Job:
     line: Sequence[str]
     runs: tuple[str, ...]
 
+    @property
+    def is_stack(self) -> bool:
+        return any(item.startswith("members=") for item in self.line)
+
 
 class Jobs:
     """Hands command lines to a launcher until each run has a result: a record, or a reason why there is none.
@@ -75,12 +79,12 @@ class Jobs:
                 for id in job.runs:
                     if self.finished(id) or isinstance(error, Busy) or self.store.is_locked(id):
                         continue
-                    if len(job.runs) > 1 and result is not None and not failed:
+                    if job.is_stack and result is not None and not failed:
                         alone.add(id)
                     elif error is None or isinstance(error, JobLost):
                         failures[id] = self.lost(id, f" ({error})" if error is not None else reason)
                     else:
-                        failures[id] = self.said(id, error) if len(job.runs) > 1 else described(error)
+                        failures[id] = self.said(id, error) if job.is_stack else described(error)
         return failures
 
     def said(self, id: str, error: BaseException) -> str:

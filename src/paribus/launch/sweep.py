@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -143,8 +143,11 @@ class Sweep:
 
     def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
-        cells = {cell.id: (cell, plan) for plan in reversed(plans) for cell in reversed(plan.cells)}
-        return {id: cells[id] for id in reversed(cells) if id not in self.failures and not self.jobs.finished(id)}
+        cells = {cell.id: (cell, plan) for plan in reversed(plans) for cell in reversed(due(plan, self.is_missing))}
+        return {id: cells[id] for id in reversed(cells) if self.is_missing(id)}
+
+    def is_missing(self, id: str) -> bool:
+        return id not in self.failures and not self.jobs.finished(id)
 
     def without_invalid(
         self, plans: Sequence[Plan], missing: dict[str, tuple[Cell, Plan]]
@@ -214,6 +217,20 @@ class Sweep:
             for plan in plans
         ]
         write_atomically(self.folder / "sweep.json", json.dumps({"plans": content}, indent=1))
+
+
+def due(plan: Plan, is_missing: Callable[[str], bool]) -> list[Cell]:
+    """The cells of a plan that can train now.
+
+    Winners wait until all arms are tuned, as in a sweep that nobody interrupts. One that is killed between two arms
+    would put the runs of the first together with others than it would have otherwise, and a stack rounds as its
+    members are.
+    """
+    if not any(is_missing(cell.id) for cell in plan.tuning):
+        return plan.cells
+    tuning = {cell.id for cell in plan.tuning}
+    waiting = {cell.id for arm in plan.tuned for cell in plan.arms.get(arm, ()) if cell is not None} - tuning
+    return [cell for cell in plan.cells if cell.id not in waiting]
 
 
 def command_line(cell: Cell, plan: Plan) -> list[str]:

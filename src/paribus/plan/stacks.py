@@ -22,6 +22,7 @@ from paribus.plan.targets import TARGETS, public_name
 MOST = 256  # members of one job: each holds a lock and a history
 FINER = 3  # jobs to a slot, where programs differ,
 LARGE = 16  # of so many members at least: on a CPU larger stacks gain little over these
+LONELY = "no other run to train has the same program"
 OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
 _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra", "vars")
 # Classes and functions are known by their public names (`targets`).
@@ -89,7 +90,7 @@ def stacks(
     groups: list[Group] = []
     for key, members in together.items():
         if len(members) == 1:
-            reason = alone_because(members[0].config) or "no other run to train has the same program"
+            reason = alone_because(members[0].config) or LONELY
             groups.append(Group((members[0],), reason))
             continue
         if (refusal := refused(key)) is not None:

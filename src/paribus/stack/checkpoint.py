@@ -47,7 +47,9 @@ def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[
                 "schedule": replica.optimizer.schedule.state_dict(),
                 "random": task.random_states(k),
                 "diverged": replica.ended == "diverged",
-                "finished": task.data.exhausted or task.trainer.should_stop,
+                "finished": task.data.exhausted or task.trainer.should_stop or replica.ended == "diverged",
+                "stack": {"rows": task.next_rows or task.rows, "compile": task.compile_network},
+                "segments": replica.segments.until(cursor["step"]),
             },
         }
         if evaluated is not None and any(not torch.equal(v, trained[name]) for name, v in evaluated[k].items()):
@@ -56,10 +58,17 @@ def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[
     return found
 
 
+NEXT = "next.ckpt"  # until those of all members are written
+
+
 class StackIO(CheckpointIO):
     """Splits a stack's checkpoint into last.ckpt of each member, and puts it together again from them.
 
-    folders: of the members' checkpoints, in the order of the stack.
+    All files are written beside the old ones, as next.ckpt, before the first of them takes its place. So whenever it is
+    killed, there is a point that all members have: see `paribus.train.restart`.
+
+    folders: of the checkpoints that each row of the stack goes on from, in order. A row whose run is not there goes on
+        from another's: its numbers reach nobody.
     """
 
     def __init__(self, folders: Sequence[Path]):
@@ -71,10 +80,14 @@ class StackIO(CheckpointIO):
             folder = Path(member["folder"])
             folder.mkdir(parents=True, exist_ok=True)
             content = {**common, **{key: value for key, value in member.items() if key != "folder"}}
-            write_file_atomically(folder / "last.ckpt", functools.partial(torch.save, content))
+            write_file_atomically(folder / NEXT, functools.partial(torch.save, content))
+        for member in checkpoint["members"]:
+            folder = Path(member["folder"])
+            (folder / NEXT).replace(folder / "last.ckpt")
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        found = [archive.read(folder / "last.ckpt") for folder in self.folders]
+        files = {file: archive.read(file) for file in {folder / "last.ckpt" for folder in self.folders}}
+        found = [files[folder / "last.ckpt"] for folder in self.folders]
         callbacks = {key: _join([member["callbacks"][key] for member in found]) for key in found[0]["callbacks"]}
         return {**found[0], "state_dict": {}, "optimizer_states": [], "callbacks": callbacks, "members": found}
 

@@ -304,36 +304,50 @@ class StackedOptimizers:
                 count += 1
         return {"state": state, "param_groups": groups}
 
-    def load_state_dicts(self, states: Sequence[dict[str, Any]]) -> None:
-        """The inverse of state_dicts."""
+    def load_state_dicts(self, states: Sequence[dict[str, Any]], living: Sequence[int] | None = None) -> None:
+        """The inverse of state_dicts.
+
+        living: replicas that are trained; by default all. Another has the state of a living one in the same tensors,
+            since a count of steps is of all their rows, or begins anew where there is none: it reaches nobody.
+        """
         for part in self.parts:
+            sources = {k: self._source(part, k, living) for k in part.replicas}
             if self._is_whole(part):
-                part.optimizer.load_state_dict(states[part.replicas[0]])
+                if (source := sources[part.replicas[0]]) is not None:
+                    part.optimizer.load_state_dict(states[source])
                 continue
             merged: dict[str, Any] = {"state": {}, "param_groups": []}
             index: dict[int, int] = {}
             saved_groups: dict[int, dict[str, Any]] = {}
-            for k in part.replicas:
-                for number, group in zip(part.groups[k], states[k]["param_groups"], strict=True):
-                    saved_groups.setdefault(number, group)
+            for k, source in sources.items():
+                if source is not None:
+                    for number, group in zip(part.groups[k], states[source]["param_groups"], strict=True):
+                        saved_groups.setdefault(number, group)
             for number, group in enumerate(part.optimizer.param_groups):
                 for p in group["params"]:
                     index[id(p)] = len(index)
                 numbers = [index[id(p)] for p in group["params"]]
-                merged["param_groups"].append({**saved_groups[number], "params": numbers})
+                merged["param_groups"].append({**saved_groups.get(number, group), "params": numbers})
             shares: dict[int, list[dict[str, Any]]] = {}
             for k in sorted(part.replicas):
+                source = sources[k]
+                saved = {} if source is None else states[source]["state"]
                 names = [name for group in self.singles[k].names for name in group]
                 for count, name in enumerate(names):
-                    if count in states[k]["state"]:
+                    if count in saved:
                         number = index[id(part.parameters[k, name])]
-                        shares.setdefault(number, []).append(states[k]["state"][count])
+                        shares.setdefault(number, []).append(saved[count])
             by_number = {index[id(p)]: p for p in part.parameters.values()}
             for number, own in shares.items():
                 together = part.rows[part.replicas[0]] is not None
                 shape = by_number[number].shape[1:]
                 merged["state"][number] = _stack_states(own, shape) if together else own[0]
             part.optimizer.load_state_dict(merged)
+
+    def _source(self, part: _Part, k: int, living: Sequence[int] | None) -> int | None:
+        """The replica whose state replica k of a part goes on with."""
+        beside = [k, *(other for other in part.replicas if part.groups[other] == part.groups[k])]
+        return next((other for other in beside if living is None or other in living), None)
 
 
 def _kind(single: _Single) -> str:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from paribus.losses import Loss
 from paribus.stack.optimizers import Setting
 from paribus.task.journal import Journal
+from paribus.task.segments import Segments
 
 
 @dataclass
 class Replica:
     """A run of a stack.
 
+    id: of the run.
     network: its initial state, later a view of the stack.
     loss_key: equal for losses that are the same function.
     folder: where its checkpoints go; None for none.
@@ -33,6 +35,7 @@ class Replica:
     augmentation_seed: int
     dropout_seed: int
     journal: Journal
+    id: str = ""
     clip_norm: float | None = None
     clip_value: float | None = None
     loggers: Sequence[Any] = ()
@@ -40,6 +43,7 @@ class Replica:
     folder: Path | None = None
     best_weights: dict[str, Tensor] | None = None
     best_is_new: bool = False  # not on the disk yet
-    ended: Literal["diverged", "failed"] | None = None
+    ended: Literal["diverged", "failed", "absent"] | None = None  # absent: its row is there, but its run is elsewhere
     failure: str = ""
+    segments: Segments = field(default_factory=Segments)
     view: Any = field(default_factory=SimpleNamespace)  # what its observers take for the task of a single run

@@ -75,6 +75,8 @@ class StackedClassification(Classification):
         self.release = release
         self.ended: list[int] = []  # since the last checkpoint
         self.begun = False  # an update has been taken
+        self.rows = [replica.id for replica in self.replicas]
+        self.next_rows: list[str] | None = None  # what goes on from the checkpoint that is being written, if not this
         self.data: StackedData
         self._members: list[dict[str, Any]] | None = None
 
@@ -119,6 +121,9 @@ class StackedClassification(Classification):
             )
         if self._members is not None:
             self._restore_members(self._members)
+        for replica in self.replicas:
+            replica.segments.begin(self.data.cursor.step, self.device, self.rows, self.compile_network)
+        self.release_ended()  # by what their checkpoints say: only their records are missing
         self._program = Gradients(self.network, self.loss, self._calls(), self.compile_network)
         evaluations = math.ceil(self.data.epochs() / self.evaluate_every)
         sizes = self.data.evaluation_sizes("val", self.evaluation_batch())
@@ -149,6 +154,10 @@ class StackedClassification(Classification):
 
     def on_train_epoch_end(self) -> None:
         data, cursor = self.data, self.data.cursor
+        if data.exhausted and cursor.update == 0:
+            # The runs were finished when they were killed: only their test is missing.
+            self.trainer.should_stop = True
+            return
         for k in self.living():  # callbacks come before the module
             self._observe(k, "on_train_epoch_end", self.replicas[k].view.trainer)
         data.end_epoch()
@@ -316,7 +325,9 @@ class StackedClassification(Classification):
         """One replica after the other, so that evaluating a run again gives its test metrics exactly."""
         with self.trainer.precision_plugin.val_step_context():
             return [
-                evaluate_network(
+                {}
+                if replica.ended
+                else evaluate_network(
                     network,
                     replica.loss.to(self.device),
                     self.data.evaluation_batches("test", self.evaluation_batch_size),
@@ -352,15 +363,24 @@ class StackedClassification(Classification):
         states = [member["paribus"] for member in saved]
         prefix = "network."
         self.network.load([{n.removeprefix(prefix): v for n, v in m["state_dict"].items()} for m in saved])
-        self.stacked_optimizers.load_state_dicts([member["optimizer_states"][0] for member in saved])
+        self.stacked_optimizers.load_state_dicts([member["optimizer_states"][0] for member in saved], self.living())
         self.data.cursor.load(states[0]["cursor"])
         self.data.cursor.seconds = sum(state["cursor"]["seconds"] for state in states)
         self._totals.load(torch.stack([state["totals"] for state in states], 1))
         kind = "cuda" if self.device.type == "cuda" else "cpu"
-        for replica, state, generator in zip(self.replicas, states, self._dropout, strict=True):
-            replica.best_weights = state["best_weights"]
-            replica.journal.load(state, self.data.cursor)
+        for k, (replica, state, generator) in enumerate(zip(self.replicas, states, self._dropout, strict=True)):
             generator.set_state(state["random"][0][kind].cpu())
+            if replica.ended == "absent":
+                continue
+            replica.best_weights = state["best_weights"]
+            replica.best_is_new = replica.best_weights is not None  # it may have been killed before they were written
+            replica.journal.load(state, self.data.cursor)
+            replica.segments.load(state.get("segments"), self.data.cursor.step)
+            if state.get("diverged", False):
+                self._end(k, "diverged")
+        living = self.living()
+        self.diverged = not living
+        self.data.exhausted = self.diverged or states[living[0]].get("finished", False)
 
     def random_states(self, k: int) -> list[dict[str, Tensor]]:
         """In the form of a single run: the streams that it would go on with."""

@@ -32,6 +32,7 @@ from paribus.task.agreement import Agreement
 from paribus.task.data import Chunk, ImageData
 from paribus.task.evaluation import evaluate
 from paribus.task.journal import Journal
+from paribus.task.segments import Segments
 from paribus.task.sharding import full_state, is_sharded, shard, swapped, whole
 
 _norms_of = foreach("norm")
@@ -107,6 +108,7 @@ class Classification(pl.LightningModule):
         self._totals = Totals()
         self._grad_norm = torch.tensor(math.nan)
         self._lost = False  # this process met numbers that are not finite
+        self.segments = Segments()
         self._restored: dict[str, Any] | None = None
         self._restored_generators: list[dict[str, Tensor]] | None = None
 
@@ -156,6 +158,7 @@ class Classification(pl.LightningModule):
         self._forward = network.__call__
         if self._restored is not None:
             self._restore(self._restored)
+        self.segments.begin(self.data.cursor.step, self.device)
 
     def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
         started = time.perf_counter()
@@ -425,6 +428,7 @@ class Classification(pl.LightningModule):
             "random": self._random_states(),
             "diverged": self.diverged,
             "finished": self.data.exhausted or self.trainer.should_stop,
+            "segments": self.segments.until(self.data.cursor.step),
         }
         with self.evaluation_weights():
             evaluated = full_state(self.network)
@@ -444,6 +448,7 @@ class Classification(pl.LightningModule):
         self._restored_generators = state["random"]
         self.diverged = state.get("diverged", False)
         self.data.exhausted = state.get("finished", False)
+        self.segments.load(state.get("segments"), self.data.cursor.step)
 
     def _random_states(self) -> list[dict[str, Tensor]]:
         """The global generators of every process."""

@@ -96,9 +96,12 @@ class StackCheckpoints(Checkpoints):
         if not task.ended:
             self._save_if_due(trainer)
             return
+        living, size = task.living(), len(task.replicas)
+        smaller = living and not task.data.exhausted and size - len(living) >= self.regroup * size
+        if smaller:  # whoever goes on from the checkpoint goes on as what goes on now
+            task.next_rows = [task.rows[k] for k in living]
         self.save(trainer)
-        living, size = len(task.living()), len(task.replicas)
-        if living and not task.data.exhausted and size - living >= self.regroup * size:
+        if smaller:
             raise Regroup
 
     def save(self, trainer: pl.Trainer) -> None:

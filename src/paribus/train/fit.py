@@ -18,22 +18,23 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
-from paribus.base import archive
 from paribus.base.lightning_internals import leave_signals
 from paribus.errors import UserError
 from paribus.plan.identity import world_size
 from paribus.redaction import redacted
-from paribus.store.history import HistoryError, HistoryWriter, read_history
+from paribus.stack.checkpoint import NEXT
+from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 from paribus.task.classification import Classification
 from paribus.task.data import ImageData
+from paribus.task.segments import largest_stack
 from paribus.train import build
 from paribus.train.checkpoints import Checkpoints
 from paribus.train.instantiate import instantiate
 from paribus.train.loggers import finish
+from paribus.train.restart import usable_checkpoint
 from paribus.train.run import graceful_stop
 
-log = logging.getLogger("paribus")
 LIGHTNING = ("pytorch_lightning", "lightning_fabric", "lightning.fabric")  # its loggers
 
 
@@ -47,6 +48,7 @@ class Outcome:
     diverged: bool
     device: str
     threads: int  # sums of another number of threads may differ in their last bits
+    segments: list[dict[str, Any]]  # see `paribus.task.segments`
 
 
 def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
@@ -65,6 +67,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
                 "trained, because each of them would see the wrong share of the data"
             )
         checkpoint = usable_checkpoint(folder)
+        (folder / "checkpoints" / NEXT).unlink(missing_ok=True)  # of a stack that it has left
         started = time.perf_counter()
         with quiet_lightning(), graceful_stop(task.request_stop):
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
@@ -85,6 +88,7 @@ def outcome_of(config: Mapping[str, Any], task: Classification, data: ImageData,
     cursor = data.cursor
     seconds = max(cursor.seconds, 1e-9)
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
+    segments = task.segments.until(cursor.step)
     return Outcome(
         metrics=dict(task.metrics),
         timing={
@@ -96,11 +100,13 @@ def outcome_of(config: Mapping[str, Any], task: Classification, data: ImageData,
             "ms_per_update": seconds / max(cursor.step, 1) * 1e3,
             "seconds_per_epoch": seconds / epochs,
             "samples_per_second": cursor.samples / seconds,
+            **largest_stack(segments),
         },
         parameters=sum(p.numel() for p in task.network.parameters()),
         diverged=task.diverged,
         device=torch.cuda.get_device_name() if config["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu",
         threads=torch.get_num_threads(),
+        segments=segments,
     )
 
 
@@ -211,43 +217,6 @@ def build_trainer(
         except (pl.utilities.exceptions.MisconfigurationException, RuntimeError) as error:
             # "No supported gpu backend found!" and the like
             raise UserError(f"trainer: {error} Use trainer=cpu, or a machine that has the device") from error
-
-
-def usable_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint to go on from; a damaged one, or one without its history, is put aside: training starts anew."""
-    path, history = folder / "checkpoints" / "last.ckpt", folder / "history.csv"
-    if not path.exists():
-        return None
-    try:
-        cursor = archive.read(path)["paribus"]["cursor"]
-    except Exception as error:  # zip, pickle, key and end-of-file errors: all mean that the file is damaged
-        put_aside(path, f"can't be read ({error})")
-        return None
-    try:
-        rows = sum(step <= cursor["step"] for step in read_history(history).get("step", []))
-        reason = f"has {rows} of {cursor['epoch']} epochs" if rows < cursor["epoch"] else None
-    except HistoryError as error:
-        reason = f"can't be used ({error})"
-    if reason is not None:
-        if history.exists():
-            put_aside(history, reason)
-        put_aside(path, f"goes on from a history that {reason}")
-        return None
-    return path
-
-
-def position(folder: Path) -> tuple[int, int]:
-    """(epoch, update) at which the run in a folder goes on; the start where there is none that can be used."""
-    if (path := usable_checkpoint(folder)) is None:
-        return 0, 0
-    cursor = torch.load(path, map_location="cpu", weights_only=True)["paribus"]["cursor"]
-    return cursor["epoch"], cursor["update"]
-
-
-def put_aside(path: Path, reason: str) -> None:
-    aside = path.with_suffix(".damaged")
-    path.replace(aside)
-    log.warning("%s %s: moved to %s; training starts anew.", path, reason, aside.name)
 
 
 @contextmanager

@@ -23,13 +23,22 @@ from paribus.store.history import HistoryWriter
 from paribus.task.data import ImageData
 from paribus.task.journal import Journal
 from paribus.task.monitors import GradientMonitor, LearningRateMonitor
+from paribus.task.segments import largest_stack
 from paribus.train import build
-from paribus.train.checkpoints import Checkpoints, StackCheckpoints
-from paribus.train.fit import Outcome, build_callbacks, build_loggers, build_trainer, final_summary, quiet_lightning
+from paribus.train.checkpoints import Checkpoints, StackCheckpoints, save_best
+from paribus.train.fit import (
+    Outcome,
+    build_callbacks,
+    build_loggers,
+    build_trainer,
+    final_summary,
+    quiet_lightning,
+)
 from paribus.train.instantiate import instantiate
 from paribus.train.loggers import finish
+from paribus.train.members import Member
 from paribus.train.run import failure_type, graceful_stop
-from paribus.train.stack import Member, NotBegun
+from paribus.train.stack import NotBegun
 
 OBSERVERS = (GradientMonitor, LearningRateMonitor)
 Finish = Callable[[Member, str, str, Outcome], None]
@@ -40,13 +49,13 @@ def fit_stack(
 ) -> None:
     """Train the members together from their last checkpoints, or from the start, and test them.
 
+    members: the rows of the stack, in order; those that are absent are places only.
     finished: called for each with how it ended (done, diverged, failed), the reason of a failure, and the outcome.
 
     Raises Regroup where the living members should go on as a smaller stack.
     """
-    members = sorted(members, key=optimizer_key)
     started = time.perf_counter()
-    replicas = [build_replica(member, setting) for member in members]
+    replicas = [build_replica(member, setting, writes=not member.absent) for member in members]
     stacked = StackedData(data, [replica.order_seed for replica in replicas])
     task = build_stacked_task(members[0].config, setting, replicas, lambda k: release(k), compile)
 
@@ -56,20 +65,26 @@ def fit_stack(
             replica = replicas[k]
             how = replica.ended or "done"
             replica.journal.flush()
+            if saves and replica.best_is_new and replica.best_weights is not None and replica.folder is not None:
+                save_best(replica.folder, replica.best_weights, replica.journal)  # it was killed before they were
             outcome = outcome_of(task, k, seconds)
             numbers = final_summary(None if how == "failed" else outcome, outcome.metrics)
             endings.submit(finish, replica.loggers, failed=how == "failed", summary=numbers)
             replica.loggers = ()
             finished(members[k], how, replica.failure, outcome)
 
-    folders = [member.folder / "checkpoints" for member in members]
-    callbacks, saves = stack_callbacks(members[0], folders)
-    trainer = build_trainer(members[0].config, callbacks, [], members[0].folder, plugins=[StackIO(folders)])
+    first = next(member for member in members if not member.absent)
+    folders = [(first if member.absent else member).folder / "checkpoints" for member in members]
+    callbacks, saves = stack_callbacks(first, folders)
+    trainer = build_trainer(first.config, callbacks, [], first.folder, plugins=[StackIO(folders)])
     resume = saves and all((folder / "last.ckpt").exists() for folder in folders)
     # A server that hangs holds up the end of each W&B run: of all at once, rather than one after the other.
     endings = ThreadPoolExecutor(len(replicas))
     try:
         for replica, member in zip(replicas, members, strict=True):
+            if member.absent:
+                replica.ended = "absent"
+                continue
             replica.loggers = build_loggers(member.config, member.record, member.folder)
         with quiet_lightning(), graceful_stop(task.request_stop):
             try:
@@ -82,26 +97,20 @@ def fit_stack(
     finally:
         for replica in replicas:
             replica.journal.flush()
+            if replica.ended == "absent":
+                continue
             endings.submit(finish, replica.loggers, failed=True, summary=final_summary(None, replica.journal.metrics))
         endings.shutdown()
 
 
-def optimizer_key(member: Member) -> str:
-    """Runs with equal optimizers and schedules stand next to each other: their weights are then updated as one."""
-    config = member.config
-    parts = [config[key] for key in ("optimizer", "scheduler", "decay", "lr_scaling", "clip")]
-    return json.dumps([parts, config["seeds"]], sort_keys=True)
-
-
 def build_replica(member: Member, setting: build.Setting, *, writes: bool = True) -> Replica:
-    """writes: whether it keeps a history."""
+    """writes: whether it keeps a history, and what its observers see."""
     config = member.config
     own = build.build_setting(config)
     evaluation = config["evaluation"]
     history = HistoryWriter(member.folder / "history.csv") if writes else None
-    monitors = [
-        instantiate(f"callbacks.{n}", node) for n, node in (config["callbacks"] or {}).items() if _watches(node)
-    ]
+    watching = {n: node for n, node in (config["callbacks"] or {}).items() if writes and _watches(node)}
+    monitors = [instantiate(f"callbacks.{name}", node) for name, node in watching.items()]
     return Replica(
         network=build.build_network(config, own),
         loss=own.loss,
@@ -112,6 +121,7 @@ def build_replica(member: Member, setting: build.Setting, *, writes: bool = True
         order_seed=build.stream(config, "order"),
         augmentation_seed=build.stream(config, "augmentation"),
         dropout_seed=build.stream(config, "init"),
+        id=member.record.id,
         journal=Journal(history, evaluation["monitor"]),
         clip_norm=config["clip"]["norm"],
         clip_value=config["clip"]["value"],
@@ -158,6 +168,7 @@ def stack_callbacks(member: Member, folders: Sequence[Path]) -> tuple[list[pl.Ca
 def outcome_of(task: StackedClassification, k: int, fit_seconds: float) -> Outcome:
     """As of a single run; times are the replica's share of the stack's, and `stack` says how many shared."""
     data, cursor = task.data, task.data.cursor
+    segments = task.replicas[k].segments.until(cursor.step)
     seconds = max(task.share_of(cursor.seconds), 1e-9)
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
     return Outcome(
@@ -172,10 +183,11 @@ def outcome_of(task: StackedClassification, k: int, fit_seconds: float) -> Outco
             "seconds_per_epoch": seconds / epochs,
             "samples_per_second": cursor.samples / seconds,
             "total_seconds": fit_seconds,
-            "stack": len(task.replicas),
+            **largest_stack(segments),
         },
         parameters=sum(p.numel() for p in task.network.replicas[k].parameters()),
         diverged=task.replicas[k].ended == "diverged",
         device=torch.cuda.get_device_name() if task.device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
+        segments=segments,
     )

@@ -18,7 +18,7 @@ from paribus.stack.measure import SAFE, Bench, Findings, explore, free_bytes, tr
 from paribus.store.provenance import provenance
 from paribus.task.data import ImageData
 from paribus.train import build
-from paribus.train.stack import Member
+from paribus.train.members import Member
 
 log = logging.getLogger("paribus")
 

@@ -35,8 +35,9 @@ from paribus.task.data import ImageData
 from paribus.task.ema import EMA
 from paribus.train import build
 from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_lightning
-from paribus.train.fit_stack import build_replica, build_stacked_task, optimizer_key
-from paribus.train.stack import Member, brief
+from paribus.train.fit_stack import build_replica, build_stacked_task
+from paribus.train.members import Member, in_order
+from paribus.train.stack import brief
 
 UPDATES = 3
 TOGETHER = 8  # members to a stack of the rehearsal: in double precision it takes twice the memory
@@ -49,7 +50,7 @@ class FailsAlone(Exception):
 
 def objection(members: Sequence[Member], setting: build.Setting, data: ImageData) -> str | None:
     """Why a stack can't stand for these runs; None where it can."""
-    members = sorted(members, key=optimizer_key)
+    members = in_order(members)
     reason: str | None = None
     with streams_kept():
         for precision in ("64-true", "32-true"):

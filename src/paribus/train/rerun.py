@@ -146,7 +146,23 @@ def changes(record: Record) -> list[str]:
         found.append(f"commit {then.get('commit')} then, {now['commit']} now")
     if then.get("dirty") or now["dirty"]:
         found.append("the code has changes that are not committed")
-    together = record.timing.get("stack", 1)
-    if together > 1:
-        found.append(f"it was trained in a stack of {together:.0f}, which rounds otherwise: stack=off gives equal bits")
+    return found + interruptions(record)
+
+
+def interruptions(record: Record) -> list[str]:
+    """In what company and on what a run was trained, where that was not alone and on one from beginning to end."""
+    segments = record.provenance.get("segments")
+    if segments is None:  # of an earlier version
+        together = record.timing.get("stack", 1)
+        segments = [{"from": 0, "to": record.timing.get("steps", 0), "stack": int(together)}]
+    found = []
+    if any(each["stack"] != 1 for each in segments):
+        kinds = {None: "in unknown company", 1: "alone"}
+        how = [(each, kinds.get(each["stack"], f"in a stack of {each['stack']}")) for each in segments]
+        parts = ", ".join(f"updates {each['from']:.0f} to {each['to']:.0f} {words}" for each, words in how)
+        found.append(f"it was not trained alone ({parts}), and stacks round otherwise: stack=off gives equal bits")
+    for key in ("threads", "device", "torch"):
+        values = list(dict.fromkeys(str(each[key]) for each in segments if key in each))
+        if len(values) > 1:
+            found.append(f"it was interrupted, and trained with {key} {' and then '.join(values)}")
     return found

@@ -79,8 +79,8 @@ def train(
         if world_size(config) == 1:
             return execute(config, record, store, checked=checked)
         from paribus.launch.ranks import run_ranks
-        from paribus.train.fit import usable_checkpoint
         from paribus.train.preflight import Preflight
+        from paribus.train.restart import usable_checkpoint
 
         Preflight().check(config)  # a mistake is said once, not by each rank
         usable_checkpoint(store.run_dir(id))  # puts a damaged one aside before several processes look at it
@@ -188,6 +188,7 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters
     record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)
+    record.provenance["segments"] = outcome.segments
     record.finished = now()
     if main:
         store.write(record)

@@ -7,22 +7,22 @@ import logging
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paribus.config.run import Run
 from paribus.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.memory import keep_freed
+from paribus.plan.groups import Groups
 from paribus.plan.identity import comparable, run_id
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import foreign_parts, program
 from paribus.store.checksums import checksums
 from paribus.store.lock import Busy
-from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.terminal import say
+from paribus.train.members import Member, in_order, read_members, running, with_places
 from paribus.train.run import (
     already,
     execute,
@@ -36,22 +36,15 @@ from paribus.train.run import (
     write_config,
 )
 
+if TYPE_CHECKING:
+    from paribus.train.restart import Restart
+
 log = logging.getLogger("paribus")
-MEMBERS_BYTES = 256 << 20
 HANDED_BACK = "handed back"
 
 
 class NotBegun(Exception):
     """A stack failed before its first update, of the exception that is its cause."""
-
-
-@dataclass
-class Member:
-    """One run of a stack: its resolved config, its record so far, and its folder."""
-
-    config: Mapping[str, Any]
-    record: Record
-    folder: Path
 
 
 def train_stack(config: Mapping[str, Any]) -> Record:
@@ -65,7 +58,7 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     Raises UserError where the list can't be read, Interrupted when the user stops it, and StackFailed with the reasons
     of those members that failed, after all others have been trained.
     """
-    asked = read_members(Path(config["members"]))
+    asked, group = read_members(Path(config["members"]))
     store = Store(Path(config["paths"]["outputs"]))
     failures: dict[str, str] = {}
     members: list[Member] = []
@@ -89,7 +82,7 @@ def train_stack(config: Mapping[str, Any]) -> Record:
             if done is None:
                 record = new_record(own, each["choices"], each["overrides"])
                 members.append(Member(own, record, store.run_dir(id)))
-        training = _Training(members, store, config["stack"])
+        training = _Training(members, group, store, config["stack"])
         if members:
             failures.update(training.run())
     if failures:
@@ -99,26 +92,12 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     return failed(record, HANDED_BACK, training.reason) if training.reason else record
 
 
-def read_members(path: Path) -> list[dict[str, Any]]:
-    try:
-        members = json.loads(read_bounded(path, MEMBERS_BYTES))["members"]
-        if not members or not all({"config", "choices", "overrides"} <= set(each) for each in members):
-            raise ValueError("it lists no runs")
-        for each in members:
-            run_id(each["config"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"members={path} must be a list of runs that a sweep has written, and it can't be read "
-            f"({type(error).__name__}: {error}). Run the sweep again"
-        ) from error
-    return members
-
-
 class _Training:
-    """The members of one job: stacks of them, and those that go alone."""
+    """The members of one job: stacks of them, and those that go alone. group: what was planned as this job."""
 
-    def __init__(self, members: Sequence[Member], store: Store, stack: int | str):
+    def __init__(self, members: Sequence[Member], group: Sequence[str], store: Store, stack: int | str):
         self.members = list(members)
+        self.group = list(group)
         self.store = store
         self.stack = stack
         self.failures: dict[str, str] = {}
@@ -149,12 +128,23 @@ class _Training:
             return self.failures
         size, compile = self.decide()
         wanted = first["trainer"]["compile"]
-        for part in self.by_position():
-            for start in range(0, len(part), size):
-                members = part[start : start + size]
-                # What a smaller stack at the end would take to compile has not been measured.
-                self.together(members, compile and (wanted or len(members) == size))
+        members = {member.record.id: member for member in self.members}
+        parts = [self.group[start : start + size] for start in range(0, len(self.group), size)]
+        for restart in self.restarts(parts):
+            going = [members[id] for id in restart.ids]
+            if restart.rows:
+                self.together(with_places(going, restart.rows, self.store), bool(restart.compile))
+            else:
+                for start in range(0, len(going), size):
+                    part = in_order(going[start : start + size])
+                    # What a smaller stack at the end would take to compile has not been measured.
+                    self.together(part, compile and (wanted or len(part) == size))
         return self.failures
+
+    def restarts(self, parts: Sequence[Sequence[str]]) -> list[Restart]:
+        from paribus.train.restart import restarts
+
+        return restarts({member.record.id: member.folder for member in self.members}, parts)
 
     def check(self) -> None:
         """What can't work is left out before anything is written; what many members share is looked at once."""
@@ -202,21 +192,17 @@ class _Training:
         say(f"{len(members)} runs go alone: {reason}")
 
     def decide(self) -> tuple[int, bool]:
-        """How many members go together, and whether their program is compiled."""
+        """How many members go together, and whether their program is compiled: decided once for a group."""
         if isinstance(self.stack, int):
             return max(1, self.stack), bool(self.members[0].config["trainer"]["compile"])
         from paribus.train.measure import decide
 
-        return decide(self.members, self.setting, self.data, self.store.root)
-
-    def by_position(self) -> list[list[Member]]:
-        """Members that stand after the same update: only they can go on together. Those farthest back come first."""
-        from paribus.train.fit import position
-
-        positions: dict[tuple[int, int], list[Member]] = {}
-        for member in self.members:
-            positions.setdefault(position(member.folder), []).append(member)
-        return [positions[key] for key in sorted(positions)]
+        groups = Groups(self.store.root)
+        if (known := groups.cut(self.group)) is not None:
+            return known
+        size, compile = decide(self.members, self.setting, self.data, self.store.root)
+        groups.remember_cut(self.group, size, compile)
+        return size, compile
 
     def together(self, members: Sequence[Member], compile: bool) -> None:
         """Train a stack to its end: smaller when replicas have ended early, in halves when memory does not suffice."""
@@ -225,16 +211,17 @@ class _Training:
 
         members = self.alone(members) if len(members) == 1 else list(members)
         while members:
-            for member in members:
+            living = [member for member in members if not member.absent]
+            for member in living:
                 self.begin(member)
             try:
                 with ExitStack() as files:
-                    for member in members:
+                    for member in living:
                         files.enter_context(log_file(member.folder / "train.log"))
                     fit_stack(members, self.setting, self.data, self.finish, compile)
                 return
             except Regroup:
-                members = [member for member in members if member.record.status == "running"]
+                members = running(members)
                 if len(members) == 1:
                     members = self.alone(members)
                 continue
@@ -244,21 +231,23 @@ class _Training:
                 if isinstance(error, NotBegun):
                     cause = error.__cause__ or error
                     log.error("%s", "".join(traceback.format_exception(cause)))
-                    self.hand_back(members, f"a stack of them failed before its first update ({brief(cause)})")
+                    self.hand_back(living, f"a stack of them failed before its first update ({brief(cause)})")
                     return
                 if failure_type(error) == "out_of_memory" and len(members) > 1:
+                    members = running(members)
                     half = (len(members) + 1) // 2
                     say(f"a stack of {len(members)} does not fit into memory: on with {half} at a time")
                     error.__traceback__ = None  # it holds on to the memory
                     parts = members[:half], members[half:]
                     break
                 log.error("%s", error if is_storage(error) else traceback.format_exc())
-                self.fail(members, error)
+                self.fail(living, error)
                 return
         else:
             return
         for part in parts:
-            self.together([member for member in part if member.record.status == "running"], compile)
+            if part:
+                self.together(part, compile)
 
     def begin(self, member: Member) -> None:
         member.record.comparable = comparable(member.config, self.data.splits.fingerprint)
@@ -280,6 +269,7 @@ class _Training:
         record = member.record
         record.metrics, record.timing, record.parameters = outcome.metrics, outcome.timing, outcome.parameters
         record.provenance["hardware"]["device"] = outcome.device
+        record.provenance["segments"] = outcome.segments
         self.store.write(record)
         say(f"{record.id} {record.status}: {summary(record)}  ({member.folder})")
 

@@ -30,7 +30,7 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
     from paribus.train import build
     from paribus.train.fit import fit
     from paribus.train.measure import bench_of
-    from paribus.train.stack import Member
+    from paribus.train.members import Member
 
     config = dict(cell.config)
     choices, length = chosen(config, cell.choices, cell.overrides), length_of(config)
