@@ -32,6 +32,7 @@ MISTAKES = [
     ("+lr=0.5", ["lr is not a key", "optimizer.lr=VALUE"]),
     ("trainer.gradient_clip_val=0.5", ["is not a key", "clip.norm=VALUE"]),
     ("+trainer.max_epochs=3", ["is not a key", "budget.epochs=VALUE"]),
+    ("ablation=demo ablation.seeds.cap=5", ["is not set in this ablation file", "+ablation.seeds.cap=VALUE"]),
     ("+ckpt_path=/nowhere", ["ckpt_path is not a key", "goes on by itself"]),
     ("+task._target_=x", ["task is not a key"]),
     ("norm.activation.eps=1e30", ["norm.activation.eps must be a number from 0 to 1"]),

@@ -73,6 +73,17 @@ def reload(optimizer: Optimizer, number: int) -> None:
         optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
 
 
+@pytest.mark.parametrize("zero_at", [(0, 1), (3, 4, 5), (2, 4)])
+def test_momentum_may_come_to_zero_and_back(zero_at):
+    """scheduler.high_momentum=0, or a cycle that begins there."""
+
+    def cycle(optimizer: Optimizer, number: int) -> None:
+        for group in optimizer.param_groups:
+            group["momentum"] = 0.0 if number in zero_at else 0.9
+
+    both(SGD, {"lr": 0.1, "momentum": 0.0 if 0 in zero_at else 0.9, "fused": True}, cycle)
+
+
 @pytest.mark.parametrize(("make", "options"), OPTIONS)
 @pytest.mark.parametrize("between", [rates, reload])
 def test_fused_steps_are_those_of_the_optimizer(make, options, between):

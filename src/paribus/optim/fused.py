@@ -45,6 +45,10 @@ class FusedStep:
         if any(grad is None for of_group in grads for grad in of_group):
             self.optimizer.step()
             return
+        if any(len(own) != len(_state_names(group)) for group, own in zip(groups, self._tensors, strict=True)):
+            self.optimizer.step()  # a schedule has brought momentum to 0, where there is no buffer, or back
+            self._gather()
+            return
         assert self._launch is not None
         with torch.no_grad():
             for group, parameters, own, tensors in zip(groups, self._parameters, grads, self._tensors, strict=True):

@@ -121,9 +121,12 @@ def broken_file() -> str | None:
 
 def _nearest_key(key: str) -> str:
     parts = key.split(".")
+    if parts[0] == "ablation" and len(parts) > 1:  # its parser knows which keys there are
+        return f"{key} is not set in this ablation file. To add it write +{key}=VALUE"
     own = parts[0] in _CLASSES or parts[:2] in (["data", "source"], ["norm", "activation"], ["norm", "weight"])
     added = f" An argument that its class takes besides is added by +{key}=VALUE" if own and len(parts) > 1 else ""
-    return unknown(key, _known_keys()) + added
+    known = [each for each in _known_keys() if parts[0] == "hydra" or not each.startswith("hydra.")]
+    return unknown(key, known) + added
 
 
 def _known_keys() -> list[str]:
