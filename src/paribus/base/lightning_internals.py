@@ -38,5 +38,5 @@ def remember_external_callbacks() -> None:
     connector = importlib.import_module("pytorch_lightning.trainer.connectors.callback_connector")
     if (load := getattr(connector, "_load_external_callbacks", None)) is not None:
         remembered = functools.cache(load)
-        connector._load_external_callbacks = remembered  # type: ignore[attr-defined]
+        vars(connector)["_load_external_callbacks"] = remembered
         remembered("pytorch_lightning.callbacks_factory")

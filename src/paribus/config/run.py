@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from paribus.config.modes import check_modes
@@ -18,6 +18,7 @@ from paribus.config.schema import (
     Share,
     Whole,
     absent,
+    is_section,
     keys,
     value,
 )
@@ -237,8 +238,8 @@ def readable(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     gone = [name for name in config if name not in keys(Run)]
     kept = {name: given for name, given in config.items() if name not in gone}
     for name, hint in keys(Run).items():
-        if is_dataclass(hint) and isinstance(section := kept.get(name), Mapping):
-            inner = keys(hint)  # type: ignore[arg-type]
+        if is_section(hint) and isinstance(section := kept.get(name), Mapping):
+            inner = keys(hint)
             gone += [f"{name}.{key}" for key in section if key not in inner]
             kept[name] = {key: given for key, given in section.items() if key in inner}
     return kept, gone

@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeGuard, TypeVar
 
 from paribus.config.arguments import check_node
 from paribus.config.unknown import unknown
@@ -140,11 +140,16 @@ def optional(section: type) -> Mapping[str, Any]:
     return made | {f.name: f.default for f in fields(section) if f.default is not MISSING}
 
 
+def is_section(hint: Any) -> TypeGuard[type]:
+    """Whether an annotation is that of a section."""
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
 def leaves(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, annotation) of every key below a section that is no section itself."""
     for name, hint in keys(section).items():
-        if is_dataclass(hint):
-            yield from leaves(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
+        if is_section(hint):
+            yield from leaves(hint, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", hint
 
@@ -154,7 +159,7 @@ def parse(section: type[T], given: Any, where: str = "") -> T:
 
     Raises UserError for a key that is unknown, missing, or holds what it can't.
     """
-    names = keys(section)  # type: ignore[arg-type]
+    names = keys(section)  # type: ignore[arg-type]  # mypy holds type[T] for unhashable
     if not isinstance(given, Mapping):
         first = next(f"{where}.{key}={kinds(hint)[0].example()}" for key, hint in leaves(section))
         raise UserError(
@@ -184,8 +189,8 @@ def absent(section: type, name: str, prefix: str = "") -> Any:
 
 def value(hint: Any, given: Any, where: str) -> Any:
     """The value of one key. Raises UserError that names key, invariant, value and remedy."""
-    if is_dataclass(hint):
-        return parse(hint, given, where)  # type: ignore[arg-type]
+    if is_section(hint):
+        return parse(hint, given, where)
     found = next((kind for kind in kinds(hint) if kind.fits(given)), None)
     if found is None:
         raise UserError(

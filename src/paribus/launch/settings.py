@@ -84,7 +84,9 @@ _SCHEMAS = {
 
 def plain(node: DictConfig) -> dict[str, Any]:
     """Hydra's node with its interpolations resolved."""
-    return OmegaConf.to_container(node, resolve=True, enum_to_str=True)  # type: ignore[return-value]
+    container = OmegaConf.to_container(node, resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    return {str(key): item for key, item in container.items()}
 
 
 def check_settings(where: str, node: Mapping[str, Any]) -> None:
