@@ -179,7 +179,7 @@ def _without_training() -> None:
 def reviewed() -> list[re.Pattern[str]]:
     """Patterns of what looks wrong and is right, from the list with the reasons."""
     lines = ACCEPTED.read_text(encoding="utf-8").splitlines()
-    return [re.compile(line.split("  # ")[0]) for line in lines if line.strip() and not line.startswith("#")]
+    return [re.compile(line.split("  #")[0].rstrip()) for line in lines if line.strip() and not line.startswith("#")]
 
 
 def shrunk(line: Line, fault: str, server: Server) -> Line:
@@ -226,7 +226,10 @@ def main() -> None:
         lines = (replace(line, words=tuple(run if word == "RUN" else word for word in line.words)) for line in lines)
         failures: Counter[str] = Counter()
         codes: Counter[str] = Counter()
-        for line, outcome in fuzz(lines, server, asked.jobs):
+        for number, (line, outcome) in enumerate(fuzz(lines, server, asked.jobs), start=1):
+            if number % 50 == 0:
+                left = (time.monotonic() - began) / number * (asked.lines - number)
+                print(f"{number} of {asked.lines} lines, about {left:.0f} s left", file=sys.stderr, flush=True)
             codes[f"{'wrong' if line.wrong else 'unknown'}: {outcome.code}"] += 1
             fault = outcome.fault(line)
             if fault is None or (fault == "accepted" and any(each.search(line.wrong) for each in allowed)):
