@@ -119,8 +119,8 @@ def test_a_large_file_is_read_once_and_again_when_it_changes(folder, tmp_path, m
     large = folder / "train" / "a" / "1.png"
     large.write_bytes(bytes(2 << 20))
     reads = []
-    original = module._of_file
-    monkeypatch.setattr(module, "_of_file", lambda path: reads.append(path) or original(path))
+    original = module.sha256
+    monkeypatch.setattr(module, "sha256", lambda path: reads.append(path) or original(path))
     before = Inputs(tmp_path)(images(folder))
     assert len(reads) == 3
     assert Inputs(tmp_path)(images(folder)) == before
