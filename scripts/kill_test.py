@@ -16,6 +16,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,13 @@ def prepare(folder: Path, case: Case, options: argparse.Namespace) -> Path:
     (folder / "conf" / "ablation").mkdir(parents=True)
     (folder / "conf" / "ablation" / "kill.yaml").write_text(case.text(options.seeds, options.updates))
     return folder
+
+
+def copy_decisions(whole: Path, killed: Path) -> None:
+    """How stack=auto cut groups into stacks: it measures times, so two sweeps may cut otherwise, and then round so."""
+    (killed / "outputs" / "groups").mkdir(parents=True)
+    for path in whole.glob("outputs/groups/cut-*.json"):
+        shutil.copy(path, killed / "outputs" / "groups")
 
 
 def records(folder: Path) -> dict[str, tuple[str, int]]:
@@ -268,6 +276,7 @@ def rehearse(case: Case, name: str, scratch: Path, kills: int, options: argparse
     before, ablations, idle = tally.kills.total(), 0, 0
     while (left := kills - (tally.kills.total() - before)) > 0:
         killed = prepare(scratch / name / f"killed{ablations}", case, options)
+        copy_decisions(whole, killed)
         interrupted(killed, case, left, draw, tally)
         compare(whole, killed, tally)
         ablations += 1
