@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from paribus.config.identity import comparable
 from paribus.plan.command import plan_command
-from paribus.plan.identity import comparable
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -9,10 +9,10 @@ import pytest
 from allpairspy import AllPairs
 
 from paribus.config import config_dir
+from paribus.config.identity import run_id
 from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
-from paribus.plan.identity import run_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.run import execute

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from paribus.config import config_dir
+from paribus.config.identity import run_id
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
-from paribus.plan.identity import run_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.run import execute
@@ -40,7 +40,7 @@ SLIM = {
     "model=vit_small": ["model.depth=1", "model.width=24"],
 }
 GROUPS = ("optimizer", "scheduler", "norm", "model", "loss", "augmentation", "batch_size", "callbacks", "data")
-# Options that can't be trained here, and why; their keys are judged by tests/plan/test_identity_keys.py.
+# Options that can't be trained here, and why; their keys are judged by tests/config/test_identity_keys.py.
 NOT_HERE = {
     **dict.fromkeys(("cifar10", "cifar100", "mnist", "fashion_mnist", "image_folder", "huggingface"), "files"),
     **dict.fromkeys([f"b{2**k}" for k in range(5, 15)], "larger than the training set"),

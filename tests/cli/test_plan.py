@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from paribus.config.identity import comparable
 from paribus.durations import duration
 from paribus.plan.chosen import chosen
 from paribus.plan.command import plan_command
 from paribus.plan.estimate import Costs
-from paribus.plan.identity import comparable
 from paribus.stack.measure import Findings
 from paribus.store.record import Record
 from paribus.store.store import Store

@@ -7,11 +7,11 @@ import typing
 
 import pytest
 
+from paribus.config.identity import run_id
 from paribus.config.run import Descent, Run, readable
 from paribus.config.schema import Form, keys, kinds, leaves, optional, parse
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
-from paribus.plan.identity import run_id
 
 SECTIONS = [(name, hint) for name, hint in keys(Run).items() if hasattr(hint, "__dataclass_fields__")]
 

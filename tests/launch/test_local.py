@@ -88,7 +88,7 @@ def test_a_time_limit_saves_and_records(paribus, tmp_path):
 
 
 def test_a_run_that_another_process_trains_is_waited_for(paribus, tmp_path, compose):
-    from paribus.plan.identity import run_id
+    from paribus.config.identity import run_id
 
     store = Store(tmp_path / "outputs")
     holder = subprocess.Popen(

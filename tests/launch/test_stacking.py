@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from paribus.config.identity import run_id
 from paribus.launch.stacking import jobs_of
 from paribus.launch.sweep import due
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.compose import load, resolved
-from paribus.plan.identity import run_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from paribus.plan.identity import run_id
+from paribus.config.identity import run_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from paribus.config import config_dir
+from paribus.config.identity import run_id
 from paribus.errors import UserError
 from paribus.plan.compose import group_options, hydra_context, load, resolved
 from paribus.plan.composer import Composer
-from paribus.plan.identity import run_id
 from paribus.plan.merger import merge, splice
 
 # Those in the defaults of train.yaml, but for the ones that reach into all others.

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from paribus.config.identity import run_id
 from paribus.plan.compose import load, resolved
-from paribus.plan.identity import run_id
 from paribus.store.store import Store
 from paribus.train.run import train
 

@@ -14,8 +14,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from paribus.config.identity import run_id, semantics
 from paribus.errors import UserError
-from paribus.plan.identity import run_id, semantics
 from paribus.store.store import Store
 from paribus.task.classification import Classification
 from paribus.task.early_stopping import EarlyStopping

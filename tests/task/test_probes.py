@@ -8,12 +8,12 @@ import pytest
 import torch
 import yaml
 
+from paribus.config.identity import run_id
 from paribus.curvature.objective import flatten
 from paribus.data.seeds import mix
 from paribus.optim.notes import AdagradRMS, RMSPropNotes
 from paribus.optim.rates import stability
 from paribus.plan.compose import load, resolved
-from paribus.plan.identity import run_id
 from paribus.store.history import HistoryWriter
 from paribus.store.store import Store
 from paribus.task.probe import training_risk

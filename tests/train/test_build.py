@@ -2,7 +2,7 @@
 
 import torch
 
-from paribus.plan.identity import run_id
+from paribus.config.identity import run_id
 from paribus.train import build
 
 

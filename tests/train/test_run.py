@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_is_put_aside(paribus, tmp_path):
 
 
 def test_a_run_that_is_being_trained_is_left_alone(paribus, tmp_path, compose):
-    from paribus.plan.identity import run_id
+    from paribus.config.identity import run_id
 
     store = Store(tmp_path / "outputs")
     with store.lock(run_id(compose(*QUICK))):

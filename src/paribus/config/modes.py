@@ -6,10 +6,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from paribus.config.identity import EARLY_STOPPING
+from paribus.config.targets import public_name
 from paribus.directions import higher_is_better, mode
 from paribus.errors import UserError
-from paribus.plan.identity import EARLY_STOPPING
-from paribus.plan.targets import public_name
 from paribus.terminal import say
 
 # Configurations of before gave the direction of a monitored metric, which follows from the metric now.

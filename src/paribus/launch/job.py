@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paribus.config.identity import run_id, setting_id
 from paribus.launch.slots import Place, Slots
 from paribus.plan.composer import Composed
-from paribus.plan.identity import run_id, setting_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from paribus.cli.failure import guarded
+from paribus.config.identity import world_size
 from paribus.errors import Interrupted, UserError
 from paribus.launch.fork import ForkServer
 from paribus.launch.slots import cores
-from paribus.plan.identity import world_size
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.run import graceful_stop

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from paribus.config.identity import world_size
 from paribus.errors import UserError
 from paribus.launch.jobs import JobLost
 from paribus.plan.composer import Composer
-from paribus.plan.identity import world_size
 from paribus.store.lock import Busy
 from paribus.terminal import say
 

@@ -8,6 +8,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from paribus.config.identity import setting_id
 from paribus.errors import RunsFailed, StorageFailed, UserError
 from paribus.launch.child import check_settings, fingerprints
 from paribus.launch.fork import shared_server
@@ -19,7 +20,6 @@ from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
 from paribus.plan.grammar import literal
-from paribus.plan.identity import setting_id
 from paribus.plan.inputs import Inputs, is_open
 from paribus.plan.sweep import varied_keys
 from paribus.plan.wandb_limits import check_wandb

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from paribus.config.identity import budget
 from paribus.plan.cells import Cell
 from paribus.plan.chosen import chosen
-from paribus.plan.identity import budget
 from paribus.store.record import Record
 
 # What changes the time of an update little: two runs that differ only in this take about as long.

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from paribus.config.targets import known, public_name
 from paribus.plan.sources import modules_of
-from paribus.plan.targets import known, public_name
 from paribus.store.atomic import write_atomically
 from paribus.store.checksums import sha256
 

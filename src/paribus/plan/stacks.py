@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.config.identity import budget, world_size
+from paribus.config.targets import TARGETS, public_name
 from paribus.errors import UserError
 from paribus.plan.cells import Cell
-from paribus.plan.identity import budget, world_size
-from paribus.plan.targets import TARGETS, public_name
 
 MOST = 256  # members of one job: each holds a lock and a history
 FINER = 3  # jobs to a slot, where programs differ,

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
+from paribus.config.identity import budget
 from paribus.durations import seconds_since
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import changed_runs
-from paribus.plan.identity import budget
 from paribus.plan.inputs import Inputs
 from paribus.store.history import HistoryError
 from paribus.store.record import Record

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.config.targets import public_name
 from paribus.errors import UserError
 from paribus.plan.cells import Plan
-from paribus.plan.targets import public_name
 
 MAX_TAG = MAX_JOB_TYPE = 64
 MAX_NAME = MAX_GROUP = MAX_PROJECT = MAX_ID = 128

@@ -14,7 +14,9 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from paribus.config.identity import budget, world_size
 from paribus.config.modes import check_mode, without_mode
+from paribus.config.targets import public_name
 from paribus.data.prepare import Splits, prepare
 from paribus.data.seeds import mix
 from paribus.data.source import Source
@@ -23,8 +25,6 @@ from paribus.errors import UserError
 from paribus.losses import Loss
 from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule
-from paribus.plan.identity import budget, world_size
-from paribus.plan.targets import public_name
 from paribus.task.data import ImageData
 from paribus.task.progress import Budget
 from paribus.train.instantiate import check_arguments, instantiate

@@ -19,8 +19,8 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.base.lightning_internals import leave_signals
+from paribus.config.identity import world_size
 from paribus.errors import UserError
-from paribus.plan.identity import world_size
 from paribus.redaction import redacted
 from paribus.stack.checkpoint import NEXT
 from paribus.store.history import HistoryWriter

@@ -13,7 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from paribus.plan.targets import public_name
+from paribus.config.targets import public_name
 from paribus.stack.checkpoint import Regroup, StackIO
 from paribus.stack.data import StackedData
 from paribus.stack.optimizers import Setting

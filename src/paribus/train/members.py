@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.config.identity import run_id
 from paribus.config.run import Run
 from paribus.errors import UserError
-from paribus.plan.identity import run_id
 from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from paribus.config.identity import world_size
 from paribus.errors import UserError
 from paribus.metrics import Totals
 from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.nn.statistics import buffer_versions, unknown_statistics
-from paribus.plan.identity import world_size
 from paribus.train import build
 
 Config = Mapping[str, Any]

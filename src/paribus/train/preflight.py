@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from paribus.config.identity import BUDGET_UNITS
 from paribus.config.run import too_long
+from paribus.config.targets import known
 from paribus.errors import UserError
-from paribus.plan.identity import BUDGET_UNITS
-from paribus.plan.targets import known
 from paribus.task.data import ImageData
 from paribus.train import alone, build
 from paribus.train.instantiate import check_arguments

@@ -20,12 +20,12 @@ from typing import Any
 import yaml
 
 from paribus.base.plain_yaml import DUMPER
+from paribus.config.identity import comparable, run_id, world_size
 from paribus.config.run import Run
 from paribus.errors import Interrupted, StorageFailed, UserError, is_storage
 from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.chosen import chosen
-from paribus.plan.identity import comparable, run_id, world_size
 from paribus.plan.inputs import Inputs
 from paribus.plan.metrics import is_percent
 from paribus.plan.wandb_limits import check_run

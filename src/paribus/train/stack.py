@@ -10,11 +10,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paribus.config.identity import comparable, run_id
 from paribus.config.run import Run
 from paribus.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.memory import keep_freed
 from paribus.plan.groups import Groups
-from paribus.plan.identity import comparable, run_id
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import foreign_parts, program
 from paribus.store.checksums import checksums

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paribus.config.identity import BUDGET_UNITS
 from paribus.plan.cells import Cell
 from paribus.plan.chosen import chosen
 from paribus.plan.estimate import length_of
-from paribus.plan.identity import BUDGET_UNITS
 from paribus.store.record import Record
 
 SECONDS = 1.0  # of training; the time of an update is steady after a few

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
+from paribus.config import identity
+from paribus.config.identity import Identities, Repair, budget, run_id, semantics, world_size
 from paribus.errors import UserError
-from paribus.plan import identity
-from paribus.plan.identity import Identities, Repair, budget, run_id, semantics, world_size
 
 HARMLESS = [
     "logger=csv",

@@ -6,10 +6,9 @@ import re
 
 import pytest
 
-from paribus.config import config_dir
-from paribus.plan import targets
-from paribus.plan.identity import run_id
-from paribus.plan.targets import TARGETS, Target, hashed_name, import_path, is_observer, known, public_name
+from paribus.config import config_dir, targets
+from paribus.config.identity import run_id
+from paribus.config.targets import TARGETS, Target, hashed_name, import_path, is_observer, known, public_name
 from paribus.train.instantiate import instantiate
 
 NAMED = sorted(
