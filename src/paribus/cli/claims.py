@@ -12,7 +12,6 @@ from paribus.base.text import near
 from paribus.checks import stored
 from paribus.checks.catalogue import Check
 from paribus.cli.reports import write
-from paribus.cli.tables import Reader
 from paribus.durations import duration
 from paribus.errors import Interrupted, UserError
 from paribus.memory import uncollected
@@ -27,6 +26,7 @@ from paribus.report import scoreboard
 from paribus.report.shipped import Shipped
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
+from paribus.store.reader import Reader
 from paribus.store.store import Store
 from paribus.terminal import say
 

@@ -54,7 +54,7 @@ def curvature(
     curvature.json and a picture of the spectrum to the run's folder curvature/. Stop it at any time: the same command
     goes on.
     """
-    from paribus.cli.reports import store_of
+    from paribus.plan.outputs import store_of
     from paribus.report.curvature import describe, spectrum
     from paribus.report.figures import save
     from paribus.store.atomic import write_atomically

@@ -6,18 +6,18 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paribus.cli.reports import DEFAULT_METRICS, Collected, collect
-from paribus.cli.tables import Reader, logged
 from paribus.errors import UserError
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
 from paribus.plan.wandb_limits import check_project, wandb_node
 from paribus.report.aggregate import aggregate_plan
+from paribus.report.collect import DEFAULT_METRICS, Collected, collect, logged
 from paribus.report.source import Options, plan_of, sheets
 from paribus.report.table import document
 from paribus.report.wandb_dashboard import Board, as_json, packages, report, workspace
 from paribus.report.wandb_sync import check_access
+from paribus.store.reader import Reader
 from paribus.store.store import Store
 from paribus.terminal import show
 

@@ -6,12 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paribus.cli.reports import collect, names_ablation, only_settings
 from paribus.errors import UserError
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
+from paribus.report.collect import chosen
 from paribus.report.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
-from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.terminal import say
 
@@ -37,20 +36,6 @@ def export(overrides: Sequence[str], output: str, histories: bool) -> None:
     lines = [run_line(record) for record in records]
     columns = columns_of(lines)
     say(f"{path}: {write_lines(lines, columns, path)} runs, {len(columns)} columns")
-
-
-def chosen(store: Store, overrides: Sequence[str], composer: Composer) -> list[Record]:
-    """All records, or those of an ablation with its tuning runs."""
-    if not names_ablation(overrides):
-        only_settings(overrides, "All runs are taken; some of them are listed by paribus runs KEY=VALUE")
-        return list(store.scan())
-    found: dict[str, Record] = {}
-    for each in collect(overrides, composer=composer):
-        cells = each.plan.cells if each.plan else []
-        present = [record for cell in cells if (record := store.read(cell.id)) is not None]
-        present += [record for arm in each.arms.values() for record in arm if record is not None]
-        found |= {record.id: record for record in present}
-    return list(found.values())
 
 
 def progress(ids: Sequence[str]) -> Iterator[str]:

@@ -8,17 +8,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paribus.cli.reports import collect, is_setting, shown_metrics
-from paribus.cli.tables import Reader
 from paribus.errors import UserError
 from paribus.plan.outputs import outputs_folder
+from paribus.report.collect import is_setting, studies
 from paribus.store.store import Store
 from paribus.terminal import say, show
 
 if TYPE_CHECKING:
-    from paribus.plan.composer import Composer
     from paribus.report.figures.catalogue import Drawn
-    from paribus.report.study import Study
 
 
 def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mix: Sequence[str]) -> None:
@@ -52,22 +49,6 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
         written += 1
     if not written:
         raise UserError("no figure could be drawn; the reasons stand above. Train runs first: paribus train -m ...")
-
-
-def studies(
-    overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str] = (), composer: Composer | None = None
-) -> list[Study]:
-    """What the command line names, ready to be drawn: one entry for each regime.
-
-    composer: remembers what it composed, for those who ask again.
-    """
-    from paribus.report.study import study
-
-    read = Reader(Store(outputs_folder(overrides, composer)))
-    return [
-        study(found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix)
-        for found in collect(overrides, by, mix, read, composer)
-    ]
 
 
 def _of_ablation(

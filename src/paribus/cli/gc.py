@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from paribus.cli.reports import store_of
 from paribus.durations import duration, in_seconds, seconds_since
 from paribus.errors import UserError
 from paribus.plan.needed import needed_by_ablations, needed_by_sweeps
+from paribus.plan.outputs import store_of
 from paribus.store.space import remove, unneeded
 from paribus.terminal import show
 

@@ -44,7 +44,7 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
     principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
     needs nothing else. Stop it at any time: the same command goes on.
     """
-    from paribus.cli.reports import store_of
+    from paribus.plan.outputs import store_of
     from paribus.report.figures import save
     from paribus.report.landscape import describe, figures
     from paribus.report.landscape_page import page

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from paribus.cli.figures import studies
 from paribus.cli.reports import write
 from paribus.plan.outputs import outputs_folder
+from paribus.report.collect import studies
 from paribus.store.store import Store
 from paribus.terminal import show
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from paribus.cli.reports import store_of
+from paribus.plan.outputs import store_of
 from paribus.terminal import show
 
 

@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from paribus.cli.reports import names_ablation
 from paribus.durations import duration
 from paribus.errors import UserError
 from paribus.plan.inputs import Inputs
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.status import STATES, Progress, progress
+from paribus.report.collect import names_ablation
 from paribus.store.store import Store
 from paribus.terminal import show
 

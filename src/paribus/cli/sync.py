@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import click
 
-from paribus.cli.export import chosen
 from paribus.errors import RunsFailed, UserError
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
 from paribus.plan.wandb_limits import check_project
+from paribus.report.collect import chosen
 from paribus.report.wandb_parts import Upload, uploads
 from paribus.report.wandb_sync import check_access, upload_all
 from paribus.store.store import Store

@@ -9,28 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from paribus.cli.reports import DEFAULT_METRICS, collect, store_of, write
+from paribus.cli.reports import write
 from paribus.errors import UserError
-from paribus.plan.outputs import outputs_folder
+from paribus.plan.outputs import outputs_folder, store_of
+from paribus.report.collect import DEFAULT_METRICS, collect, logged
 from paribus.store.names import read_bounded
-from paribus.store.record import Record
+from paribus.store.reader import Reader
 from paribus.store.store import Store
 from paribus.terminal import show
 
 MOST_PARTS = 1000  # files of one paper
-
-
-class Reader:
-    """Reads each record once."""
-
-    def __init__(self, store: Store):
-        self.store = store
-        self.known: dict[str, Record | None] = {}
-
-    def __call__(self, id: str) -> Record | None:
-        if id not in self.known:
-            self.known[id] = self.store.read(id)
-        return self.known[id]
 
 
 def write_table(
@@ -56,12 +44,6 @@ def write_table(
         return write(csv_text(tables), output)
     # In a terminal the comments for `paribus verify` would only be noise.
     write(document(sheets(plans, read, options), form, output is not None or not sys.stdout.isatty()), output)
-
-
-def logged(plans: Sequence[Any], read: Reader, metric: str) -> bool:
-    records = (read(cell.id) for plan in plans for cells in plan.arms.values() for cell in cells if cell)
-    return any(r and (metric in r.metrics or metric in r.timing or (metric == "parameters" and r.parameters))
-               for r in records)  # fmt: skip
 
 
 def verify_file(path: str, outputs: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from paribus.config import config_dir
 from paribus.errors import UserError
+from paribus.store.store import Store
 
 if TYPE_CHECKING:
     from paribus.plan.composer import Composer
@@ -32,6 +33,13 @@ def outputs_folder(overrides: Sequence[str] = (), composer: Composer | None = No
     if not isinstance(folder, str) or not folder.strip():
         raise UserError(f"paths.outputs must be a folder, got {folder!r}")
     return Path(folder)
+
+
+def store_of(outputs: str | None) -> Store:
+    """The records that --outputs names, or else those of every other command."""
+    if outputs is not None and not Path(outputs).is_dir():
+        raise UserError(f"--outputs must be a folder that holds records, got {outputs!r}, which is none")
+    return Store(Path(outputs) if outputs is not None else outputs_folder())
 
 
 def _nobody_has_a_say() -> bool:
