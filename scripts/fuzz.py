@@ -108,8 +108,8 @@ def _child(line: Line, here: Path) -> NoReturn:
             os.dup2(descriptor, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.argv = ["paribus", *line.words]
-        from paribus.cli.failure import guarded
         from paribus.cli.main import run_command
+        from paribus.launch.failure import guarded
 
         try:
             code = guarded(run_command)

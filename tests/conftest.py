@@ -54,8 +54,8 @@ class Result:
 @pytest.fixture
 def paribus(tmp_path, monkeypatch, capsys):
     """Runs a `paribus` command in this process, in an empty folder, as a shell would: exit code, output, errors."""
-    from paribus.cli.failure import guarded
     from paribus.cli.main import run_command
+    from paribus.launch.failure import guarded
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PARIBUS_OUTPUTS", raising=False)

@@ -157,7 +157,7 @@ def test_the_commands_of_this_file_and_of_wandb_import_no_torch(store):
     commands = [["export", "-o", "x.csv"], ["sync", "--dry-run"], ["import", "--help"], ["dashboard", "--help"]]
     code = f"""
 import sys
-from paribus.cli.failure import guarded
+from paribus.launch.failure import guarded
 from paribus.cli.main import run_command
 import paribus.report.wandb_sync, paribus.report.wandb_dashboard, paribus.store.hydra_runs, paribus.store.wandb_runs
 assert "wandb" not in sys.modules

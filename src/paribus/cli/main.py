@@ -9,10 +9,10 @@ import click
 
 from paribus import __version__
 from paribus.cli.curvature import curvature
-from paribus.cli.failure import run_and_exit
 from paribus.cli.landscape import landscape
 from paribus.cli.strict import Command, Finite, without_effect
 from paribus.cli.surface import surface
+from paribus.launch.failure import run_and_exit
 from paribus.memory import uncollected
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paribus.cli.failure import guarded
 from paribus.config.identity import world_size
 from paribus.errors import Interrupted, UserError
+from paribus.launch.failure import guarded
 from paribus.launch.fork import ForkServer
 from paribus.launch.slots import cores
 from paribus.store.record import Record

@@ -36,7 +36,7 @@ BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 # What libraries import late where they have it: fsspec since 2025, torch since 2.6.
 _OF_SOME_VERSIONS = ("fsspec.implementations.chained", "torch.utils.serialization.config")
 _OF_EVERY_JOB = (
-    "paribus.cli.failure",
+    "paribus.launch.failure",
     "paribus.cli.train",
     "paribus.data.digits",
     "paribus.launch.child",
