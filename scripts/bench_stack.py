@@ -63,9 +63,10 @@ from paribus.plan.compose import load, resolved
 from paribus.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
 from paribus.store.store import Store
 from paribus.train import build
+from paribus.train.bookkeeping import new_record
 from paribus.train.measure import SHARE, TOO_SHORT, bench_of
 from paribus.train.members import Member
-from paribus.train.run import new_record, train
+from paribus.train.run import train
 
 RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15]
 OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "radam"]

@@ -10,9 +10,9 @@ import torch
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import program
 from paribus.train import build
+from paribus.train.bookkeeping import new_record
 from paribus.train.members import Member
 from paribus.train.rehearsal import objection
-from paribus.train.run import new_record
 from paribus.train.stack import HANDED_BACK, train_stack
 
 BASE = ["data.subset=60", "data.batch_size=20", "budget.epochs=4", "trainer.threads=1", "norm=none"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -59,8 +58,3 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     if failed:
         raise failed[0]
     return result
-
-
-def command_line(overrides: Sequence[str]) -> str:
-    """The command that repeats a run."""
-    return shlex.join(["paribus", "train", *overrides])

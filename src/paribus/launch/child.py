@@ -46,7 +46,8 @@ def train_job(
     import torch
 
     from paribus.launch.ranks import run_ranks
-    from paribus.train.run import failure_type, train
+    from paribus.train.bookkeeping import failure_type
+    from paribus.train.run import train
 
     torch.set_num_threads(threads)
     try:

@@ -26,7 +26,7 @@ from paribus.launch.stacking import runs_of
 from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
 from paribus.store.record import FINISHED, Record
-from paribus.train.run import failed, new_record, summary
+from paribus.train.bookkeeping import failed, new_record, summary
 
 TICK = 0.2  # seconds between looks at clocks
 BUSY_SECONDS = 0.5  # between looks at a run that another launcher trains

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paribus.base.signals import graceful_stop
 from paribus.config.identity import world_size
 from paribus.errors import Interrupted, UserError
 from paribus.launch.failure import guarded
@@ -23,7 +24,6 @@ from paribus.launch.fork import ForkServer
 from paribus.launch.slots import cores
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.run import graceful_stop
 
 # Everything by which Lightning or a cluster would tell a process that it is part of some other group.
 _GROUP = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

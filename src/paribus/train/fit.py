@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.base.lightning_internals import leave_signals
+from paribus.base.signals import graceful_stop
 from paribus.config.identity import world_size
 from paribus.errors import UserError
 from paribus.redaction import redacted
@@ -33,7 +34,6 @@ from paribus.train.checkpoints import Checkpoints
 from paribus.train.instantiate import instantiate
 from paribus.train.loggers import finish
 from paribus.train.restart import usable_checkpoint
-from paribus.train.run import graceful_stop
 
 LIGHTNING = ("pytorch_lightning", "lightning_fabric", "lightning.fabric")  # its loggers
 

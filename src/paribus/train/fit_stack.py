@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from paribus.base.signals import graceful_stop
 from paribus.config.targets import public_name
 from paribus.stack.checkpoint import Regroup, StackIO
 from paribus.stack.data import StackedData
@@ -25,6 +26,7 @@ from paribus.task.journal import Journal
 from paribus.task.monitors import GradientMonitor, LearningRateMonitor
 from paribus.task.segments import largest_stack
 from paribus.train import build
+from paribus.train.bookkeeping import failure_type
 from paribus.train.checkpoints import Checkpoints, StackCheckpoints, save_best
 from paribus.train.fit import (
     Outcome,
@@ -36,9 +38,7 @@ from paribus.train.fit import (
 )
 from paribus.train.instantiate import instantiate
 from paribus.train.loggers import finish
-from paribus.train.members import Member
-from paribus.train.run import failure_type, graceful_stop
-from paribus.train.stack import NotBegun
+from paribus.train.members import Member, NotBegun
 
 OBSERVERS = (GradientMonitor, LearningRateMonitor)
 Finish = Callable[[Member, str, str, Outcome], None]

@@ -18,6 +18,10 @@ from paribus.store.store import Store
 MEMBERS_BYTES = 256 << 20
 
 
+class NotBegun(Exception):
+    """A stack failed before its first update, of the exception that is its cause."""
+
+
 @dataclass
 class Member:
     """One run of a stack: its resolved config, its record so far, and its folder.

@@ -34,10 +34,10 @@ from paribus.stack.data import StackedData
 from paribus.task.data import ImageData
 from paribus.task.ema import EMA
 from paribus.train import build
+from paribus.train.bookkeeping import brief
 from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_lightning
 from paribus.train.fit_stack import build_replica, build_stacked_task
 from paribus.train.members import Member, in_order
-from paribus.train.stack import brief
 
 UPDATES = 3
 TOGETHER = 8  # members to a stack of the rehearsal: in double precision it takes twice the memory

@@ -5,42 +5,36 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
-import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from paribus.base.plain_yaml import DUMPER
 from paribus.config.identity import comparable, run_id, world_size
 from paribus.config.run import Run
-from paribus.errors import Interrupted, StorageFailed, UserError, is_storage
+from paribus.errors import Interrupted, UserError, is_storage
 from paribus.imports import postpone
 from paribus.memory import uncollected
-from paribus.plan.chosen import chosen
-from paribus.plan.inputs import Inputs
-from paribus.plan.metrics import is_percent
 from paribus.plan.wandb_limits import check_run
-from paribus.redaction import redacted, redacted_text
-from paribus.store.atomic import write_atomically
 from paribus.store.checksums import checksums
-from paribus.store.provenance import project_state, provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.terminal import say
-from paribus.train.reuse import usable
+from paribus.train.bookkeeping import (
+    already,
+    failed,
+    failure_type,
+    named,
+    new_record,
+    now,
+    summary,
+    write_config,
+)
+from paribus.train.log import log_file
 
 log = logging.getLogger("paribus")
-HANDOVER = 60  # seconds; clusters kill 90 s after their signal
-
 
 Ranks = Callable[[Mapping[str, Any], Record, Store], Record]  # trains a run in several processes
 
@@ -93,58 +87,6 @@ def train(
             raise
 
 
-def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
-    """The record of a run that is finished. One whose files were changed since counts as not trained: what is damaged,
-    and what would go on from it, is put aside.
-
-    Raises UserError where what it was trained with has changed, and on_change is stop.
-    """
-    record = store.read(id)
-    if record is None:
-        return None
-    kept, remark = usable(record, config, store)
-    if remark:
-        say(f"{id}: {remark}")
-    if not kept or not record.has_result:
-        return None
-    if not (damaged := store.damage(record)):
-        return record
-    say(f"{id} is {record.status}, but its {' and '.join(damaged)} is not what was recorded: it is trained again")
-    if "history.csv" in damaged:
-        store.put_aside(id, ["history.csv", "checkpoints/last.ckpt"])
-    return None
-
-
-def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
-    """The record of a run that begins."""
-    inputs = Inputs(Path(config["paths"]["outputs"]))(config)
-    source = provenance(command=redacted_text(repeating(overrides)), world_size=world_size(config))
-    if any(label.startswith("code ") for label in inputs):
-        source["project"] = project_state(Path.cwd())
-    return Record(
-        id=run_id(config),
-        status="running",
-        ablation=redacted(config["group"]),
-        arm=redacted(config["arm"]),
-        seed=config["seed"],
-        choices=redacted(chosen(config, choices, overrides)),
-        evaluated=config["evaluation"]["checkpoint"],
-        comparable=comparable(config),
-        provenance={**source, "inputs": inputs},
-        created=now(),
-    )
-
-
-def named(error: Exception) -> str:
-    """The message of a failure; the name of an exception says nothing where the message was written for people."""
-    return str(error) if isinstance(error, UserError | StorageFailed) else f"{type(error).__name__}: {error}"
-
-
-def failed(record: Record, type: str, message: str) -> Record:
-    """The record, of a run that failed now."""
-    return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
-
-
 def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
@@ -194,116 +136,3 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
         store.write(record)
         say(f"{record.id} {record.status}: {summary(record)}  ({folder})")
     return record
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    text = yaml.dump(redacted(config), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "config.yaml", text, "any")
-
-
-def failure_type(error: BaseException) -> str:
-    """out_of_memory, timeout, storage (a full or read-only disk), or bug for what has no better name."""
-    if type(error).__name__ == "UncompletedJobError":  # submitit's, raised where a run is when a job's last time is up
-        return "timeout"
-    text = f"{type(error).__name__} {error}".lower()
-    signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
-    if any(sign in text for sign in signs):
-        return "out_of_memory"
-    return "storage" if is_storage(error) else "bug"
-
-
-def repeating(overrides: Sequence[str]) -> str:
-    """The command that repeats this run: labels are left out."""
-    from paribus.cli.train import command_line
-
-    return command_line([item for item in overrides if not item.startswith(("group=", "arm="))])
-
-
-def summary(record: Record) -> str:
-    """The metrics that a person asks for first, in one line."""
-    shown = []
-    for key in ("test/acc", "val/acc", "test/loss", "train/loss"):
-        value = record.metrics.get(key)
-        if value is not None:
-            shown.append(f"{key} {value * 100:.2f} %" if is_percent(key) else f"{key} {value:.4g}")
-    return ", ".join(shown[:3]) or "no metrics"
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-class RunLog(logging.FileHandler):
-    """The log of a run; a full disk cuts it off, and nothing else."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            super().close()
-
-
-@contextmanager
-def log_file(path: Path) -> Iterator[None]:
-    """Writes the log of this run to its folder, and warnings to the terminal as well."""
-    handler = RunLog(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    names = ("paribus", "pytorch_lightning")
-    loggers = [logging.getLogger(name) for name in names]
-    for logger in loggers:
-        logger.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()
-
-
-@contextmanager
-def graceful_stop(request: Any) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
-
-    Further SIGTERMs change nothing: a cluster sends one to every process, and the one that started this one another.
-
-    A cluster's signal that the time of a job is nearly up (SIGUSR1 or SIGUSR2, where somebody handles it) is a request
-    as well. Its handler, which ends the job and asks for another, is called when the run has stopped and saved; after
-    HANDOVER seconds in any case.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # A signal that is ignored stays ignored: the parent of this process speaks for it (as under nohup).
-    signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    signals += [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
-    previous: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
-    handed_over: list[int] = []
-
-    def hand_over(*_: Any) -> None:
-        while handed_over:
-            late = handed_over.pop()
-            previous[late](late, None)
-
-    def handle(number: int, frame: Any) -> None:
-        if number == signal.SIGINT:
-            signal.signal(number, signal.default_int_handler)
-            say("\nstopping after this step; the run can go on later. Once more to stop at once")
-        elif number != signal.SIGTERM and not handed_over:
-            handed_over.append(number)
-            previous.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, hand_over))
-            signal.alarm(HANDOVER)
-        request()
-
-    for number in signals:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        if handed_over:
-            signal.alarm(0)
-        for kept, handler in previous.items():
-            signal.signal(kept, handler)
-        hand_over()

@@ -22,29 +22,26 @@ from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.terminal import say
-from paribus.train.members import Member, in_order, read_members, running, with_places
-from paribus.train.run import (
+from paribus.train.bookkeeping import (
     already,
-    execute,
+    brief,
     failed,
     failure_type,
-    log_file,
     named,
     new_record,
     now,
     summary,
     write_config,
 )
+from paribus.train.log import log_file
+from paribus.train.members import Member, NotBegun, in_order, read_members, running, with_places
+from paribus.train.run import execute
 
 if TYPE_CHECKING:
     from paribus.train.restart import Restart
 
 log = logging.getLogger("paribus")
 HANDED_BACK = "handed back"
-
-
-class NotBegun(Exception):
-    """A stack failed before its first update, of the exception that is its cause."""
 
 
 def train_stack(config: Mapping[str, Any]) -> Record:
@@ -293,8 +290,3 @@ class _Training:
                 self.storage = self.storage or is_storage(error)
                 self.failures[member.record.id] = named(error)
         return []
-
-
-def brief(error: BaseException) -> str:
-    """The first sentence."""
-    return f"{type(error).__name__}: {error}".partition("\n")[0].partition(". ")[0][:160]

@@ -1,0 +1,59 @@
+"""Signals that ask a process to stop where it can go on later."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from paribus.terminal import say
+
+HANDOVER = 60  # seconds; clusters kill 90 s after their signal
+
+
+@contextmanager
+def graceful_stop(request: Any) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
+
+    Further SIGTERMs change nothing: a cluster sends one to every process, and the one that started this one another.
+
+    A cluster's signal that the time of a job is nearly up (SIGUSR1 or SIGUSR2, where somebody handles it) is a request
+    as well. Its handler, which ends the job and asks for another, is called when the run has stopped and saved; after
+    HANDOVER seconds in any case.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # A signal that is ignored stays ignored: the parent of this process speaks for it (as under nohup).
+    signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    signals += [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
+    handed_over: list[int] = []
+
+    def hand_over(*_: Any) -> None:
+        while handed_over:
+            late = handed_over.pop()
+            previous[late](late, None)
+
+    def handle(number: int, frame: Any) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            say("\nstopping after this step; the run can go on later. Once more to stop at once")
+        elif number != signal.SIGTERM and not handed_over:
+            handed_over.append(number)
+            previous.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, hand_over))
+            signal.alarm(HANDOVER)
+        request()
+
+    for number in signals:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        if handed_over:
+            signal.alarm(0)
+        for kept, handler in previous.items():
+            signal.signal(kept, handler)
+        hand_over()

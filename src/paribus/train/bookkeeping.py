@@ -1,0 +1,118 @@
+"""The record of a run: as it begins, where it is there already, and where the run failed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paribus.base.plain_yaml import DUMPER
+from paribus.config.identity import comparable, run_id, world_size
+from paribus.errors import StorageFailed, UserError, is_storage
+from paribus.plan.chosen import chosen
+from paribus.plan.inputs import Inputs
+from paribus.plan.metrics import is_percent
+from paribus.redaction import redacted, redacted_text
+from paribus.store.atomic import write_atomically
+from paribus.store.provenance import project_state, provenance
+from paribus.store.record import Record
+from paribus.store.store import Store
+from paribus.terminal import say
+from paribus.train.reuse import usable
+
+
+def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
+    """The record of a run that is finished. One whose files were changed since counts as not trained: what is damaged,
+    and what would go on from it, is put aside.
+
+    Raises UserError where what it was trained with has changed, and on_change is stop.
+    """
+    record = store.read(id)
+    if record is None:
+        return None
+    kept, remark = usable(record, config, store)
+    if remark:
+        say(f"{id}: {remark}")
+    if not kept or not record.has_result:
+        return None
+    if not (damaged := store.damage(record)):
+        return record
+    say(f"{id} is {record.status}, but its {' and '.join(damaged)} is not what was recorded: it is trained again")
+    if "history.csv" in damaged:
+        store.put_aside(id, ["history.csv", "checkpoints/last.ckpt"])
+    return None
+
+
+def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
+    """The record of a run that begins."""
+    inputs = Inputs(Path(config["paths"]["outputs"]))(config)
+    source = provenance(command=redacted_text(repeating(overrides)), world_size=world_size(config))
+    if any(label.startswith("code ") for label in inputs):
+        source["project"] = project_state(Path.cwd())
+    return Record(
+        id=run_id(config),
+        status="running",
+        ablation=redacted(config["group"]),
+        arm=redacted(config["arm"]),
+        seed=config["seed"],
+        choices=redacted(chosen(config, choices, overrides)),
+        evaluated=config["evaluation"]["checkpoint"],
+        comparable=comparable(config),
+        provenance={**source, "inputs": inputs},
+        created=now(),
+    )
+
+
+def named(error: Exception) -> str:
+    """The message of a failure; the name of an exception says nothing where the message was written for people."""
+    return str(error) if isinstance(error, UserError | StorageFailed) else f"{type(error).__name__}: {error}"
+
+
+def brief(error: BaseException) -> str:
+    """The first sentence."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0].partition(". ")[0][:160]
+
+
+def failed(record: Record, type: str, message: str) -> Record:
+    """The record, of a run that failed now."""
+    return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    text = yaml.dump(redacted(config), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.yaml", text, "any")
+
+
+def failure_type(error: BaseException) -> str:
+    """out_of_memory, timeout, storage (a full or read-only disk), or bug for what has no better name."""
+    if type(error).__name__ == "UncompletedJobError":  # submitit's, raised where a run is when a job's last time is up
+        return "timeout"
+    text = f"{type(error).__name__} {error}".lower()
+    signs = ("outofmemory", "out of memory", "memoryerror", "can't allocate memory")
+    if any(sign in text for sign in signs):
+        return "out_of_memory"
+    return "storage" if is_storage(error) else "bug"
+
+
+def repeating(overrides: Sequence[str]) -> str:
+    """The command that repeats this run: labels are left out."""
+    return shlex.join(["paribus", "train", *(item for item in overrides if not item.startswith(("group=", "arm=")))])
+
+
+def summary(record: Record) -> str:
+    """The metrics that a person asks for first, in one line."""
+    shown = []
+    for key in ("test/acc", "val/acc", "test/loss", "train/loss"):
+        value = record.metrics.get(key)
+        if value is not None:
+            shown.append(f"{key} {value * 100:.2f} %" if is_percent(key) else f"{key} {value:.4g}")
+    return ", ".join(shown[:3]) or "no metrics"
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
