@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from paribus.checks import stored
 from paribus.cli.claims import LAST
 from paribus.durations import duration
+from paribus.notes.checks import stored
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context

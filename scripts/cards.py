@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from paribus.notes.shipped import Shipped
 from paribus.plan.cells import Plan
 from paribus.report import render
 from paribus.report.aggregate import aggregate_plan
@@ -22,7 +23,6 @@ from paribus.report.arms import ReportError
 from paribus.report.columns import View, metric_column, with_interval
 from paribus.report.numbers import title
 from paribus.report.sheet import Column, Entry, Sheet
-from paribus.report.shipped import Shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "docs" / "cards"

@@ -16,15 +16,15 @@ from typing import Any
 
 import yaml
 
-from paribus.checks import stored
+from paribus.notes import shipped
+from paribus.notes.checks import stored
+from paribus.notes.results import document, times
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
-from paribus.report import shipped
 from paribus.report.collect import studies
-from paribus.report.results import document, times
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 

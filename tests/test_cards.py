@@ -9,9 +9,9 @@ import torch
 from made_studies import made
 from torch import nn
 
+from paribus.notes.shipped import Shipped
 from paribus.optim.build import build_optimizer
 from paribus.plan.compose import load, resolved
-from paribus.report.shipped import Shipped
 from paribus.train.instantiate import instantiate
 
 ROOT = Path(__file__).parents[1]

@@ -13,12 +13,12 @@ SOURCE = Path(__file__).parents[1] / "src" / "paribus"
 # From top to bottom; a layer may import those of its own line and below.
 LAYERS = [
     {"cli"},
+    {"notes"},
     {"report"},
     {"launch"},
     {"train"},
     {"stack"},
     {"task"},
-    {"checks"},
     {"plan", "config"},
     {"store"},
     {"curvature", "surfaces"},

@@ -61,7 +61,7 @@ def test_it_is_executed_small_and_defines_nothing(path):
 
 @pytest.mark.parametrize("path", EDITIONS, ids=[str(path.relative_to(ROOT)) for path in EDITIONS])
 def test_its_links_and_the_checks_that_it_names_exist(path):
-    from paribus.checks.catalogue import CHECKS
+    from paribus.notes.checks.catalogue import CHECKS
 
     text = "\n".join(map(source, cells(path)))
     for link in re.findall(r"\]\(([^)\s]+\.md)\)", text):

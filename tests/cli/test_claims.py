@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from paribus.checks import stored
-from paribus.checks.catalogue import CHECKS
+from paribus.notes.checks import stored
+from paribus.notes.checks.catalogue import CHECKS
 from paribus.store.store import Store
 
 ROOT = Path(__file__).parents[2]

@@ -5,13 +5,13 @@ import functools
 import pytest
 import torch
 
-from paribus.checks.critical import digits
 from paribus.curvature.analysis import Effort, analyse
 from paribus.curvature.objective import Function, Risk
 from paribus.curvature.refine import refine
 from paribus.curvature.space import Space
 from paribus.losses import CrossEntropy, SquaredError
 from paribus.nn.models.dense import MLP
+from paribus.notes.checks.critical import digits
 from paribus.surfaces.catalogue import Rosenbrock, TwoFactors
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from paribus.notes.shipped import Shipped
 from paribus.plan.command import plan_command
 from paribus.plan.composer import Composer
-from paribus.report.shipped import Shipped
 from paribus.store.retired import read_retired, why_retired
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -74,8 +74,8 @@ def adopt_packed(path: Path, store: Store) -> None:
 
     Records that the list beside the file has retired are left out.
     """
-    from paribus.checks import stored
-    from paribus.report.shipped import Shipped
+    from paribus.notes.checks import stored
+    from paribus.notes.shipped import Shipped
 
     packed = Shipped.read(path)
     entries = read_retired(path.with_name("retired.yaml"))

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paribus.base.text import near
-from paribus.checks import stored
-from paribus.checks.catalogue import Check
 from paribus.cli.reports import write
 from paribus.durations import duration
 from paribus.errors import Interrupted, UserError
 from paribus.memory import uncollected
+from paribus.notes import scoreboard
+from paribus.notes.checks import stored
+from paribus.notes.checks.catalogue import Check
+from paribus.notes.shipped import Shipped
 from paribus.plan.ablation import Ablation
 from paribus.plan.cells import ablations_of
 from paribus.plan.command import plan_command
@@ -22,8 +24,6 @@ from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs
 from paribus.plan.outputs import outputs_folder
-from paribus.report import scoreboard
-from paribus.report.shipped import Shipped
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.store.reader import Reader

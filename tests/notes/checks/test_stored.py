@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from paribus.checks import stored
-from paribus.checks.catalogue import CHECKS
+from paribus.notes.checks import stored
+from paribus.notes.checks.catalogue import CHECKS
 from paribus.store.store import Store
 
 CHECK = next(check for check in CHECKS if check.id == "1.4a-e")

@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from paribus.checks.catalogue import Check
-from paribus.checks.result import Measurement
-from paribus.checks.stored import Stored
+from paribus.notes.checks.catalogue import Check
+from paribus.notes.checks.result import Measurement
+from paribus.notes.checks.stored import Stored
 from paribus.plan.findings import Finding
 from paribus.report.columns import with_interval
 from paribus.report.escape import spreadsheet

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from paribus.checks import batches, norms, rates, targets
-from paribus.checks.catalogue import CHECKS
-from paribus.checks.critical import saddle_escape
-from paribus.checks.result import Measurement, exact, overall
 from paribus.errors import UserError
+from paribus.notes.checks import batches, norms, rates, targets
+from paribus.notes.checks.catalogue import CHECKS
+from paribus.notes.checks.critical import saddle_escape
+from paribus.notes.checks.result import Measurement, exact, overall
 from paribus.optim.notes import AdagradRMS
 from paribus.optim.schedule import Constant
 from paribus.store.record import Record

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from paribus.checks.critical import digits
-from paribus.checks.result import Measurement, Outcome, exact
 from paribus.curvature.eigen import extreme, random_unit
 from paribus.curvature.objective import Risk
 from paribus.data.seeds import mix
 from paribus.losses import SquaredError
 from paribus.nn.models.dense import MLP
+from paribus.notes.checks.critical import digits
+from paribus.notes.checks.result import Measurement, Outcome, exact
 from paribus.optim.notes import AdagradRMS
 from paribus.optim.schedule import Constant, Cosine, Polynomial, Schedule
 from paribus.stats.intervals import mean_interval

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paribus.checks.stored import Stored
 from paribus.errors import UserError
+from paribus.notes.checks.stored import Stored
 from paribus.plan.cells import Plan, Read
 from paribus.report.source import pack, unpack
 from paribus.store.names import bounded, unpacked

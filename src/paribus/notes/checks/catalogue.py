@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paribus.checks.result import Measurement
+from paribus.notes.checks.result import Measurement
 from paribus.store.store import Store
 
 
 @dataclass(frozen=True)
 class Check:
-    """module, function: of paribus.checks; function(store) -> measurements.
+    """module, function: of paribus.notes.checks; function(store) -> measurements.
 
     needs: an ablation whose records it reads; None where it measures by itself.
     """
@@ -27,7 +27,7 @@ class Check:
     needs: str | None = None
 
     def load(self) -> Callable[[Store], Sequence[Measurement]]:
-        return getattr(importlib.import_module(f"paribus.checks.{self.module}"), self.function)
+        return getattr(importlib.import_module(f"paribus.notes.checks.{self.module}"), self.function)
 
     @property
     def fingerprint(self) -> str:

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from paribus.checks.catalogue import CHECKS, Check
-from paribus.checks.result import Measurement, overall
 from paribus.errors import UserError
+from paribus.notes.checks.catalogue import CHECKS, Check
+from paribus.notes.checks.result import Measurement, overall
 from paribus.store.atomic import write_atomically
 from paribus.store.names import is_check, read_bounded
 from paribus.store.provenance import provenance

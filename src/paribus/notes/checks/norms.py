@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from paribus.checks.result import Measurement, exact
 from paribus.nn import norm
 from paribus.nn.batch_norm import BatchNorm, BatchRenorm
 from paribus.nn.parametrize import spectral_norm
+from paribus.notes.checks.result import Measurement, exact
 from paribus.store.store import Store
 
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paribus.checks.catalogue import CHECKS
 from paribus.durations import duration
+from paribus.notes import scoreboard
+from paribus.notes.checks.catalogue import CHECKS
+from paribus.notes.scoreboard import Line
+from paribus.notes.shipped import Shipped
 from paribus.plan.cells import Plan
-from paribus.report import render, scoreboard
+from paribus.report import render
 from paribus.report.arms import ReportError
-from paribus.report.scoreboard import Line
 from paribus.report.sheet import Column, Entry, Sheet
-from paribus.report.shipped import Shipped
 from paribus.report.source import Options, sheets
 from paribus.report.verdicts import claims
 from paribus.store.record import Record

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from paribus.checks.result import Measurement, Outcome, exact
 from paribus.curvature.analysis import Effort, analyse
 from paribus.curvature.escape import confirm
 from paribus.curvature.objective import Function, Risk
@@ -18,6 +17,7 @@ from paribus.data.prepare import TensorSet, prepare
 from paribus.data.seeds import mix
 from paribus.losses import CrossEntropy
 from paribus.nn.models.dense import MLP
+from paribus.notes.checks.result import Measurement, Outcome, exact
 from paribus.optim.schedule import Constant
 from paribus.stats.proportions import clopper_pearson
 from paribus.store.store import Store

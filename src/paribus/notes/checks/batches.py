@@ -8,8 +8,8 @@ from statistics import fmean
 import torch
 from torch import nn
 
-from paribus.checks.result import Measurement, Outcome
 from paribus.errors import UserError
+from paribus.notes.checks.result import Measurement, Outcome
 from paribus.plan.command import plan_command
 from paribus.stats.multiple import holm
 from paribus.stats.paired import paired_difference

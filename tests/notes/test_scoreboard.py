@@ -7,11 +7,11 @@ import math
 import pytest
 from made_ablations import Made
 
-from paribus.checks import stored
-from paribus.checks.catalogue import CHECKS
 from paribus.errors import UserError
-from paribus.report import scoreboard, shipped
-from paribus.report.results import document
+from paribus.notes import scoreboard, shipped
+from paribus.notes.checks import stored
+from paribus.notes.checks.catalogue import CHECKS
+from paribus.notes.results import document
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.stats.effect import paired_power

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from paribus.checks.result import Measurement, exact
 from paribus.losses import CrossEntropy, Loss, ScalarSquaredError, SoftmaxSquaredError
+from paribus.notes.checks.result import Measurement, exact
 from paribus.store.store import Store
 
 
