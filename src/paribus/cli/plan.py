@@ -1,172 +1,18 @@
-"""`paribus plan`: what a command would train, what is shared, what can't work, how long it takes. Trains nothing."""
+"""`paribus plan`: the plan of a command, for a person or as JSON. Trains nothing."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from paribus.durations import duration
-from paribus.errors import UserError
-from paribus.plan.cells import Cell, Plan
-from paribus.plan.changes import REMEDY, changed_runs, listed
-from paribus.plan.command import plan_command
-from paribus.plan.compose import hydra_context, load, parse_overrides, user_errors
-from paribus.plan.composer import Composer
-from paribus.plan.estimate import Costs, Estimate
-from paribus.plan.inputs import Inputs
-from paribus.plan.measured import Measured
-from paribus.plan.outputs import outputs_folder
-from paribus.plan.stacks import Group, reasons, stacks
-from paribus.store.record import FINISHED
-from paribus.store.store import Store
-from paribus.terminal import say, show
+from paribus.report.planned import planned
+from paribus.terminal import show
 
 
 def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
-    """Prints the plan of `paribus train -m OVERRIDES`, for a person or as JSON.
+    """Prints the plan of `paribus train -m OVERRIDES`.
 
     measure: time a few updates of each kind of run that no record tells the time of.
     """
-    composer = Composer()
-    store = Store(outputs_folder(overrides, composer))
-    plans = plan_command(overrides, store.read, composer)
-    _check_hydra(overrides)
-    if not any(plan.arms or plan.tuning for plan in plans):  # how should it train, where nothing of it can work?
-        raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
-    changed = changed_runs(plans, store.read, Inputs(store.root))
-    states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
-    states |= {each.cell.id: "changed" for each in changed if each.cell.config.get("on_change") != "reuse"}
-    missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
-    costs = Costs(store.scan() if missing else ())
-    estimate = costs.estimate(missing.values())
-    slots = os.cpu_count() or 1
-    groups = _groups(list(missing.values()), slots, store) if measure or not as_json else []
-    if measure and estimate.unknown:
-        from paribus.train.trial import measure as measured
-
-        together = {cell.id: len(group.cells) for group in groups for cell in group.cells}
-        for number, (cell, runs) in enumerate(estimate.unknown):
-            say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")
-            costs.add(*measured(cell, together[cell.id]))
-        estimate = costs.estimate(missing.values())
-    if as_json:
-        show(json.dumps(_content(plans, states, missing, estimate, slots), indent=1))
-        return
-    shared = Counter(cell.id for plan in plans for cell in plan.cells)
-    for plan in plans:
-        _show(plan, states, shared)
-    if changed:
-        show(f"  finished, but changed since: {len(changed)} runs{listed(changed)}\n  {REMEDY}")
-    for line in _stacked(groups):
-        show(line)
-    show(_total(missing, len(states), estimate, slots))
-
-
-def _check_hydra(overrides: Sequence[str]) -> None:
-    """Raises UserError for settings of Hydra's own node that the sweep would refuse."""
-    if not any(each.lstrip("+~").startswith("hydra") for each in overrides):
-        return
-    from paribus.launch.options import check_hydra
-
-    with hydra_context(), user_errors():
-        single = [each for each in parse_overrides(overrides) if not each.is_sweep_override()]
-        check_hydra(load([each.input_line for each in single]).hydra)
-
-
-def _state(store: Store, cell: Cell) -> str:
-    record = store.read(cell.id)
-    return record.status if record else "missing"
-
-
-def _show(plan: Plan, states: dict[str, str], shared: Counter[str]) -> None:
-    width = max([3, *(len(arm or "run") for arm in plan.arms)])
-    for arm, cells in plan.arms.items():
-        found = [cell for cell in cells if cell is not None]
-        line = _counted(states[cell.id] for cell in found) or "waits for its tuning"
-        if tuning := [cell for cell in plan.tuning if cell.arm == arm]:
-            line += f"; tuning: {_counted(states[cell.id] for cell in tuning)}"
-        if tuned := plan.tuned.get(arm):
-            line += "; best: " + ", ".join(f"{key}={value}" for key, value in tuned.point.items())
-            line += "".join(f" (WARNING: {key} at the edge of its grid)" for key in tuned.edges)
-        show(f"  {(arm or 'run').ljust(width)}  {line}")
-    if others := [cell for cell in plan.tuning if cell.arm not in plan.arms]:
-        show(f"  {'steps'.ljust(width)}  {_counted(states[cell.id] for cell in others)}")
-    for each in plan.excluded:
-        show(f"  excluded: {each.name}: {each.reason}")
-    for each in plan.invalid:
-        show(f"  can't work: {each.name}: {each.reason}")
-    if plan.duplicates:
-        show(f"  named twice, trained once: {len(plan.duplicates)} runs")
-    done = sum(states[cell.id] in FINISHED for cell in plan.cells)
-    several = sum(shared[cell.id] > 1 for cell in plan.cells)
-    show(
-        f"{plan.name}: {len(plan.arms)} arms, {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train"
-        + (f", {several} shared with another plan" if several else "")
-        + ("" if plan.complete else "; more when these are tuned")
-    )
-
-
-def _counted(states: Any) -> str:
-    counts = Counter(states)
-    return ", ".join(f"{number} {state}" for state, number in counts.items())
-
-
-def _groups(missing: Sequence[Cell], slots: int, store: Store) -> list[Group]:
-    measured = Measured(store.root)
-    return stacks(missing, missing[0].config["stack"], slots, measured.best_size, measured.refusal) if missing else []
-
-
-def _stacked(groups: Sequence[Group]) -> Iterator[str]:
-    """Which runs are trained together, and why the others are not."""
-    if together := [len(group.cells) for group in groups if len(group.cells) > 1]:
-        yield f"  {sum(together)} runs in {len(together)} stacks, unless a measurement says that they are faster alone"
-    for reason, cells in reasons(groups).items():
-        yield f"  {len(cells)} alone: {reason}"
-
-
-def _total(missing: dict[str, Cell], runs: int, estimate: Estimate, slots: int) -> str:
-    if not missing:
-        return f"all {runs} runs are done"
-    line = f"{len(missing)} of {runs} runs to train"
-    without = sum(number for _, number in estimate.unknown)
-    if (seconds := estimate.seconds_on(slots)) is not None:
-        line += f": about {duration(seconds)} with {slots} at a time" + (f" for {estimate.known}" if without else "")
-    if without:
-        line += f"; no record tells the time of {without} of them (--measure times a few updates)"
-    return line
-
-
-def _content(
-    plans: Sequence[Plan], states: dict[str, str], missing: dict[str, Cell], estimate: Estimate, slots: int
-) -> dict[str, Any]:
-    def runs(cells: Any) -> list[dict[str, Any]]:
-        return [
-            {"id": c.id, "seed": c.seed, "status": states[c.id], "overrides": list(c.overrides)} for c in cells if c
-        ]
-
-    return {
-        "plans": [
-            {
-                "name": plan.name,
-                "metric": plan.metric,
-                "complete": plan.complete,
-                "arms": {arm: runs(cells) for arm, cells in plan.arms.items()},
-                "tuning": [{"arm": cell.arm, **run} for cell in plan.tuning for run in runs([cell])],
-                "tuned": {arm: {"point": dict(t.point), "edges": list(t.edges)} for arm, t in plan.tuned.items()},
-                "excluded": {each.name: each.reason for each in plan.excluded},
-                "invalid": {each.name: each.reason for each in plan.invalid},
-                "duplicates": [cell.id for cell in plan.duplicates],
-            }
-            for plan in plans
-        ],
-        "to_train": list(missing),
-        "estimate": {
-            "seconds": estimate.seconds_on(slots),
-            "slots": slots,
-            "runs_known": estimate.known,
-            "runs_unknown": sum(number for _, number in estimate.unknown),
-        },
-    }
+    found = planned(overrides, measure, grouped=not as_json)
+    show(json.dumps(found.content(), indent=1) if as_json else str(found))

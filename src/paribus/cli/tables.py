@@ -11,11 +11,9 @@ from typing import Any
 
 from paribus.cli.reports import write
 from paribus.errors import UserError
-from paribus.plan.outputs import outputs_folder, store_of
-from paribus.report.collect import DEFAULT_METRICS, collect, logged
+from paribus.plan.outputs import store_of
 from paribus.store.names import read_bounded
 from paribus.store.reader import Reader
-from paribus.store.store import Store
 from paribus.terminal import show
 
 MOST_PARTS = 1000  # files of one paper
@@ -25,25 +23,11 @@ def write_table(
     overrides: Sequence[str], form: str, metrics: Sequence[str], by: Sequence[str], output: str | None, **asked: Any
 ) -> None:
     """asked: the other fields of `report.source.Options`."""
-    from paribus.plan.composer import Composer
-    from paribus.report.aggregate import aggregate_plan
-    from paribus.report.columns import COLUMNS
-    from paribus.report.source import Options, plan_of, sheets
-    from paribus.report.table import csv_text, document
+    from paribus.report.tables import tables
 
-    composer = Composer()
-    read = Reader(Store(outputs_folder(overrides, composer)))
-    found = collect(overrides, by, asked["mix"], read, composer)
-    plans = [each.plan or plan_of(each.name, each.arms, DEFAULT_METRICS[0]) for each in found]
-    main = metrics[0] if metrics else plans[0].metric
-    named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and logged(plans, read, m)))
-    shown = tuple(dict.fromkeys((*named, *(name for name in asked["columns"] if name not in COLUMNS))))
-    options = Options(shown, **asked)
-    if form == "csv":
-        tables = [aggregate_plan(plan, read, shown, options.mix, baseline=options.baseline) for plan in plans]
-        return write(csv_text(tables), output)
+    found = tables(overrides, metrics, by, **asked)
     # In a terminal the comments for `paribus verify` would only be noise.
-    write(document(sheets(plans, read, options), form, output is not None or not sys.stdout.isatty()), output)
+    write(found.text(form, trace=output is not None or not sys.stdout.isatty()), output)
 
 
 def verify_file(path: str, outputs: str | None) -> None:

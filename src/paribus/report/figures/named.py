@@ -1,0 +1,41 @@
+"""The figures of an ablation, a sweep or runs, by the names of their files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from paribus.report.collect import studies
+from paribus.report.figures import catalogue
+from paribus.report.figures.catalogue import Drawn
+from paribus.store.store import Store
+
+OF_ABLATIONS = (*catalogue.FIGURES, catalogue.REGIMES)
+OF_RUNS = (*catalogue.RUN_FIGURES,)
+
+
+def of_ablation(overrides: Sequence[str], wanted: Sequence[str], mix: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
+    """The figures of what a command line names, one at a time, each with the name of its file."""
+    found = studies(overrides, mix)
+    for number, each in enumerate(found):
+        part = each.regime or (f"{number + 1}" if number else "")
+        suffix = f"-{file_name(part)}" if part else ""
+        for name, figure in catalogue.of_study(each, [n for n in wanted if n != catalogue.REGIMES]):
+            yield name + suffix, figure
+    if catalogue.REGIMES in wanted:
+        yield catalogue.REGIMES, catalogue.of_regimes(found[0].name.partition(" [")[0], found)
+
+
+def of_runs(store: Store, names: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
+    """The figures of runs, one at a time, each with the name of its file."""
+    for name in names:
+        record = store.find(name)
+        title = f"{record.arm or 'run'}, seed {record.seed} ({record.id})"
+        for stem, figure in catalogue.of_run(title, store.history(record.id)):
+            if stem in wanted:
+                yield f"{record.id}-{stem}", figure
+
+
+def file_name(name: str) -> str:
+    """Letters and digits of a name, for a file."""
+    return re.sub(r"[^\w.]+", "_", name).strip("_.")[:60] or "unnamed"
