@@ -66,7 +66,7 @@ from paribus.train import build
 from paribus.train.bookkeeping import new_record
 from paribus.train.measure import SHARE, TOO_SHORT, bench_of
 from paribus.train.members import Member
-from paribus.train.run import train
+from paribus.train.stack import train_stack
 
 RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15]
 OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "radam"]
@@ -118,7 +118,7 @@ def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path)
     pl.loops.fit_loop._FitLoop.run = run  # type: ignore[method-assign]
     try:
         with timed(whole), redirect_stderr(StringIO()):
-            train({**configs[0], "members": str(path), "stack": len(configs)}, {}, [])
+            train_stack({**configs[0], "members": str(path), "stack": len(configs)})
     finally:
         pl.loops.fit_loop._FitLoop.run = fit_loop  # type: ignore[method-assign]
     return inner, whole

@@ -37,7 +37,7 @@ class Training:
 @pytest.fixture
 def training(monkeypatch, paribus):
     training = Training()
-    monkeypatch.setattr("paribus.train.run.train", training)
+    monkeypatch.setattr("paribus.launch.dispatch.dispatch", training)
     return training
 
 
@@ -158,7 +158,7 @@ def test_the_direction_of_a_study_is_that_of_its_metric(paribus, monkeypatch):
         Store(config["paths"]["outputs"]).write(record)
         return record
 
-    monkeypatch.setattr("paribus.train.run.train", train)
+    monkeypatch.setattr("paribus.launch.dispatch.dispatch", train)
     result = paribus(*STUDY, "optimized_metric=val/loss_best")
     assert result.code == 0, result.err
     assert f"best of 8 trials: {min(values.values()):.6g}" in result.err

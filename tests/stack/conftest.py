@@ -9,6 +9,7 @@ from paribus.config.identity import run_id
 from paribus.plan.compose import load, resolved
 from paribus.store.store import Store
 from paribus.train.run import train
+from paribus.train.stack import train_stack
 
 
 class Runs:
@@ -43,7 +44,7 @@ class Runs:
 
     def stacked(self, lines, size=1000, **keys):
         config = {**self.config(lines[0]), "members": str(self.members(lines)), "stack": size, **keys}
-        train(config, {}, [])
+        train_stack(config)
         return [self.store.read(id) for id in self.ids(lines)]
 
     def checkpoint(self, line, name="last"):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 import torch
 import yaml
 
+from paribus.errors import UserError
 from paribus.store.store import Store
+from paribus.train.run import train
 
 QUICK = ["model=mlp", "model.width=16", "data.subset=100", "data.batch_size=20", "budget.epochs=2"]
 
@@ -240,3 +243,18 @@ def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_sam
         again = paribus("evaluate", id)
         assert again.code == 0, again.err
         assert "recorded:" not in again.out
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainer.devices=2", "a run of 2 processes can't be trained within this one: use `paribus train`"),
+        ("members=list.json", "members=list.json lists a stack of runs, and one is trained here"),
+    ],
+)
+def test_what_needs_other_processes_is_refused_where_nobody_starts_them(compose, tmp_path, override, said):
+    """`paribus train` and launchers start them; the training entry by itself is one run in one process."""
+    config = compose(*QUICK, override, f"paths.outputs={tmp_path}")
+    with pytest.raises(UserError, match=re.escape(said)):
+        train(config, {}, [])
+    assert not list(tmp_path.iterdir())

@@ -12,9 +12,10 @@ def rerun_run(run: str, outputs: str | None) -> None:
     """Prints what is identical and the first difference; exit code 1 where there is one."""
     store = store_of(outputs)
     record = store.find(run)
+    from paribus.launch.ranks import run_ranks
     from paribus.train.rerun import changes, rerun
 
-    compared = rerun(record, store)
+    compared = rerun(record, store, run_ranks)
     for each in compared:
         verdict = "identical" if each.difference is None else f"first difference: {each.difference}"
         show(f"{each.what} ({each.size}): {verdict}")

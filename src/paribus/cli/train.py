@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
+        from paribus.launch.dispatch import dispatch
         from paribus.plan.compose import parse_overrides, resolved, user_errors
         from paribus.plan.parser import parse
         from paribus.plan.sweep import check_once
-        from paribus.train.run import train
 
         job = HydraConfig.get()
         overrides = [str(item) for item in job.overrides.task]
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
                 plain = resolved(config)
                 if plain.get("ablation"):  # a run of it, which has to be one of an ablation that means something
                     parse(plain["ablation"], f"conf/ablation/{job.runtime.choices.get('ablation')}.yaml")
-            return train(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
+            return dispatch(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:
                 raise  # the sweeper collects the failures of its jobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 import traceback
@@ -45,14 +44,12 @@ def train_job(
     """
     import torch
 
-    from paribus.launch.ranks import run_ranks
+    from paribus.launch.dispatch import dispatch
     from paribus.train.bookkeeping import failure_type
-    from paribus.train.run import train
 
     torch.set_num_threads(threads)
     try:
-        ranks = functools.partial(run_ranks, server=server, threads=threads)
-        record = train(config, choices, overrides, ranks, checked=checked)
+        record = dispatch(config, choices, overrides, server=server, threads=threads, checked=checked)
     except Busy:
         return Result("busy")
     except UserError as error:

@@ -24,6 +24,7 @@ from paribus.launch.fork import ForkServer
 from paribus.launch.slots import cores
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.train.run import execute
 
 # Everything by which Lightning or a cluster would tell a process that it is part of some other group.
 _GROUP = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -103,8 +104,6 @@ def run_ranks(
 def rank_of_run(config: Mapping[str, Any], record: Record, root: Path, threads: int, *, server: ForkServer) -> None:
     """One rank, in its own process."""
     import torch
-
-    from paribus.train.run import execute
 
     torch.set_num_threads(threads)
     sys.exit(guarded(lambda: execute(config, record, Store(root))))

@@ -66,14 +66,14 @@ class Order:
 
 def train_here(overrides: CommandLine) -> Returned:
     """Compose a command line and train what it describes."""
+    from paribus.launch.dispatch import dispatch
     from paribus.plan.compose import load, resolved, user_errors
-    from paribus.train.run import train
 
     try:
         with user_errors():
             composed = load(overrides)
             config = resolved(composed)
-        record = train(config, dict(composed.hydra.runtime.choices), list(composed.hydra.overrides.task))
+        record = dispatch(config, dict(composed.hydra.runtime.choices), list(composed.hydra.overrides.task))
         return Returned(record.metrics.get(config["optimized_metric"]))
     except UserError as error:
         return Returned(error=error)

@@ -16,7 +16,7 @@ from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.evaluate import reloadable, undamaged
-from paribus.train.run import train
+from paribus.train.run import Ranks, train
 
 CLOCK = ("seconds",)  # columns of a history that depend on the machine's speed
 
@@ -30,8 +30,10 @@ class Comparison:
     difference: str | None
 
 
-def rerun(record: Record, store: Store, folder: Path | None = None) -> list[Comparison]:
+def rerun(record: Record, store: Store, ranks: Ranks | None = None, folder: Path | None = None) -> list[Comparison]:
     """Train `record`'s run again in a temporary outputs folder (below `folder`), and compare the two.
+
+    ranks: as of `train`.
 
     The record, its configuration and its checkpoints are only read. With as many threads as then, sums of floats have
     the same order and the same rounding.
@@ -54,7 +56,7 @@ def rerun(record: Record, store: Store, folder: Path | None = None) -> list[Comp
             "evaluation": without_mode("evaluation", config["evaluation"]),
         }
         other = Store(temporary)
-        new = train(again, record.choices, [])
+        new = train(again, record.choices, [], ranks)
         if new.id != record.id:
             raise UserError(
                 f"the configuration of run {record.id} now means run {new.id}: it was edited, or comes from another "

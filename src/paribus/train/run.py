@@ -50,18 +50,22 @@ def train(
     """The record of the run that `config` describes, which is trained unless it is done.
 
     config: resolved. choices: the option chosen of each config group, as Hydra knows them.
-    overrides: the command line, for the record. ranks: starts the processes of a run that has several.
+    overrides: the command line, for the record. ranks: starts the processes of a run that has several, and waits for
+    them; whoever trains runs of one process only needs none.
     checked: the configuration has come through preflight already.
 
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
-    postpone()  # all ways to Lightning go through here
-    if isinstance(config["members"], str) and config["members"]:
-        from paribus.train.stack import train_stack
-
-        return train_stack(config)
+    postpone()  # Lightning is imported further down
     Run.parse(config)
+    if config["members"]:
+        raise UserError(f"members={config['members']} lists a stack of runs, and one is trained here: leave it out")
+    if world_size(config) > 1 and ranks is None:
+        raise UserError(
+            f"a run of {world_size(config)} processes can't be trained within this one: use `paribus train`, or one "
+            "device (trainer.devices=1)"
+        )
     store = Store(Path(config["paths"]["outputs"]))
     id = run_id(config)
     check_run(id, config)
@@ -70,16 +74,15 @@ def train(
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
             return record
         record = new_record(config, choices, overrides)
-        if world_size(config) == 1:
+        if ranks is None or world_size(config) == 1:
             return execute(config, record, store, checked=checked)
-        from paribus.launch.ranks import run_ranks
         from paribus.train.preflight import Preflight
         from paribus.train.restart import usable_checkpoint
 
         Preflight().check(config)  # a mistake is said once, not by each rank
         usable_checkpoint(store.run_dir(id))  # puts a damaged one aside before several processes look at it
         try:
-            return (ranks or run_ranks)(config, record, store)
+            return ranks(config, record, store)
         except RuntimeError as error:
             # A rank that fails ends the others, and rank 0 may not have been able to write.
             if (written := store.read(id)) is None or written.status == "running":

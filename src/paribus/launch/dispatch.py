@@ -1,0 +1,34 @@
+"""One command line, trained wherever it is composed: a run in this process, a run of several, or a stack of runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paribus.launch.fork import ForkServer
+from paribus.launch.ranks import run_ranks
+from paribus.store.record import Record
+from paribus.train.run import train
+from paribus.train.stack import train_stack
+
+
+def dispatch(
+    config: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+    *,
+    server: ForkServer | None = None,
+    threads: int | None = None,
+    checked: bool = False,
+) -> Record:
+    """The record of what `config` describes: of its run, or of the first run of the stack that `members` lists.
+
+    server, threads: of the ranks, see `run_ranks`. checked: the configuration has come through preflight already.
+
+    Raises what `train` and `train_stack` raise.
+    """
+    if isinstance(config["members"], str) and config["members"]:
+        return train_stack(config)
+    ranks = functools.partial(run_ranks, server=server, threads=threads)
+    return train(config, choices, overrides, ranks, checked=checked)
