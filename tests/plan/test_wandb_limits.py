@@ -32,7 +32,7 @@ def test_long_names_are_cut_to_the_limits_and_stay_different():
     assert shortened("short", 64) == "short"
 
 
-@pytest.mark.parametrize("project", ["", "a/b", "a:b", "x" * 129])
+@pytest.mark.parametrize("project", ["", "a/b", "a:b", "x" * 129, "\x1b[31m", "a\nb"])
 def test_projects(project):
     with pytest.raises(UserError, match=r"logger\.wandb\.project"):
         check_project(project, None)

@@ -71,7 +71,7 @@ def check_node(where: str, node: Any) -> None:
         )
     bounds = _BOUNDS.get(where.split(".", 1)[0], {}) if target.startswith(_LIBRARIES) else {}
     for name, value in node.items():
-        if isinstance(value, list) and name in bounds and (name not in _LISTS or (name in _PAIRS and len(value) != 2)):
+        if name in bounds and not _shaped(name, value):
             wanted = "a list of two numbers" if name in _PAIRS else "a number"
             raise UserError(f"{where}.{name} must be {wanted}, got {value!r}. Write it in that form")
     for key, name, number in _numbers(where, "", node):
@@ -83,6 +83,13 @@ def check_node(where: str, node: Any) -> None:
         if not least <= number <= most:
             wanted = f"of at least {least:g}" if most >= _MOST else f"from {least:g} to {most:g}"
             raise UserError(f"{key} must be a number {wanted}, got {number!r}. Choose one in that range")
+
+
+def _shaped(name: str, value: Any) -> bool:
+    """Whether a bounded argument has the form of a number, or of a list of them where it may be one."""
+    if isinstance(value, list):
+        return name in _LISTS and (name not in _PAIRS or len(value) == 2)
+    return not isinstance(value, Mapping)  # a word is compared with the type of the argument
 
 
 def finite(key: str, value: Any, default: Any) -> None:

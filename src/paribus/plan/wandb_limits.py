@@ -74,11 +74,10 @@ def may(name: str) -> bool:
 def check_project(project: str, entity: str | None) -> None:
     """Raises UserError for a project or an entity that W&B would refuse."""
     for key, name in (("project", project), ("entity", entity)):
-        if name is not None and (
-            not isinstance(name, str) or not 1 <= len(name) <= MAX_PROJECT or set(name) & set(_NOT_IN_PROJECT)
-        ):
+        possible = isinstance(name, str) and 1 <= len(name) <= MAX_PROJECT and name.isprintable()
+        if name is not None and (not possible or set(name) & set(_NOT_IN_PROJECT)):
             raise UserError(
-                f"logger.wandb.{key} must have 1 to {MAX_PROJECT} characters and none of {_NOT_IN_PROJECT}, "
+                f"logger.wandb.{key} must have 1 to {MAX_PROJECT} printable characters and none of {_NOT_IN_PROJECT}, "
                 f"got {name!r}. Try logger.wandb.{key}=paribus"
             )
 

@@ -75,16 +75,25 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
             continue
         if key not in parameters:
             if open_ended:
+                _check_words(f"{where}.{key}", value)
                 finite(f"{where}.{key}", value, None)
                 continue
             hint = near(key, parameters)
             raise UserError(f"{where}.{key}: {_name(node)} takes no {key}.{hint} It takes {', '.join(parameters)}")
-        if not fits(value, hints.get(key, Any)):
+        if hints.get(key, Any) is Any:
+            _check_words(f"{where}.{key}", value)
+        elif not fits(value, hints[key]):
             raise UserError(
                 f"{where}.{key} must be {_describe(hints[key])}, got {value!r} ({type(value).__name__}). "
                 f"Write {where}.{key}=VALUE with such a value"
             )
         finite(f"{where}.{key}", value, parameters[key].default)
+
+
+def _check_words(key: str, value: Any) -> None:
+    """A word that spells a boolean is true to Python, whatever it says; of an argument without a type it is refused."""
+    if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off"):
+        raise UserError(f"{key} must be true or false, got the word {value!r}. Write it without quotes")
 
 
 def fits(value: Any, hint: Any) -> bool:
