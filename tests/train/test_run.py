@@ -248,13 +248,13 @@ def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_sam
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("trainer.devices=2", "a run of 2 processes can't be trained within this one: use `paribus train`"),
+        ("trainer=ddp trainer.devices=2", "a run of 2 processes can't be trained within this one: use `paribus train`"),
         ("members=list.json", "members=list.json lists a stack of runs, and one is trained here"),
     ],
 )
 def test_what_needs_other_processes_is_refused_where_nobody_starts_them(compose, tmp_path, override, said):
     """`paribus train` and launchers start them; the training entry by itself is one run in one process."""
-    config = compose(*QUICK, override, f"paths.outputs={tmp_path}")
+    config = compose(*QUICK, *override.split(), f"paths.outputs={tmp_path}")
     with pytest.raises(UserError, match=re.escape(said)):
         train(config, {}, [])
     assert not list(tmp_path.iterdir())

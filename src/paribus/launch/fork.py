@@ -15,7 +15,12 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from paribus.launch.server import BEFORE_TORCH, Ended, Order, Signal
+from paribus.launch.messages import Ended, Order, Signal
+
+# Pools of threads that libraries would start when they are imported. A job sets its own number afterwards.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# torch asks for GPUs without initialising CUDA, which no process could use after a fork.
+BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
 _shared: ForkServer | None = None
 

@@ -20,74 +20,18 @@ import socket
 import sys
 import traceback
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from paribus.errors import Interrupted
 from paribus.imports import postpone
+from paribus.launch.fork import ForkServer
+from paribus.launch.messages import Ended, Order, Signal
 from paribus.memory import share, uncollected
 
-# Pools of threads that libraries would start when they are imported. A job sets its own number afterwards.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-# torch asks for GPUs without initialising CUDA, which no process could use after a fork.
-BEFORE_TORCH = {**ONE_THREAD, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 # What libraries import late where they have it: fsspec since 2025, torch since 2.6.
 _OF_SOME_VERSIONS = ("fsspec.implementations.chained", "torch.utils.serialization.config")
-_OF_EVERY_JOB = (
-    "paribus.launch.failure",
-    "paribus.cli.train",
-    "paribus.data.digits",
-    "paribus.launch.child",
-    "paribus.launch.ranks",
-    "paribus.launch.slots",
-    "paribus.nn.models.dense",
-    "paribus.train.build",
-    "paribus.train.fit",
-    "paribus.train.preflight",
-    "paribus.train.progress",
-)
-
-
-@dataclass(frozen=True)
-class Order:
-    """A process to fork: function(*arguments, server=client), whose result is sent back.
-
-    key: what the client calls it. call: (function, arguments), pickled, because only the process has the path that they
-    are found on. environment: all of it. path: sys.path.
-    output: the file that gets what the process prints; None leaves it the server's own streams.
-    before: a pickled call that the server makes itself, once for equal ones; the processes share what it loads.
-    """
-
-    key: int
-    call: bytes
-    environment: Mapping[str, str]
-    folder: str
-    path: tuple[str, ...]
-    output: str | None = None
-    before: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Signal:
-    """A signal for the process that a client calls `key`."""
-
-    key: int
-    number: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A process has ended, with this exit code (or minus the signal that killed it), and a pickled result if any."""
-
-    key: int
-    code: int
-    pickled: bytes | None = None
-
-    @property
-    def result(self) -> Any:
-        return None if self.pickled is None else pickle.loads(self.pickled)
 
 
 @dataclass
@@ -217,8 +161,6 @@ def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
         sys.path[:] = order.path
         if order.output is not None:
             _redirect(order.output)
-        from paribus.launch.fork import ForkServer
-
         function, arguments = pickle.loads(order.call)
         connection.send(pickle.dumps(function(*arguments, server=ForkServer(connection, order.output))))
         code = 0
@@ -256,8 +198,16 @@ def preload() -> None:
     """Import whatever a job imports, so that it need not."""
     postpone()
     with uncollected():
-        for name in _OF_EVERY_JOB:
-            importlib.import_module(name)
+        # A job, the ranks of a run, and what they import where they need it.
+        import paribus.data.digits
+        import paribus.launch.child
+        import paribus.launch.dispatch
+        import paribus.nn.models.dense
+        import paribus.train.build
+        import paribus.train.fit
+        import paribus.train.preflight
+        import paribus.train.progress  # noqa: F401
+
         for name in _OF_SOME_VERSIONS:
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(name)
@@ -306,7 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # Orders name classes of this module by its name, and not by __main__.
-    from paribus.launch import server
-
-    server.main()
+    main()
