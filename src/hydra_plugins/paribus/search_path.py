@@ -7,6 +7,8 @@ from pathlib import Path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from paribus.config import config_dir
+
 
 class ParibusSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
@@ -14,3 +16,6 @@ class ParibusSearchPath(SearchPathPlugin):
         known = {entry.path for entry in search_path.get_path()}
         if local.is_dir() and not known & {str(local), f"file://{local}"}:
             search_path.append(provider="paribus-local", path=f"file://{local}")
+        if known & {str(config_dir()), f"file://{config_dir()}"}:
+            # Hydra puts --config-dir before the first place of this provider, so ours comes after it.
+            search_path.append(provider="schema", path="paribus://ablation")

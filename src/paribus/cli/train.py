@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         from hydra.core.hydra_config import HydraConfig
 
         from paribus.launch.dispatch import dispatch
+        from paribus.plan.ablation_files import place_of
         from paribus.plan.compose import parse_overrides, resolved, user_errors
         from paribus.plan.parser import parse
         from paribus.plan.sweep import check_once
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
                 check_once(parse_overrides([*overrides, *job.overrides.hydra]))
                 plain = resolved(config)
                 if plain.get("ablation"):  # a run of it, which has to be one of an ablation that means something
-                    parse(plain["ablation"], f"conf/ablation/{job.runtime.choices.get('ablation')}.yaml")
+                    parse(plain["ablation"], place_of(str(job.runtime.choices.get("ablation")), job.overrides.hydra))
             return dispatch(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:

@@ -17,7 +17,8 @@ from typing import Any, Literal
 from paribus.base.text import near
 from paribus.errors import UserError
 from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
-from paribus.plan.compose import group_options, is_group, search_path
+from paribus.plan.ablation_files import place_of
+from paribus.plan.compose import group_options, is_group
 from paribus.plan.composer import Composer
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.plan.distinct import same_runs, why_refused
@@ -97,11 +98,7 @@ def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]
     """The ablation that a command line names, once for each of its regimes; none for a plain command line."""
     composed = composer(overrides)
     section, name = composed.config.get("ablation"), composed.choices.get("ablation")
-    if len(found := [root / "ablation" / f"{name}.yaml" for root in search_path()]) > 1 and all(
-        f.exists() for f in found
-    ):
-        raise UserError(f"{found[-1]} has the name of an ablation that comes with Paribus. Give the file another name")
-    return parse(section, f"conf/ablation/{name}.yaml" if name else None) if section else []
+    return parse(section, place_of(str(name), overrides) if name else None) if section else []
 
 
 def plan_ablation(ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer) -> Plan:

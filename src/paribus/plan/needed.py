@@ -6,8 +6,8 @@ import json
 import time
 
 from paribus.errors import UserError
+from paribus.plan.ablation_files import all_names
 from paribus.plan.command import plan_command
-from paribus.plan.compose import group_options
 from paribus.plan.composer import Composer
 from paribus.store.store import Store
 
@@ -19,7 +19,7 @@ def needed_by_ablations(store: Store) -> dict[str, set[str]]:
     """
     composer = Composer()
     needed = {}
-    for name in group_options("ablation"):
+    for name in all_names():
         try:
             plans = plan_command([f"ablation={name}"], store.read, composer)
         except UserError as error:
