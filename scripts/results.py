@@ -108,7 +108,7 @@ def draw(name: str, composer: Composer) -> None:
 def note_time(name: str, plans: list[Plan], read: Reader) -> None:
     """The measured time in the head of the ablation's file."""
     records = {c.id: r for plan in plans for c in plan.cells if (r := read(c.id)) is not None}
-    path = ROOT / "conf" / "ablation" / f"{name}.yaml"
+    path = ROOT / "conf" / "ablation" / "notes" / f"{name}.yaml"
     line = f"# Time: {times(name, list(records.values()), again())}."
     path.write_text(re.sub(r"(?m)^# Time: .*$", line, path.read_text(encoding="utf-8"), count=1), encoding="utf-8")
 

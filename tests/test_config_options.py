@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from paribus.config import config_dir
+from paribus.config.ablations import shipped
 from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.cells import ablations_of
@@ -20,7 +21,7 @@ from paribus.train.instantiate import check_arguments, instantiate
 CONF = config_dir()
 OPTIONS = sorted(
     str(path.relative_to(CONF).with_suffix(""))
-    for path in CONF.glob("*/*.yaml")
+    for path in [*CONF.glob("*/*.yaml"), *shipped().values()]
     if path.parent.name not in ("hydra", "local")
 )
 SEARCHES = [option for option in OPTIONS if option.startswith("hparams_search/")]
@@ -48,7 +49,7 @@ def test_an_option_says_in_its_first_line_what_it_is(option):
     "option", [option for option in OPTIONS if option not in SEARCHES and not option.startswith("surface/")]
 )
 def test_an_option_composes_and_is_valid(option):
-    group, name = option.split("/")
+    group, _, name = option.partition("/")
     config = resolved(load([f"{group}={name}", *SLIM.get(name, [])]))
     if name == "b2048" or (option.startswith("batch_size/b") and int(name[1:]) > 1200):
         config["data"]["batch_size"] = 1200  # the digits are fewer
@@ -89,9 +90,9 @@ def test_every_callback_builds(name):
         instantiate(f"callbacks.{key}", node)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "ablation").glob("*.yaml")))
+@pytest.mark.parametrize("name", shipped())
 def test_every_ablation_file_states_its_command_and_time_and_parses(name):
-    text = (CONF / "ablation" / f"{name}.yaml").read_text()
+    text = shipped()[name].read_text()
     assert f"# Command: paribus train -m ablation={name}" in text
     assert "# Time: " in text
     ablations = ablations_of([f"ablation={name}"], Composer())
@@ -100,8 +101,8 @@ def test_every_ablation_file_states_its_command_and_time_and_parses(name):
 
 
 FORMS = [
-    (path.stem, line.split(": ")[1].split("     ")[0])
-    for path in sorted((CONF / "ablation").glob("*.yaml"))
+    (name, line.split(": ")[1].split("     ")[0])
+    for name, path in shipped().items()
     for line in path.read_text().splitlines()
     if line.startswith(("# Fashion-MNIST: data=", "# CIFAR-10: data="))
 ]

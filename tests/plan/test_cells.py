@@ -185,15 +185,6 @@ def test_an_arm_that_can_not_be_is_named_and_the_others_are_planned(planned):
     assert "data.batch_size must be a whole number" in plan.invalid[0].reason
 
 
-def test_a_file_with_the_name_of_one_of_ours_would_be_hidden(tmp_path, monkeypatch):
-    folder = tmp_path / "conf" / "ablation"
-    folder.mkdir(parents=True)
-    (folder / "demo.yaml").write_text("# @package _global_\nablation: {name: demo, factors: {norm: [batch, none]}}\n")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"demo.yaml has the name of an ablation that comes with Paribus"):
-        plan_of("ablation=demo")
-
-
 @pytest.mark.parametrize("override", ["norm=none", "optimizer.lr=1", "seed=3", "seeds.order=3"])
 def test_the_command_line_does_not_set_what_the_ablation_decides(planned, override):
     with pytest.raises(UserError, match=r"decides .* itself"):
