@@ -25,7 +25,7 @@ LAYERS = [
     {"optim", "losses", "metrics"},
     {"nn", "data"},
     {"stats"},
-    {"base", "errors", "directions", "durations", "memory", "imports", "redaction", "terminal"},
+    {"base", "errors", "directions", "durations", "memory", "redaction", "terminal"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Downwards in time rather than in rank: a launcher and the training entry call each other by design.

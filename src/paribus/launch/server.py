@@ -25,7 +25,6 @@ from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
 from paribus.errors import Interrupted
-from paribus.imports import postpone
 from paribus.launch.fork import ForkServer
 from paribus.launch.messages import Ended, Order, Signal
 from paribus.memory import share, uncollected
@@ -196,7 +195,6 @@ def die_with_parent(parent: int) -> None:
 
 def preload() -> None:
     """Import whatever a job imports, so that it need not."""
-    postpone()
     with uncollected():
         # A job, the ranks of a run, and what they import where they need it.
         import paribus.data.digits

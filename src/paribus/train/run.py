@@ -15,7 +15,6 @@ from typing import Any
 from paribus.config.identity import comparable, run_id, world_size
 from paribus.config.run import Run
 from paribus.errors import Interrupted, UserError, is_storage
-from paribus.imports import postpone
 from paribus.memory import uncollected
 from paribus.plan.wandb_limits import check_run
 from paribus.store.checksums import checksums
@@ -57,7 +56,6 @@ def train(
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
-    postpone()  # Lightning is imported further down
     Run.parse(config)
     if config["members"]:
         raise UserError(f"members={config['members']} lists a stack of runs, and one is trained here: leave it out")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from paribus.config.identity import comparable, run_id
 from paribus.config.run import Run
 from paribus.errors import Interrupted, StackFailed, UserError, is_storage
-from paribus.imports import postpone
 from paribus.memory import keep_freed
 from paribus.plan.groups import Groups
 from paribus.plan.measured import Measured
@@ -56,7 +55,6 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     Raises UserError where the list can't be read, Interrupted when the user stops it, and StackFailed with the reasons
     of those members that failed, after all others have been trained.
     """
-    postpone()  # Lightning is imported further down
     asked, group = read_members(Path(config["members"]))
     store = Store(Path(config["paths"]["outputs"]))
     failures: dict[str, str] = {}
