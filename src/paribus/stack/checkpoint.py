@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
@@ -13,49 +13,39 @@ from torch import Tensor
 
 from paribus.base import archive
 from paribus.stack.network import flat, unflat
+from paribus.stack.replica import Replica
 from paribus.store.atomic import write_file_atomically
 
-if TYPE_CHECKING:
-    from paribus.stack.task import StackedClassification
 
+def member(
+    replica: Replica,
+    trained: Mapping[str, Tensor],
+    evaluated: dict[str, Tensor] | None,
+    optimizer: Mapping[str, Any],
+    callbacks: Mapping[str, Any],
+    own: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What belongs to one replica, in Lightning's keys and our own.
 
-def members(task: StackedClassification, checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What belongs to each replica that has not been released, in Lightning's and our own keys."""
-    size = len(task.replicas)
-    numbers = [k for k in range(size) if task.replicas[k].ended is None or k in task.ended]
-    optimizers = task.stacked_optimizers.state_dicts()
-    evaluated: list[dict[str, Tensor]] | None = None
-    if task.stacked_optimizers.averaging() or task._weight_providers:
-        with task.evaluation_weights():
-            evaluated = [task.network.state_of(k) for k in range(size)]
-    totals = task._totals.state()
-    cursor = task.data.cursor.state()
-    found = []
-    for k in numbers:
-        replica = task.replicas[k]
-        trained = task.network.state_of(k)
-        member: dict[str, Any] = {
-            "folder": str(replica.folder),
-            "state_dict": {f"network.{name}": value for name, value in trained.items()},
-            "optimizer_states": [_own(optimizers[k])],
-            "callbacks": {key: _share(state, k, size) for key, state in checkpoint["callbacks"].items()},
-            "paribus": {
-                "cursor": {**cursor, "seconds": task.share_of(cursor["seconds"])},
-                "totals": totals[:, k].clone(),
-                "best_weights": replica.best_weights,
-                **replica.journal.state(),
-                "schedule": replica.optimizer.schedule.state_dict(),
-                "random": task.random_states(k),
-                "diverged": replica.ended == "diverged",
-                "finished": task.data.exhausted or task.trainer.should_stop or replica.ended == "diverged",
-                "stack": {"rows": task.next_rows or task.rows, "compile": task.compile_network},
-                "segments": replica.segments.until(cursor["step"]),
-            },
-        }
-        if evaluated is not None and any(not torch.equal(v, trained[name]) for name, v in evaluated[k].items()):
-            member["evaluation_weights"] = evaluated[k]
-        found.append(member)
+    trained, evaluated: its weights; evaluated is None where they are the trained ones. own: the state of our own loop.
+    """
+    found: dict[str, Any] = {
+        "folder": str(replica.folder),
+        "state_dict": {f"network.{name}": value for name, value in trained.items()},
+        "optimizer_states": [_own(optimizer)],
+        "callbacks": dict(callbacks),
+        "paribus": dict(own),
+    }
+    if evaluated is not None and any(not torch.equal(v, trained[name]) for name, v in evaluated.items()):
+        found["evaluation_weights"] = evaluated
     return found
+
+
+def share(value: Any, k: int, size: int) -> Any:
+    """The part of replica k, of `size`, in the state of a callback that works on stacked tensors."""
+    if isinstance(value, dict):
+        return {unflat(key) if isinstance(key, str) else key: share(item, k, size) for key, item in value.items()}
+    return value[k].clone() if isinstance(value, Tensor) and value.ndim and len(value) == size else value
 
 
 NEXT = "next.ckpt"  # until those of all members are written
@@ -99,15 +89,8 @@ class Regroup(Exception):
     """Enough replicas have ended that the others had better go on as a smaller stack, from what has just been saved."""
 
 
-def _share(value: Any, k: int, size: int) -> Any:
-    """The part of replica k in the state of a callback that works on stacked tensors."""
-    if isinstance(value, dict):
-        return {unflat(key) if isinstance(key, str) else key: _share(item, k, size) for key, item in value.items()}
-    return value[k].clone() if isinstance(value, Tensor) and value.ndim and len(value) == size else value
-
-
 def _join(values: Sequence[Any]) -> Any:
-    """The inverse of _share."""
+    """The inverse of share."""
     if isinstance(values[0], dict):
         return {flat(key) if isinstance(key, str) else key: _join([v[key] for v in values]) for key in values[0]}
     return torch.stack(list(values)) if isinstance(values[0], Tensor) else values[0]

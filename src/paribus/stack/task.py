@@ -19,7 +19,7 @@ from paribus.base.lightning_internals import update_counter
 from paribus.data.augment import Augmentation, Identity
 from paribus.data.seeds import mix
 from paribus.metrics import Totals
-from paribus.stack.checkpoint import members
+from paribus.stack.checkpoint import member, share
 from paribus.stack.clip import StackedClip, norms
 from paribus.stack.data import StackedData
 from paribus.stack.evaluation import StackedLoss, evaluate, recomputed_statistics
@@ -353,8 +353,42 @@ class StackedClassification(Classification):
     # ------------------------------------------------------------------------------------------ checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The part of each replica that has not been released."""
+        size = len(self.replicas)
+        optimizers = self.stacked_optimizers.state_dicts()
+        evaluated: list[dict[str, Tensor]] | None = None
+        if self.stacked_optimizers.averaging() or self._weight_providers:
+            with self.evaluation_weights():
+                evaluated = [self.network.state_of(k) for k in range(size)]
         checkpoint["state_dict"] = {}
-        checkpoint["members"] = members(self, checkpoint)
+        checkpoint["members"] = [
+            member(
+                replica,
+                self.network.state_of(k),
+                None if evaluated is None else evaluated[k],
+                optimizers[k],
+                {key: share(state, k, size) for key, state in checkpoint["callbacks"].items()},
+                self._own_state(k),
+            )
+            for k, replica in enumerate(self.replicas)
+            if replica.ended is None or k in self.ended
+        ]
+
+    def _own_state(self, k: int) -> dict[str, Any]:
+        """What the loop of a single run would save of itself."""
+        replica, cursor = self.replicas[k], self.data.cursor.state()
+        return {
+            "cursor": {**cursor, "seconds": self.share_of(cursor["seconds"])},
+            "totals": self._totals.state()[:, k].clone(),
+            "best_weights": replica.best_weights,
+            **replica.journal.state(),
+            "schedule": replica.optimizer.schedule.state_dict(),
+            "random": self.random_states(k),
+            "diverged": replica.ended == "diverged",
+            "finished": self.data.exhausted or self.trainer.should_stop or replica.ended == "diverged",
+            "stack": {"rows": self.next_rows or self.rows, "compile": self.compile_network},
+            "segments": replica.segments.until(cursor["step"]),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._members = checkpoint["members"]
