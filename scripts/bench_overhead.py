@@ -27,39 +27,32 @@ import torch
 import usual_lightning as usual
 from torch import nn
 
+from paribus.config.run import Run
 from paribus.plan.compose import load, resolved
 from paribus.store.history import HistoryWriter
 from paribus.train import build
 from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_lightning
 
 
-def config_of(model: str, batch: int, epochs: int, threads: int) -> dict[str, Any]:
-    return resolved(
-        load(
-            [
-                f"model={model}",
-                f"data.batch_size={batch}",
-                f"budget.epochs={epochs}",
-                f"trainer.threads={threads}",
-            ]
-        )
-    )
+def run_of(model: str, batch: int, epochs: int, threads: int) -> Run:
+    line = [f"model={model}", f"data.batch_size={batch}", f"budget.epochs={epochs}", f"trainer.threads={threads}"]
+    return Run.parse(resolved(load(line)))
 
 
-def hand_written(config: dict[str, Any], epochs: int, make: Any = None) -> float:
+def hand_written(run: Run, epochs: int, make: Any = None) -> float:
     """The loop that one writes without any framework, with metrics of training and validation.
 
     make: network -> optimizer; momentum where there is none.
     """
-    setting = build.build_setting(config)
-    splits = build.build_data(config, setting).splits
-    network = build.build_network(config, setting)
+    setting = build.build_setting(run)
+    splits = build.build_data(run, setting).splits
+    network = build.build_network(run, setting)
     optimizer: Any = (
         make(network) if make else torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     )
     criterion = nn.CrossEntropyLoss()
     x_train, y_train, x_val, y_val = splits.train.x, splits.train.y, splits.val.x, splits.val.y
-    batch = config["data"]["batch_size"]
+    batch = run.data.batch_size
     history = []
     started = time.perf_counter()
     for epoch in range(epochs):
@@ -93,21 +86,21 @@ class Timer(pl.Callback):
         self.seconds = time.perf_counter() - self.started
 
 
-def paribus(config: dict[str, Any], folder: Path) -> float:
+def paribus(run: Run, folder: Path) -> float:
     """As `paribus train` runs it, callbacks included; checkpoints are written after the clock stops."""
-    setting = build.build_setting(config)
-    data = build.build_data(config, setting)
-    task = build_task(config, setting, HistoryWriter(folder / "history.csv"))
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
+    task = build_task(run, setting, HistoryWriter(folder / "history.csv"))
     timer = Timer()
-    trainer = build_trainer(config, [timer, *build_callbacks(config, folder)], [], folder)
+    trainer = build_trainer(run, [timer, *build_callbacks(run, folder)], [], folder)
     with quiet_lightning():
         trainer.fit(task, datamodule=data)
     return timer.seconds
 
 
-def usual_lightning(config: dict[str, Any], epochs: int, folder: Path) -> float:
+def usual_lightning(run: Run, epochs: int, folder: Path) -> float:
     timer = Timer()
-    usual.fit(config, epochs, folder, timer)
+    usual.fit(run, epochs, folder, timer)
     return timer.seconds
 
 
@@ -140,12 +133,12 @@ def main() -> None:
         folder = Path(scratch)
         for model in ("mlp", "cnn"):
             for batch in (32, 128):
-                config = config_of(model, batch, options.epochs, options.threads)
+                run = run_of(model, batch, options.epochs, options.threads)
                 base, ours, theirs = [], [], []
                 for turn in range(options.repeats + 1):
-                    times = [hand_written(config, options.epochs), paribus(config, folder)]
+                    times = [hand_written(run, options.epochs), paribus(run, folder)]
                     if not options.skip_usual:
-                        times.append(usual_lightning(config, options.epochs, folder / f"{model}{batch}{turn}"))
+                        times.append(usual_lightning(run, options.epochs, folder / f"{model}{batch}{turn}"))
                     if turn:  # the first turn warms up
                         base.append(times[0])
                         ours.append(times[1] / times[0])

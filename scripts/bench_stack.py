@@ -33,7 +33,6 @@ of 3 x 32 x 32, in fp32 and bf16, eager and compiled, and with CUDA graphs (torc
 from __future__ import annotations
 
 import argparse
-import copy
 import functools
 import itertools
 import json
@@ -58,8 +57,10 @@ import torch
 from bench_overhead import hand_written, spread, usual_lightning
 from bench_sweep import SCRIPTS, measured
 
+from paribus.config.run import Run
 from paribus.launch.slots import cores
 from paribus.plan.compose import load, resolved
+from paribus.plan.composer import Composer
 from paribus.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
 from paribus.store.store import Store
 from paribus.train import build
@@ -92,21 +93,15 @@ def sweep_lines(kind: str, epochs: int, threads: int) -> list[list[str]]:
     return [[*base, one, f"seed={seed}"] for one, seed in itertools.product(varied, range(8))]
 
 
-def configs_of(lines: list[list[str]], outputs: Path) -> list[dict[str, Any]]:
-    first = {line[-2]: resolved(load(line)) for line in lines[::8]}
-    configs = []
-    for line in lines:
-        config, seed = copy.deepcopy(first[line[-2]]), int(line[-1].partition("=")[2])
-        config.update(seed=seed, seeds=dict.fromkeys(config["seeds"], seed))
-        config["paths"]["outputs"] = str(outputs)
-        configs.append(config)
-    return configs
+def runs_of(lines: list[list[str]], outputs: Path) -> list[Run]:
+    composer = Composer()
+    return [composer([*line, f"paths.outputs={outputs}"]).run for line in lines]
 
 
-def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path) -> tuple[Clock, Clock]:
+def stacked(runs: list[Run], lines: list[list[str]], folder: Path) -> tuple[Clock, Clock]:
     """(training as the loop counts it: from the first update to the last validation; all of the job)"""
     path = folder / f"members{os.getpid()}.json"
-    listed = [{"config": c, "choices": {}, "overrides": line} for c, line in zip(configs, lines, strict=True)]
+    listed = [{"config": r.resolved, "choices": {}, "overrides": line} for r, line in zip(runs, lines, strict=True)]
     path.write_text(json.dumps({"members": listed}))
     inner, whole = Clock(), Clock()
     fit_loop = pl.loops.fit_loop._FitLoop.run
@@ -118,34 +113,32 @@ def stacked(configs: list[dict[str, Any]], lines: list[list[str]], folder: Path)
     pl.loops.fit_loop._FitLoop.run = run  # type: ignore[method-assign]
     try:
         with timed(whole), redirect_stderr(StringIO()):
-            train_stack({**configs[0], "members": str(path), "stack": len(configs)})
+            train_stack(runs[0].but({"stack": len(runs)}), path)
     finally:
         pl.loops.fit_loop._FitLoop.run = fit_loop  # type: ignore[method-assign]
     return inner, whole
 
 
-def in_processes(
-    configs: list[dict[str, Any]], lines: list[list[str]], folder: Path, threads: int
-) -> tuple[Clock, Clock]:
+def in_processes(asked: list[Run], lines: list[list[str]], folder: Path, threads: int) -> tuple[Clock, Clock]:
     """As `stacked`, in as many processes as there are cores for: the slowest one's seconds, and CPU of all."""
     processes = max(1, cores() // threads)
-    bounds = [round(part * len(configs) / processes) for part in range(processes + 1)]
+    bounds = [round(part * len(asked) / processes) for part in range(processes + 1)]
     shares = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
-        jobs = [pool.submit(stacked, configs[share], lines[share], folder) for share in shares]
+        jobs = [pool.submit(stacked, asked[share], lines[share], folder) for share in shares]
         clocks = [job.result() for job in jobs]
-    done = {record.status for record in Store(Path(configs[0]["paths"]["outputs"])).scan()}
+    done = {record.status for record in Store(Path(asked[0].paths.outputs)).scan()}
     assert done <= {"done", "diverged"}, done
     inner, whole = (Clock(max(c.wall for c in each), sum(c.cpu for c in each)) for each in zip(*clocks, strict=True))
     return inner, whole
 
 
-def by_hand(configs: list[dict[str, Any]], epochs: int, number: int) -> Clock:
+def by_hand(asked: list[Run], epochs: int, number: int) -> Clock:
     """Mean of `number` runs, spread over the sweep."""
     clock = Clock()
-    for config in configs[:: -(-len(configs) // number)]:
+    for run in asked[:: -(-len(asked) // number)]:
         before = time.process_time()
-        clock.wall += hand_written(config, epochs, functools.partial(build.build_optim, config))
+        clock.wall += hand_written(run, epochs, functools.partial(build.build_optim, run))
         clock.cpu += time.process_time() - before
     return Clock(clock.wall / number, clock.cpu / number)
 
@@ -157,13 +150,13 @@ def sweep(options: argparse.Namespace) -> None:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)
                 lines = sweep_lines(kind, options.epochs, options.threads)
-                configs = configs_of(lines, folder / "outputs")
+                asked = runs_of(lines, folder / "outputs")
                 if not turn:
-                    by_hand(configs, 2, 1)
-                first = by_hand(configs, options.epochs, options.sample)
-                inner, whole = in_processes(configs, lines, folder, options.threads)
-                last = by_hand(configs, options.epochs, options.sample)
-                runs = len(configs)
+                    by_hand(asked, 2, 1)
+                first = by_hand(asked, options.epochs, options.sample)
+                inner, whole = in_processes(asked, lines, folder, options.threads)
+                last = by_hand(asked, options.epochs, options.sample)
+                runs = len(asked)
                 hand = Clock((first.wall + last.wall) / 2 * runs, (first.cpu + last.cpu) / 2 * runs)
                 found = {
                     "training, clock": hand.wall / inner.wall,
@@ -176,7 +169,7 @@ def sweep(options: argparse.Namespace) -> None:
                 if not options.skip_usual:
                     usual = Clock()
                     with timed(usual), warnings.catch_warnings():
-                        usual_lightning(configs[0], options.epochs, folder / "usual")
+                        usual_lightning(asked[0], options.epochs, folder / "usual")
                     found["usual Lightning, fit() alone, clock"] = usual.wall * runs / whole.wall
                     _, each = under_hydra(options, folder)
                     found["usual Lightning under Hydra, clock"] = each.wall * runs / whole.wall
@@ -207,10 +200,10 @@ sys.path.insert(0, "scripts")
 import torch
 torch.set_num_threads({threads})
 from bench_overhead import hand_written
-from bench_stack import configs_of, sweep_lines
+from bench_stack import runs_of, sweep_lines
 from pathlib import Path
-for config in configs_of(sweep_lines("rates", {epochs}, {threads}), Path("none"))[: {runs}]:
-    hand_written(config, {epochs})
+for run in runs_of(sweep_lines("rates", {epochs}, {threads}), Path("none"))[: {runs}]:
+    hand_written(run, {epochs})
 """
 
 
@@ -239,19 +232,18 @@ def process(options: argparse.Namespace) -> None:
     print(f"whole processes, 64 runs: by hand / stack {spread(ratios)}, usual Lightning under Hydra {spread(usual)}")
 
 
-def member(config: dict[str, Any], folder: Path, seed: int) -> Member:
-    own = copy.deepcopy(config)
-    own.update(seed=seed, seeds=dict.fromkeys(own["seeds"], seed))
+def member(run: Run, folder: Path, seed: int) -> Member:
+    own = run.but({"seed": seed, "seeds.init": seed, "seeds.order": seed, "seeds.augmentation": seed})
     return Member(own, new_record(own, {"norm": ["batch"]}, []), folder)
 
 
-def cases(options: argparse.Namespace) -> Iterator[tuple[str, int, dict[str, Any], Any, Any]]:
-    """(model, batch size, config, setting, data) of every model at three batch sizes."""
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, int, Run, Any, Any]]:
+    """(model, batch size, run, setting, data) of every model at three batch sizes."""
     for model, batch in itertools.product(options.models, (8, 32, 128)):
         norm = "layer" if model == "vit_tiny" else "batch"
-        config = resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"]))
-        setting = build.build_setting(config)
-        yield model, batch, config, setting, build.build_data(config, setting)
+        run = Run.parse(resolved(load([f"model={model}", f"norm={norm}", f"data.batch_size={batch}"])))
+        setting = build.build_setting(run)
+        yield model, batch, run, setting, build.build_data(run, setting)
 
 
 def in_turn(steps: dict[Any, Callable[[], None]], device: torch.device, patience: float) -> dict[Any, float]:
@@ -269,10 +261,10 @@ def in_turn(steps: dict[Any, Callable[[], None]], device: torch.device, patience
 def compiled(options: argparse.Namespace) -> None:
     print(f"{'':16}{'ms of an update of one run':^28}{'s to compile':^17}")
     print(f"{'model':10}{'batch':>6}{'alone':>9}{'traced':>9}{'compiled':>10}{'first':>9}{'again':>8}")
-    for model, batch, config, setting, data in cases(options):
+    for model, batch, run, setting, data in cases(options):
         with tempfile.TemporaryDirectory() as scratch:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{scratch}/compiled"
-            members = [member(config, Path(scratch), seed) for seed in range(options.members)]
+            members = [member(run, Path(scratch), seed) for seed in range(options.members)]
             bench = bench_of(members, setting, data, False)
             steps, taken = {"alone": bench.step(1), "traced": bench.step(options.members)}, []
             bench.compile = True
@@ -292,9 +284,9 @@ def auto(options: argparse.Namespace) -> None:
     print(
         f"{'model':10}{'batch':>6}  {'ms of one run by size of the stack':54}{'chosen':>7}{'lost':>8}{'measuring':>11}"
     )
-    for model, batch, config, setting, data in cases(options):
+    for model, batch, run, setting, data in cases(options):
         with tempfile.TemporaryDirectory() as scratch:
-            members = [member(config, Path(scratch), seed) for seed in range(options.members)]
+            members = [member(run, Path(scratch), seed) for seed in range(options.members)]
             before = time.perf_counter()
             bench = bench_of(members, setting, data, False)
             found = explore(bench, options.members, data.updates or 0, SHARE, TOO_SHORT)
@@ -311,11 +303,11 @@ def auto(options: argparse.Namespace) -> None:
 
 def memory(options: argparse.Namespace) -> None:
     for model, batch in itertools.product(("mlp", "cnn", "resnet20"), (8, 32)):
-        config = resolved(load([f"model={model}", f"data.batch_size={batch}"]))
-        setting = build.build_setting(config)
-        data = build.build_data(config, setting)
+        run = Run.parse(resolved(load([f"model={model}", f"data.batch_size={batch}"])))
+        setting = build.build_setting(run)
+        data = build.build_data(run, setting)
         with tempfile.TemporaryDirectory() as scratch:
-            bench = bench_of([member(config, Path(scratch), seed) for seed in range(64)], setting, data, False)
+            bench = bench_of([member(run, Path(scratch), seed) for seed in range(64)], setting, data, False)
             probe = functools.partial(_peak, bench)
             found = Findings(bytes={size: probe(size) for size in (4, 16)})
             for size in (32, 64):
@@ -336,12 +328,12 @@ def device(options: argparse.Namespace) -> None:
     print(f"{'model':10}{'type':>6}{'how':>17}{'replicas':>9}{'updates x replicas/s':>22}{'MiB':>9}{'x alone':>9}")
     for model, precision in itertools.product(("mlp", "cnn", "resnet20"), ("32-true", "bf16-mixed")):
         overrides = [f"model={model}", "data=synthetic", f"data.batch_size={options.batch}", "trainer=gpu"]
-        config = resolved(load([*overrides, f"trainer.precision={precision}"]))
-        setting = build.build_setting(config)
-        data = build.build_data(config, setting)
+        run = Run.parse(resolved(load([*overrides, f"trainer.precision={precision}"])))
+        setting = build.build_setting(run)
+        data = build.build_data(run, setting)
         alone = None
         with tempfile.TemporaryDirectory() as scratch:
-            members = [member(config, Path(scratch), seed) for seed in range(max(options.sizes))]
+            members = [member(run, Path(scratch), seed) for seed in range(max(options.sizes))]
             for size, how in itertools.product(options.sizes, ("eager", "compile", "reduce-overhead")):
                 if size == 1 and how != "eager":
                     continue

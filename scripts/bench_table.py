@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from paribus.config.identity import comparable
 from paribus.plan.command import plan_command
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -67,7 +66,7 @@ def write_records(name: str, arms: int, seeds: int, folder: Path, epochs: int = 
         metrics = {f"{split}/{kind}": float(r.normal(0.9, 0.01)) for split in ("train", "val", "test")
                    for kind in ("acc", "loss")}  # fmt: skip
         record = Record(
-            cell.id, "done", name, cell.arm, cell.seed, {**groups, **values}, comparable(cell.config, "digits"),
+            cell.id, "done", name, cell.arm, cell.seed, {**groups, **values}, cell.run.comparable("digits"),
             metrics=metrics, timing={"ms_per_update": 1.5, "fit_seconds": 20.0, "steps": 460.0}, parameters=23946,
             classes=10, provenance=provenance,
         )  # fmt: skip

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -158,6 +158,8 @@ def prepare(template: Path) -> str:
 
 def _without_training() -> None:
     """One update for a run, and none for the jobs of a sweep, which are checked in this process."""
+    from paribus.config.identity import BUDGET_UNITS
+    from paribus.config.run import Run
     from paribus.launch import fork, jobs, sweep
     from paribus.train import build, fit
 
@@ -169,9 +171,9 @@ def _without_training() -> None:
     jobs.Jobs.train = lambda _, lines, *__: dict.fromkeys(lines, NOT_TRAINED)  # type: ignore[method-assign]
     whole = fit.fit
 
-    def short(config: Mapping[str, Any], setting: Any, data: Any, *rest: Any) -> Any:
-        config = {**config, "budget": dict.fromkeys(config["budget"]) | {"updates": 1}}
-        return whole(config, setting, build.build_data(config, setting), *rest)
+    def short(run: Run, setting: Any, data: Any, *rest: Any) -> Any:
+        run = run.but({"budget": {**dict.fromkeys(BUDGET_UNITS), "updates": 1}})
+        return whole(run, setting, build.build_data(run, setting), *rest)
 
     fit.fit = short
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from paribus.config import config_dir
+from paribus.config.run import Run
 from paribus.plan.compose import resolved
 from paribus.train import build
 
@@ -66,11 +66,11 @@ class Usual(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
 
 
-def fit(config: Mapping[str, Any], epochs: int, folder: Path, *callbacks: pl.Callback, test: bool = False) -> None:
-    """Train on the data of `config`, and test if so wished."""
-    setting = build.build_setting(config)
-    splits = build.build_data(config, setting).splits
-    batch = config["data"]["batch_size"]
+def fit(run: Run, epochs: int, folder: Path, *callbacks: pl.Callback, test: bool = False) -> None:
+    """Train on the data of `run`, and test if so wished."""
+    setting = build.build_setting(run)
+    splits = build.build_data(run, setting).splits
+    batch = run.data.batch_size
     parts = [TensorDataset(part.x, part.y) for part in (splits.train, splits.val, splits.test)]
     checkpoint = pl.callbacks.ModelCheckpoint(folder, monitor="val/acc", mode="max", save_last=True)
     trainer = pl.Trainer(
@@ -81,7 +81,7 @@ def fit(config: Mapping[str, Any], epochs: int, folder: Path, *callbacks: pl.Cal
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    model = Usual(build.build_network(config, setting))
+    model = Usual(build.build_network(run, setting))
     trainer.fit(model, DataLoader(parts[0], batch, shuffle=True), DataLoader(parts[1], batch))
     if test:
         trainer.test(model, DataLoader(parts[2], batch), verbose=False)
@@ -93,10 +93,11 @@ def main(config: DictConfig) -> None:
         torch.set_num_threads(config.trainer.threads)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    plain = resolved(config)
-    pl.seed_everything(plain["seed"], verbose=False)
+    run = Run.parse(resolved(config))
+    pl.seed_everything(run.seed, verbose=False)
     folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
-    fit(plain, plain["budget"]["epochs"], folder, test=True)
+    assert run.budget.epochs is not None
+    fit(run, run.budget.epochs, folder, test=True)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,14 @@ def compose():
 
 
 @pytest.fixture
+def run_of(compose):
+    """The run of a command line."""
+    from paribus.config.run import Run
+
+    return lambda *overrides: Run.parse(compose(*overrides))
+
+
+@pytest.fixture
 def wandb_server(monkeypatch, tmp_path):
     """A W&B server on a loopback port, where all clients of this test go; no client process outlives the test."""
     import wandb

@@ -67,13 +67,13 @@ def test_an_option_composes_and_is_valid(option):
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
 @pytest.mark.parametrize("norm", sorted(path.stem for path in (CONF / "norm").glob("*.yaml")))
 def test_every_model_builds_with_every_norm_or_says_why_not(name, norm):
-    config = resolved(load([f"model={name}", *SLIM.get(name, []), f"norm={norm}", "loss=mse"]))
-    setting = build.build_setting(config)
+    run = Run.parse(resolved(load([f"model={name}", *SLIM.get(name, []), f"norm={norm}", "loss=mse"])))
+    setting = build.build_setting(run)
     if norm == "instance" and name == "mlp":
         with pytest.raises(UserError, match=r"model=mlp with norm=instance.*Use norm="):
-            build.build_network(config, setting)
+            build.build_network(run, setting)
         return
-    network = build.build_network(config, setting).train()
+    network = build.build_network(run, setting).train()
     x = torch.randn(4, *setting.source.shape)
     outputs = network(x)
     assert outputs.shape == (4, 10)
@@ -116,7 +116,7 @@ def test_every_ablation_can_be_planned_on_other_data(name, form):
         cells = [*plan.cells, *plan.tuning]
         assert cells
         assert not plan.invalid
-        assert {cell.config["data"]["source"]["_target_"] for cell in cells} == {source}
+        assert {cell.run.data.source["_target_"] for cell in cells} == {source}
 
 
 def test_no_key_of_the_main_config_is_unread():

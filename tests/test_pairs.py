@@ -9,7 +9,6 @@ import pytest
 from allpairspy import AllPairs
 
 from paribus.config import config_dir
-from paribus.config.identity import run_id
 from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
@@ -59,32 +58,33 @@ def impossible(case):
 @pytest.mark.parametrize("case", CASES, ids=["-".join(case.values()) for case in CASES])
 def test_a_pair_trains_or_says_why_not(case, tmp_path):
     overrides = [f"{group}={option}" for group, option in case.items()]
-    config = resolved(
-        load(
-            [
-                *overrides,
-                *SLIM.get(case["model"], []),
-                "data.subset=20",
-                "data.validation=20",
-                "budget.epochs=1",
-                "callbacks=[none]",
-                "trainer.threads=1",
-                f"paths.outputs={tmp_path}",
-            ]
+    run = Run.parse(
+        resolved(
+            load(
+                [
+                    *overrides,
+                    *SLIM.get(case["model"], []),
+                    "data.subset=20",
+                    "data.validation=20",
+                    "budget.epochs=1",
+                    "callbacks=[none]",
+                    "trainer.threads=1",
+                    f"paths.outputs={tmp_path}",
+                ]
+            )
         )
     )
-    Run.parse(config)
     store = Store(tmp_path)
-    record = Record(id=run_id(config), status="running", seed=0, provenance={"hardware": {}})
+    record = Record(id=run.id, status="running", seed=0, provenance={"hardware": {}})
     reasons = impossible(case)
     if reasons is not None:
         with pytest.raises(UserError) as caught:
-            execute(config, record, store)
+            execute(run, record, store)
         for reason in reasons:
             assert reason in str(caught.value)
         assert not store.run_dir(record.id).exists()
         return
-    record = execute(config, record, store)
+    record = execute(run, record, store)
     assert record.status == "done", record.failure
     assert record.timing["steps"] == {"b1": 20, "b8": 3, "b16": 2, "full": 1}[case["batch_size"]]
     assert all(math.isfinite(value) for key, value in record.metrics.items() if "ece" not in key)

@@ -12,6 +12,7 @@ import torch
 
 from paribus.config import config_dir
 from paribus.config.identity import run_id
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
 from paribus.store.record import Record
@@ -126,11 +127,11 @@ class Trained:
 
     def __init__(self, line, folder):
         model = next((item for item in line if item.startswith("model=")), "model=cnn")
-        config = resolved(load([*BASE, *SLIM[model], *line, f"paths.outputs={folder}"]))
-        store, self.id = Store(folder), run_id(config)
+        run = Run.parse(resolved(load([*BASE, *SLIM[model], *line, f"paths.outputs={folder}"])))
+        store, self.id = Store(folder), run.id
         record = store.read(self.id)
         if record is None:
-            record = execute(config, Record(self.id, "running", seed=0, provenance={"hardware": {}}), store)
+            record = execute(run, Record(self.id, "running", seed=0, provenance={"hardware": {}}), store)
         assert record.status == "done", record.failure
         path = store.run_dir(self.id) / "checkpoints" / "last.ckpt"
         self.weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]

@@ -32,7 +32,7 @@ def test_another_hydra_composes_by_itself(monkeypatch):
             files.chosen([])
     monkeypatch.setattr(hydra_internals.ConfigFiles, "chosen", lambda self, overrides: changed_name())
     assert Merger()(("norm=layer",)) is None
-    assert Composer()(LINE).config == resolved(load(LINE))
+    assert Composer()(LINE).resolved == resolved(load(LINE))
 
 
 def changed_name():

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from paribus.config.identity import comparable
 from paribus.durations import duration
 from paribus.plan.chosen import chosen
 from paribus.plan.command import plan_command
@@ -36,8 +35,8 @@ def recorded(cell, seconds, **metrics):
         cell.id,
         "done",
         seed=cell.seed,
-        choices=chosen(cell.config, cell.choices, cell.overrides),
-        comparable=comparable(cell.config),
+        choices=chosen(cell.run, cell.choices, cell.overrides),
+        comparable=cell.run.comparable(),
         metrics=metrics,
         timing={"total_seconds": seconds},
     )
@@ -88,7 +87,7 @@ def test_tuning_is_shown_with_its_winner_and_a_warning_at_the_edge(paribus, mine
     assert len(plan.tuning) == 6
     store = Store(tmp_path / "outputs")
     for cell in plan.tuning:
-        rate = cell.config["optimizer"]["lr"]
+        rate = cell.run.optimizer["lr"]
         store.write(recorded(cell, 1.0, **{"val/acc": 0.9 if rate == 1.0 else 0.5}))
     result = paribus("plan", *command)
     assert "batch  2 missing; tuning: 3 done; best: optimizer.lr=1.0 (WARNING: optimizer.lr at the edge" in result.out

@@ -97,7 +97,7 @@ def changed(config, path, value):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_each_key_of_an_option_counts_or_is_known_to_be_harmless(option):
-    config = COMPOSER([option]).config
+    config = COMPOSER([option]).resolved
     group = option.partition("=")[0]
     before = run_id(config)
     for path, value in leaves(config):
@@ -110,7 +110,7 @@ def test_each_key_of_an_option_counts_or_is_known_to_be_harmless(option):
 
 def test_every_pattern_is_needed():
     """A pattern for a key that is gone would judge a new one of its name unseen."""
-    found = {".".join(path) for option in OPTIONS for path, _ in leaves(COMPOSER([option]).config)}
+    found = {".".join(path) for option in OPTIONS for path, _ in leaves(COMPOSER([option]).resolved)}
     assert not [pattern for pattern in HARMLESS if not fnmatch.filter(found, pattern)]
 
 

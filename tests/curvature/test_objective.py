@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from paribus.config import config_dir
+from paribus.config.run import Run
 from paribus.curvature.objective import Function, Risk, flatten, unflatten_into
 from paribus.data.augment import soft
 from paribus.nn.models.vit import ViT
@@ -31,9 +32,9 @@ def names(group):
 
 
 def risk_of(*overrides, statistics="moving", size=12):
-    config = resolved(load(list(overrides)))
-    setting = build.build_setting(config)
-    network = build.build_network(config, setting)
+    run = Run.parse(resolved(load(list(overrides))))
+    setting = build.build_setting(run)
+    network = build.build_network(run, setting)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(size, *setting.source.shape, generator=generator)
     y = torch.randint(0, 10, (size,), generator=generator)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from paribus.plan.cells import Cell, Plan, Tuned
+from paribus.plan.composer import Composed
 from paribus.plan.parser import parse
 from paribus.report.study import Study, study
 from paribus.store.record import Record
@@ -113,7 +114,7 @@ def _cell(result, plan, arm, k, seed, purpose, score, epochs, rate, lost) -> Cel
             "val/acc": np.clip(0.95 - 0.5 * np.exp(-4 * epoch / epochs + noise), 0, 1).tolist(),
             "lr": [rate] * epochs,
         }
-    return Cell(arm, seed, purpose, (), id, config, {})
+    return Cell(arm, seed, purpose, (), id, Composed(config, {}))
 
 
 def _spoil(result: Made) -> None:

@@ -60,13 +60,14 @@ def attack(paribus, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def trained_outputs(tmp_path_factory):
     """The outputs of one small run."""
+    from paribus.config.run import Run
     from paribus.plan.compose import load, resolved
     from paribus.train.run import train
 
     torch.set_num_threads(1)  # as in every test: sums have one order
     outputs = tmp_path_factory.mktemp("trained") / "outputs"
     config = load([*QUICK, f"paths.outputs={outputs}"])
-    train(resolved(config), dict(config.hydra.runtime.choices), QUICK)
+    train(Run.parse(resolved(config)), dict(config.hydra.runtime.choices), QUICK)
     return outputs
 
 

@@ -4,18 +4,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from paribus.config.identity import run_id
 from paribus.launch.stacking import jobs_of
 from paribus.launch.sweep import due
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.compose import load, resolved
+from paribus.plan.composer import Composed
 from paribus.store.record import Record
 from paribus.store.store import Store
 
 
 def cell(*overrides):
-    config = resolved(load(overrides))
-    return Cell("arm", config["seed"], "report", overrides, run_id(config), config, {})
+    composed = Composed(resolved(load(overrides)), {})
+    return Cell("arm", composed.run.seed, "report", overrides, composed.run.id, composed)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from paribus.config.identity import run_id
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -22,15 +21,13 @@ class Training:
         self.trained = []
         self.act = lambda number, rate: None
 
-    def __call__(self, config, choices, overrides):
-        rate = config["optimizer"]["lr"]
+    def __call__(self, run, choices, overrides):
+        rate = run.optimizer["lr"]
         self.trained.append(rate)
         value = self.act(len(self.trained), rate)
         value = 1.0 / (1.0 + math.log10(rate / 0.05) ** 2) if value is None else value
-        record = Record(
-            run_id(config), "done", arm=config["arm"], metrics={"val/acc_best": value}, choices={"optimizer.lr": rate}
-        )
-        Store(config["paths"]["outputs"]).write(record)
+        record = Record(run.id, "done", arm=run.arm, metrics={"val/acc_best": value}, choices={"optimizer.lr": rate})
+        Store(run.paths.outputs).write(record)
         return record
 
 
@@ -151,11 +148,11 @@ def test_the_direction_of_a_study_is_that_of_its_metric(paribus, monkeypatch):
     """The best of the last line, and the samples: later ones lie where the metric is good."""
     values = {}
 
-    def train(config, choices, overrides):
-        rate = config["optimizer"]["lr"]
+    def train(run, choices, overrides):
+        rate = run.optimizer["lr"]
         value = values[rate] = abs(math.log10(rate / 0.05))
-        record = Record(run_id(config), "done", metrics={"val/loss_best": value})
-        Store(config["paths"]["outputs"]).write(record)
+        record = Record(run.id, "done", metrics={"val/loss_best": value})
+        Store(run.paths.outputs).write(record)
         return record
 
     monkeypatch.setattr("paribus.launch.dispatch.dispatch", train)

@@ -23,7 +23,7 @@ class Results(dict):
     def train(self, plan, score):
         for cell in plan.cells:
             if cell.id not in self:
-                value = score(cell.config)
+                value = score(cell.composed.resolved)
                 status = "done" if value == value else "diverged"
                 self[cell.id] = Record(cell.id, status, seed=cell.seed, metrics={"val/acc": value})
 
@@ -72,7 +72,7 @@ def test_two_more_seeds_are_just_the_new_cells(planned):
 
 def test_seeds_that_do_not_vary_stay_at_zero(planned):
     [plan] = planned({**FILE, "seeds": {"report": 2, "vary": ["order"]}})
-    assert {tuple(cell.config["seeds"].values()) for cell in plan.cells} == {(0, 0, 0), (0, 1, 0)}
+    assert {tuple(cell.composed.at("seeds").values()) for cell in plan.cells} == {(0, 0, 0), (0, 1, 0)}
 
 
 TUNED = {
@@ -104,7 +104,7 @@ def test_tuning_comes_first_and_winners_report_on_other_seeds(planned):
     report = {cell.seed for cells in plan.arms.values() for cell in cells}
     assert report == {0, 1, 2}
     assert not report & {cell.seed for cell in plan.tuning}
-    assert {cell.config["optimizer"]["lr"] for cell in plan.arms["layer"]} == {1.0}
+    assert {cell.run.optimizer["lr"] for cell in plan.arms["layer"]} == {1.0}
 
 
 def test_a_rate_that_diverges_on_one_seed_does_not_win(planned):
@@ -169,8 +169,8 @@ def test_a_path_takes_the_change_that_helps_most_until_none_helps(planned):
     assert list(plan.arms) == ["baseline", "+ optimizer=momentum", "+ norm=batch"]
     assert sizes == sorted(sizes)
     assert len({cell.id for cell in plan.cells}) == len(plan.cells)
-    last = plan.arms["+ norm=batch"][0].config
-    assert (last["optimizer"]["momentum"], bool(last["norm"]["activation"])) == (0.9, True)
+    last = plan.arms["+ norm=batch"][0].run
+    assert (last.optimizer["momentum"], bool(last.norm.activation)) == (0.9, True)
 
 
 def test_an_unknown_option_of_a_level_is_named_with_file_and_key(planned):

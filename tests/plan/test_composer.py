@@ -47,7 +47,7 @@ def test_configs_and_choices_are_those_of_composing_the_plain_way(seed):
         for overrides in command_lines(5, generator):
             whole = load(overrides)
             found = composer(overrides)
-            assert found.config == resolved(whole), overrides
+            assert found.resolved == resolved(whole), overrides
             assert dict(found.choices) == dict(whole.hydra.runtime.choices), overrides
 
 
@@ -66,7 +66,7 @@ def test_files_that_reach_into_other_groups(overrides):
     composer = Composer()
     with hydra_context():
         composer(["optimizer=momentum" if item.startswith("optimizer=") else item for item in overrides])
-        assert composer(overrides).config == resolved(load(overrides))
+        assert composer(overrides).resolved == resolved(load(overrides))
 
 
 def test_a_thousand_seeds_are_composed_once():
@@ -78,7 +78,7 @@ def test_a_thousand_seeds_are_composed_once():
 
     composer = Composer(counted)
     with hydra_context():
-        found = [composer(["optimizer=adam", f"seed={seed}", "optimizer.lr=0.5"]).config for seed in range(1000)]
+        found = [composer(["optimizer=adam", f"seed={seed}", "optimizer.lr=0.5"]).resolved for seed in range(1000)]
     assert not calls
     assert [each["seeds"]["order"] for each in found] == list(range(1000))
     assert found[0]["optimizer"]["lr"] == 0.5
@@ -88,7 +88,7 @@ def test_equal_changes_share_a_section_and_equal_numbers_of_another_type_do_not(
     composer = Composer()
     with hydra_context():
         lines = [[f"optimizer.lr={rate}", f"seed={seed}"] for rate in ("1", "1.0") for seed in (0, 1)]
-        found = [composer(line).config for line in lines]
+        found = [composer(line).resolved for line in lines]
         assert found[0]["optimizer"] is found[1]["optimizer"]
         assert found[0]["seeds"] is found[2]["seeds"]
         assert [type(each["optimizer"]["lr"]) for each in found] == [int, int, float, float]
@@ -99,8 +99,8 @@ def test_a_given_value_wins_over_one_that_is_carried_to_its_place():
     composer = Composer()
     with hydra_context():
         for line in (["seeds.order=3", "seed=5"], ["seed=5", "seeds.order=3"]):
-            assert composer(line).config == resolved(load(line))
-            assert composer(line).config["seeds"]["order"] == 3
+            assert composer(line).resolved == resolved(load(line))
+            assert composer(line).resolved["seeds"]["order"] == 3
 
 
 def test_runs_have_the_id_of_their_configuration_and_each_is_checked():
@@ -109,7 +109,7 @@ def test_runs_have_the_id_of_their_configuration_and_each_is_checked():
         for line in (["seed=1"], ["seed=2", "optimizer.lr=0.3"], ["seed=1", "norm=layer"], ["seed=1"]):
             id, composed = composer.run(line)
             assert id == run_id(resolved(load(line)))
-            assert composed.config == resolved(load(line))
+            assert composed.resolved == resolved(load(line))
         for wrong in ("trainer.accumulate=0", "repetition=-1", "clip.norm=-1", "budget.epochs=0"):
             for _ in range(2):
                 with pytest.raises(UserError, match=wrong.split("=")[0]):
@@ -145,9 +145,9 @@ def test_merging_follows_omegaconf():
 def test_labels_that_name_the_environment_stay_as_they_are_written(monkeypatch):
     monkeypatch.setenv("WHO", "somebody's laptop")
     line = ["tags=['${oc.env:WHO}',plain]", "group='of ${ oc.env:WHO}'", "arm='${seed}'", "seed=3"]
-    config = Composer()(line).config
+    config = Composer()(line).resolved
     assert config["tags"] == ["${oc.env:WHO}", "plain"]
     assert config["group"] == "of ${ oc.env:WHO}"
     assert str(config["arm"]) == "3"  # of the run itself
-    assert Composer()(["paths.data='${oc.env:WHO}'"]).config["paths"]["data"] == "somebody's laptop"
-    assert run_id(config) == run_id(Composer()(["seed=3"]).config)
+    assert Composer()(["paths.data='${oc.env:WHO}'"]).resolved["paths"]["data"] == "somebody's laptop"
+    assert run_id(config) == run_id(Composer()(["seed=3"]).resolved)

@@ -65,7 +65,7 @@ def test_two_arms_whose_tuning_comes_to_the_same_are_compared_all_the_same(tmp_p
         return Record(id, "done", metrics={"val/acc": scores.get(id, 0.0)})
 
     [plan] = plan_command(["ablation=mine"], nothing)
-    scores.update({cell.id: 1.0 for cell in plan.tuning if cell.config["optimizer"]["lr"] == 0.2})
+    scores.update({cell.id: 1.0 for cell in plan.tuning if cell.run.optimizer["lr"] == 0.2})
     [plan] = plan_command(["ablation=mine"], read)
     low, high = ([cell.id for cell in cells] for cells in plan.arms.values())
     assert low == high

@@ -22,7 +22,7 @@ EFFECTS = {"batch": 0.0, "none": -0.03, "layer": 0.0, "group": 0.004}
 
 
 def cell(arm: str, seed: int) -> Cell:
-    return Cell(arm, seed, "report", (), f"{arm}-{seed}", {}, {})
+    return Cell(arm, seed, "report", (), f"{arm}-{seed}")
 
 
 def hypothesis(id="h", arm="batch", versus="none", direction="greater", metric="test/acc", smallest=None):

@@ -1,13 +1,16 @@
 """Digests of what a config names: the user's sources without executing them, files, and folders of data."""
 
+import functools
 import os
 import subprocess
 import sys
 
 import pytest
 
+from paribus.config.run import Run
 from paribus.plan import inputs as module
 from paribus.plan.changes import changed_inputs, moved_data
+from paribus.plan.compose import load, resolved
 from paribus.plan.inputs import Inputs, is_open
 from paribus.plan.sources import modules_of
 from paribus.store.record import Record
@@ -34,8 +37,14 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def config_of(**sections):
-    return {"data": {"source": {"_target_": "paribus.data.digits.Digits"}}, **sections}
+@functools.cache
+def base():
+    return Run.parse(resolved(load([])))
+
+
+def run_of(source="paribus.data.digits.Digits", **nodes):
+    """A run with these nodes, on samples of this source: a node or what it names."""
+    return base().but({**nodes, "data.source": {"_target_": source} if isinstance(source, str) else source})
 
 
 def test_the_modules_of_a_target_are_found_and_not_executed(project):
@@ -54,17 +63,17 @@ def test_libraries_have_versions_and_no_digests(target):
 
 def test_a_changed_source_or_file_changes_its_digest_and_no_other(project):
     (project / "pre.pt").write_text("1")
-    config = config_of(model={"_target_": "net.model.Net", "weights": "pre.pt", "names": ["pre.pt", "absent.pt"]})
-    before = Inputs(project / "outputs")(config)
+    run = run_of(model={"_target_": "net.model.Net", "weights": "pre.pt", "names": ["pre.pt", "absent.pt"]})
+    before = Inputs(project / "outputs")(run)
     assert {"code net.model", "code helper", "file model.weights", "file model.names.0"} <= set(before)
     assert "code unrelated" not in before
     (project / "helper.py").write_text("changed = True")
     (project / "pre.pt").write_text("2")
-    after = Inputs(project / "outputs")(config)
+    after = Inputs(project / "outputs")(run)
     different = {label for label in before if before[label] != after[label]}
     assert different == {"code helper", "file model.weights", "file model.names.0"}
     record = Record("a", "done", provenance={"inputs": before})
-    assert changed_inputs(record, after, config) == [
+    assert changed_inputs(record, after, run) == [
         "the source of helper",
         "the file of model.names.0=pre.pt",
         "the file of model.weights=pre.pt",
@@ -73,21 +82,21 @@ def test_a_changed_source_or_file_changes_its_digest_and_no_other(project):
 
 def test_code_that_is_named_by_an_argument_counts(project):
     node = {"_target_": "hydra.utils.get_class", "path": "helper.Block"}
-    assert set(Inputs(project)(config_of(model={"_target_": "net.model.Net", "block": node}))) >= {"code helper"}
-    assert set(Inputs(project)(config_of(model=node))) == {"code helper"}
+    assert set(Inputs(project)(run_of(model={"_target_": "net.model.Net", "block": node}))) >= {"code helper"}
+    assert set(Inputs(project)(run_of(model=node))) == {"code helper"}
 
 
 def test_words_of_ours_that_are_names_of_files_are_no_inputs(project):
     (project / "digits").mkdir()
     (project / "last").write_text("")
     source = {"_target_": "paribus.data.idx.IDX", "name": "last", "root": "nowhere"}
-    assert Inputs(project)({"data": {"source": source}, "evaluation": {"checkpoint": "last"}}) == {}
+    assert Inputs(project)(run_of(source)) == {}  # evaluation.checkpoint is last
 
 
 def test_a_folder_that_is_no_data_is_not_read(project):
     """It may be one that the run writes to, or the whole disk."""
     callback = {"_target_": "unrelated.Log", "folder": "/", "here": "."}
-    assert set(Inputs(project)(config_of(callbacks={"mine": callback}))) == {"code unrelated"}
+    assert set(Inputs(project)(run_of(callbacks={"mine": callback}))) == {"code unrelated"}
 
 
 @pytest.fixture
@@ -99,7 +108,7 @@ def folder(tmp_path):
 
 
 def images(folder):
-    return {"data": {"source": {"_target_": "paribus.data.folder.ImageFolder", "root": str(folder)}}}
+    return run_of({"_target_": "paribus.data.folder.ImageFolder", "root": str(folder)})
 
 
 def test_data_count_by_content_and_names_without_hidden_files_and_outputs(folder, tmp_path):
@@ -135,18 +144,18 @@ def test_a_large_file_is_read_once_and_again_when_it_changes(folder, tmp_path, m
 
 
 def test_the_folder_of_fixed_content_is_compared_by_its_samples(folder):
-    config = {"data": {"source": {"_target_": "paribus.source.IDX", "name": "mnist", "root": str(folder)}}}
-    now = Inputs(folder / "outputs")(config)
+    run = run_of({"_target_": "paribus.source.IDX", "name": "mnist", "root": str(folder)})
+    now = Inputs(folder / "outputs")(run)
     record = Record("a", "done", provenance={"inputs": {"file data.source.root": "other"}})
-    assert changed_inputs(record, now, config) == []
-    assert moved_data(record, now, config)
-    assert not moved_data(Record("a", "done", provenance={"inputs": now}), now, config)
+    assert changed_inputs(record, now, run) == []
+    assert moved_data(record, now, run)
+    assert not moved_data(Record("a", "done", provenance={"inputs": now}), now, run)
     assert changed_inputs(record, Inputs(folder / "outputs")(images(folder)), images(folder))
 
 
 def test_only_ours_with_fixed_content_need_not_be_loaded(folder):
     def opened(target, **values):
-        return is_open({"data": {"source": {"_target_": target, **values}}})
+        return is_open(run_of({"_target_": target, **values}))
 
     assert not opened("paribus.data.digits.Digits")
     assert not opened("paribus.source.ImageFolder", root="x")
@@ -156,14 +165,15 @@ def test_only_ours_with_fixed_content_need_not_be_loaded(folder):
 
 
 def test_records_of_before_say_nothing():
-    assert changed_inputs(Record("a", "done"), {"code mine": "1"}, config_of()) == []
-    assert changed_inputs(Record("a", "done", provenance={"inputs": {}}), {"code mine": "1"}, config_of())
+    assert changed_inputs(Record("a", "done"), {"code mine": "1"}, run_of()) == []
+    assert changed_inputs(Record("a", "done", provenance={"inputs": {}}), {"code mine": "1"}, run_of())
 
 
 def test_quick_and_without_torch(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom paribus.plan.inputs import Inputs\n"
-        "Inputs(Path('.'))({'data': {'source': {'_target_': 'paribus.data.digits.Digits'}}})\n"
+        "import sys\nfrom pathlib import Path\nfrom paribus.plan.composer import Composer\n"
+        "from paribus.plan.inputs import Inputs\n"
+        "Inputs(Path('.'))(Composer()([]).run)\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from paribus.config import config_dir
-from paribus.config.identity import run_id
 from paribus.errors import UserError
 from paribus.plan.cells import Cell
+from paribus.plan.composer import Composed
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import alone_because, foreign_parts, program, reasons, stacks
 
@@ -17,8 +17,8 @@ PROBES = ("sharpness", "noise_scale", "gradient_cosine", "plateau", "snapshots")
 @pytest.fixture
 def cell(compose):
     def make(*overrides):
-        config = compose(*overrides)
-        return Cell("arm", config["seed"], "report", overrides, run_id(config), config, {})
+        composed = Composed(compose(*overrides), {})
+        return Cell("arm", composed.run.seed, "report", overrides, composed.run.id, composed)
 
     return make
 
@@ -44,8 +44,8 @@ def sizes(groups):
         "arm=b",
     ],
 )
-def test_what_a_replica_can_have_for_itself_does_not_part_runs(compose, own):
-    assert program(compose()) == program(compose(own))
+def test_what_a_replica_can_have_for_itself_does_not_part_runs(run_of, own):
+    assert program(run_of()) == program(run_of(own))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_what_a_replica_can_have_for_itself_does_not_part_runs(compose, own):
         "evaluation.every=2",
     ],
 )
-def test_what_the_program_is_made_of_parts_them(compose, shared):
-    assert program(compose()) != program(compose(shared))
+def test_what_the_program_is_made_of_parts_them(run_of, shared):
+    assert program(run_of()) != program(run_of(shared))
 
 
 @pytest.mark.parametrize(
@@ -92,21 +92,21 @@ def test_what_the_program_is_made_of_parts_them(compose, shared):
         *(([f"callbacks=[default,{name}]"], f"callbacks.{name}: it measures one network") for name in PROBES),
     ],
 )
-def test_runs_that_can_not_be_stacked_say_why(compose, overrides, reason):
-    assert reason in alone_because(compose(*overrides))
+def test_runs_that_can_not_be_stacked_say_why(run_of, overrides, reason):
+    assert reason in alone_because(run_of(*overrides))
 
 
-def test_ordinary_runs_can_be_stacked(compose):
+def test_ordinary_runs_can_be_stacked(run_of):
     for overrides in ([], ["callbacks=[default,ema,lr_monitor,grad_monitor]"], ["trainer.precision=bf16-mixed"]):
-        assert alone_because(compose(*overrides)) is None
+        assert alone_because(run_of(*overrides)) is None
 
 
 @pytest.mark.parametrize("group", ["model", "loss", "augmentation", "optimizer", "scheduler", "norm"])
-def test_every_option_is_known_and_needs_no_rehearsal(compose, group):
+def test_every_option_is_known_and_needs_no_rehearsal(run_of, group):
     for path in (config_dir() / group).glob("*.yaml"):
-        config = compose(f"{group}=[{path.stem}]" if group == "norm" else f"{group}={path.stem}")
-        assert foreign_parts(config) == []
-        assert path.stem == "plateau" or alone_because(config) is None
+        run = run_of(f"{group}=[{path.stem}]" if group == "norm" else f"{group}={path.stem}")
+        assert foreign_parts(run) == []
+        assert path.stem == "plateau" or alone_because(run) is None
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_every_option_is_known_and_needs_no_rehearsal(compose, group):
         (["optimizer._target_=torch.optim.sgd.SGD"], []),
     ],
 )
-def test_code_that_is_not_ours_is_rehearsed(compose, overrides, parts):
-    assert foreign_parts(compose(*overrides)) == parts
+def test_code_that_is_not_ours_is_rehearsed(run_of, overrides, parts):
+    assert foreign_parts(run_of(*overrides)) == parts
 
 
 def test_what_was_found_out_about_code_holds_until_its_file_changes(cell, tmp_path):
@@ -129,7 +129,7 @@ def test_what_was_found_out_about_code_holds_until_its_file_changes(cell, tmp_pa
     others = [cell(f"seed={seed}") for seed in range(3)]
     source, measured = tmp_path / "my.py", Measured(tmp_path)
     source.write_text("a = 1")
-    measured.refuse(program(cells[0].config), "my.SGD: it differs", [source])
+    measured.refuse(program(cells[0].run), "my.SGD: it differs", [source])
     for stack in ("auto", 8):
         groups = stacks([*cells, *others], stack, 1, measured.best_size, measured.refusal)
         assert sizes(groups) == [1, 1, 1, 3]
@@ -138,9 +138,9 @@ def test_what_was_found_out_about_code_holds_until_its_file_changes(cell, tmp_pa
     assert sizes(stacks([*cells, *others], "auto", 1, measured.best_size, measured.refusal)) == [3, 3]
 
 
-def test_every_callback_of_the_config_is_known(compose):
+def test_every_callback_of_the_config_is_known(run_of):
     for path in (config_dir() / "callbacks").glob("*.yaml"):
-        reason = alone_because(compose(f"callbacks=[default,{path.stem}]"))
+        reason = alone_because(run_of(f"callbacks=[default,{path.stem}]"))
         assert reason is None or "a stack does not know how" not in reason, reason
 
 
@@ -185,7 +185,7 @@ def test_programs_that_may_differ_in_their_time_are_cut_finer(cell):
 def test_what_was_measured_is_heeded(cell, tmp_path):
     cells = [cell(f"seed={seed}") for seed in range(8)]
     measured = Measured(tmp_path)
-    key = program(cells[0].config)
+    key = program(cells[0].run)
     assert measured.best_size(key) is None
     measured.remember(key, "a machine", {"size": 1})
     groups = stacks(cells, "auto", measured=measured.best_size)

@@ -4,6 +4,7 @@ import pytest
 
 from paribus.errors import UserError
 from paribus.plan.cells import Cell, Plan
+from paribus.plan.composer import Composed
 from paribus.plan.wandb_limits import accepted, check_project, check_run, check_wandb, labels, shortened
 
 LOGGER = {"wandb": {"_target_": "paribus.train.loggers.wandb_logger", "project": "paribus", "entity": None}}
@@ -39,15 +40,15 @@ def test_projects(project):
     check_project("paribus", "my team")
 
 
-def test_every_cell_of_a_plan_is_checked_if_it_logs_to_wandb():
-    config = {"tags": ["x" * 65], "seed": 0, "group": None, "arm": None}
-    quiet = Cell("batch", 0, "report", (), "0" * 16, {**config, "logger": {}}, {})
+def test_every_cell_of_a_plan_is_checked_if_it_logs_to_wandb(compose):
+    config = {**compose(), "tags": ["x" * 65]}
+    quiet = Cell("batch", 0, "report", (), "0" * 16, Composed({**config, "logger": {}}, {}))
     check_wandb(Plan("norm", arms={"batch": [quiet, None]}))
-    loud = Cell("layer", 0, "report", (), "1" * 16, {**config, "logger": LOGGER}, {})
+    loud = Cell("layer", 0, "report", (), "1" * 16, Composed({**config, "logger": LOGGER}, {}))
     with pytest.raises(UserError, match="got one of 65"):
         check_wandb(Plan("norm", arms={"batch": [quiet], "layer": [loud]}))
     with pytest.raises(UserError, match="got one of 65"):
-        check_run("abc", loud.config)
+        check_run("abc", loud.run, None, None)
 
 
 def test_numbers_that_wandb_would_drop_keep_their_names():

@@ -31,7 +31,7 @@ NORMS = {
 
 def accuracy(cell):
     norm = cell.choices["norm"]
-    lr = cell.config["optimizer"]["lr"]
+    lr = cell.run.optimizer["lr"]
     if norm == "layer" and cell.purpose == "report" and cell.seed == 3:
         return None
     if norm == "none":

@@ -33,7 +33,7 @@ def ablation(paribus, tmp_path, monkeypatch):
     for _ in range(2):  # tuning first, then the winners
         [plan] = plan_command(["ablation=mine"], store.read)
         for cell in plan.cells:
-            choices = chosen(cell.config, cell.choices, cell.overrides)
+            choices = chosen(cell.run, cell.choices, cell.overrides)
             score = 0.5 + 0.1 * (choices["norm"] == "layer") + choices["optimizer.lr"] + 0.001 * (cell.seed % 7)
             metrics = {"test/acc": score, "val/acc": score, "test/loss": 1 - score}
             store.write(

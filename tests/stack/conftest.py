@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from paribus.config.identity import run_id
+from paribus.config.run import Run
 from paribus.plan.compose import load, resolved
 from paribus.store.store import Store
 from paribus.train.run import train
@@ -26,11 +27,14 @@ class Runs:
             self.configs[key] = resolved(load([*overrides, f"paths.outputs={self.folder}"]))
         return self.configs[key]
 
+    def run_of(self, line):
+        return Run.parse(self.config(line))
+
     def ids(self, lines):
         return [run_id(self.config(line)) for line in lines]
 
     def alone(self, lines):
-        return [train(self.config(line), {"norm": ["batch"]}, line) for line in lines]
+        return [train(self.run_of(line), {"norm": ["batch"]}, line) for line in lines]
 
     def members(self, lines):
         """The file that a sweep would write for these runs."""
@@ -43,8 +47,8 @@ class Runs:
         return path
 
     def stacked(self, lines, size=1000, **keys):
-        config = {**self.config(lines[0]), "members": str(self.members(lines)), "stack": size, **keys}
-        train_stack(config)
+        config = {**self.config(lines[0]), "stack": size, **keys}
+        train_stack(Run.parse(config), self.members(lines))
         return [self.store.read(id) for id in self.ids(lines)]
 
     def checkpoint(self, line, name="last"):

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from paribus.config.run import Run
 from paribus.plan.compose import load, resolved
 from paribus.stack import measure
 from paribus.stack.measure import Findings, explore, peak_bytes
@@ -18,15 +19,15 @@ CPU = torch.device("cpu")
 
 
 def bench(*overrides, batch=16):
-    config = resolved(load([*overrides, f"data.batch_size={batch}"]))
-    setting = build.build_setting(config)
+    run = Run.parse(resolved(load([*overrides, f"data.batch_size={batch}"])))
+    setting = build.build_setting(run)
 
     def make(k):
         return Replica(
-            build.build_network(config, setting),
+            build.build_network(run, setting),
             setting.loss,
             "loss",
-            Setting(functools.partial(build.build_optim, config), setting.schedule, "schedule"),
+            Setting(functools.partial(build.build_optim, run), setting.schedule, "schedule"),
             *(k, k, k),
             Journal(None, "val/acc"),
         )

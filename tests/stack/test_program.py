@@ -5,6 +5,7 @@ import functools
 import pytest
 import torch
 
+from paribus.config.run import Run
 from paribus.losses import CrossEntropy, SquaredError
 from paribus.plan.compose import load, resolved
 from paribus.stack import program
@@ -18,12 +19,11 @@ REPLICAS, BATCH = 3, 8
 
 def gradients(*overrides, batches=1000, compile=False):
     """Of three replicas whose initial weights follow from the configuration alone."""
-    config = resolved(load(overrides))
-    setting = build.build_setting(config)
+    run = Run.parse(resolved(load(overrides)))
+    setting = build.build_setting(run)
     networks = []
     for seed in range(REPLICAS):
-        own = {**config, "seeds": dict.fromkeys(config["seeds"], seed)}
-        networks.append(build.build_network(own, setting))
+        networks.append(build.build_network(run.but({"seeds.init": seed}), setting))
     stack = StackedNetwork(networks)
     stack.generators = [torch.Generator().manual_seed(seed) for seed in range(REPLICAS)]
     stack.program.train()

@@ -38,11 +38,11 @@ OPTIMIZER = [*OUR_NETWORK, "~optimizer", "+optimizer._target_=strangers.NewMemor
 def verdict(run, lines):
     members = []
     for line in lines:
-        config = run.config(line)
-        record = new_record(config, {}, [])
-        members.append(Member(config, record, run.store.run_dir(record.id)))
-    setting = build.build_setting(members[0].config)
-    return objection(members, setting, build.build_data(members[0].config, setting))
+        member = run.run_of(line)
+        record = new_record(member, {}, [])
+        members.append(Member(member, record, run.store.run_dir(record.id)))
+    setting = build.build_setting(members[0].run)
+    return objection(members, setting, build.build_data(members[0].run, setting))
 
 
 def seeds(*overrides, number=3):
@@ -189,13 +189,12 @@ def test_nothing_is_consumed(runs):
 
 def test_members_that_can_not_go_together_are_handed_back_and_it_is_remembered(runs, capsys):
     run, lines = runs(), seeds(*network("Mask"))
-    config = {**run.config(lines[0]), "members": str(run.members(lines))}
-    record = train_stack(config)
+    record = train_stack(run.run_of(lines[0]), run.members(lines))
     assert (record.status, record.failure["type"]) == ("failed", HANDED_BACK)
     assert "strangers.Mask: the network.mask is a tensor" in record.failure["message"]
     assert [run.store.read(id) for id in run.ids(lines)] == [None] * 3
     assert "3 runs go alone: strangers.Mask" in capsys.readouterr().err
-    assert Measured(run.folder).refusal(program(run.config(lines[0]))) == record.failure["message"]
+    assert Measured(run.folder).refusal(program(run.run_of(lines[0]))) == record.failure["message"]
     assert json.loads((run.folder / "stacks.json").read_text())
 
 
@@ -209,7 +208,7 @@ def test_a_stack_that_fails_before_its_first_update_is_handed_back(runs, monkeyp
     run, lines = runs(), seeds(*OUR_NETWORK)
     with monkeypatch.context() as patch:
         patch.setattr(StackedClassification, "_gradients", broken)
-        record = train_stack({**run.config(lines[0]), "members": str(run.members(lines))})
+        record = train_stack(run.run_of(lines[0]), run.members(lines))
     assert "failed before its first update (ZeroDivisionError: a bug)" in record.failure["message"]
-    assert Measured(run.folder).refusal(program(run.config(lines[0]))) is None
+    assert Measured(run.folder).refusal(program(run.run_of(lines[0]))) is None
     assert {each.status for each in run.stacked(lines)} == {"done"}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from paribus.config import config_dir
+from paribus.config.run import Run
 from paribus.data.batches import BatchPlan
 from paribus.stack import program
 from paribus.stats.effect import minimum_detectable_effect
@@ -39,22 +40,22 @@ def samples():
     """The data of BASE: equal for all of its runs."""
     from paribus.plan.compose import load, resolved
 
-    config = resolved(load(BASE))
-    return build.build_data(config, build.build_setting(config)).splits
+    run = Run.parse(resolved(load(BASE)))
+    return build.build_data(run, build.build_setting(run)).splits
 
 
-def by_hand(config, noise=0.0):
+def by_hand(run, noise=0.0):
     """Plain PyTorch, without any of our loop: the weights after the updates.
 
     noise: relative error that is put into every output, to see how much a run makes of it.
     """
-    setting, updates = build.build_setting(config), config["budget"]["updates"]
-    dtype = torch.float64 if config["trainer"]["precision"] == "64-true" else torch.float32
-    network = build.build_network(config, setting).to(dtype)
-    optimizer = build.build_optim(config, network)
+    setting, updates = build.build_setting(run), run.budget.updates
+    dtype = torch.float64 if run.precision == "64-true" else torch.float32
+    network = build.build_network(run, setting).to(dtype)
+    optimizer = build.build_optim(run, network)
     rates = [group["lr"] for group in optimizer.param_groups]
     x, y = samples().train.x.to(dtype), samples().train.y
-    plan = BatchPlan(len(y), config["data"]["batch_size"], seed=config["seeds"]["order"])
+    plan = BatchPlan(len(y), run.data.batch_size, seed=run.seeds.order)
     batches = [indices for epoch in range(updates) for indices in plan.epoch(epoch)]
     for step, indices in enumerate(batches[:updates]):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -64,10 +65,10 @@ def by_hand(config, noise=0.0):
                 module.set_progress(step / updates)
         optimizer.zero_grad()
         setting.loss(network(x[indices]) * (1.0 + noise), y[indices]).backward()
-        if config["clip"]["value"] is not None:
-            torch.nn.utils.clip_grad_value_(network.parameters(), config["clip"]["value"])
-        if config["clip"]["norm"] is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), config["clip"]["norm"])
+        if run.clip.value is not None:
+            torch.nn.utils.clip_grad_value_(network.parameters(), run.clip.value)
+        if run.clip.norm is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), run.clip.norm)
         optimizer.step()
     return network.state_dict()
 
@@ -98,7 +99,7 @@ def assert_same(run, line, tolerance):
     SOAP rotates into eigenvectors of gradients' covariances; those of equal eigenvalues are arbitrary, so that a change
     of one unit in the last place can turn them.
     """
-    config = run.config(line)
+    config = run.run_of(line)
     wanted = by_hand(config)
     found = distance(run.weights(line), wanted)
     if found >= tolerance:

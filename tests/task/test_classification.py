@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from paribus.config.run import Run
 from paribus.plan.compose import load, resolved
 from paribus.store.history import HistoryWriter
 from paribus.task.classification import Classification
@@ -26,14 +27,14 @@ BASE = [
 
 
 def trained(tmp_path, *overrides, base=BASE):
-    config = resolved(load([*base, *overrides]))
-    setting = build.build_setting(config)
-    data = build.build_data(config, setting)
-    task = build_task(config, setting, HistoryWriter(tmp_path / "history.csv"))
-    trainer = build_trainer(config, build_callbacks(config, tmp_path), [], tmp_path)
+    run = Run.parse(resolved(load([*base, *overrides])))
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
+    task = build_task(run, setting, HistoryWriter(tmp_path / "history.csv"))
+    trainer = build_trainer(run, build_callbacks(run, tmp_path), [], tmp_path)
     with quiet_lightning():
         trainer.fit(task, datamodule=data)
-    return config, task
+    return run, task
 
 
 def validations(task, metric):
@@ -43,12 +44,12 @@ def validations(task, metric):
         return [float(row[metric]) for row in csv.DictReader(file) if row[metric]]
 
 
-def by_hand(config, *, clip=None, factor=lambda step, horizon: 1.0, epochs=3):
+def by_hand(run, *, clip=None, factor=lambda step, horizon: 1.0, epochs=3):
     """Plain PyTorch: the same data, order and initial weights."""
-    setting = build.build_setting(config)
-    data = build.build_data(config, setting)
-    network = build.build_network(config, setting).double()
-    optimizer = build.build_optim(config, network)
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
+    network = build.build_network(run, setting).double()
+    optimizer = build.build_optim(run, network)
     rates = [group["lr"] for group in optimizer.param_groups]
     x, y = data.splits.train.x.double(), data.splits.train.y
     updates = [indices for epoch in range(epochs) for indices in data.plan.epoch(epoch)]
@@ -69,15 +70,15 @@ def assert_same(network, expected):
 
 
 def test_the_task_takes_the_updates_of_a_plain_loop(tmp_path):
-    config, task = trained(tmp_path)
+    run, task = trained(tmp_path)
     assert task.trainer.global_step == 9
     assert task.trainer.current_epoch == 3
-    assert_same(task.network, by_hand(config))
+    assert_same(task.network, by_hand(run))
 
 
 def test_clipping_and_a_schedule_act_on_every_update(tmp_path):
-    config, task = trained(tmp_path, "clip.norm=0.1", "scheduler=cosine")
-    expected = by_hand(config, clip=0.1, factor=lambda step, horizon: (1 + math.cos(math.pi * step / horizon)) / 2)
+    run, task = trained(tmp_path, "clip.norm=0.1", "scheduler=cosine")
+    expected = by_hand(run, clip=0.1, factor=lambda step, horizon: (1 + math.cos(math.pi * step / horizon)) / 2)
     assert_same(task.network, expected)
 
 
@@ -95,19 +96,19 @@ def test_accumulation_changes_memory_and_not_the_updates(tmp_path, monkeypatch):
     """Without batch statistics the gradient of a batch is that of its parts."""
     calls = []
     monkeypatch.setattr(Classification, "_backward", counted(calls))
-    config, task = trained(tmp_path, "norm=layer", "trainer.accumulate=4", "data.batch_size=9")
+    run, task = trained(tmp_path, "norm=layer", "trainer.accumulate=4", "data.batch_size=9")
     sizes = {share for [share] in task.data.batch_shares()}
     assert any(len(torch.arange(size).chunk(4)) != 4 for size in sizes)  # chunk would make other numbers of parts
     assert len(calls) == 4 * task.trainer.global_step
-    for found, wanted in zip(task.network.parameters(), by_hand(config).parameters(), strict=True):
+    for found, wanted in zip(task.network.parameters(), by_hand(run).parameters(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
 
 
-def test_the_learning_rate_follows_the_batch_size_by_rule(compose):
+def test_the_learning_rate_follows_the_batch_size_by_rule(run_of):
     for rule, factor in (("none", 1.0), ("linear", 4.0), ("sqrt", 2.0)):
-        config = compose("data.batch_size=256", f"lr_scaling.rule={rule}")
+        run = run_of("data.batch_size=256", f"lr_scaling.rule={rule}")
         network = torch.nn.Linear(2, 2)
-        assert build.build_optim(config, network).param_groups[0]["lr"] == pytest.approx(0.05 * factor)
+        assert build.build_optim(run, network).param_groups[0]["lr"] == pytest.approx(0.05 * factor)
 
 
 def test_the_batch_grows_where_a_schedule_says_so(tmp_path):
@@ -141,17 +142,17 @@ def test_a_budget_in_seconds_stops_within_an_update_of_it(tmp_path):
 
 
 def test_ema_evaluates_with_the_average_and_trains_without_it(tmp_path):
-    config, plain = trained(tmp_path)
+    run, plain = trained(tmp_path)
     _, averaged = trained(tmp_path, "callbacks=[ema]", "callbacks.ema.decay=0.9", "callbacks.ema.warmup=false")
     assert_same(averaged.network, plain.network)
     assert averaged.metrics["val/loss"] != plain.metrics["val/loss"]
     [ema] = [callback for callback in averaged.trainer.callbacks if hasattr(callback, "average")]
 
-    setting = build.build_setting(config)
-    network = build.build_network(config, setting).double()
+    setting = build.build_setting(run)
+    network = build.build_network(run, setting).double()
     average = [p.detach().clone() for p in network.parameters()]
-    data = build.build_data(config, setting)
-    optimizer = build.build_optim(config, network)
+    data = build.build_data(run, setting)
+    optimizer = build.build_optim(run, network)
     x, y = data.splits.train.x.double(), data.splits.train.y
     for epoch in range(3):
         for indices in data.plan.epoch(epoch):

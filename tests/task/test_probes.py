@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from paribus.config.identity import run_id
+from paribus.config.run import Run
 from paribus.curvature.objective import flatten
 from paribus.data.seeds import mix
 from paribus.optim.notes import AdagradRMS, RMSPropNotes
@@ -35,12 +36,12 @@ BASE = ["data.subset=80", "data.batch_size=20", "budget.epochs=3"]
 
 
 def trained(folder, *overrides):
-    config = resolved(load([*BASE, *overrides]))
-    setting = build.build_setting(config)
-    data = build.build_data(config, setting)
+    run = Run.parse(resolved(load([*BASE, *overrides])))
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
     folder.mkdir(exist_ok=True)
-    task = build_task(config, setting, HistoryWriter(folder / "history.csv"))
-    trainer = build_trainer(config, build_callbacks(config, folder), [], folder)
+    task = build_task(run, setting, HistoryWriter(folder / "history.csv"))
+    trainer = build_trainer(run, build_callbacks(run, folder), [], folder)
     with quiet_lightning():
         trainer.fit(task, datamodule=data)
     task.journal.flush()
@@ -352,8 +353,8 @@ def test_snapshots_hold_the_weights_of_their_steps(tmp_path):
     assert [content["step"] for content in found] == [0, 4, 8, 12]
     assert torch.equal(found[-1]["weights"], flatten(task.network))
     torch.manual_seed(mix(0, 0))
-    config = resolved(load([*BASE, "model=linear"]))
-    assert torch.equal(found[0]["weights"], flatten(build.build_network(config, build.build_setting(config))))
+    run = Run.parse(resolved(load([*BASE, "model=linear"])))
+    assert torch.equal(found[0]["weights"], flatten(build.build_network(run, build.build_setting(run))))
 
 
 def test_what_probes_know_survives_a_resumed_run(paribus, tmp_path):

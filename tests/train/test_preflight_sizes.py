@@ -25,15 +25,15 @@ BASE = ["model=mlp", "model.width=8", "budget.epochs=1", "data.drop_last=false"]
         (["data.batch_size=4", "data.drop_last=true", "norm=batch", "trainer.accumulate=3"], "batch of 1"),
     ],
 )
-def test_what_one_process_or_part_would_meet_is_met_before(compose, overrides, refused):
-    config = compose(*BASE, *overrides)
+def test_what_one_process_or_part_would_meet_is_met_before(run_of, overrides, refused):
+    run = run_of(*BASE, *overrides)
     if refused is None:
-        Preflight().check(config)
+        Preflight().check(run)
     else:
         with pytest.raises(UserError, match=refused):
-            Preflight().check(config)
+            Preflight().check(run)
 
 
-def test_every_process_needs_a_sample_to_evaluate(compose):
+def test_every_process_needs_a_sample_to_evaluate(run_of):
     with pytest.raises(UserError, match="2 processes have 1 samples in the validation set"):
-        Preflight().check(compose(*BASE, "norm=none", "trainer=ddp_sim", "data.validation=1"))
+        Preflight().check(run_of(*BASE, "norm=none", "trainer=ddp_sim", "data.validation=1"))

@@ -252,9 +252,9 @@ def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_sam
         ("members=list.json", "members=list.json lists a stack of runs, and one is trained here"),
     ],
 )
-def test_what_needs_other_processes_is_refused_where_nobody_starts_them(compose, tmp_path, override, said):
+def test_what_needs_other_processes_is_refused_where_nobody_starts_them(run_of, tmp_path, override, said):
     """`paribus train` and launchers start them; the training entry by itself is one run in one process."""
-    config = compose(*QUICK, *override.split(), f"paths.outputs={tmp_path}")
+    run = run_of(*QUICK, *override.split(), f"paths.outputs={tmp_path}")
     with pytest.raises(UserError, match=re.escape(said)):
-        train(config, {}, [])
+        train(run, {}, [])
     assert not list(tmp_path.iterdir())

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from paribus.config.nodes import Project, wandb_project
 from paribus.errors import UserError
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
-from paribus.plan.wandb_limits import check_project, wandb_node
+from paribus.plan.wandb_limits import check_project
 from paribus.report.aggregate import aggregate_plan
 from paribus.report.collect import DEFAULT_METRICS, Collected, collect, logged
 from paribus.report.source import Options, plan_of, sheets
@@ -28,9 +29,9 @@ def dashboard(overrides: Sequence[str], entity: str | None, project: str | None,
     read = Reader(Store(outputs_folder(overrides, composer)))
     found = collect(overrides, read=read, composer=composer)
     boards = [board(each, read) for each in found]
-    nodes = [wandb_node(cell.config) for each in found if each.plan for cell in each.plan.cells[:1]]
-    node = next((node for node in nodes if node), {})
-    project, entity = project or node.get("project") or "paribus", entity or node.get("entity")
+    named = [wandb_project(cell.run.logger_nodes) for each in found if each.plan for cell in each.plan.cells[:1]]
+    own = next(filter(None, named), Project(None, None))
+    project, entity = project or own.project or "paribus", entity or own.entity
     check_project(project, entity)
     ablation = found[0].plan.ablation if found[0].plan else None
     name = ablation.name if ablation else found[0].name

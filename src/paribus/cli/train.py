@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
+        from paribus.config.run import Run
         from paribus.launch.dispatch import dispatch
         from paribus.plan.ablation_files import place_of
         from paribus.plan.compose import parse_overrides, resolved, user_errors
@@ -45,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         try:
             with user_errors():
                 check_once(parse_overrides([*overrides, *job.overrides.hydra]))
-                plain = resolved(config)
-                if plain.get("ablation"):  # a run of it, which has to be one of an ablation that means something
-                    parse(plain["ablation"], place_of(str(job.runtime.choices.get("ablation")), job.overrides.hydra))
-            return dispatch(plain, dict(job.runtime.choices), overrides).metrics.get(plain["optimized_metric"])
+                run = Run.parse(resolved(config))
+                if run.ablation:  # a run of it, which has to be one of an ablation that means something
+                    parse(run.ablation, place_of(str(job.runtime.choices.get("ablation")), job.overrides.hydra))
+            return dispatch(run, dict(job.runtime.choices), overrides).metrics.get(run.optimized_metric)
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:
                 raise  # the sweeper collects the failures of its jobs

@@ -252,15 +252,3 @@ def _canonical(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a config holds plain values only, got {type(value).__name__}: {value!r}")
-
-
-def comparable(config: Mapping[str, Any], data_fingerprint: str | None = None) -> dict[str, Any]:
-    """What the runs of one table must share unless the table varies it."""
-    return {
-        "semantics": SEMANTICS,
-        "budget": " ".join(f"{amount} {unit}" for unit, amount in budget(config).items()),
-        "data": data_fingerprint,
-        "world_size": world_size(config),
-        "evaluated": config["evaluation"]["checkpoint"],
-        "precision": config["trainer"]["precision"],
-    }

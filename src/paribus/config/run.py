@@ -1,144 +1,46 @@
-"""The schema of a run: every key of train.yaml and of its groups, with its type and range."""
+"""A run: the typed form of a resolved configuration, which everything below the configuration is handed.
+
+It is parsed once. What is recorded and hashed is the plain mapping that it was made of, `resolved`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal
 
+from paribus.config.dotted import at, changed, dotted
+from paribus.config.identity import SEMANTICS, run_id, setting_id
 from paribus.config.modes import check_modes
+from paribus.config.nodes import warmup_updates
 from paribus.config.schema import (
+    NO_KEY,
     Count,
-    Fraction,
     Free,
     Node,
     Nodes,
-    Positive,
-    Range,
-    Share,
     Whole,
     absent,
     is_section,
     keys,
     value,
 )
+from paribus.config.sections import (
+    Budget,
+    Clip,
+    Data,
+    Evaluation,
+    Length,
+    LrScaling,
+    Metric,
+    Norm,
+    Paths,
+    Seeds,
+    Trainer,
+)
 from paribus.config.unknown import unknown
 from paribus.errors import UserError
-from paribus.plan.metrics import KNOWN
-
-Metric: TypeAlias = Literal[KNOWN]  # type: ignore[valid-type]
-Processes = Annotated[int, Range(least=1, most=65_536)]
-Threads = Annotated[int, Range(least=1, most=1024)]
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Three independent random streams."""
-
-    EXAMPLE: ClassVar[str] = "seed=1, or seeds.init=1"
-    init: Whole  # initial weights, dropout
-    order: Whole  # of the samples
-    augmentation: Whole  # random crops, mixing partners
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: one unit, or none for the epochs that the data set recommends."""
-
-    EXAMPLE: ClassVar[str] = "budget.epochs=20"
-    epochs: Count | None
-    updates: Count | None
-    samples: Count | None
-    seconds: Positive | None
-
-    def __post_init__(self) -> None:
-        given = [f"budget.{unit}={amount}" for unit, amount in vars(self).items() if amount is not None]
-        if len(given) > 1:
-            drop = " ".join(f"{each.split('=')[0]}=null" for each in given[:-1])
-            raise UserError(f"A run has exactly one budget, got {' and '.join(given)}. Drop all but one, e.g. {drop}")
-
-
-@dataclass(frozen=True)
-class Norm:
-    """An activation norm, a weight parametrization, or both."""
-
-    activation: Node | None
-    weight: Node | None
-
-
-@dataclass(frozen=True)
-class LrScaling:
-    """The learning rate as a function of the global batch size."""
-
-    rule: Literal["none", "linear", "sqrt"]
-    base_batch_size: Count
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Gradient clipping before each update: by value first, then by global norm."""
-
-    norm: Positive | None
-    value: Positive | None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Validation and test. every: epochs. checkpoint: whose weights are tested. statistics: of batch norm."""
-
-    every: Count
-    checkpoint: Literal["last", "best"]
-    monitor: Literal["val/acc", "val/loss", "val/ece"]
-    batch_size: Count
-    statistics: Literal["moving", "recomputed", "batch"]
-    mode: Literal["max", "min"] | None = None  # of configurations of before: it follows from the metric
-
-
-@dataclass(frozen=True)
-class Data:
-    """Where the samples come from, how they are split, and the batch. epochs: the budget, where none is given."""
-
-    source: Node
-    validation: Count | Share
-    split_seed: Whole
-    subset: Count | Share | None
-    label_noise: Fraction
-    noise_seed: Whole
-    standardize: bool
-    drop_last: bool
-    resident: bool | Literal["auto"]
-    workers: Annotated[int, Range(least=0, most=1024)]
-    epochs: Count
-    batch_size: Count | Literal["full"]
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """Hardware, precision, and what changes speed or memory only."""
-
-    accelerator: Literal["cpu", "gpu", "cuda", "mps"]
-    devices: Processes
-    num_nodes: Processes
-    strategy: Literal["auto", "ddp", "fsdp"]
-    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"]
-    accumulate: Count
-    compile: bool
-    channels_last: bool
-    deterministic: bool
-    threads: Threads | None
-    profiler: Literal["simple", "advanced"] | None
-
-    def __post_init__(self) -> None:
-        if self.strategy == "auto" and (processes := self.devices * self.num_nodes) > 1:
-            raise UserError(f"{processes} processes need a strategy: add trainer.strategy=ddp, or use trainer=ddp")
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Folders of results and of data sets."""
-
-    outputs: str
-    data: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +48,7 @@ class Run:
     """One training: everything that can change its result, where its record goes, and its labels.
 
     vars: what only interpolations read. A key with a default may be absent: it is younger than some records.
+    resolved: the plain mapping that this was parsed from; it is what records keep.
     """
 
     seed: Whole
@@ -176,19 +79,83 @@ class Run:
     tags: tuple[str, ...] = ()
     ablation: Free | None = None  # its own parser looks at it
     vars: Free = field(default_factory=dict)
+    resolved: Mapping[str, Any] = field(kw_only=True, repr=False, compare=False, metadata=NO_KEY)
 
     def __post_init__(self) -> None:
-        warmup, updates = self.scheduler.get("warmup"), self.budget.updates
-        if updates and isinstance(warmup, int) and warmup > updates:
+        warmup, updates = warmup_updates(self.scheduler), self.budget.updates
+        if updates and warmup is not None and warmup > updates:
             raise UserError(too_long(warmup, updates))
 
     @staticmethod
-    def parse(config: Mapping[str, Any]) -> Run:
+    def parse(resolved: Mapping[str, Any]) -> Run:
         """The run that a resolved configuration describes.
 
         Raises UserError for a key that nothing reads, or that holds what it can't.
         """
-        return Runs()(config)
+        return Runs()(resolved)
+
+    @functools.cached_property
+    def id(self) -> str:
+        """See `paribus.config.identity`."""
+        return run_id(self.resolved)
+
+    @functools.cached_property
+    def setting(self) -> str:
+        """The id of everything but the seeds: equal for the runs that repeat each other."""
+        return setting_id(self.resolved)
+
+    @property
+    def length(self) -> Length:
+        """Its budget, or the epochs that its data set recommends."""
+        return self.budget.length(self.data.epochs)
+
+    @property
+    def processes(self) -> int:
+        """That train it together."""
+        return self.trainer.processes
+
+    @property
+    def precision(self) -> str:
+        return self.trainer.precision
+
+    @property
+    def device(self) -> str:
+        """torch's name of the kind of device that it trains on."""
+        return "cuda" if self.trainer.on_gpu else self.trainer.accelerator
+
+    @property
+    def callback_nodes(self) -> dict[str, Mapping[str, Any]]:
+        """Callbacks by name, without those that were taken away (NAME=null)."""
+        return {name: node for name, node in (self.callbacks or {}).items() if node is not None}
+
+    @property
+    def logger_nodes(self) -> dict[str, Mapping[str, Any]]:
+        """The same of loggers."""
+        return {name: node for name, node in (self.logger or {}).items() if node is not None}
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The part of its configuration that is shown to others; places and loggers are not."""
+        return {key: value for key, value in self.resolved.items() if key not in ("paths", "logger")}
+
+    def comparable(self, data_fingerprint: str | None = None) -> dict[str, Any]:
+        """What the runs of one table must share unless the table varies it."""
+        return {
+            "semantics": SEMANTICS,
+            "budget": str(self.length),
+            "data": data_fingerprint,
+            "world_size": self.processes,
+            "evaluated": self.evaluation.checkpoint,
+            "precision": self.precision,
+        }
+
+    def at(self, key: str) -> Any:
+        """The value of a key that is known at run time only, such as one that an ablation names."""
+        return at(self.resolved, key)
+
+    def but(self, values: Mapping[str, Any]) -> Run:
+        """This run with other values, by dotted key."""
+        return Run.parse(changed(self.resolved, values))
 
 
 _TOGETHER = ("budget", "scheduler", "evaluation", "callbacks")  # what a run checks across sections
@@ -230,11 +197,14 @@ class Runs:
         for name in names.keys() - values.keys():
             values[name] = absent(Run, name)
         check_modes(config["evaluation"], config.get("callbacks") or {})
-        return Run(**values)
+        return Run(**values, resolved=config)
 
 
-def readable(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A recorded configuration without the keys that nothing reads any more, and those keys."""
+def recorded(config: Mapping[str, Any]) -> tuple[Run, list[str]]:
+    """The run of a recorded configuration, and those of its keys that nothing reads any more: they are left out.
+
+    Raises UserError for one that lacks what every run has, or holds what this version does not know.
+    """
     gone = [name for name in config if name not in keys(Run)]
     kept = {name: given for name, given in config.items() if name not in gone}
     for name, hint in keys(Run).items():
@@ -242,7 +212,7 @@ def readable(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             inner = keys(hint)
             gone += [f"{name}.{key}" for key in section if key not in inner]
             kept[name] = {key: given for key, given in section.items() if key in inner}
-    return kept, gone
+    return Run.parse(kept), gone
 
 
 def too_long(warmup: int, horizon: float, unit: str = "updates") -> str:
@@ -250,24 +220,3 @@ def too_long(warmup: int, horizon: float, unit: str = "updates") -> str:
         f"scheduler.warmup must end within the run, which has {horizon:g} {unit}, got {warmup}. "
         "Try scheduler.warmup=0.05, a fraction of the run"
     )
-
-
-def dotted(node: Any, prefix: str = "") -> Iterator[str]:
-    """The keys of a configuration, those in sections with their section; for suggestions."""
-    for name, item in node.items():
-        yield f"{prefix}{name}"
-        if isinstance(item, Mapping):
-            yield from dotted(item, f"{prefix}{name}.")
-
-
-@dataclass(frozen=True)
-class Descent:
-    """One descent on an error surface: surface.yaml. tolerance: above the lowest value, where it has arrived."""
-
-    steps: Annotated[int, Range(least=1, most=10_000_000)]
-    tolerance: Positive
-    seed: Whole
-    surface: Node
-    optimizer: Node
-    scheduler: Node
-    vars: Free = field(default_factory=dict)

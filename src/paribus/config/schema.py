@@ -21,6 +21,7 @@ from paribus.errors import UserError
 
 T = TypeVar("T")
 MOST = 2**63 - 1  # of whole numbers: that of torch
+NO_KEY = {"key": False}  # metadata of a field that no configuration gives
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # and halves of characters, which no file can hold
 
 
@@ -130,7 +131,7 @@ def kinds(hint: Any) -> tuple[Kind, ...]:
 def keys(section: type) -> Mapping[str, Any]:
     """The keys of a section and their annotations."""
     hints = typing.get_type_hints(section, include_extras=True)
-    return {field.name: hints[field.name] for field in fields(section)}
+    return {field.name: hints[field.name] for field in fields(section) if field.metadata != NO_KEY}
 
 
 @functools.cache

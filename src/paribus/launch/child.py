@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.config.nodes import targets
+from paribus.config.run import Run
+from paribus.config.sections import Data
 from paribus.errors import UserError, is_storage
 from paribus.launch.fork import ForkServer
 from paribus.store.lock import Busy
@@ -30,7 +33,7 @@ class Result:
 
 
 def train_job(
-    config: Mapping[str, Any],
+    run: Run,
     choices: Mapping[str, Any],
     overrides: Sequence[str],
     threads: int,
@@ -49,7 +52,7 @@ def train_job(
 
     torch.set_num_threads(threads)
     try:
-        record = dispatch(config, choices, overrides, server=server, threads=threads, checked=checked)
+        record = dispatch(run, choices, overrides, server=server, threads=threads, checked=checked)
     except Busy:
         return Result("busy")
     except UserError as error:
@@ -59,7 +62,7 @@ def train_job(
             return Result("storage", message=str(error))
         traceback.print_exc()
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
-    if config["members"] and not record.has_result:  # left to others, or to jobs of their own
+    if run.members is not None and not record.has_result:  # left to others, or to jobs of their own
         return Result("left", message=(record.failure or {}).get("message", ""))
     return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}))
 
@@ -71,51 +74,47 @@ def short(error: BaseException) -> str:
     return "".join(traceback.format_list(shown[-FRAMES:])).rstrip()
 
 
-def check_settings(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServer) -> dict[str, str]:
+def check_settings(runs: Mapping[str, Run], *, server: ForkServer) -> dict[str, str]:
     """Preflight of configurations: why each can't work, or nothing where it can."""
     from paribus.train.preflight import Preflight
 
     check, shown, reasons = Preflight(), time.monotonic(), {}
-    for number, (name, config) in enumerate(configs.items()):
+    for number, (name, run) in enumerate(runs.items()):
         try:
-            check.check(config)
+            check.check(run)
             reasons[name] = ""
         except UserError as error:
             reasons[name] = str(error)
         if time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
-            say(f"checked {number + 1} of {len(configs)} configurations")
+            say(f"checked {number + 1} of {len(runs)} configurations")
     return reasons
 
 
-def fingerprints(configs: Mapping[str, Mapping[str, Any]], *, server: ForkServer) -> dict[str, str]:
+def fingerprints(runs: Mapping[str, Run], *, server: ForkServer) -> dict[str, str]:
     """The fingerprint of the data of each configuration; empty where they can't be loaded."""
     from paribus.train import build
 
     found = {}
-    for name, config in configs.items():
+    for name, run in runs.items():
         try:
-            found[name] = build.build_data(config, build.build_setting(config)).splits.fingerprint
+            found[name] = build.build_data(run, build.build_setting(run)).splits.fingerprint
         except UserError:
             found[name] = ""
     return found
 
 
-def targets_of(node: Mapping[str, Any]) -> Iterator[str]:
-    """The classes and functions that a config names, of torch and our own: their imports start no thread."""
-    for key, value in node.items():
-        if key == "_target_" and str(value).startswith(("paribus.", "torch.")):
-            yield value
-        elif isinstance(value, Mapping):
-            yield from targets_of(value)
+def targets_of(run: Run) -> Iterator[str]:
+    """The classes and functions that a run names, of torch and our own: their imports start no thread."""
+    return (name for name in targets(run.resolved) if name.startswith(("paribus.", "torch.")))
 
 
-def prepare(data: Mapping[str, Any], targets: Iterable[str]) -> None:
+def prepare(data: Data, names: Iterable[str]) -> None:
     """Called in the fork server: the jobs then share the samples, page for page, and find their classes imported."""
     from paribus.train.build import keep_splits
     from paribus.train.instantiate import look_up
 
-    look_up(targets)
+    look_up(names)
     keep_splits(data)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from paribus.config.run import Run
 from paribus.launch.fork import ForkServer
 from paribus.launch.ranks import run_ranks
 from paribus.store.record import Record
@@ -14,7 +16,7 @@ from paribus.train.stack import train_stack
 
 
 def dispatch(
-    config: Mapping[str, Any],
+    run: Run,
     choices: Mapping[str, Any],
     overrides: Sequence[str],
     *,
@@ -22,13 +24,13 @@ def dispatch(
     threads: int | None = None,
     checked: bool = False,
 ) -> Record:
-    """The record of what `config` describes: of its run, or of the first run of the stack that `members` lists.
+    """The record of a run, or of the first run of the stack that `members` lists.
 
     server, threads: of the ranks, see `run_ranks`. checked: the configuration has come through preflight already.
 
     Raises what `train` and `train_stack` raise.
     """
-    if isinstance(config["members"], str) and config["members"]:
-        return train_stack(config)
+    if run.members is not None:
+        return train_stack(run, Path(run.members))
     ranks = functools.partial(run_ranks, server=server, threads=threads)
-    return train(config, choices, overrides, ranks, checked=checked)
+    return train(run, choices, overrides, ranks, checked=checked)

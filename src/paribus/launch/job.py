@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paribus.config.identity import run_id, setting_id
 from paribus.launch.slots import Place, Slots
 from paribus.plan.composer import Composed
 from paribus.store.record import Record
@@ -35,24 +34,24 @@ class Job:
     says: str = ""  # its last line of progress
 
     def __post_init__(self) -> None:
-        self.config = self.composed.config
-        self.id = run_id(self.config)
-        self.store = Store(Path(self.config["paths"]["outputs"]))
+        self.run = self.composed.run
+        self.id = self.run.id
+        self.store = Store(Path(self.run.paths.outputs))
         self.runs = self.runs or (self.id,)
 
     @property
     def kind(self) -> str:
         """What it has in common with runs that differ in seeds and labels only."""
-        return setting_id(self.config)
+        return self.run.setting
 
     @property
     def name(self) -> str:
-        return f"{self.config['arm'] or 'run ' + self.id} seed {self.config['seed']}"
+        return f"{self.run.arm or 'run ' + self.id} seed {self.run.seed}"
 
     @property
     def is_stack(self) -> bool:
         """Whether it trains several runs at once, which it finds in a file: their records are not that of `id`."""
-        return bool(self.config.get("members"))
+        return self.run.members is not None
 
     @property
     def is_locked(self) -> bool:

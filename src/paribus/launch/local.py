@@ -113,7 +113,7 @@ class LocalLauncher:
         return job
 
     def slots_of(self, job: Job) -> Slots:
-        accelerator = job.config["trainer"]["accelerator"]
+        accelerator = job.run.trainer.accelerator
         if accelerator not in ("gpu", "cuda"):
             return self.mps if accelerator == "mps" else self.cpu
         if self.gpus is None:
@@ -142,9 +142,8 @@ class LocalLauncher:
                 return True
             return False
         assert job.slots is not None
-        trainer = job.config["trainer"]
-        devices = trainer["devices"]
-        threads = trainer["threads"] or self.options.threads
+        devices = job.run.trainer.devices
+        threads = job.run.trainer.threads or self.options.threads
         if job.slots is self.cpu:
             units = len(self.cpu.free)
             devices = units if job.alone else min(units, devices * -(-threads // self.options.threads))
@@ -159,8 +158,8 @@ class LocalLauncher:
         if job.slots is self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.place.units)
         job.started, job.out_of_time = time.monotonic(), None
-        arguments = (job.config, dict(job.composed.choices), job.overrides, threads, job.kind in self.checked)
-        before = (prepare, (job.config["data"], sorted(set(targets_of(job.config)))))
+        arguments = (job.run, dict(job.composed.choices), job.overrides, threads, job.kind in self.checked)
+        before = (prepare, (job.run.data, sorted(set(targets_of(job.run)))))
         self.running[self.server.fork(train_job, arguments, environment, str(self.output(job)), before)] = job
         return True
 
@@ -236,7 +235,7 @@ class LocalLauncher:
             try:
                 with job.store.lock(job.id):
                     if job.finished() is None:
-                        known = job.store.read(job.id) or new_record(job.config, job.composed.choices, job.overrides)
+                        known = job.store.read(job.id) or new_record(job.run, job.composed.choices, job.overrides)
                         job.store.write(failed(known, cause.kind, cause.message))
                 return
             except OSError:  # a full disk takes no record either: the run counts as not trained
@@ -247,7 +246,7 @@ class LocalLauncher:
                 time.sleep(0.1)
 
     def complete(self, job: Job, record: Record, seconds: float | None) -> None:
-        value = record.metrics.get(job.config["optimized_metric"])
+        value = record.metrics.get(job.run.optimized_metric)
         self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
         diverged = "diverged" if record.status == "diverged" else summary(record)
         self.board.finished(seconds, f"{job.name}: {diverged}", len(job.runs))

@@ -14,10 +14,9 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from paribus.base.signals import graceful_stop
-from paribus.config.identity import world_size
+from paribus.config.run import Run
 from paribus.errors import Interrupted, UserError
 from paribus.launch.failure import guarded
 from paribus.launch.fork import ForkServer
@@ -37,7 +36,7 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_ranks(
-    config: Mapping[str, Any],
+    run: Run,
     record: Record,
     store: Store,
     *,
@@ -53,16 +52,16 @@ def run_ranks(
 
     Raises UserError or RuntimeError with the message of the first rank that failed; the others are ended then.
     """
-    if config["trainer"]["num_nodes"] > 1:
+    if run.trainer.num_nodes > 1:
         raise UserError(
-            f"trainer.num_nodes={config['trainer']['num_nodes']}: several machines are started by a cluster, "
+            f"trainer.num_nodes={run.trainer.num_nodes}: several machines are started by a cluster, "
             "one process for each device; on this machine use trainer.num_nodes=1"
         )
     own = server is None
     server = server or ForkServer.start()
     folder = store.run_dir(record.id)
     folder.mkdir(parents=True, exist_ok=True)
-    size = world_size(config)
+    size = run.processes
     environment = {
         **scrubbed(os.environ),
         **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "NODE_RANK": "0"},
@@ -75,7 +74,7 @@ def run_ranks(
             keys = {
                 server.fork(
                     rank_of_run,
-                    (dict(config), record, store.root, threads),
+                    (run, record, store.root, threads),
                     {**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
                     output=str(errors[rank]) if rank else server.output,
                 ): rank
@@ -101,12 +100,12 @@ def run_ranks(
     return finished
 
 
-def rank_of_run(config: Mapping[str, Any], record: Record, root: Path, threads: int, *, server: ForkServer) -> None:
+def rank_of_run(run: Run, record: Record, root: Path, threads: int, *, server: ForkServer) -> None:
     """One rank, in its own process."""
     import torch
 
     torch.set_num_threads(threads)
-    sys.exit(guarded(lambda: execute(config, record, Store(root))))
+    sys.exit(guarded(lambda: execute(run, record, Store(root))))
 
 
 def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event) -> dict[int, int]:

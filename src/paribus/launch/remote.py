@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.config.identity import world_size
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.launch.jobs import JobLost
 from paribus.plan.composer import Composer
@@ -72,9 +72,9 @@ def train_here(overrides: CommandLine) -> Returned:
     try:
         with user_errors():
             composed = load(overrides)
-            config = resolved(composed)
-        record = dispatch(config, dict(composed.hydra.runtime.choices), list(composed.hydra.overrides.task))
-        return Returned(record.metrics.get(config["optimized_metric"]))
+            run = Run.parse(resolved(composed))
+        record = dispatch(run, dict(composed.hydra.runtime.choices), list(composed.hydra.overrides.task))
+        return Returned(record.metrics.get(run.optimized_metric))
     except UserError as error:
         return Returned(error=error)
     except Exception as error:
@@ -96,8 +96,8 @@ def orders(command_lines: Sequence[Sequence[str]], runs_per_job: int = 1) -> lis
     environment = {key: value for key, value in os.environ.items() if key.startswith("PARIBUS_")}
     alike: dict[tuple[int, bool], list[tuple[int, CommandLine]]] = {}
     for number, command_line in enumerate(command_lines):
-        config = composer(command_line).config
-        needed = (world_size(config), config["trainer"]["accelerator"] in ("gpu", "cuda"))
+        run = composer(command_line).run
+        needed = (run.processes, run.trainer.on_gpu)
         alike.setdefault(needed, []).append((number, tuple(command_line)))
     made = []
     for (devices, on_gpu), runs in alike.items():

@@ -69,9 +69,9 @@ def _has_begun(store: Store, id: str) -> bool:
 
 def _share_a_program(members: Sequence[Cell], measured: Measured) -> bool:
     """Whether a group that was planned before can be trained as one with what is configured now."""
-    if any(alone_because(cell.config) for cell in members):
+    if any(alone_because(cell.run) for cell in members):
         return False
-    programs = {program(cell.config) for cell in members}
+    programs = {program(cell.run) for cell in members}
     return len(programs) == 1 and measured.refusal(programs.pop()) is None
 
 
@@ -101,7 +101,7 @@ def write_members(cells: Sequence[Cell], lines: Lines, folder: Path, group: Sequ
     for cell in cells:
         line = lines[cell.id]
         labels = {key: read_literal(item) for item in line if (key := item.partition("=")[0]) in ("group", "arm")}
-        config = {**cell.config, **labels}
+        config = {**cell.run.resolved, **labels}
         members.append({"id": cell.id, "config": config, "choices": dict(cell.choices), "overrides": line})
     name = hashlib.sha256("".join(cell.id for cell in cells).encode()).hexdigest()[:16]
     path = (folder / "stacks" / f"{name}.json").absolute()

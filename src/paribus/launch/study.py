@@ -96,7 +96,7 @@ class Trials:
         """The run of a trial and the metric that judges it; None and the reason for a combination that can't be."""
         try:
             id, composed = self.composer.run(overrides)
-            if (own := composed.config["optimized_metric"]) != self.metric:
+            if (own := composed.run.optimized_metric) != self.metric:
                 raise UserError(f"a search has one optimized_metric, got {own} beside {self.metric}. Set it once")
             return id, own
         except UserError as error:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from paribus.config.identity import setting_id
 from paribus.errors import RunsFailed, StorageFailed, UserError
 from paribus.launch.child import check_settings, fingerprints
 from paribus.launch.fork import shared_server
 from paribus.launch.jobs import Jobs, Launch
 from paribus.launch.stacking import jobs_of
 from paribus.plan.cells import Cell, Plan
-from paribus.plan.changes import Changed, changed_runs, listed, moved_data, refuse
+from paribus.plan.changes import Changed, changed_runs, listed, moved_data, name_of, refuse
 from paribus.plan.command import plan_command
 from paribus.plan.compose import parse_overrides
 from paribus.plan.composer import Composer
@@ -92,18 +92,18 @@ class Sweep:
         Raises UserError that names them where on_change is stop.
         """
         found = changed_runs(plans, self.store.read, self.inputs)
-        found += self.changed_data(plans, {each.cell.id for each in found})
-        found = [each for each in found if each.cell.id not in self.accepted]
+        found += self.changed_data(plans, {each.id for each in found})
+        found = [each for each in found if each.id not in self.accepted]
         if not found:
             return False
-        if (reaction := found[0].cell.config.get("on_change", "stop")) == "stop":
+        if (reaction := found[0].on_change) == "stop":
             raise refuse(found)
         for each in found:
             if reaction == "retrain":
-                with self.store.lock(each.cell.id):
-                    self.store.replace(each.cell.id)
+                with self.store.lock(each.id):
+                    self.store.replace(each.id)
             else:
-                self.accepted.add(each.cell.id)
+                self.accepted.add(each.id)
         done = "are trained again" if reaction == "retrain" else "are used all the same"
         say(
             f"{len(found)} finished runs {done} (on_change={reaction}); changed since they were trained:{listed(found)}"
@@ -120,15 +120,20 @@ class Sweep:
             record = self.store.read(cell.id)
             if record is None or not (then := record.comparable.get("data")):
                 continue
-            if is_open(cell.config) or moved_data(record, self.inputs(cell.config), cell.config):
-                groups.setdefault(json.dumps(cell.config["data"], sort_keys=True), []).append((cell, then))
+            if is_open(cell.run) or moved_data(record, self.inputs(cell.run), cell.run):
+                groups.setdefault(json.dumps(asdict(cell.run.data), sort_keys=True), []).append((cell, then))
         if not groups:
             return []
-        now = shared_server().call(fingerprints, {key: cells[0][0].config for key, cells in groups.items()})
+        now = shared_server().call(fingerprints, {key: cells[0][0].run for key, cells in groups.items()})
         if unknown := sum(len(cells) for key, cells in groups.items() if not now[key]):
             say(f"whether the data of {unknown} finished runs are still the same is not known: they can't be loaded")
         return [
-            Changed(cell, (f"the data (fingerprint {now[key]}, it was {then})",))
+            Changed(
+                cell.id,
+                name_of(cell.arm, cell.seed),
+                (f"the data (fingerprint {now[key]}, it was {then})",),
+                cell.run.on_change,
+            )
             for key, cells in groups.items()
             for cell, then in cells
             if now[key] and now[key] != then
@@ -156,7 +161,7 @@ class Sweep:
 
         Raises UserError that names them all, unless hydra.sweeper.on_invalid is skip.
         """
-        settings = {id: setting_id(cell.config) for id, (cell, _) in missing.items()}
+        settings = {id: cell.run.setting for id, (cell, _) in missing.items()}
         self.preflight({settings[id]: cell for id, (cell, _) in missing.items() if settings[id] not in self.invalid})
         reasons = {f"{each.name}: {each.reason}": None for plan in plans for each in plan.invalid}
         for id, (cell, _) in missing.items():
@@ -178,8 +183,8 @@ class Sweep:
         if not cells:
             return
         # In a process that has torch already: this one would take seconds to import it, and never needs it.
-        configs = {setting: cell.config for setting, cell in cells.items()}
-        self.invalid.update(shared_server().call(check_settings, configs))
+        runs = {setting: cell.run for setting, cell in cells.items()}
+        self.invalid.update(shared_server().call(check_settings, runs))
 
     def announce(self, plan: Plan, missing: Missing, stage: int) -> None:
         to_train = sum(cell.id in missing for cell in plan.cells)

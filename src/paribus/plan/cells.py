@@ -15,11 +15,13 @@ from statistics import fmean
 from typing import Any, Literal
 
 from paribus.base.text import near
+from paribus.config.dotted import at
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.ablation_files import place_of
 from paribus.plan.compose import group_options, is_group
-from paribus.plan.composer import Composer
+from paribus.plan.composer import Composed, Composer
 from paribus.plan.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.plan.distinct import same_runs, why_refused
 from paribus.plan.grammar import key_and_value, parsed
@@ -36,7 +38,8 @@ Read = Callable[[str], Record | None]  # the record of a run
 class Cell:
     """An arm with one seed, at one point of its tuning grid: a run.
 
-    overrides: the command line that trains it. config, choices: what this command line resolves to.
+    overrides: the command line that trains it. composed: what this command line resolves to; nothing of a cell that
+    stands in for a record.
     """
 
     arm: str
@@ -44,8 +47,16 @@ class Cell:
     purpose: Literal["tune", "report"]
     overrides: tuple[str, ...]
     id: str
-    config: Mapping[str, Any]
-    choices: Mapping[str, Any]
+    composed: Composed = field(default_factory=lambda: Composed({}, {}))
+
+    @property
+    def run(self) -> Run:
+        return self.composed.run
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """The option chosen of each config group."""
+        return self.composed.choices
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class Plan:
 def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]:
     """The ablation that a command line names, once for each of its regimes; none for a plain command line."""
     composed = composer(overrides)
-    section, name = composed.config.get("ablation"), composed.choices.get("ablation")
+    section, name = composed.at("ablation"), composed.choices.get("ablation")
     return parse(section, place_of(str(name), overrides) if name else None) if section else []
 
 
@@ -201,17 +212,15 @@ class _Planner:
             self.result.invalid.append(Excluded(each.name, str(error)))
 
     def points(self, each: Arm) -> list[Point]:
-        config = self.composer((*self.overrides, *each.overrides())).config
+        composed = self.composer((*self.overrides, *each.overrides()))
         own = {}
         for key in each.tune:
-            node: Any = config
-            for part in key.split("."):
-                if not isinstance(node, Mapping) or part not in node:
-                    raise AblationError(
-                        f"{self.ablation.source}: ablation.tune.{key} is not a key of {each.name}'s configuration"
-                    )
-                node = node[part]
-            own[key] = node
+            try:
+                own[key] = at(composed.resolved, key)
+            except KeyError:
+                raise AblationError(
+                    f"{self.ablation.source}: ablation.tune.{key} is not a key of {each.name}'s configuration"
+                ) from None
         try:
             return grid(each.tune, own)
         except ValueError as error:
@@ -256,7 +265,7 @@ class _Planner:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
         overrides = (*self.overrides, *each.overrides(), *overrides_of(point), f"seed={seed}", *still)
         id, composed = self.composer.run(overrides)
-        return Cell(each.name, seed, purpose, overrides, id, composed.config, composed.choices)
+        return Cell(each.name, seed, purpose, overrides, id, composed)
 
     def walk(self) -> None:
         """Greedy: each step takes the change with the best mean of `select_on` over tuning seeds, while it helps."""
@@ -329,8 +338,7 @@ def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], compo
         except UserError as error:
             plan.invalid.append(Excluded(name or " ".join(overrides), str(error)))
             continue
-        config = composed.config
-        cell = Cell(name, config["seed"], "report", tuple(overrides), id, config, composed.choices)
+        cell = Cell(name, composed.run.seed, "report", tuple(overrides), id, composed)
         if (name, cell.id) in seen:
             plan.duplicates.append(cell)
             continue

@@ -8,22 +8,22 @@ from typing import Any
 import yaml
 
 from paribus.base.plain_yaml import LOADER
+from paribus.config.nodes import class_of
+from paribus.config.run import Run
 
 # Groups that name no part of a training, and so do those below hydra/.
 _NO_TRAINING = {"hydra", "paths", "logger", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug"}
 
 
-def chosen(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def chosen(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Options of the groups that make a training, and the values given on the command line: what tables vary."""
     groups = {
         group: "+".join(option) if isinstance(option, list | tuple) else option
         for group, option in choices.items()
         if group not in _NO_TRAINING and not group.startswith("hydra/") and option is not None
     }
-    parts = [
-        config["norm"][key]["_target_"].rsplit(".", 1)[-1] for key in ("activation", "weight") if config["norm"][key]
-    ]
-    groups["norm"] = "+".join(part.removesuffix("_norm") for part in parts) or "none"  # Hydra names no list of options
+    # Hydra names no list of options.
+    groups["norm"] = "+".join(class_of(node).removesuffix("_norm") for node in run.norm.nodes) or "none"
     values: dict[str, Any] = {}
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")

@@ -18,9 +18,10 @@ from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paribus.config.dotted import at
 from paribus.config.identity import Identities
 from paribus.config.modes import with_mode
-from paribus.config.run import Runs
+from paribus.config.run import Run, Runs
 from paribus.errors import UserError
 from paribus.plan.compose import is_group, load, resolved, user_errors
 from paribus.plan.grammar import parsed, with_quotes
@@ -38,11 +39,22 @@ class Composed:
 
     choices: the option chosen of each config group.
     axes: further overrides that a sweep of it varies, hydra.sweeper.params.
+    runs: parses it when it is asked to; shared by the configurations of one Composer.
     """
 
-    config: dict[str, Any]
+    resolved: dict[str, Any]
     choices: Mapping[str, Any]
     axes: Mapping[str, Any] = field(default_factory=dict)
+    runs: Runs = field(default_factory=Runs, repr=False, compare=False)
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """Raises UserError for the first value that can't be."""
+        return self.runs(self.resolved)
+
+    def at(self, key: str) -> Any:
+        """The value of a dotted key, which may be any as long as `run` was not asked for; None where there is none."""
+        return at(self.resolved, key, None)
 
 
 class Composer:
@@ -66,8 +78,8 @@ class Composer:
         Raises UserError as a call does, and for the first value that can't be.
         """
         composed = self(overrides)
-        self._runs.check(composed.config)
-        return self._identities(composed.config), composed
+        self._runs.check(composed.resolved)
+        return self._identities(composed.resolved), composed
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration of a command line.
@@ -86,9 +98,9 @@ class Composer:
                     values[path] = value
             template = self._template(tuple(groups))
             if (config := template.with_values(values)) is not None:
-                return Composed(config, template.choices, {**self._axes, **template.axes})
+                return Composed(config, template.choices, {**self._axes, **template.axes}, self._runs)
             whole = self._compose(list(map(with_mode, overrides)))
-            return Composed(resolved(whole), _choices(whole), _axes(whole))
+            return Composed(resolved(whole), _choices(whole), _axes(whole), self._runs)
 
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:

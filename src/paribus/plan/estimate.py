@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from paribus.config.identity import budget
 from paribus.plan.cells import Cell
 from paribus.plan.chosen import chosen
 from paribus.store.record import Record
@@ -50,7 +49,7 @@ class Costs:
 
     def of(self, cell: Cell) -> float | None:
         """Median seconds of the runs that are most like the cell."""
-        choices, length = chosen(cell.config, cell.choices, cell.overrides), length_of(cell.config)
+        choices, length = chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length)
         for exact, known in ((True, self._exact), (False, self._near)):
             if found := known.get(_key(choices, length, exact=exact)):
                 return median(found)
@@ -63,14 +62,9 @@ class Costs:
             if (each := self.of(cell)) is not None:
                 seconds, known = seconds + each, known + 1
                 continue
-            key = _key(chosen(cell.config, cell.choices, cell.overrides), length_of(cell.config), exact=False)
+            key = _key(chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length), exact=False)
             unknown[key] = (cell, unknown.get(key, (cell, 0))[1] + 1)
         return Estimate(seconds, known, list(unknown.values()))
-
-
-def length_of(config: Mapping[str, Any]) -> str:
-    """The budget as records say it: 20 epochs."""
-    return " ".join(f"{amount} {unit}" for unit, amount in budget(config).items())
 
 
 def _key(choices: Mapping[str, Any], length: str, *, exact: bool) -> str:

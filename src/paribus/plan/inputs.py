@@ -17,7 +17,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from paribus.config.targets import known, public_name
+from paribus.config.nodes import target_of
+from paribus.config.run import Run
+from paribus.config.targets import known
 from paribus.plan.sources import modules_of
 from paribus.store.atomic import write_atomically
 from paribus.store.checksums import sha256
@@ -29,7 +31,7 @@ _BESIDE_TRAINING = {"logger", "paths", "hydra", "ablation", "tags", "group", "ar
 
 
 class Inputs:
-    """`inputs(config)` is {what: digest}; what is `code MODULE`, or `file KEY` of a file or folder that a key names.
+    """`inputs(run)` is {what: digest}; what is `code MODULE`, or `file KEY` of a file or folder that a key names.
 
     root: the outputs folder, which is never part of the data; digests of large files are remembered in it, and hold as
     long as size, times and inode of the file do.
@@ -41,9 +43,9 @@ class Inputs:
         self._targets: dict[str, dict[str, str]] = {}
         self._memory = _Memory(root / "digests.json")
 
-    def __call__(self, config: Mapping[str, Any]) -> dict[str, str]:
+    def __call__(self, run: Run) -> dict[str, str]:
         found: dict[str, str] = {}
-        for name, section in config.items():
+        for name, section in run.resolved.items():
             if name in _BESIDE_TRAINING or not isinstance(section, Mapping):
                 continue
             key = (name, id(section))
@@ -95,19 +97,19 @@ class Inputs:
         return None
 
 
-def is_place(label: str, config: Mapping[str, Any]) -> bool:
+def is_place(label: str, run: Run) -> bool:
     """Whether an input is where a data set of fixed content lies: other files there may hold the same samples."""
     key = label.removeprefix("file data.source.")
-    row = known(config["data"]["source"].get("_target_")) if key != label else None
+    row = known(target_of(run.data.source)) if key != label else None
     return row is not None and key in row.places
 
 
-def is_open(config: Mapping[str, Any]) -> bool:
+def is_open(run: Run) -> bool:
     """Whether a data set can change though its config and its files do not: one of a stranger's, or of a hub."""
-    source = config["data"]["source"]
-    if public_name(source.get("_target_")) == "paribus.source.HuggingFace":
+    source = run.data.source
+    if target_of(source) == "paribus.source.HuggingFace":
         return not Path(str(source.get("path"))).exists()
-    return known(source.get("_target_")) is None
+    return known(target_of(source)) is None
 
 
 def _strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

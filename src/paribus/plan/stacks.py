@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paribus.config.identity import budget, world_size
-from paribus.config.targets import TARGETS, public_name
+from paribus.config.nodes import target_of, targets
+from paribus.config.run import Run
+from paribus.config.targets import TARGETS
 from paribus.errors import UserError
 from paribus.plan.cells import Cell
 
@@ -45,7 +46,6 @@ _CURVES = {
 _BATCH_GROWTH = "paribus.scheduler.BatchGrowth"  # the same for all members: they share the size of the batch
 _PLATEAU = "paribus.scheduler.Plateau"
 _EARLY_STOPPING = {"paribus.callback.EarlyStopping", "pytorch_lightning.callbacks.EarlyStopping"}
-_CALLED = ("model", "norm", "loss", "augmentation", "optimizer")  # what the members of a stack call
 # Callbacks that a stack has a form of its own for.
 _CALLBACKS = {
     f"paribus.callback.{name}" for name in ("Checkpoints", "Progress", "EMA", "GradientMonitor", "LearningRateMonitor")
@@ -85,12 +85,12 @@ def stacks(
         return [Group((cell,), "stack=off" if stack == "off" else "stack=1") for cell in cells]
     together: dict[str, list[Cell]] = {}
     for cell in cells:
-        reason = alone_because(cell.config)
-        together.setdefault(f"alone {cell.id}" if reason else program(cell.config), []).append(cell)
+        reason = alone_because(cell.run)
+        together.setdefault(f"alone {cell.id}" if reason else program(cell.run), []).append(cell)
     groups: list[Group] = []
     for key, members in together.items():
         if len(members) == 1:
-            reason = alone_because(members[0].config) or LONELY
+            reason = alone_because(members[0].run) or LONELY
             groups.append(Group((members[0],), reason))
             continue
         if (refusal := refused(key)) is not None:
@@ -104,7 +104,7 @@ def stacks(
         # A program has the share of the slots that it has of the runs; many small programs fill them by themselves.
         # Where there are several, one may take a hundred times as long as another: its parts keep the slots busy.
         share = slots * len(members) / len(cells)
-        several = len(together) > 1 and members[0].config["trainer"]["accelerator"] == "cpu"
+        several = len(together) > 1 and members[0].run.device == "cpu"
         finer = min(round(FINER * share), len(members) // LARGE) if several else 1
         parts = max(min(round(share), len(members) // 2), finer, -(-len(members) // min(limit, MOST, best or MOST)), 1)
         bounds = [round(part * len(members) / parts) for part in range(parts + 1)]
@@ -124,31 +124,29 @@ def checked(stack: object) -> int:
     raise UserError(f"stack must be auto, off or a number of runs, got {stack!r}. Try stack=auto")
 
 
-def alone_because(config: Mapping[str, Any]) -> str | None:
+def alone_because(run: Run) -> str | None:
     """Why a run can't be part of a stack; None if it can."""
-    trainer = config["trainer"]
-    schedule = public_name(config["scheduler"]["_target_"])
-    if world_size(config) > 1 or trainer["strategy"] not in ("auto", None):
-        return f"trainer.strategy={trainer['strategy']}: a run of several processes has the devices to itself"
+    trainer = run.trainer
+    schedule = target_of(run.scheduler)
+    if run.processes > 1 or trainer.strategy != "auto":
+        return f"trainer.strategy={trainer.strategy}: a run of several processes has the devices to itself"
     if schedule == _PLATEAU:
         return "scheduler=plateau: its rate follows its own validation loss, so it has a state outside of the program"
     if schedule not in _CURVES and schedule != _BATCH_GROWTH:
         return f"scheduler: {schedule} may follow the run, and a stack knows Paribus's own schedules only"
-    if "seconds" in budget(config):
+    if run.length.unit == "seconds":
         return "budget.seconds: the runs of a stack share the clock"
-    if trainer["precision"].startswith("16-"):
-        return f"trainer.precision={trainer['precision']}: half precision scales all losses of a program by one factor"
-    if trainer["channels_last"]:
+    if run.precision.startswith("16-"):
+        return f"trainer.precision={run.precision}: half precision scales all losses of a program by one factor"
+    if trainer.channels_last:
         return "trainer.channels_last=true: a stack has a memory format of its own"
-    if trainer["profiler"]:
-        return f"trainer.profiler={trainer['profiler']}: a profile is of one run"
-    if (statistics := config["evaluation"]["statistics"]) != "moving":
+    if trainer.profiler:
+        return f"trainer.profiler={trainer.profiler}: a profile is of one run"
+    if (statistics := run.evaluation.statistics) != "moving":
         return f"evaluation.statistics={statistics}: a stack evaluates with moving statistics"
-    if config["data"]["resident"] is False:
+    if run.data.resident is False:
         return "data.resident=false: workers read the samples of one order"
-    for name, node in (config["callbacks"] or {}).items():
-        if node is None:
-            continue
+    for name, node in run.callback_nodes.items():
         callback, *within = targets(node)
         if callback in _EARLY_STOPPING:
             return f"callbacks.{name}: runs that stop early do not end together"
@@ -161,30 +159,17 @@ def alone_because(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def program(config: Mapping[str, Any]) -> str:
+def program(run: Run) -> str:
     """Equal for runs that can share a program: a hash of all but what a replica has for itself."""
-    shared = {key: value for key, value in config.items() if key not in (*OWN, *_LABELS)}
-    loss = config["loss"]
-    shared["loss"] = "one output for each class" if public_name(loss["_target_"]) in _LOGIT_LOSSES else loss
-    if public_name(config["scheduler"]["_target_"]) == _BATCH_GROWTH:
-        shared["scheduler"] = config["scheduler"]
+    shared = {key: value for key, value in run.resolved.items() if key not in (*OWN, *_LABELS)}
+    shared["loss"] = "one output for each class" if target_of(run.loss) in _LOGIT_LOSSES else run.loss
+    if target_of(run.scheduler) == _BATCH_GROWTH:
+        shared["scheduler"] = run.scheduler
     # What is found out about a stranger's optimizer or loss must not be held against runs that do without.
-    if strangers := sorted({*foreign(config["optimizer"]), *foreign(config["loss"])}):
+    if strangers := sorted({*foreign(run.optimizer), *foreign(run.loss)}):
         shared["foreign"] = strangers
     text = json.dumps(shared, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def targets(node: Any) -> Iterator[str]:
-    """The public names of all that a node of a config names, its own first."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield public_name(node["_target_"])
-        for value in node.values():
-            yield from targets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from targets(value)
 
 
 def foreign(node: Any) -> list[str]:
@@ -192,9 +177,10 @@ def foreign(node: Any) -> list[str]:
     return [target for target in targets(node) if target not in TARGETS]
 
 
-def foreign_parts(config: Mapping[str, Any]) -> list[str]:
+def foreign_parts(run: Run) -> list[str]:
     """What a stack would call that is not ours: such a stack is compared with its single runs before it trains."""
-    return sorted({target for part in _CALLED for target in foreign(config[part])})
+    called = (run.model, *run.norm.nodes, run.loss, run.augmentation, run.optimizer)
+    return sorted({target for node in called for target in foreign(node)})
 
 
 def reasons(groups: Sequence[Group]) -> dict[str, list[Cell]]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
-from paribus.config.identity import budget
 from paribus.durations import seconds_since
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import changed_runs
@@ -74,7 +73,7 @@ def progress(plan: Plan, store: Store, inputs: Inputs | None = None) -> Progress
     records = {cell.id: store.read(cell.id) for cell in plan.cells}
     states = {id: store.state(record) if record else "missing" for id, record in records.items()}
     changed = changed_runs([plan], records.get, inputs or Inputs(store.root))
-    states |= {each.cell.id: "changed" for each in changed if each.cell.config.get("on_change") != "reuse"}
+    states |= {each.id: "changed" for each in changed if each.on_change != "reuse"}
     groups = [(cell.arm, "tune", cell.id) for cell in plan.tuning]
     groups += [(arm, "report", cell.id) for arm, cells in plan.arms.items() for cell in cells if cell is not None]
     for arm, purpose, id in dict.fromkeys(groups):
@@ -106,9 +105,9 @@ def running(cell: Cell, record: Record, store: Store) -> Running:
         history = {}
     epoch = history["epoch"][-1] if history.get("epoch") else None
     step = int(history["step"][-1]) if history.get("step") else None
-    [(unit, amount)] = budget(cell.config).items()
-    reached = {"epochs": epoch, "updates": step}.get(unit)
-    fraction = None if reached is None else reached / amount
+    length = cell.run.length
+    reached = {"epochs": epoch, "updates": step}.get(length.unit)
+    fraction = None if reached is None else reached / length.amount
     seconds = seconds_since(record.created) or 0.0
     return Running(cell.id, cell.arm, cell.seed, seconds, epoch, step, fraction)
 

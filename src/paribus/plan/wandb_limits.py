@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paribus.config.targets import public_name
+from paribus.config.nodes import wandb_project
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.cells import Plan
 
@@ -85,18 +86,11 @@ def check_project(project: str, entity: str | None) -> None:
 def check_wandb(plan: Plan) -> None:
     """Raises UserError if W&B would refuse any run of a plan; says nothing about runs that don't log there."""
     for cell in plan.cells:
-        check_run(cell.id, {**cell.config, "group": plan.name, "arm": cell.arm})
+        check_run(cell.id, cell.run, plan.name, cell.arm)
 
 
-def check_run(id: str, config: Mapping[str, Any]) -> None:
-    """The same for one run, by its id and its resolved configuration."""
-    node = wandb_node(config)
-    if node is not None:
-        check_project(node["project"], node.get("entity"))
-        labels(id, config["group"], config["arm"], config["seed"], config["tags"])
-
-
-def wandb_node(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The W&B logger's part of a configuration; None for a run that does not log there."""
-    nodes = (config.get("logger") or {}).values()
-    return next((node for node in nodes if node and public_name(node.get("_target_")) == "paribus.logger.wandb"), None)
+def check_run(id: str, run: Run, group: str | None, arm: str | None) -> None:
+    """The same for one run, with its id and its labels."""
+    if (wandb := wandb_project(run.logger_nodes)) is not None:
+        check_project(*wandb)
+        labels(id, group, arm, run.seed, run.tags)

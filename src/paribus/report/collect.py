@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from paribus.config.run import recorded
 from paribus.errors import UserError
-from paribus.plan.cells import Cell, Plan, Read
-from paribus.plan.changes import Changed, changed_inputs, changed_runs, listed
+from paribus.plan.cells import Plan, Read
+from paribus.plan.changes import Changed, changed_inputs, changed_runs, listed, name_of
 from paribus.plan.inputs import Inputs
 from paribus.plan.outputs import outputs_folder
 from paribus.store.names import bounded, is_id, read_bounded
@@ -126,9 +127,13 @@ def changed_records(records: Iterable[Record | None], store: Store) -> list[Chan
                 config = store.config(record.id)
             except UserError:  # the record alone was handed on
                 continue
-            if what := changed_inputs(record, inputs(config), config):
-                cell = Cell(record.arm or "", record.seed or 0, "report", (), record.id, config, {})
-                found.append(Changed(cell, tuple(what)))
+            try:
+                run, _ = recorded(config)
+                what = changed_inputs(record, inputs(run), run)
+            except UserError as error:
+                what = [f"what a configuration may hold, and so this version can't read its own ({error})"]
+            if what:
+                found.append(Changed(record.id, name_of(record.arm, record.seed or 0), tuple(what)))
     return found
 
 

@@ -76,7 +76,7 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
         raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
     changed = changed_runs(plans, store.read, Inputs(store.root))
     states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
-    states |= {each.cell.id: "changed" for each in changed if each.cell.config.get("on_change") != "reuse"}
+    states |= {each.id: "changed" for each in changed if each.on_change != "reuse"}
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
@@ -144,7 +144,7 @@ def _counted(states: Any) -> str:
 
 def _groups(missing: Sequence[Cell], slots: int, store: Store) -> list[Group]:
     measured = Measured(store.root)
-    return stacks(missing, missing[0].config["stack"], slots, measured.best_size, measured.refusal) if missing else []
+    return stacks(missing, missing[0].run.stack, slots, measured.best_size, measured.refusal) if missing else []
 
 
 def _stacked(groups: Sequence[Group]) -> Iterator[str]:

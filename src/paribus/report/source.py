@@ -57,7 +57,7 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
 def plan_of(name: str, arms: Arms, metric: str) -> Plan:
     """A plan of records that no ablation file describes."""
     cells = {
-        arm: [None if r is None else Cell(arm, r.seed or 0, "report", (), r.id, {}, {}) for r in records]
+        arm: [None if r is None else Cell(arm, r.seed or 0, "report", (), r.id) for r in records]
         for arm, records in arms.items()
     }
     return Plan(name, metric, arms=cells)
@@ -140,7 +140,7 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
         ablation = Ablation(**{**given, "factors": (), "seeds": seeds, "hypotheses": hypotheses})
 
     def cell(arm: str, id: str) -> Cell | None:
-        return None if id == _NONE else Cell(arm, 0, "report", (), id, {}, {})
+        return None if id == _NONE else Cell(arm, 0, "report", (), id)
 
     return Plan(
         packed["name"],

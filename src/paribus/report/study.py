@@ -130,16 +130,9 @@ def need_runs(studies: Sequence[Study]) -> None:
 
 def _trial(cell: Cell, ablation: Ablation, record: Record) -> Trial:
     keys = dict.fromkeys([*ablation.tune, *(key for rule in ablation.when for key in rule.tune)])
-    point = {key: value for key in keys if (value := _at(cell.config, key)) is not None}
+    point = {key: value for key in keys if (value := cell.composed.at(key)) is not None}
     own = record.metrics.get(ablation.select_on, math.nan) if record.status == "done" else math.nan
     return Trial(cell.arm, point, cell.seed, own, score(record, ablation.select_on), record)
-
-
-def _at(config: Mapping[str, Any], key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node
 
 
 def batch_size(record: Record) -> int | None:

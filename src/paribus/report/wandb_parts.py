@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
-from paribus.plan.wandb_limits import Labels, labels, wandb_node
+from paribus.config.nodes import Project
+from paribus.config.recorded import Recorded
+from paribus.plan.wandb_limits import Labels, labels
 from paribus.store.atomic import write_atomically
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -50,19 +52,18 @@ def uploads(store: Store, ids: Iterable[str], server: str, project: str | None, 
         if record is None or record.status == "running":
             continue
         folder = store.run_dir(id)
-        config = _config(folder / "config.yaml")
-        node = wandb_node(config)
+        said = Recorded.of(_config(folder / "config.yaml"), record.ablation, record.arm)
         parts = sorted(folder.glob("wandb/*run-*/run-*.wandb"), key=_started)
         if (not parts and project is None) or _arrived(folder, server, parts):
             continue
-        group, arm, seed = config.get("group", record.ablation), config.get("arm", record.arm), record.seed or 0
+        own = said.wandb or Project("paribus", None)
         found.append(
             Upload(
                 record,
-                labels(id, group, arm, seed, config.get("tags") or []),
-                {k: v for k, v in config.items() if k not in ("paths", "logger")} | {"choices": record.choices},
-                project or (node["project"] if node else "paribus"),
-                entity or (node.get("entity") if node else None),
+                labels(id, said.group, said.arm, record.seed or 0, said.tags),
+                {**said.shown, "choices": record.choices},
+                project or own.project or "paribus",
+                entity or own.entity,
                 parts,
             )
         )

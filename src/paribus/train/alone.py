@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from paribus.config.run import Run
 from paribus.errors import UserError
 
 LIMIT = 600.0  # seconds
@@ -24,8 +24,8 @@ MOST = 8  # samples of a batch: what a network needs is then little more than it
 _MARK = b"\nparibus-found:"
 
 
-def fault(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str | None:
-    """Why the network, loss and optimizer of a config can't work; None where they can.
+def fault(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
+    """Why the network, loss and optimizer of a run can't work; None where they can.
 
     shares: of the batches to come, how many samples each process gets.
     """
@@ -35,22 +35,18 @@ def fault(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str |
     try:
         done = subprocess.run(
             [sys.executable, "-m", "paribus.train.alone"],
-            input=pickle.dumps((sys.path, dict(config), list(shares))),
+            input=pickle.dumps((sys.path, run, list(shares))),
             capture_output=True,
             env=environment,
             timeout=LIMIT,
         )
     except subprocess.TimeoutExpired:
-        return (
-            f"{names(config)} was not built and tried within {LIMIT:g} s. Look at its constructor and its forward pass"
-        )
+        return f"{names(run)} was not built and tried within {LIMIT:g} s. Look at its constructor and its forward pass"
     _, mark, found = done.stdout.rpartition(_MARK)
     if mark:
         reason: str | None = pickle.loads(found)
         return reason
-    return (
-        f"{names(config)} ended its process {_how(done.returncode)} while it was built and tried.{_last(done.stderr)}"
-    )
+    return f"{names(run)} ended its process {_how(done.returncode)} while it was built and tried.{_last(done.stderr)}"
 
 
 def _how(code: int) -> str:
@@ -65,7 +61,7 @@ def _last(stderr: bytes) -> str:
     return f" It said: {lines[-1][:300]}" if lines else ""
 
 
-def _tried(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str | None:
+def _tried(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
     import torch
 
     from paribus.train import build
@@ -73,20 +69,20 @@ def _tried(config: Mapping[str, Any], shares: Sequence[tuple[int, ...]]) -> str 
 
     torch.set_num_threads(1)
     try:
-        try_on(config, build.build_setting(config), shares, _device(config), MOST)
+        try_on(run, build.build_setting(run), shares, _device(run), MOST)
     except UserError as error:
         return str(error)
     except Exception as error:  # whatever another's code raises
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
-        return f"{build.names(config)} can't be trained: {type(error).__name__}: {error} ({where})"
+        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({where})"
     return None
 
 
-def _device(config: Mapping[str, Any]) -> str:
+def _device(run: Run) -> str:
     import torch
 
-    accelerator = config["trainer"]["accelerator"]
+    accelerator = run.trainer.accelerator
     if accelerator in ("gpu", "cuda") and torch.cuda.is_available():
         return "cuda"
     if accelerator in ("gpu", "mps") and torch.backends.mps.is_available():
@@ -95,9 +91,9 @@ def _device(config: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    path, config, shares = pickle.loads(sys.stdin.buffer.read())
+    path, run, shares = pickle.loads(sys.stdin.buffer.read())
     sys.path[:] = path  # python -m puts the current folder first, where the training would not look
-    found = _tried(config, shares)
+    found = _tried(run, shares)
     sys.stdout.flush()
     sys.stdout.buffer.write(_MARK + pickle.dumps(found))
     sys.stdout.buffer.flush()

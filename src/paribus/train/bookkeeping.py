@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from paribus.base.plain_yaml import DUMPER
-from paribus.config.identity import comparable, run_id, world_size
+from paribus.config.run import Run
 from paribus.errors import StorageFailed, UserError, is_storage
 from paribus.plan.chosen import chosen
 from paribus.plan.inputs import Inputs
@@ -26,7 +26,7 @@ from paribus.terminal import say
 from paribus.train.reuse import usable
 
 
-def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
+def already(run: Run, store: Store, id: str) -> Record | None:
     """The record of a run that is finished. One whose files were changed since counts as not trained: what is damaged,
     and what would go on from it, is put aside.
 
@@ -35,7 +35,7 @@ def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
     record = store.read(id)
     if record is None:
         return None
-    kept, remark = usable(record, config, store)
+    kept, remark = usable(record, run, store)
     if remark:
         say(f"{id}: {remark}")
     if not kept or not record.has_result:
@@ -48,21 +48,21 @@ def already(config: Mapping[str, Any], store: Store, id: str) -> Record | None:
     return None
 
 
-def new_record(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
+def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
     """The record of a run that begins."""
-    inputs = Inputs(Path(config["paths"]["outputs"]))(config)
-    source = provenance(command=redacted_text(repeating(overrides)), world_size=world_size(config))
+    inputs = Inputs(Path(run.paths.outputs))(run)
+    source = provenance(command=redacted_text(repeating(overrides)), world_size=run.processes)
     if any(label.startswith("code ") for label in inputs):
         source["project"] = project_state(Path.cwd())
     return Record(
-        id=run_id(config),
+        id=run.id,
         status="running",
-        ablation=redacted(config["group"]),
-        arm=redacted(config["arm"]),
-        seed=config["seed"],
-        choices=redacted(chosen(config, choices, overrides)),
-        evaluated=config["evaluation"]["checkpoint"],
-        comparable=comparable(config),
+        ablation=redacted(run.group),
+        arm=redacted(run.arm),
+        seed=run.seed,
+        choices=redacted(chosen(run, choices, overrides)),
+        evaluated=run.evaluation.checkpoint,
+        comparable=run.comparable(),
         provenance={**source, "inputs": inputs},
         created=now(),
     )
@@ -83,8 +83,8 @@ def failed(record: Record, type: str, message: str) -> Record:
     return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    text = yaml.dump(redacted(config), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+def write_config(folder: Path, run: Run) -> None:
+    text = yaml.dump(redacted(run.resolved), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.yaml", text, "any")
 
 

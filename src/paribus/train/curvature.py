@@ -92,7 +92,7 @@ def build_risk(run: Reloaded, split: str, samples: int | None, decay: bool = Fal
     number = len(part) if samples is None else samples
     if not 1 <= number <= len(part):
         raise UserError(f"--samples is a number from 1 to {len(part)}, the size of the {split} split, got {samples}")
-    size = run.config["evaluation"]["batch_size"]
+    size = run.configured.evaluation.batch_size
 
     if number == len(part):
 
@@ -112,7 +112,7 @@ def build_risk(run: Reloaded, split: str, samples: int | None, decay: bool = Fal
 
 def decay_of(run: Reloaded) -> Tensor:
     """The weight decay of each coordinate of the flattened parameters (n,)."""
-    optimizer = build.build_optim(run.config, run.network)
+    optimizer = build.build_optim(run.configured, run.network)
     rates = {p: float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups for p in group["params"]}
     return torch.cat([torch.full_like(p, rates[p]).flatten() for p in run.network.parameters() if p.requires_grad])
 
@@ -156,7 +156,7 @@ def escape_saddle(
 def train_on(run: Reloaded, objective: Risk, theta: Tensor, updates: int, on_update: Any) -> Tensor:
     """theta (n,) after `updates` of the run's optimizer, from a fresh state, with gradients of the objective."""
     unflatten_into(run.network, theta)
-    optimizer = build.build_optim(run.config, run.network)
+    optimizer = build.build_optim(run.configured, run.network)
     parameters = [p for p in run.network.parameters() if p.requires_grad]
     for update in range(updates):
         _, gradient = objective.gradient(flatten(run.network))

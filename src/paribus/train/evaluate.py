@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from paribus.base import archive
-from paribus.config.run import Run, readable
+from paribus.config.run import Run, recorded
 from paribus.errors import UserError
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -20,17 +19,19 @@ from paribus.task.data import ImageData
 from paribus.task.evaluation import evaluate
 from paribus.terminal import say
 from paribus.train import build
-from paribus.train.fit import build_trainer
+from paribus.train.fit import build_trainer, set_threads
 
 
 @dataclass
 class Reloaded:
-    """A recorded run: its objects, on its device, with the weights that it evaluates with (or another checkpoint's).
+    """A recorded run as it was configured, and its objects, on its device, with the weights that it evaluates with.
+
+    With those of another checkpoint, where one was asked for.
 
     precision: Lightning's plugin, whose contexts the network computes in.
     """
 
-    config: Mapping[str, Any]
+    configured: Run
     setting: build.Setting
     data: ImageData
     network: nn.Module
@@ -48,21 +49,17 @@ def reload(
     Raises UserError where config or checkpoint are missing or damaged, and for an imported run without trust.
     """
     folder = store.run_dir(record.id)
-    config = reloadable(record, store, trust)
-    try:
-        setting = build.build_setting(config)
-        data = build.build_data(config, setting)
-        network = build.build_network(config, setting)
-    except KeyError as error:
-        raise _incomplete(folder / "config.yaml", error) from error
+    run = reloadable(record, store, trust)
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
+    network = build.build_network(run, setting)
     name = f"checkpoints/{record.evaluated}.ckpt"
     path = checkpoint or folder / name
     if path.exists() and checkpoint is None:
         undamaged(record, store, name)
     weights = load_weights(path)
-    if config["trainer"]["threads"] is not None:
-        torch.set_num_threads(config["trainer"]["threads"])
-    single = {**config, "trainer": {**config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}}
+    set_threads(run)
+    single = run.but({"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto"})
     trainer = build_trainer(single, [], [], folder)
     plugin, device = trainer.precision_plugin, trainer.strategy.root_device
     if double:
@@ -77,12 +74,12 @@ def reload(
     if data.memory_format == torch.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = next(p.dtype for p in network.parameters())
-    mixed = "mixed" in config["trainer"]["precision"] and not double
+    mixed = "mixed" in run.precision and not double
     data.place(device, torch.float32 if mixed else dtype, 0)
-    return Reloaded(config, setting, data, network, device, plugin)
+    return Reloaded(run, setting, data, network, device, plugin)
 
 
-def reloadable(record: Record, store: Store, trust: bool) -> dict[str, Any]:
+def reloadable(record: Record, store: Store, trust: bool) -> Run:
     """The configuration of a run, if it may be used and is one of ours."""
     if "imported" in record.provenance and not trust:
         raise UserError(
@@ -92,13 +89,12 @@ def reloadable(record: Record, store: Store, trust: bool) -> dict[str, Any]:
     undamaged(record, store, "config.yaml")
     config = store.config(record.id)
     try:
-        config, gone = readable(config)
-        Run.parse(config)
+        run, gone = recorded(config)
     except (UserError, KeyError, TypeError, AttributeError) as error:
         raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
     if gone:
         say(f"{record.id}: nothing reads {', '.join(gone)} any more; left out")
-    return config
+    return run
 
 
 def undamaged(record: Record, store: Store, *names: str) -> None:
@@ -124,14 +120,15 @@ def evaluate_record(
 
     Raises UserError as `reload`.
     """
-    run = reload(record, store, checkpoint, trust=trust)
-    with run.precision.val_step_context():
+    reloaded = reload(record, store, checkpoint, trust=trust)
+    evaluation = reloaded.configured.evaluation
+    with reloaded.precision.val_step_context():
         results = evaluate(
-            run.network,
-            run.setting.loss,
-            run.data.evaluation_batches("test", run.config["evaluation"]["batch_size"]),
-            device=run.device,
-            batch_statistics=run.config["evaluation"]["statistics"] == "batch",
+            reloaded.network,
+            reloaded.setting.loss,
+            reloaded.data.evaluation_batches("test", evaluation.batch_size),
+            device=reloaded.device,
+            batch_statistics=evaluation.statistics == "batch",
         )
     return {f"test/{key}": value for key, value in results.items() if key in ("loss", "acc") or not math.isnan(value)}
 

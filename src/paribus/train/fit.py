@@ -20,7 +20,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.base.lightning_internals import leave_signals
 from paribus.base.signals import graceful_stop
-from paribus.config.identity import world_size
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.redaction import redacted
 from paribus.stack.checkpoint import NEXT
@@ -51,19 +51,19 @@ class Outcome:
     segments: list[dict[str, Any]]  # see `paribus.task.segments`
 
 
-def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
+def fit(run: Run, setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
     """Train from the last checkpoint of this run, or from the start, and test."""
-    set_threads(config)
+    set_threads(run)
     history = HistoryWriter(folder / "history.csv")
-    task = build_task(config, setting, history)
-    callbacks = build_callbacks(config, folder)
-    loggers = build_loggers(config, record, folder)
+    task = build_task(run, setting, history)
+    callbacks = build_callbacks(run, folder)
+    loggers = build_loggers(run, record, folder)
     outcome: Outcome | None = None
     try:
-        trainer = build_trainer(config, callbacks, loggers, folder)
-        if trainer.world_size != world_size(config):
+        trainer = build_trainer(run, callbacks, loggers, folder)
+        if trainer.world_size != run.processes:
             raise UserError(
-                f"{world_size(config)} processes were asked for, Lightning has {trainer.world_size}: nothing is "
+                f"{run.processes} processes were asked for, Lightning has {trainer.world_size}: nothing is "
                 "trained, because each of them would see the wrong share of the data"
             )
         checkpoint = usable_checkpoint(folder)
@@ -71,7 +71,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
         started = time.perf_counter()
         with quiet_lightning(), graceful_stop(task.request_stop):
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
-        outcome = outcome_of(config, task, data, time.perf_counter() - started)
+        outcome = outcome_of(run, task, data, time.perf_counter() - started)
         return outcome
     finally:
         try:
@@ -84,7 +84,7 @@ def fit(config: Mapping[str, Any], setting: build.Setting, data: ImageData, reco
             finish(loggers, failed=outcome is None, summary=final_summary(outcome, task.metrics))
 
 
-def outcome_of(config: Mapping[str, Any], task: Classification, data: ImageData, fit_seconds: float) -> Outcome:
+def outcome_of(run: Run, task: Classification, data: ImageData, fit_seconds: float) -> Outcome:
     cursor = data.cursor
     seconds = max(cursor.seconds, 1e-9)
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
@@ -104,7 +104,7 @@ def outcome_of(config: Mapping[str, Any], task: Classification, data: ImageData,
         },
         parameters=sum(p.numel() for p in task.network.parameters()),
         diverged=task.diverged,
-        device=torch.cuda.get_device_name() if config["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu",
+        device=torch.cuda.get_device_name() if run.trainer.on_gpu else "cpu",
         threads=torch.get_num_threads(),
         segments=segments,
     )
@@ -118,60 +118,58 @@ def final_summary(outcome: Outcome | None, metrics: Mapping[str, float]) -> dict
     return {**outcome.metrics, **outcome.timing, "parameters": outcome.parameters, "status": status}
 
 
-def set_threads(config: Mapping[str, Any]) -> None:
-    if config["trainer"]["threads"] is not None:
-        torch.set_num_threads(config["trainer"]["threads"])
+def set_threads(run: Run) -> None:
+    if run.trainer.threads is not None:
+        torch.set_num_threads(run.trainer.threads)
 
 
-def build_task(config: Mapping[str, Any], setting: build.Setting, history: HistoryWriter | None) -> Classification:
-    network = build.build_network(config, setting)
-    evaluation = config["evaluation"]
+def build_task(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Classification:
+    network = build.build_network(run, setting)
+    evaluation = run.evaluation
     return Classification(
         network,
         setting.loss,
-        functools.partial(build.build_optim, config),
+        functools.partial(build.build_optim, run),
         setting.schedule,
         setting.augmentation,
-        augmentation_seed=build.stream(config, "augmentation"),
-        dropout_seed=build.stream(config, "init"),
-        clip_norm=config["clip"]["norm"],
-        clip_value=config["clip"]["value"],
-        accumulate=config["trainer"]["accumulate"],
-        compile=config["trainer"]["compile"],
-        evaluate_every=evaluation["every"],
-        evaluation_batch_size=evaluation["batch_size"],
-        test_weights=evaluation["checkpoint"],
-        statistics=evaluation["statistics"],
-        monitor=evaluation["monitor"],
+        augmentation_seed=build.stream(run, "augmentation"),
+        dropout_seed=build.stream(run, "init"),
+        clip_norm=run.clip.norm,
+        clip_value=run.clip.value,
+        accumulate=run.trainer.accumulate,
+        compile=run.trainer.compile,
+        evaluate_every=evaluation.every,
+        evaluation_batch_size=evaluation.batch_size,
+        test_weights=evaluation.checkpoint,
+        statistics=evaluation.statistics,
+        monitor=evaluation.monitor,
         history=history,
     )
 
 
-def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[pl.Callback]:
-    callbacks = build.build_callbacks(config)
+def build_callbacks(run: Run, folder: Path) -> list[pl.Callback]:
+    callbacks = build.build_callbacks(run)
     for callback in callbacks:
         if isinstance(callback, Checkpoints):
             callback.folder = folder / "checkpoints"
     return callbacks
 
 
-def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> list[Any]:
+def build_loggers(run: Run, record: Record, folder: Path) -> list[Any]:
     if int(os.environ.get("LOCAL_RANK", "0")) != 0:
         return []
-    run = {
+    shown = {
         "id": record.id,
-        "group": redacted(config["group"]),
-        "arm": redacted(config["arm"]),
-        "seed": config["seed"],
-        "tags": redacted(config["tags"]),
-        "config": redacted({k: v for k, v in config.items() if k not in ("paths", "logger")})
-        | {"choices": record.choices},
+        "group": redacted(run.group),
+        "arm": redacted(run.arm),
+        "seed": run.seed,
+        "tags": redacted(list(run.tags)),
+        "config": redacted(run.shown) | {"choices": record.choices},
     }
     loggers: list[Any] = []
     try:
-        for name, node in (config["logger"] or {}).items():
-            if node is not None:
-                loggers.append(instantiate(f"logger.{name}", node, run=run, folder=folder))
+        for name, node in run.logger_nodes.items():
+            loggers.append(instantiate(f"logger.{name}", node, run=shown, folder=folder))
     except BaseException:
         finish(loggers, failed=True)
         raise
@@ -179,29 +177,29 @@ def build_loggers(config: Mapping[str, Any], record: Record, folder: Path) -> li
 
 
 def build_trainer(
-    config: Mapping[str, Any],
+    run: Run,
     callbacks: list[pl.Callback],
     loggers: list[Any],
     folder: Path,
     plugins: Sequence[Any] = (),
 ) -> pl.Trainer:
-    own = config["trainer"]
-    strategy: Any = own["strategy"]
+    own = run.trainer
+    strategy: Any = own.strategy
     if strategy == "fsdp":
         # Its default is tensor parallelism within a machine, where every process would see the same samples.
-        strategy = ModelParallelStrategy(world_size(config), tensor_parallel_size=1, save_distributed_checkpoint=False)
+        strategy = ModelParallelStrategy(run.processes, tensor_parallel_size=1, save_distributed_checkpoint=False)
     with quiet_lightning(), build.as_user_error("trainer"):
         try:
             trainer = pl.Trainer(
-                accelerator=own["accelerator"],
-                devices=own["devices"],
-                num_nodes=own["num_nodes"],
+                accelerator=own.accelerator,
+                devices=own.devices,
+                num_nodes=own.num_nodes,
                 strategy=strategy,
                 # Ranks are ours, whatever cluster's variables they see.
                 plugins=[LightningEnvironment(), *plugins],
-                precision=own["precision"],
-                deterministic=own["deterministic"],
-                profiler=own["profiler"],
+                precision=own.precision,
+                deterministic=own.deterministic,
+                profiler=own.profiler,
                 max_epochs=-1,  # the data knows where the budget ends
                 limit_val_batches=0,  # the task validates
                 logger=loggers or False,

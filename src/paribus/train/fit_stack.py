@@ -14,7 +14,8 @@ import pytorch_lightning as pl
 import torch
 
 from paribus.base.signals import graceful_stop
-from paribus.config.targets import public_name
+from paribus.config.nodes import target_of
+from paribus.config.run import Run
 from paribus.stack.checkpoint import Regroup, StackIO
 from paribus.stack.data import StackedData
 from paribus.stack.optimizers import Setting
@@ -57,7 +58,7 @@ def fit_stack(
     started = time.perf_counter()
     replicas = [build_replica(member, setting, writes=not member.absent) for member in members]
     stacked = StackedData(data, [replica.order_seed for replica in replicas])
-    task = build_stacked_task(members[0].config, setting, replicas, lambda k: release(k), compile)
+    task = build_stacked_task(members[0].run, setting, replicas, lambda k: release(k), compile)
 
     def release(*ended: int) -> None:
         seconds = (time.perf_counter() - started) / len(replicas)
@@ -76,7 +77,7 @@ def fit_stack(
     first = next(member for member in members if not member.absent)
     folders = [(first if member.absent else member).folder / "checkpoints" for member in members]
     callbacks, saves = stack_callbacks(first, folders)
-    trainer = build_trainer(first.config, callbacks, [], first.folder, plugins=[StackIO(folders)])
+    trainer = build_trainer(first.run, callbacks, [], first.folder, plugins=[StackIO(folders)])
     resume = saves and all((folder / "last.ckpt").exists() for folder in folders)
     # A server that hangs holds up the end of each W&B run: of all at once, rather than one after the other.
     endings = ThreadPoolExecutor(len(replicas))
@@ -85,7 +86,7 @@ def fit_stack(
             if member.absent:
                 replica.ended = "absent"
                 continue
-            replica.loggers = build_loggers(member.config, member.record, member.folder)
+            replica.loggers = build_loggers(member.run, member.record, member.folder)
         with quiet_lightning(), graceful_stop(task.request_stop):
             try:
                 trainer.fit(task, datamodule=stacked, ckpt_path=folders[0] if resume else None)
@@ -105,48 +106,47 @@ def fit_stack(
 
 def build_replica(member: Member, setting: build.Setting, *, writes: bool = True) -> Replica:
     """writes: whether it keeps a history, and what its observers see."""
-    config = member.config
-    own = build.build_setting(config)
-    evaluation = config["evaluation"]
+    run = member.run
+    own = build.build_setting(run)
     history = HistoryWriter(member.folder / "history.csv") if writes else None
-    watching = {n: node for n, node in (config["callbacks"] or {}).items() if writes and _watches(node)}
+    watching = {n: node for n, node in run.callback_nodes.items() if writes and _watches(node)}
     monitors = [instantiate(f"callbacks.{name}", node) for name, node in watching.items()]
     return Replica(
-        network=build.build_network(config, own),
+        network=build.build_network(run, own),
         loss=own.loss,
-        loss_key=json.dumps(config["loss"], sort_keys=True),
+        loss_key=json.dumps(run.loss, sort_keys=True),
         optimizer=Setting(
-            functools.partial(build.build_optim, config), own.schedule, json.dumps(config["scheduler"], sort_keys=True)
+            functools.partial(build.build_optim, run), own.schedule, json.dumps(run.scheduler, sort_keys=True)
         ),
-        order_seed=build.stream(config, "order"),
-        augmentation_seed=build.stream(config, "augmentation"),
-        dropout_seed=build.stream(config, "init"),
+        order_seed=build.stream(run, "order"),
+        augmentation_seed=build.stream(run, "augmentation"),
+        dropout_seed=build.stream(run, "init"),
         id=member.record.id,
-        journal=Journal(history, evaluation["monitor"]),
-        clip_norm=config["clip"]["norm"],
-        clip_value=config["clip"]["value"],
+        journal=Journal(history, run.evaluation.monitor),
+        clip_norm=run.clip.norm,
+        clip_value=run.clip.value,
         observers=[monitor for monitor in monitors if isinstance(monitor, OBSERVERS)],
         folder=member.folder / "checkpoints",
     )
 
 
-def _watches(node: Mapping[str, Any] | None) -> bool:
+def _watches(node: Mapping[str, Any]) -> bool:
     watching = ("paribus.callback.LearningRateMonitor", "paribus.callback.GradientMonitor")
-    return node is not None and public_name(node["_target_"]) in watching
+    return target_of(node) in watching
 
 
 def build_stacked_task(
-    config: Any, setting: build.Setting, replicas: Sequence[Replica], release: Callable[[int], None], compile: bool
+    run: Run, setting: build.Setting, replicas: Sequence[Replica], release: Callable[[int], None], compile: bool
 ) -> StackedClassification:
     return StackedClassification(
         replicas,
         setting.augmentation,
         release=release,
-        accumulate=config["trainer"]["accumulate"],
+        accumulate=run.trainer.accumulate,
         compile=compile,
-        evaluate_every=config["evaluation"]["every"],
-        evaluation_batch_size=config["evaluation"]["batch_size"],
-        test_weights=config["evaluation"]["checkpoint"],
+        evaluate_every=run.evaluation.every,
+        evaluation_batch_size=run.evaluation.batch_size,
+        test_weights=run.evaluation.checkpoint,
     )
 
 
@@ -154,7 +154,7 @@ def stack_callbacks(member: Member, folders: Sequence[Path]) -> tuple[list[pl.Ca
     """The callbacks of a single run in their forms for a stack, and whether checkpoints are written."""
     found: list[pl.Callback] = []
     saves = False
-    for callback in build_callbacks(member.config, member.folder):
+    for callback in build_callbacks(member.run, member.folder):
         if isinstance(callback, Checkpoints):
             checkpoints = StackCheckpoints(callback.every_seconds)
             checkpoints.folder = folders[0]

@@ -125,7 +125,7 @@ class Work:
         self.path = folder / "state.pt"
         part: TensorSet | LazySet = getattr(run.data.splits, view.split)
         self.samples = len(part) if view.samples is None else min(view.samples, len(part))
-        self.size = run.config["evaluation"]["batch_size"]
+        self.size = run.configured.evaluation.batch_size
         x, y = part.gather((torch.arange(self.samples) * len(part) // self.samples).to(part.y.device))
         self.x, self.y = x.to(run.device), y.to(run.device)
         self.training = [x for x, _ in islice(run.data.evaluation_batches("train", self.size), STATISTICS_BATCHES)]

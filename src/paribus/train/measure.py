@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from paribus.config.run import Run
 from paribus.data.prepare import TensorSet
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import program
@@ -33,11 +34,11 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
 
     The decision is kept in outputs/stacks.json, for this program and this machine; a later, larger stack extends it.
     """
-    config, most = members[0].config, len(members)
-    wanted = bool(config["trainer"]["compile"])
+    run, most = members[0].run, len(members)
+    wanted = run.trainer.compile
     if most == 1:
         return 1, wanted
-    store, key, machine = Measured(outputs), program(config), machine_name(config)
+    store, key, machine = Measured(outputs), program(run), machine_name(run)
     known = store.decision(key, machine)
     if known is not None and (known["size"] < known["measured"] or known["measured"] >= most):
         return min(known["size"], most), wanted or known["compile"]
@@ -98,8 +99,8 @@ def milliseconds(found: Findings) -> str:
 def bench_of(members: Sequence[Member], setting: build.Setting, data: ImageData, compile: bool) -> Bench:
     from paribus.train.fit_stack import build_replica
 
-    config = members[0].config
-    device, dtype = device_of(config), dtype_of(config)
+    run = members[0].run
+    device, dtype = torch.device(run.device), dtype_of(run)
     assert isinstance(data.splits.train, TensorSet)
     x, y = data.splits.train.slice(0, data.plan.batch_size_at(0))
     x, y = x.to(device, torch.float32 if dtype is None else dtype), y.to(device)
@@ -107,25 +108,21 @@ def bench_of(members: Sequence[Member], setting: build.Setting, data: ImageData,
         x, y, num_classes=setting.loss.num_classes, generator=torch.Generator(device).manual_seed(0)
     )
     context: Callable[[], Any] = nullcontext
-    if config["trainer"]["precision"] == "bf16-mixed":
+    if run.precision == "bf16-mixed":
         context = functools.partial(torch.autocast, device.type, torch.bfloat16)
     return Bench(lambda k: build_replica(members[k], setting), x, y, dtype or torch.float32, context, compile)
 
 
-def device_of(config: Mapping[str, Any]) -> torch.device:
-    return torch.device({"gpu": "cuda"}.get(config["trainer"]["accelerator"], config["trainer"]["accelerator"]))
-
-
-def dtype_of(config: Mapping[str, Any]) -> torch.dtype | None:
+def dtype_of(run: Run) -> torch.dtype | None:
     """The type of weights, where the precision changes it."""
     types = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
-    return types.get(config["trainer"]["precision"])
+    return types.get(run.precision)
 
 
-def machine_name(config: Mapping[str, Any]) -> str:
+def machine_name(run: Run) -> str:
     """What a measurement is good for."""
     version = f"torch {torch.__version__}"
-    if device_of(config).type == "cuda":
+    if run.device == "cuda":
         return f"{torch.cuda.get_device_name()}, {version}"
     hardware = provenance("", 1)["hardware"]
     return f"{hardware['cpu']}, {torch.get_num_threads()} threads, {version}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ class NotBegun(Exception):
 
 @dataclass
 class Member:
-    """One run of a stack: its resolved config, its record so far, and its folder.
+    """One run of a stack, its record so far, and its folder.
 
     absent: it is not trained here, but it has a row: those of the others round as if it were.
     """
 
-    config: Mapping[str, Any]
+    run: Run
     record: Record
     folder: Path
     absent: bool = False
@@ -59,9 +59,9 @@ def in_order(members: Sequence[Member]) -> list[Member]:
 
 
 def _order(member: Member) -> str:
-    config = member.config
-    parts = [config[key] for key in ("optimizer", "scheduler", "decay", "lr_scaling", "clip")]
-    return json.dumps([parts, config["seeds"]], sort_keys=True)
+    run = member.run
+    parts = [run.optimizer, run.scheduler, run.decay, asdict(run.lr_scaling), asdict(run.clip)]
+    return json.dumps([parts, asdict(run.seeds)], sort_keys=True)
 
 
 def with_places(going: Sequence[Member], rows: Sequence[str], store: Store) -> list[Member]:
@@ -75,9 +75,7 @@ def with_places(going: Sequence[Member], rows: Sequence[str], store: Store) -> l
     for id in rows:
         if (member := here.get(id)) is None:
             try:
-                own = store.config(id)
-                Run.parse(own)
-                member = Member(own, Record(id, "running"), store.run_dir(id), absent=True)
+                member = Member(Run.parse(store.config(id)), Record(id, "running"), store.run_dir(id), absent=True)
             except UserError:
                 return in_order(going)
         members.append(member)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from paribus.config.identity import world_size
+from paribus.config.nodes import name_of
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.metrics import Totals
 from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.nn.statistics import buffer_versions, unknown_statistics
 from paribus.train import build
 
-Config = Mapping[str, Any]
 SYNCHRONISED = (SyncBatchNorm, nn.SyncBatchNorm)
 
 
-def _sizes(config: Config, shares: Sequence[tuple[int, ...]], synchronised: bool) -> list[int]:
+def _sizes(run: Run, shares: Sequence[tuple[int, ...]], synchronised: bool) -> list[int]:
     """How many samples come through a network, or through all processes' where norms are synchronised."""
-    parts = config["trainer"]["accumulate"]
+    parts = run.trainer.accumulate
     sizes: set[int] = set()
     for share in shares:
         smallest = [each // parts for each in share]  # the parts of a process differ by one sample at most
@@ -29,36 +28,36 @@ def _sizes(config: Config, shares: Sequence[tuple[int, ...]], synchronised: bool
     return sorted(sizes)
 
 
-def on_meta(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> tuple[nn.Module, list[str]]:
+def on_meta(run: Run, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> tuple[nn.Module, list[str]]:
     """The network on the meta device, with gradients, after a batch of each size; what keeps statistics in it that
     nobody can compute anew."""
     with torch.device("meta"):
-        network = build.build_network(config, setting).train()
+        network = build.build_network(run, setting).train()
         synchronised = any(isinstance(module, SYNCHRONISED) for module in network.modules())
-        return network, _passes(config, setting, network, _sizes(config, shares, synchronised))
+        return network, _passes(run, setting, network, _sizes(run, shares, synchronised))
 
 
-def try_on(config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]], device: str, most: int) -> None:
+def try_on(run: Run, setting: build.Setting, shares: Sequence[tuple[int, ...]], device: str, most: int) -> None:
     """Build the network and its optimizer on a real device and take a step, with batches of `most` samples at most.
     Raises whatever can't work."""
-    network = build.build_network(config, setting).to(device).train()
+    network = build.build_network(run, setting).to(device).train()
     synchronised = any(isinstance(module, SYNCHRONISED) for module in network.modules())
-    sizes = {min(size, most) for size in _sizes(config, shares, synchronised)}
+    sizes = {min(size, most) for size in _sizes(run, shares, synchronised)}
     with torch.device(device):
-        unknown = _passes(config, setting, network, sorted(sizes))
-    optimizer = build.build_optim(config, network)
-    check_statistics(config, optimizer, unknown)
-    take_step(config, optimizer)
-    check_callbacks(config, network)
+        unknown = _passes(run, setting, network, sorted(sizes))
+    optimizer = build.build_optim(run, network)
+    check_statistics(run, optimizer, unknown)
+    take_step(run, optimizer)
+    check_callbacks(run, network)
 
 
-def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: Sequence[int]) -> list[str]:
+def _passes(run: Run, setting: build.Setting, network: nn.Module, sizes: Sequence[int]) -> list[str]:
     """A batch of each size through network, loss and metrics and back. What keeps `unknown_statistics`."""
     versions = list(buffer_versions(network).values())
     for size in sizes:
         x = torch.zeros((size, *setting.source.shape))
         y = torch.zeros(size, dtype=torch.long)
-        with build.as_user_error(f"{build.names(config)} on a batch of {size}"):
+        with build.as_user_error(f"{build.names(run)} on a batch of {size}"):
             outputs = network(x)
             loss = setting.loss(outputs, y)
             totals = Totals(x.device)
@@ -68,14 +67,14 @@ def _passes(config: Config, setting: build.Setting, network: nn.Module, sizes: S
     return unknown_statistics(network, versions)
 
 
-def check_statistics(config: Config, optimizer: torch.optim.Optimizer, unknown: Sequence[str]) -> None:
+def check_statistics(run: Run, optimizer: torch.optim.Optimizer, unknown: Sequence[str]) -> None:
     """Raises UserError where moving statistics are to be computed anew and are of a kind that is not known."""
-    asked = config["evaluation"]["statistics"]
+    asked = run.evaluation.statistics
     averaged = any("train_mode" in group for group in optimizer.param_groups)
     if unknown and (averaged or asked != "moving"):
         why = f"evaluation.statistics={asked}"
         if asked == "moving":
-            why = f"optimizer={build.name_of(config['optimizer'])}, which evaluates averaged weights,"
+            why = f"optimizer={name_of(run.optimizer)}, which evaluates averaged weights,"
         named = ", ".join(unknown[:3]) + (" and others" if len(unknown) > 3 else "")
         remedy = "another optimizer" if asked == "moving" else "evaluation.statistics=moving"
         raise UserError(
@@ -84,15 +83,15 @@ def check_statistics(config: Config, optimizer: torch.optim.Optimizer, unknown: 
         )
 
 
-def check_callbacks(config: Config, network: nn.Module) -> None:
-    for callback in build.build_callbacks(config):
+def check_callbacks(run: Run, network: nn.Module) -> None:
+    for callback in build.build_callbacks(run):
         if hasattr(callback, "check"):
             with build.as_user_error("callbacks"):
-                callback.check(network, world_size(config))
+                callback.check(network, run.processes)
 
 
-def take_step(config: Config, optimizer: torch.optim.Optimizer) -> None:
-    with build.as_user_error(f"optimizer={build.name_of(config['optimizer'])} with {build.names(config)}"):
+def take_step(run: Run, optimizer: torch.optim.Optimizer) -> None:
+    with build.as_user_error(f"optimizer={name_of(run.optimizer)} with {build.names(run)}"):
         try:
             optimizer.step()
         except RuntimeError as error:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from paribus.config.identity import BUDGET_UNITS
-from paribus.config.run import too_long
+from paribus.config.nodes import targets, warmup_updates, without_numbers
+from paribus.config.run import Run, too_long
 from paribus.config.targets import known
 from paribus.errors import UserError
 from paribus.task.data import ImageData
@@ -20,7 +19,6 @@ from paribus.train import alone, build
 from paribus.train.instantiate import check_arguments
 from paribus.train.passes import check_callbacks, check_statistics, on_meta, take_step
 
-Config = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -37,40 +35,38 @@ class Preflight:
     def __init__(self) -> None:
         self._built: dict[str, Any] = {}
 
-    def check(self, config: Config) -> None:
+    def check(self, run: Run) -> None:
         """Raises UserError with what can't work, and what to do about it."""
-        setting = self._once(
-            build.build_setting, config, ("data.source", "loss", "scheduler", "augmentation"), "setting"
-        )
-        parts = ("data", "scheduler", *(f"budget.{unit}" for unit in BUDGET_UNITS), *_PROCESSES)
-        data = self._once(lambda config: build.build_data(config, setting), config, parts, "data")
-        if (network := self.check_built(config, setting, data)) is not None:
-            check_callbacks(config, network)
-        for name, node in (config["logger"] or {}).items():
-            if node is not None:
-                check_arguments(f"logger.{name}", node)
+        parts = (run.data.source, run.loss, run.scheduler, run.augmentation)
+        setting = self._once(lambda: build.build_setting(run), "setting", *parts)
+        length = (run.data, run.scheduler, run.budget, *_processes(run))
+        data = self._once(lambda: build.build_data(run, setting), "data", *length)
+        if (network := self.check_built(run, setting, data)) is not None:
+            check_callbacks(run, network)
+        for name, node in run.logger_nodes.items():
+            check_arguments(f"logger.{name}", node)
 
-    def check_built(self, config: Config, setting: build.Setting, data: ImageData) -> nn.Module | None:
+    def check_built(self, run: Run, setting: build.Setting, data: ImageData) -> nn.Module | None:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device; None where it was tried elsewhere."""
-        build.check_monitors(config, setting.loss)
+        build.check_monitors(run, setting.loss)
         shares = sorted(data.batch_shares())
-        _check_parts(config["trainer"]["accumulate"], shares)
+        _check_parts(run.trainer.accumulate, shares)
         network: nn.Module | None = None
         try:
-            network = self._on_meta(config, setting, shares)
+            network = self._on_meta(run, setting, shares)
         except Exception:
-            if only_known(config):
+            if only_known(run):
                 raise
         # Parametrizations look at the values of weights, and ours start with none that they refuse.
-        if network is None or (config["norm"]["weight"] and not only_known(config)):
+        if network is None or (run.norm.weight and not only_known(run)):
             network = None
-            parts = ("data.source", "model", "norm", "loss", "optimizer", "decay", "callbacks", *_PROCESSES)
-            reason = self._once(lambda _: alone.fault(config, shares), _form(config), parts, f"alone {shares}")
+            parts = (*_network(run), without_numbers(run.optimizer), run.decay, run.callbacks)
+            reason = self._once(lambda: alone.fault(run, shares), f"alone {shares}", *parts)
             if reason is not None:
                 raise UserError(reason)
-        horizon, warmup = data.horizon, config["scheduler"].get("warmup")
-        if isinstance(warmup, int) and warmup > horizon:
+        horizon, warmup = data.horizon, warmup_updates(run.scheduler)
+        if warmup is not None and warmup > horizon:
             raise UserError(too_long(warmup, horizon, "seconds" if data.budget.unit == "seconds" else "updates"))
         for step in (0.0, horizon / 2, horizon - 1):
             factor = setting.schedule.factor(step, horizon)
@@ -80,44 +76,38 @@ class Preflight:
                 )
         return network
 
-    def _on_meta(self, config: Config, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
-        parts = ("data.source", "model", "norm", "loss", *_PROCESSES)
-        make = functools.partial(on_meta, setting=setting, shares=shares)
-        network, unknown = self._once(make, config, parts, f"network {shares}")
+    def _on_meta(self, run: Run, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
+        parts = _network(run)
+        network, unknown = self._once(lambda: on_meta(run, setting, shares), f"network {shares}", *parts)
         with torch.device("meta"):
-            optimizer = build.build_optim(config, network)
-        check_statistics(config, optimizer, unknown)
-        self._once(lambda _: take_step(config, optimizer), _form(config), (*parts, "optimizer", "decay"), "step")
+            optimizer = build.build_optim(run, network)
+        check_statistics(run, optimizer, unknown)
+        # The optimizer's numbers, such as the learning rate, make no difference to what can't work.
+        form = (*parts, without_numbers(run.optimizer), run.decay)
+        self._once(lambda: take_step(run, optimizer), "step", *form)
         return network
 
-    def _once(self, make: Callable[[Config], T], config: Config, parts: Sequence[str], what: str = "") -> T:
-        """make(config), remembered by the parts of the config that it depends on."""
-        key = what + json.dumps([_at(config, part) for part in parts], sort_keys=True, default=str)
+    def _once(self, make: Callable[[], T], what: str, *parts: object) -> T:
+        """make(), remembered by the parts of the run that it depends on."""
+        key = what + json.dumps(parts, sort_keys=True, default=str)
         if key not in self._built:
-            self._built[key] = make(config)
+            self._built[key] = make()
         return self._built[key]
 
 
-_PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate", "trainer.channels_last")
+def _processes(run: Run) -> tuple[object, ...]:
+    return (run.trainer.devices, run.trainer.num_nodes, run.trainer.accumulate, run.trainer.channels_last)
 
 
-def _form(config: Config) -> Config:
-    """Without the optimizer's numbers, such as the learning rate: they make no difference to what can't work."""
-    return {**config, "optimizer": {key: v for key, v in config["optimizer"].items() if not isinstance(v, float)}}
+def _network(run: Run) -> tuple[object, ...]:
+    """What a pass through a network depends on."""
+    return (run.data.source, run.model, run.norm, run.loss, *_processes(run))
 
 
-def only_known(config: Config) -> bool:
+def only_known(run: Run) -> bool:
     """Whether model, norms, loss and optimizer, and what stands within them, are ours or of libraries that we know."""
-    return all(known(target) for part in ("model", "norm", "loss", "optimizer") for target in _targets(config[part]))
-
-
-def _targets(node: Any) -> Iterator[Any]:
-    if isinstance(node, Mapping):
-        yield from ([node["_target_"]] if "_target_" in node else ())
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from _targets(item)
+    nodes = (run.model, *run.norm.nodes, run.loss, run.optimizer)
+    return all(known(target) for node in nodes for target in targets(node))
 
 
 def _check_parts(parts: int, shares: Sequence[tuple[int, ...]]) -> None:
@@ -127,10 +117,3 @@ def _check_parts(parts: int, shares: Sequence[tuple[int, ...]]) -> None:
                 f"trainer.accumulate={parts} splits a batch into as many parts, and one has {size} samples "
                 "for a process. Use data.drop_last=true, a larger batch or fewer parts"
             )
-
-
-def _at(config: Config, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value[part]
-    return value

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from paribus.base.torch_internals import DispatchMode
+from paribus.config.run import Run
 from paribus.data.prepare import TensorSet
 from paribus.data.seeds import mix
 from paribus.stack.attributes import Unstackable, Values, attributes, first_difference, surroundings
@@ -54,7 +55,7 @@ def objection(members: Sequence[Member], setting: build.Setting, data: ImageData
     reason: str | None = None
     with streams_kept():
         for precision in ("64-true", "32-true"):
-            if precision == "64-true" and members[0].config["trainer"]["accelerator"] == "mps":
+            if precision == "64-true" and members[0].run.device == "mps":
                 continue  # it has no double precision
             try:
                 return _Rehearsal(members, setting, data, precision).objection()
@@ -75,11 +76,11 @@ class _Account:
 class _Rehearsal:
     def __init__(self, members: Sequence[Member], setting: build.Setting, data: ImageData, precision: str):
         self.members = list(members)
-        self.configs = [rehearsed(member.config, precision) for member in members]
+        self.runs = [rehearsed(member.run, precision) for member in members]
         self.setting = setting
         self.data = data
         self.double = precision == "64-true"
-        self.on_gpu = self.configs[0]["trainer"]["accelerator"] in ("gpu", "cuda")
+        self.on_gpu = self.runs[0].trainer.on_gpu
 
     def objection(self) -> str | None:
         try:
@@ -105,18 +106,18 @@ class _Rehearsal:
 
         Raises FailsAlone where that fails, and Unstackable where it changes what is neither parameter nor buffer.
         """
-        config = self.configs[k]
+        run = self.runs[k]
         account = _Account()
         with streams_watched() as watch:
             try:
-                own = build.build_setting(config)
-                task = build_task(config, own, None)
+                own = build.build_setting(run)
+                task = build_task(run, own, None)
                 things = {"the network": task.network, "the loss": own.loss, "the augmentation": own.augmentation}
                 before = held(things)
                 if k == 0:
                     self.things = [*things.values(), type(task.make_optimizer(task.network))]
                     self.around = self.surroundings()
-                data = _Single(self.data, build.stream(config, "order"), task.schedule)
+                data = _Single(self.data, build.stream(run, "order"), task.schedule)
                 recorder = _Recorder(account)
                 trainer = self.trainer(k, [recorder])
                 with quiet_lightning(), _Dropout(task) if self.on_gpu else nullcontext():
@@ -141,13 +142,13 @@ class _Rehearsal:
         """
         accounts = [_Account() for _ in chosen]
         try:
-            members = [replace(self.members[k], config=self.configs[k]) for k in chosen]
+            members = [replace(self.members[k], run=self.runs[k]) for k in chosen]
             replicas = [build_replica(member, self.setting, writes=False) for member in members]
             recorders = [_Recorder(account) for account in accounts]
             for replica, recorder in zip(replicas, recorders, strict=True):
                 replica.observers = [recorder]
             data = _Stacked(self.data, [replica.order_seed for replica in replicas])
-            task = build_stacked_task(self.configs[chosen[0]], self.setting, replicas, lambda k: None, False)
+            task = build_stacked_task(self.runs[chosen[0]], self.setting, replicas, lambda k: None, False)
             losses = _StackRecorder(accounts)
             trainer = self.trainer(chosen[0], [losses])
             with quiet_lightning():
@@ -165,8 +166,8 @@ class _Rehearsal:
 
     def trainer(self, k: int, recorders: list[pl.Callback]) -> pl.Trainer:
         folder = self.members[k].folder
-        own = [callback for callback in build_callbacks(self.configs[k], folder) if isinstance(callback, EMA)]
-        return build_trainer(self.configs[k], [*own, *recorders], [], folder)
+        own = [callback for callback in build_callbacks(self.runs[k], folder) if isinstance(callback, EMA)]
+        return build_trainer(self.runs[k], [*own, *recorders], [], folder)
 
     def surroundings(self) -> Values:
         return surroundings(*self.things)
@@ -183,7 +184,7 @@ class _Rehearsal:
 
     def casts(self) -> bool:
         """Whether the network itself computes in single precision: it then rounds to that, here too."""
-        network = build.build_network(self.configs[0], self.setting).double()
+        network = build.build_network(self.runs[0], self.setting).double()
         x, _ = next(_Single(self.data, 0, self.setting.schedule).evaluation_batches("val", EVALUATED))
         device = x.device
         with _Casts() as casts:
@@ -215,9 +216,9 @@ def _difference(alone: _Account, stacked: _Account, tolerance: float) -> str | N
     return None
 
 
-def rehearsed(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
-    """The config of a member's rehearsal: all as it will train, but for the precision and what compiling would cost."""
-    return {**config, "trainer": {**config["trainer"], "precision": precision, "compile": False}}
+def rehearsed(run: Run, precision: str) -> Run:
+    """A member's rehearsal: all as it will train, but for the precision and what compiling would cost."""
+    return run.but({"trainer.precision": precision, "trainer.compile": False})
 
 
 def held(things: Mapping[str, object]) -> Values:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from paribus.base import archive
-from paribus.config.modes import without_mode
 from paribus.errors import UserError
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
@@ -44,17 +43,11 @@ def rerun(record: Record, store: Store, ranks: Ranks | None = None, folder: Path
         raise UserError(f"run {record.id} is {record.status}: there is nothing to compare with. Train it first")
     if "imported" in record.provenance:
         raise UserError(f"run {record.id} was imported: rerun trains runs of Paribus, and nothing else")
-    config = reloadable(record, store, trust=False)
+    run = reloadable(record, store, trust=False)
     undamaged(record, store, "history.csv")
-    threads = config["trainer"]["threads"] or record.provenance.get("hardware", {}).get("threads")
+    threads = run.trainer.threads or record.provenance.get("hardware", {}).get("threads")
     with tempfile.TemporaryDirectory(prefix="paribus-rerun-", dir=folder) as temporary:
-        again = {
-            **config,
-            "paths": {**config["paths"], "outputs": temporary},
-            "trainer": {**config["trainer"], "threads": threads},
-            "logger": {},
-            "evaluation": without_mode("evaluation", config["evaluation"]),
-        }
+        again = run.but({"paths.outputs": temporary, "trainer.threads": threads, "logger": {}})
         other = Store(temporary)
         new = train(again, record.choices, [], ranks)
         if new.id != record.id:

@@ -5,9 +5,7 @@ A finished run whose inputs have changed is not used silently, and an interrupte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from paribus.config.run import Run
 from paribus.errors import UserError
 from paribus.plan.changes import changed_inputs, moved_data
 from paribus.plan.inputs import Inputs, is_open
@@ -15,21 +13,21 @@ from paribus.store.record import Record
 from paribus.store.store import Store
 
 
-def usable(record: Record, config: Mapping[str, Any], store: Store) -> tuple[bool, str]:
+def usable(record: Record, run: Run, store: Store) -> tuple[bool, str]:
     """Whether the run may be taken as it stands (finished, or to go on from its checkpoint), and a remark about it.
 
-    Where its inputs have changed, config["on_change"] decides: reuse takes it, retrain puts its folder aside.
+    Where its inputs have changed, on_change decides: reuse takes it, retrain puts its folder aside.
 
     Raises UserError for a run that has changed, where nothing was decided.
     """
     finished = record.has_result
-    now = Inputs(store.root)(config)
-    what, remark = changed_inputs(record, now, config), ""
-    if not what and finished and (is_open(config) or moved_data(record, now, config)):
-        what, remark = changed_data(record, config)
+    now = Inputs(store.root)(run)
+    what, remark = changed_inputs(record, now, run), ""
+    if not what and finished and (is_open(run) or moved_data(record, now, run)):
+        what, remark = changed_data(record, run)
     if not what:
         return True, remark
-    said, reaction = " and ".join(what), config.get("on_change", "stop")
+    said, reaction = " and ".join(what), run.on_change
     begun = finished or (store.run_dir(record.id) / "checkpoints" / "last.ckpt").exists()
     if begun and reaction == "reuse":
         return True, f"{said} changed since, and it is used all the same (on_change=reuse)"
@@ -43,14 +41,14 @@ def usable(record: Record, config: Mapping[str, Any], store: Store) -> tuple[boo
     return False, f"{said} changed since, so it is trained from the beginning"
 
 
-def changed_data(record: Record, config: Mapping[str, Any]) -> tuple[list[str], str]:
+def changed_data(record: Record, run: Run) -> tuple[list[str], str]:
     """(what has changed, a remark), from the fingerprint of the data, which are loaded for it."""
     if not (then := record.comparable.get("data")):
         return [], ""
     from paribus.train import build
 
     try:
-        now = build.build_data(config, build.build_setting(config)).splits.fingerprint
+        now = build.build_data(run, build.build_setting(run)).splits.fingerprint
     except UserError as error:
         return [], f"whether its data are still the same is not known: {error}"
     return ([], "") if now == then else ([f"the data (fingerprint {now}, it was {then})"], "")

@@ -1,4 +1,4 @@
-"""The training entry: a config in, a record out. Trains nothing that has a record, goes on where a killed run stood."""
+"""The training entry: a run in, a record out. Trains nothing that has a record, goes on where a killed run stood."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from paribus.config.identity import comparable, run_id, world_size
 from paribus.config.run import Run
 from paribus.errors import Interrupted, UserError, is_storage
 from paribus.memory import uncollected
@@ -35,20 +34,20 @@ from paribus.train.log import log_file
 
 log = logging.getLogger("paribus")
 
-Ranks = Callable[[Mapping[str, Any], Record, Store], Record]  # trains a run in several processes
+Ranks = Callable[[Run, Record, Store], Record]  # trains a run in several processes
 
 
 def train(
-    config: Mapping[str, Any],
+    run: Run,
     choices: Mapping[str, Any],
     overrides: Sequence[str],
     ranks: Ranks | None = None,
     *,
     checked: bool = False,
 ) -> Record:
-    """The record of the run that `config` describes, which is trained unless it is done.
+    """The record of a run, which is trained unless it is done.
 
-    config: resolved. choices: the option chosen of each config group, as Hydra knows them.
+    choices: the option chosen of each config group, as Hydra knows them.
     overrides: the command line, for the record. ranks: starts the processes of a run that has several, and waits for
     them; whoever trains runs of one process only needs none.
     checked: the configuration has come through preflight already.
@@ -56,31 +55,30 @@ def train(
     Raises UserError for a configuration that can't work, before anything is written; Busy where another process trains
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
-    Run.parse(config)
-    if config["members"]:
-        raise UserError(f"members={config['members']} lists a stack of runs, and one is trained here: leave it out")
-    if world_size(config) > 1 and ranks is None:
+    if run.members is not None:
+        raise UserError(f"members={run.members} lists a stack of runs, and one is trained here: leave it out")
+    if run.processes > 1 and ranks is None:
         raise UserError(
-            f"a run of {world_size(config)} processes can't be trained within this one: use `paribus train`, or one "
+            f"a run of {run.processes} processes can't be trained within this one: use `paribus train`, or one "
             "device (trainer.devices=1)"
         )
-    store = Store(Path(config["paths"]["outputs"]))
-    id = run_id(config)
-    check_run(id, config)
+    store = Store(Path(run.paths.outputs))
+    id = run.id
+    check_run(id, run, run.group, run.arm)
     with store.lock(id):
-        if (record := already(config, store, id)) is not None:
+        if (record := already(run, store, id)) is not None:
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")
             return record
-        record = new_record(config, choices, overrides)
-        if ranks is None or world_size(config) == 1:
-            return execute(config, record, store, checked=checked)
+        record = new_record(run, choices, overrides)
+        if ranks is None or run.processes == 1:
+            return execute(run, record, store, checked=checked)
         from paribus.train.preflight import Preflight
         from paribus.train.restart import usable_checkpoint
 
-        Preflight().check(config)  # a mistake is said once, not by each rank
+        Preflight().check(run)  # a mistake is said once, not by each rank
         usable_checkpoint(store.run_dir(id))  # puts a damaged one aside before several processes look at it
         try:
-            return ranks(config, record, store)
+            return ranks(run, record, store)
         except RuntimeError as error:
             # A rank that fails ends the others, and rank 0 may not have been able to write.
             if (written := store.read(id)) is None or written.status == "running":
@@ -88,7 +86,7 @@ def train(
             raise
 
 
-def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked: bool = False) -> Record:
+def execute(run: Run, record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
     with uncollected():
@@ -97,22 +95,22 @@ def execute(config: Mapping[str, Any], record: Record, store: Store, *, checked:
         from paribus.train.preflight import Preflight
 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    setting = build.build_setting(config)
-    data = build.build_data(config, setting)
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
     if not checked:
-        Preflight().check_built(config, setting, data)
-    record.comparable = comparable(config, data.splits.fingerprint)
+        Preflight().check_built(run, setting, data)
+    record.comparable = run.comparable(data.splits.fingerprint)
     record.classes = setting.source.num_classes
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if main:
-        write_config(folder, config)
+        write_config(folder, run)
         store.write(record)
     started = time.perf_counter()
     with log_file(folder / "train.log"):
         try:
-            outcome = fit(config, setting, data, record, folder)
+            outcome = fit(run, setting, data, record, folder)
             record.checksums = checksums(folder) if main else {}
         except (Interrupted, KeyboardInterrupt):
             raise

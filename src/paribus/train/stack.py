@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paribus.config.identity import comparable, run_id
+from paribus.config.identity import run_id
 from paribus.config.run import Run
 from paribus.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.memory import keep_freed
@@ -44,8 +45,8 @@ log = logging.getLogger("paribus")
 HANDED_BACK = "handed back"
 
 
-def train_stack(config: Mapping[str, Any]) -> Record:
-    """Train the members that config["members"] lists, together as far as that pays; the record of the first.
+def train_stack(run: Run, members_file: Path) -> Record:
+    """Train the members that a file lists, together as far as that pays; the record of the first.
 
     Members that are done, or that another process trains, are left out. The order of training and what is trained
     together do not change what a record says, up to rounding. Members that can't be trained together are handed back:
@@ -55,15 +56,15 @@ def train_stack(config: Mapping[str, Any]) -> Record:
     Raises UserError where the list can't be read, Interrupted when the user stops it, and StackFailed with the reasons
     of those members that failed, after all others have been trained.
     """
-    asked, group = read_members(Path(config["members"]))
-    store = Store(Path(config["paths"]["outputs"]))
+    asked, group = read_members(members_file)
+    store = Store(Path(run.paths.outputs))
     failures: dict[str, str] = {}
     members: list[Member] = []
     with ExitStack() as locks:
         for each in asked:
-            own, id = each["config"], run_id(each["config"])
+            id = run_id(each["config"])
             try:
-                Run.parse(own)
+                own = Run.parse(each["config"])
                 locks.enter_context(store.lock(id))
             except Busy as busy:
                 say(f"{id} is left out of the stack: {busy}")
@@ -79,13 +80,14 @@ def train_stack(config: Mapping[str, Any]) -> Record:
             if done is None:
                 record = new_record(own, each["choices"], each["overrides"])
                 members.append(Member(own, record, store.run_dir(id)))
-        training = _Training(members, group, store, config["stack"])
+        training = _Training(members, group, store, run.stack)
         if members:
             failures.update(training.run())
     if failures:
         raise StackFailed(failures, training.storage)
     first = asked[0]
-    record = store.read(run_id(first["config"])) or new_record(first["config"], first["choices"], first["overrides"])
+    own = Run.parse(first["config"])
+    record = store.read(own.id) or new_record(own, first["choices"], first["overrides"])
     return failed(record, HANDED_BACK, training.reason) if training.reason else record
 
 
@@ -108,7 +110,7 @@ class _Training:
         from paribus.train import build
         from paribus.train.fit import set_threads
 
-        first = self.members[0].config
+        first = self.members[0].run
         set_threads(first)
         keep_freed()
         self.setting = build.build_setting(first)
@@ -124,7 +126,7 @@ class _Training:
             self.hand_back(self.members, reason)
             return self.failures
         size, compile = self.decide()
-        wanted = first["trainer"]["compile"]
+        wanted = first.trainer.compile
         members = {member.record.id: member for member in self.members}
         parts = [self.group[start : start + size] for start in range(0, len(self.group), size)]
         for restart in self.restarts(parts):
@@ -151,11 +153,12 @@ class _Training:
         preflight = Preflight()
         known: dict[str, str | None] = {}
         for member in list(self.members):
-            shared = ("loss", "optimizer", "decay", "lr_scaling", "scheduler")
-            key = json.dumps([member.config[part] for part in shared], sort_keys=True)
+            run = member.run
+            parts = (run.loss, run.optimizer, run.decay, asdict(run.lr_scaling), run.scheduler)
+            key = json.dumps(parts, sort_keys=True)
             if key not in known:
                 try:
-                    preflight.check_built(member.config, build.build_setting(member.config), self.data)
+                    preflight.check_built(run, build.build_setting(run), self.data)
                     known[key] = None
                 except UserError as error:
                     known[key] = str(error)
@@ -168,8 +171,7 @@ class _Training:
 
     def objection(self) -> str | None:
         """Why the members can't be trained together, where a stack would call code that is not ours; remembered."""
-        config = self.members[0].config
-        strangers = sorted({target for member in self.members for target in foreign_parts(member.config)})
+        strangers = sorted({target for member in self.members for target in foreign_parts(member.run)})
         if not strangers:
             return None
         from paribus.train.instantiate import sources
@@ -180,7 +182,7 @@ class _Training:
             log.info("%s: a stack trains as its runs do alone (three updates of each compared)", ", ".join(strangers))
             return None
         reason = f"{', '.join(strangers)}: {found}"
-        Measured(self.store.root).refuse(program(config), reason, sources(strangers))
+        Measured(self.store.root).refuse(program(self.members[0].run), reason, sources(strangers))
         return reason
 
     def hand_back(self, members: Sequence[Member], reason: str) -> None:
@@ -191,7 +193,7 @@ class _Training:
     def decide(self) -> tuple[int, bool]:
         """How many members go together, and whether their program is compiled: decided once for a group."""
         if isinstance(self.stack, int):
-            return max(1, self.stack), bool(self.members[0].config["trainer"]["compile"])
+            return max(1, self.stack), self.members[0].run.trainer.compile
         from paribus.train.measure import decide
 
         groups = Groups(self.store.root)
@@ -247,10 +249,10 @@ class _Training:
                 self.together(part, compile)
 
     def begin(self, member: Member) -> None:
-        member.record.comparable = comparable(member.config, self.data.splits.fingerprint)
+        member.record.comparable = member.run.comparable(self.data.splits.fingerprint)
         member.record.classes = self.setting.source.num_classes
         member.folder.mkdir(parents=True, exist_ok=True)
-        write_config(member.folder, member.config)
+        write_config(member.folder, member.run)
         self.store.write(member.record)
 
     def finish(self, member: Member, how: str, failure: str, outcome: Any) -> None:
@@ -283,7 +285,7 @@ class _Training:
         """Train members one after the other, as single runs; returns none."""
         for member in members:
             try:
-                execute(member.config, member.record, self.store)
+                execute(member.run, member.record, self.store)
             except (Interrupted, KeyboardInterrupt):
                 raise
             except Exception as error:

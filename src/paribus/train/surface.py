@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from paribus.config.run import Descent
+from paribus.config.nodes import learning_rate
 from paribus.config.schema import parse
+from paribus.config.sections import Descent
 from paribus.errors import UserError
 from paribus.plan.compose import hydra_context, load, parse_overrides, resolved, user_errors
 from paribus.plan.sweep import combinations, varied_keys
@@ -31,22 +32,21 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
         composed = [load(job, "surface") for job in jobs]
     found: dict[tuple[str, str], tuple[Any, list[Path], float]] = {}
     for job, whole in zip(jobs, composed, strict=True):
-        config, choices = resolved(whole), whole.hydra.runtime.choices
-        parse(Descent, config)
-        tolerance = config["tolerance"]
-        ground = instantiate("surface", config["surface"])
-        check_arguments("optimizer", config["optimizer"])
+        asked, choices = parse(Descent, resolved(whole)), whole.hydra.runtime.choices
+        tolerance = asked.tolerance
+        ground = instantiate("surface", asked.surface)
+        check_arguments("optimizer", asked.optimizer)
         with as_user_error("optimizer"):
             descent = descend(
                 ground,
-                instantiate("optimizer", config["optimizer"]),
-                instantiate("scheduler", config["scheduler"]),
-                config["steps"],
-                seed=config["seed"],
+                instantiate("optimizer", asked.optimizer),
+                instantiate("scheduler", asked.scheduler),
+                asked.steps,
+                seed=asked.seed,
             )
         level = (ground.lowest if ground.lowest is not None else -float("inf")) + tolerance
         parts = [item for item in job if item.partition("=")[0] in varied and not item.startswith("surface=")]
-        parts = parts or [f"optimizer={choices.optimizer}", f"optimizer.lr={config['optimizer'].get('lr', '')}"]
+        parts = parts or [f"optimizer={choices.optimizer}", f"optimizer.lr={learning_rate(asked.optimizer)}"]
         path = Path(
             " ".join(parts),
             descent.points,

@@ -11,7 +11,6 @@ from typing import Any
 from paribus.config.identity import BUDGET_UNITS
 from paribus.plan.cells import Cell
 from paribus.plan.chosen import chosen
-from paribus.plan.estimate import length_of
 from paribus.store.record import Record
 
 SECONDS = 1.0  # of training; the time of an update is steady after a few
@@ -32,24 +31,29 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
     from paribus.train.measure import bench_of
     from paribus.train.members import Member
 
-    config = dict(cell.config)
-    choices, length = chosen(config, cell.choices, cell.overrides), length_of(config)
-    updates = build.build_data(config, build.build_setting(config)).updates
+    choices, length = chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length)
+    updates = build.build_data(cell.run, build.build_setting(cell.run)).updates
     if updates is None:
-        return choices, length, float(config["budget"]["seconds"])
-    config["budget"] = {**dict.fromkeys(BUDGET_UNITS), "seconds": SECONDS}
-    config["evaluation"] = {**config["evaluation"], "every": 10**9}  # the last epoch is always validated
-    config |= {"logger": None, "callbacks": None, "scheduler": {"_target_": "paribus.scheduler.Constant"}}
-    config["trainer"] = {**config["trainer"], "threads": config["trainer"]["threads"] or 1}  # as in a sweep
+        return choices, length, float(cell.run.length.amount)
+    run = cell.run.but(
+        {
+            "budget": {**dict.fromkeys(BUDGET_UNITS), "seconds": SECONDS},
+            "evaluation.every": 10**9,  # the last epoch is always validated
+            "logger": None,
+            "callbacks": None,
+            "scheduler": {"_target_": "paribus.scheduler.Constant"},
+            "trainer.threads": cell.run.trainer.threads or 1,  # as in a sweep
+        }
+    )
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        setting = build.build_setting(config)
-        data = build.build_data(config, setting)
-        timing = fit(config, setting, data, Record("measured", "running"), Path(folder)).timing
+        setting = build.build_setting(run)
+        data = build.build_data(run, setting)
+        timing = fit(run, setting, data, Record("measured", "running"), Path(folder)).timing
         total = time.perf_counter() - started
         each = timing["ms_per_update"] / 1e3
         if together > 1:
-            member = Member(cell.config, Record("measured", "running"), Path(folder))
+            member = Member(cell.run, Record("measured", "running"), Path(folder))
             found = explore(bench_of([member] * together, setting, data, False), together, updates, share=0.0)
             each *= found.each(found.best()) / found.each(1)
     return choices, length, total - timing["update_seconds"] + updates * each

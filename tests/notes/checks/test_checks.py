@@ -67,7 +67,7 @@ def test_the_largest_batch_is_read_off_the_records(store, monkeypatch):
         record = Record(arm, "done", timing={"ms_per_update": ms})
         record.provenance = {"hardware": {"cpu": "c", "device": "cpu"}}
         store.write(record)
-    plan = Plan("batch_time", arms={arm: [Cell(arm, 0, "report", (), arm, {}, {})] for arm in times})
+    plan = Plan("batch_time", arms={arm: [Cell(arm, 0, "report", (), arm)] for arm in times})
     monkeypatch.setattr(batches, "plan_command", lambda overrides, read: [plan])
     [found] = batches.largest_batch(store)
     assert found.measured == 4.0  # what comes after the first that is too slow does not count
