@@ -13,10 +13,10 @@ import resource
 import time
 
 from paribus.config.identity import run_id
-from paribus.plan.cells import plan_ablation
 from paribus.plan.compose import hydra_context, load, resolved
 from paribus.plan.composer import Composer
 from paribus.plan.parser import parse
+from paribus.plan.planner import plan_ablation
 
 FILE = {
     "name": "big",

@@ -11,10 +11,10 @@ from paribus.config import config_dir
 from paribus.config.ablations import shipped
 from paribus.config.run import Run
 from paribus.errors import UserError
-from paribus.plan.cells import ablations_of
 from paribus.plan.command import plan_command
 from paribus.plan.compose import load, resolved
 from paribus.plan.composer import Composer
+from paribus.plan.planner import ablations_of
 from paribus.train import build
 from paribus.train.instantiate import check_arguments, instantiate
 

@@ -1,3 +1,5 @@
 """Paribus: ablation studies of deep-learning training, everything else being equal."""
 
-__version__ = "0.2.0"
+from paribus.base.version import __version__
+
+__all__ = ["__version__"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from paribus.config.composed import Composed
 from paribus.plan.cells import Cell, Plan, Tuned
-from paribus.plan.composer import Composed
 from paribus.plan.parser import parse
 from paribus.report.study import Study, study
 from paribus.store.record import Record

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from paribus.config.composed import Composed
 from paribus.launch.stacking import jobs_of
 from paribus.launch.sweep import due
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.compose import load, resolved
-from paribus.plan.composer import Composed
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -6,11 +6,11 @@ import pytest
 
 from paribus.config.identity import run_id
 from paribus.errors import UserError
-from paribus.plan.cells import plan_ablation
 from paribus.plan.command import plan_command
 from paribus.plan.compose import hydra_context, load, resolved
 from paribus.plan.composer import Composer
 from paribus.plan.parser import parse
+from paribus.plan.planner import plan_ablation
 from paribus.store.record import Record
 
 BASE = ["model=mlp"]

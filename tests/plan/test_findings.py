@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from paribus.config.metrics import chance
 from paribus.plan.ablation import Ablation, AblationError, Hypothesis, Seeds
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.findings import findings, implied, judged, matching, score
-from paribus.plan.metrics import chance
 from paribus.plan.parser import parse
 from paribus.plan.sequential import extend
 from paribus.stats.multiple import holm

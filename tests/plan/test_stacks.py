@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from paribus.config import config_dir
+from paribus.config.composed import Composed
 from paribus.errors import UserError
 from paribus.plan.cells import Cell
-from paribus.plan.composer import Composed
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import alone_because, foreign_parts, program, reasons, stacks
 

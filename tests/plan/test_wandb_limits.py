@@ -2,9 +2,9 @@
 
 import pytest
 
+from paribus.config.composed import Composed
 from paribus.errors import UserError
 from paribus.plan.cells import Cell, Plan
-from paribus.plan.composer import Composed
 from paribus.plan.wandb_limits import accepted, check_project, check_run, check_wandb, labels, shortened
 
 LOGGER = {"wandb": {"_target_": "paribus.train.loggers.wandb_logger", "project": "paribus", "entity": None}}

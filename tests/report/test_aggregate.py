@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.plan.metrics import higher_is_better
+from paribus.config.metrics import higher_is_better
 from paribus.report.aggregate import aggregate
 from paribus.report.arms import ReportError
 from paribus.stats.multiple import holm

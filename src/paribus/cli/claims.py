@@ -18,12 +18,12 @@ from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
 from paribus.notes.shipped import Shipped
 from paribus.plan.ablation import Ablation
-from paribus.plan.cells import ablations_of
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs
 from paribus.plan.outputs import outputs_folder
+from paribus.plan.planner import ablations_of
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.store.reader import Reader

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from paribus import __version__
+from paribus.base.version import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.landscape import landscape
 from paribus.cli.strict import Command, Finite, without_effect

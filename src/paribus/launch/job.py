@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paribus.config.composed import Composed
 from paribus.launch.slots import Place, Slots
-from paribus.plan.composer import Composed
 from paribus.store.record import Record
 from paribus.store.store import Store
 

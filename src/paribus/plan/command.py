@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from paribus.errors import UserError
-from paribus.plan.cells import Plan, Read, ablations_of, plan_ablation, plan_sweep
+from paribus.plan.cells import Plan, Read
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
 from paribus.plan.composer import Composer
 from paribus.plan.distinct import same_runs, why_refused
 from paribus.plan.grammar import override_value
+from paribus.plan.planner import ablations_of, plan_ablation, plan_sweep
 from paribus.plan.sweep import combinations, varied_keys
 
 

@@ -11,17 +11,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from paribus.config.dotted import at
+from paribus.config.composed import Composed
 from paribus.config.identity import Identities
 from paribus.config.modes import with_mode
-from paribus.config.run import Run, Runs
+from paribus.config.run import Runs
 from paribus.errors import UserError
 from paribus.plan.compose import is_group, load, resolved, user_errors
 from paribus.plan.grammar import parsed, with_quotes
@@ -31,30 +30,6 @@ Path = tuple[str, ...]
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _WORD = re.compile(r"[\w.]+")
 _ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
-
-
-@dataclass(frozen=True)
-class Composed:
-    """A resolved configuration. Configurations of one Composer share their equal parts: don't change them.
-
-    choices: the option chosen of each config group.
-    axes: further overrides that a sweep of it varies, hydra.sweeper.params.
-    runs: parses it when it is asked to; shared by the configurations of one Composer.
-    """
-
-    resolved: dict[str, Any]
-    choices: Mapping[str, Any]
-    axes: Mapping[str, Any] = field(default_factory=dict)
-    runs: Runs = field(default_factory=Runs, repr=False, compare=False)
-
-    @functools.cached_property
-    def run(self) -> Run:
-        """Raises UserError for the first value that can't be."""
-        return self.runs(self.resolved)
-
-    def at(self, key: str) -> Any:
-        """The value of a dotted key, which may be any as long as `run` was not asked for; None where there is none."""
-        return at(self.resolved, key, None)
 
 
 class Composer:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from paribus.config.metrics import chance, higher_is_better
 from paribus.plan.ablation import Ablation, Hypothesis
-from paribus.plan.metrics import chance, higher_is_better
+from paribus.plan.cells import Plan, Read
 from paribus.stats.multiple import holm
 from paribus.stats.paired import Difference, paired_difference
 from paribus.stats.sequential import Looks, bounds_level, sequential_difference
 from paribus.stats.verdict import SMALLEST, Direction, Verdict, verdict
 from paribus.store.record import Record
-
-if TYPE_CHECKING:
-    from paribus.plan.cells import Plan, Read
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from paribus.base.text import near
+from paribus.config.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
 from paribus.directions import kind
 from paribus.plan.ablation import (
     DESIGNS,
@@ -22,7 +23,6 @@ from paribus.plan.ablation import (
     Seeds,
     level_name,
 )
-from paribus.plan.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
 from paribus.plan.tuning import Axis, is_number
 
 MOST_SEEDS = 100_000

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from paribus.plan.cells import Cell, Plan, Read
 from paribus.plan.findings import implied, judged, looks_of
-
-if TYPE_CHECKING:
-    from paribus.plan.cells import Cell, Plan, Read
 
 
 def extend(plan: Plan, read: Read, further: Callable[[str, int], Cell]) -> None:

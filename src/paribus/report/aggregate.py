@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paribus.config.metrics import higher_is_better
 from paribus.plan.findings import Finding, findings, looks_of, score, waits
-from paribus.plan.metrics import higher_is_better
 from paribus.report.arms import Arms, ReportError, arms_by, is_seed
 from paribus.report.shared import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from paribus.plan.metrics import is_percent
+from paribus.config.metrics import is_percent
 from paribus.report.aggregate import Aggregate, Row
 from paribus.report.arms import level_text
 from paribus.report.columns import View, detectable

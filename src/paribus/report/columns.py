@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from paribus.plan.metrics import higher_is_better
+from paribus.config.metrics import higher_is_better
 from paribus.report.aggregate import Aggregate, Cell, Row
 from paribus.report.arms import ReportError, level_text
 from paribus.report.numbers import NONE, decimals, p_value, scale, short, text, title, with_spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from paribus.plan.metrics import is_percent
+from paribus.config.metrics import is_percent
 
 NONE = "–"
 MINUS = "−"

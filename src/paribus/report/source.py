@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from paribus import __version__
+from paribus.base.version import __version__
+from paribus.config.metrics import higher_is_better
 from paribus.plan.ablation import Ablation, Hypothesis, Seeds
-from paribus.plan.cells import Cell, Plan, Read, Tuned, tuning_score, winner
+from paribus.plan.cells import Cell, Plan, Read, Tuned
 from paribus.plan.designs import Excluded
-from paribus.plan.metrics import higher_is_better
+from paribus.plan.planner import tuning_score, winner
 from paribus.report.aggregate import aggregate_plan
 from paribus.report.arms import Arms, ReportError
 from paribus.report.columns import View

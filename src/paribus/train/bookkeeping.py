@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from paribus.base.plain_yaml import DUMPER
+from paribus.config.metrics import is_percent
 from paribus.config.run import Run
 from paribus.errors import StorageFailed, UserError, is_storage
 from paribus.plan.chosen import chosen
 from paribus.plan.inputs import Inputs
-from paribus.plan.metrics import is_percent
 from paribus.redaction import redacted, redacted_text
 from paribus.store.atomic import write_atomically
 from paribus.store.provenance import project_state, provenance

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import pytorch_lightning as pl
 
+from paribus.config.metrics import is_percent
 from paribus.durations import duration
-from paribus.plan.metrics import is_percent
 
 
 class Progress(pl.Callback):

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paribus.plan.metrics import higher_is_better
+from paribus.config.metrics import higher_is_better
 from paribus.report.figures.axes import (
     as_it_stands,
     counted,

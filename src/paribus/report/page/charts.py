@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from paribus.plan.metrics import higher_is_better
+from paribus.config.metrics import higher_is_better
 from paribus.report import tidy
 from paribus.report.escape import plain
 from paribus.report.numbers import is_percent, scale, title

@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from paribus import __version__
+from paribus.base.version import __version__
 from paribus.report.arms import level_text
 from paribus.report.escape import plain
 from paribus.report.numbers import title

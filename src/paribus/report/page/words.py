@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from paribus.config.metrics import is_percent
 from paribus.plan.findings import Finding
-from paribus.plan.metrics import is_percent
 from paribus.report.columns import with_interval
 from paribus.report.numbers import p_value, scale, title
 from paribus.report.verdicts import Claim
