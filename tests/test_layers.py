@@ -1,4 +1,4 @@
-"""Imports point down only, and what must be quick imports no torch."""
+"""Imports point down only, no file imports itself by way of others, and what must be quick imports no torch."""
 
 import ast
 import re
@@ -8,10 +8,14 @@ import tokenize
 from pathlib import Path
 
 import pytest
+from import_graph import graph, modules, named, shortest_circle
 
-SOURCE = Path(__file__).parents[1] / "src" / "paribus"
-# From top to bottom; a layer may import those of its own line and below.
+ROOT = Path(__file__).parents[1] / "src"
+SOURCE = ROOT / "paribus"
+# From top to bottom. A file imports files of its own package and of the lines below; packages that share a line do not
+# know each other. There are no exceptions.
 LAYERS = [
+    {"", "__main__", "hydra_plugins"},  # the doors: `import paribus`, `python -m paribus`, Hydra
     {"cli"},
     {"notes"},
     {"report"},
@@ -19,25 +23,31 @@ LAYERS = [
     {"train"},
     {"stack"},
     {"task"},
-    {"plan", "config"},
+    {"plan"},
+    {"config"},
     {"store"},
-    {"curvature", "surfaces"},
-    {"optim", "losses", "metrics"},
+    {"surfaces", "curvature", "metrics"},
+    {"losses", "optim"},
     {"nn", "data"},
     {"stats"},
-    {"base", "errors", "directions", "durations", "memory", "redaction", "terminal"},
+    {"base"},
 ]
+GROUND = {"errors", "directions", "durations", "memory", "redaction", "terminal"}  # on their way to base/
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-# Downwards in time rather than in rank: a launcher and the training entry call each other by design.
-ALLOWED = {("train", "launch"), ("launch", "cli"), ("train", "cli")}
+GRAPH = graph(ROOT)
+FILES = modules(ROOT)
+each_file = pytest.mark.parametrize("path", FILES.values(), ids=FILES)
+# Tables, plans and records are made without torch, whatever is asked for; commands and launchers start without it.
+WITHOUT_TORCH = ("config", "store", "stats", "plan", "report")
+START_WITHOUT_TORCH = (*WITHOUT_TORCH, "cli", "launch", "hydra_plugins", "", "__main__")
+HEAVY = {"torch", "torchmetrics", "pytorch_lightning", "lightning_fabric", "sklearn", "pandas"}
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("paribus."):
-            yield node.module
-        elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if name.name.startswith("paribus."))
+def package(name):
+    """The package of a file: of paribus.plan.cells it is plan. Files beside the packages are packages themselves."""
+    first, _, rest = name.partition(".")
+    own = rest.partition(".")[0] if first == "paribus" else first
+    return "base" if own in GROUND else own
 
 
 def prints(path):
@@ -47,15 +57,51 @@ def prints(path):
             yield node.lineno
 
 
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem in RANK)
+@pytest.mark.parametrize("name", FILES)
+def test_imports_point_down(name):
+    own = package(name)
+    wrong = [other for other in GRAPH[name] if package(other) != own and RANK[package(other)] <= RANK[own]]
+    assert not wrong, f"{name} may not import {', '.join(wrong)}: what both need lies below them"
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
-def test_imports_point_down(path):
-    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    for module in imports(path):
-        other = module.split(".")[1]
-        assert RANK[other] >= RANK[own] or (own, other) in ALLOWED, f"{own} imports {module}"
+def test_imports_point_down_from_file_to_file():
+    """Within packages too: there is an order in which every file comes after those that it imports."""
+    circle = shortest_circle(GRAPH)
+    assert circle is None, "a circle of imports: " + " -> ".join(circle)
+
+
+PLANTED = {
+    "house/__init__.py": "",
+    "house/attic.py": "from house import cellar\nfrom house.rooms import bath",
+    "house/cellar.py": "def dig():\n    from . import garden",
+    "house/garden.py": "if TYPE_CHECKING:\n    from house.rooms.bath import Tub",
+    "house/rooms/__init__.py": "import json, house.garden",
+    "house/rooms/bath.py": "Tub = importlib.import_module('house.cellar').Tub",
+    "house/rooms/kitchen.py": "from ..attic import roof\nfrom .bath import Tub",
+}
+
+
+def test_the_graph_has_every_import_and_the_shortest_circle(tmp_path):
+    for name, text in PLANTED.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = graph(tmp_path)
+    short = {name.removeprefix("house."): {each.removeprefix("house.") for each in to} for name, to in found.items()}
+    assert short == {
+        "house": set(),
+        "attic": {"cellar", "rooms.bath"},
+        "cellar": {"garden"},
+        "garden": {"rooms.bath"},
+        "rooms": {"garden"},
+        "rooms.bath": {"cellar"},
+        "rooms.kitchen": {"attic", "rooms.bath"},
+    }
+    circle = ["house.cellar", "house.garden", "house.rooms.bath"]
+    assert shortest_circle(found) == [*circle, circle[0]]
+    found["house.garden"].add("house.cellar")
+    assert shortest_circle(found) == ["house.cellar", "house.garden", "house.cellar"]
+    found["house.cellar"].clear()
+    assert shortest_circle(found) is None
 
 
 def test_only_the_terminal_prints():
@@ -92,22 +138,25 @@ assert not slow, slow
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
 
 
-def test_importing_the_layers_of_records_and_reports_imports_no_torch():
-    modules = [
-        "paribus.plan.cells",
-        "paribus.store.store",
-        "paribus.report.table",
-        "paribus.report.figures",
-        "paribus.report.page.render",
-        "paribus.stats.paired",
-        "paribus.cli.train",  # of a sweep's own process too, which plans while its server imports torch
-        "paribus.launch.local",
-        "paribus.launch.sweep",
-        "hydra_plugins.paribus.sweeper",
-        "hydra_plugins.paribus.launcher",
-    ]
-    code = "import sys; " + "; ".join(f"import {m}" for m in modules) + "; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+@pytest.mark.parametrize("layer", START_WITHOUT_TORCH)
+def test_importing_any_file_of_a_quick_layer_imports_no_torch(layer):
+    """Whatever a planning, reporting or launching process imports: its server has torch meanwhile."""
+    names = [name for name in FILES if package(name) == layer and name != "paribus.__main__"]
+    code = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+    slow = {HEAVY!r} & set(sys.modules)
+    assert not slow, (name, slow)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if package(name) in WITHOUT_TORCH])
+def test_layers_without_torch_ask_for_it_nowhere(name):
+    """Inside functions neither."""
+    assert not HEAVY & {module.partition(".")[0] for module, _ in named(name, FILES[name])}
 
 
 PRIVATE = re.compile(
@@ -116,7 +165,7 @@ PRIVATE = re.compile(
 )
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
+@each_file
 def test_private_names_of_libraries_stand_in_one_file_each(path):
     if not path.name.endswith("_internals.py"):
         with tokenize.open(path) as file:
@@ -128,7 +177,7 @@ def test_private_names_of_libraries_stand_in_one_file_each(path):
         assert not found, f"move to base/*_internals.py, with a fallback and a test: {found}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
+@each_file
 def test_the_docstring_of_a_module_names_the_thing(path):
     said = ast.get_docstring(ast.parse(path.read_text()))
     assert said, "a module says what it holds"
