@@ -12,6 +12,7 @@ from paribus.notes import scoreboard, shipped
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.results import document
+from paribus.report.scoreboard import NOT_RUN, csv_text, detectable
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.stats.effect import paired_power
@@ -78,14 +79,14 @@ def test_what_is_open_says_what_could_have_been_seen(found, lines):
     assert all(int(line.needed.text) > line.n for line in open_)
     assert not by(lines, "1.5a", "T").detectable.text
     finding = next(each for claim in claims(found.plans, found.read) for each in claim.findings if claim.id == "1.2-9")
-    d, least = finding.difference, scoreboard.detectable(finding)
+    d, least = finding.difference, detectable(finding)
     assert paired_power(least / d.sd, d.n, 0.05 / finding.comparisons) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_a_check_stands_like_an_ablation_and_one_that_was_not_made_says_so(lines):
     assert by(lines, "1.4a-e", "class numbers").effect.text == "9"
     assert by(lines, "1.4a-e", "all").verdict == "SUPPORTED"
-    assert by(lines, "1.1a", "").verdict == scoreboard.NOT_RUN
+    assert by(lines, "1.1a", "").verdict == NOT_RUN
 
 
 @pytest.mark.parametrize("form", RENDER)
@@ -97,7 +98,7 @@ def test_every_format_holds_every_claim(lines, form):
 
 
 def test_csv_holds_one_row_for_each_line(lines):
-    rows = list(csv.DictReader(io.StringIO(scoreboard.csv_text(lines))))
+    rows = list(csv.DictReader(io.StringIO(csv_text(lines))))
     assert [row["verdict"] for row in rows] == [line.verdict for line in lines]
 
 
@@ -109,7 +110,7 @@ def test_shipped_records_give_the_same_scoreboard_and_the_same_bytes(found, chec
     again = scoreboard.lines(
         claims(back.plans["norms"], back.record), [(check[0], back.checks["1.4a-e"]), (CHECKS[0], None)]
     )
-    assert scoreboard.csv_text(again) == scoreboard.csv_text(lines)
+    assert csv_text(again) == csv_text(lines)
     assert {id for id, record in found.records.items()} == set(back.records)
 
 
@@ -140,4 +141,4 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 def test_no_detectable_effect_without_two_pairs():
     one = Made({**SECTION, "seeds": {"tune": 2, "report": 1}}, lambda cell: 0.9)
     finding = claims(one.plans, one.read)[0].findings[0]
-    assert math.isnan(scoreboard.detectable(finding))
+    assert math.isnan(detectable(finding))

@@ -24,6 +24,7 @@ from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.planner import ablations_of
+from paribus.report.scoreboard import csv_text
 from paribus.report.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.store.reader import Reader
@@ -78,7 +79,7 @@ def show_claims(
     if not found:
         raise UserError(f"no claim has an id that begins with {' or '.join(only) or 'anything'}. Try --only 1.3")
     if form == "csv":
-        return write(scoreboard.csv_text(found), output)
+        return write(csv_text(found), output)
     write("\n".join(RENDER[form](sheet, heading=True) for sheet in scoreboard.sheets(found)), output)
 
 

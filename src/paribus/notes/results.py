@@ -9,11 +9,11 @@ from typing import Any
 from paribus.durations import duration
 from paribus.notes import scoreboard
 from paribus.notes.checks.catalogue import CHECKS
-from paribus.notes.scoreboard import Line
 from paribus.notes.shipped import Shipped
 from paribus.plan.cells import Plan
 from paribus.report import render
 from paribus.report.arms import ReportError
+from paribus.report.scoreboard import NOT_RUN, Line
 from paribus.report.sheet import Column, Entry, Sheet
 from paribus.report.source import Options, sheets
 from paribus.report.verdicts import claims
@@ -62,7 +62,7 @@ def summary(found: Sequence[Line]) -> Sheet:
             seen.add(line.id)
             rows.append([Entry(line.id), Entry(line.claim), Entry(line.verdict, bold=True), Entry(line.words)])
     columns = [Column(name, words=True) for name in ("id", "claim", "verdict", "in words")]
-    settled = sum(row[2].text not in ("INCONCLUSIVE", scoreboard.NOT_RUN) for row in rows)
+    settled = sum(row[2].text not in ("INCONCLUSIVE", NOT_RUN) for row in rows)
     return Sheet("Scoreboard", "scoreboard", columns, rows, f"{len(rows)} claims, {settled} of them settled.")
 
 

@@ -1,0 +1,184 @@
+"""The scoreboard: the claims of ablations with effect, verdict and literature, in one form."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paribus.plan.findings import Finding
+from paribus.report.columns import with_interval
+from paribus.report.escape import spreadsheet
+from paribus.report.numbers import NONE, scale, short, text, title
+from paribus.report.sheet import Column, Entry, Sheet, label_of
+from paribus.report.verdicts import Claim, compared, finding_notes
+from paribus.stats.effect import minimum_detectable_effect, required_pairs
+
+NOT_RUN = "not run"
+POWER = 0.8
+MEASURED = (
+    "Effect: of an ablation the difference that `measured` names, paired by seed, with its 95 % t interval (points: of "
+    "an accuracy in percent)"
+)
+OUTCOMES = (
+    "SUPPORTED: significant after Holm in the claimed direction, and as large as the smallest effect of interest may "
+    "be; REVERSED: the interval lies on the other side; REFUTED: too small to matter; INCONCLUSIVE: open; CONDITIONAL: "
+    "regimes disagree. Detectable: the difference that n seeds would have found with a power of 80 %, where a verdict "
+    "is open; n for d: the seeds that find the smallest effect of interest with that power, from the deviation that "
+    "was measured, at Holm's strictest level."
+)
+CAPTION = f"{MEASURED}. {OUTCOMES}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A claim in one regime, or over all of them.
+
+    source: the ablation or `check`. effect: what was measured, with its interval. detectable: the smallest effect that
+    n would have found, where the verdict is open. needed: the n that finds the smallest effect of interest. words: what
+    it says, for people. section: the title of its table; empty where there is only one.
+    """
+
+    id: str
+    claim: str
+    source: str
+    regime: str
+    quantity: str
+    effect: Entry
+    n: int
+    verdict: str
+    words: str
+    literature: str
+    detectable: Entry = Entry("")  # noqa: RUF009
+    needed: Entry = Entry("")  # noqa: RUF009
+    notes: tuple[str, ...] = ()
+    section: str = ""
+
+
+def lines(found: Sequence[Claim]) -> list[Line]:
+    """All lines, in the order of the claims; regimes of one claim together, and their common verdict first."""
+    return [line for claim in found for line in of_claim(claim)]
+
+
+def sheets(found: Sequence[Line], caption: str = CAPTION) -> list[Sheet]:
+    """A table for each section, in their order."""
+    sections = dict.fromkeys(line.section for line in found)
+    return [_sheet(each, [line for line in found if line.section == each], caption) for each in sections]
+
+
+def csv_text(found: Sequence[Line]) -> str:
+    """One row for each line, numbers as they are printed."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    head = ("section", "id", "claim", "source", "regime", "quantity", "effect", "interval", "n", "verdict")
+    writer.writerow([*head, "detectable", "needed", "words", "literature"])
+    for line in found:
+        own = (line.section, line.id, line.claim, line.source, line.regime, line.quantity)
+        effect = (line.effect.text, line.effect.rest, line.n, line.verdict)
+        rest = (line.detectable.text, line.needed.text, line.words, line.literature)
+        writer.writerow(map(spreadsheet, [*own, *effect, *rest]))
+    return buffer.getvalue()
+
+
+def detectable(finding: Finding) -> float:
+    """The true difference that n pairs find with a power of 80 %, at Holm's strictest level; nan for none."""
+    d = finding.difference
+    if d.n < 2 or not math.isfinite(d.sd):
+        return math.nan
+    return minimum_detectable_effect(d.sd, d.n, POWER, 0.05 / max(1, finding.comparisons))
+
+
+def needed(finding: Finding) -> str:
+    """How many seeds find the smallest effect of interest with a power of 80 %, at Holm's strictest level."""
+    d = finding.difference
+    if d.n < 2 or not math.isfinite(d.sd):
+        return ""
+    try:
+        return str(required_pairs(finding.verdict.smallest, d.sd, POWER, 0.05 / max(1, finding.comparisons)))
+    except ValueError:  # more than anybody could train
+        return NONE
+
+
+def words(finding: Finding) -> str:
+    """The verdict as a sentence: what was seen, and what it means for the claim."""
+    d, outcome, metric = finding.difference, finding.verdict.outcome, finding.hypothesis.metric
+    if not d.n:
+        return "no result yet"
+    size = abs(d.mean) * scale(metric)
+    amount = f"{text(size, 2) if size >= 0.1 else short(size)}{_unit(metric)}"
+    more = "higher" if d.mean > 0 else "lower"
+    arm, versus = _ends(finding)
+    seen = f"{title(metric).removesuffix(' (%)')} is {amount} {more} with {arm} than with {versus}"
+    least = f"{short(finding.verdict.smallest * scale(metric))}{_unit(metric)}"
+    if outcome == "SUPPORTED":
+        return f"holds: {seen}"
+    if outcome == "REVERSED":
+        return f"the other way round: {seen}"
+    if outcome == "REFUTED":
+        return f"not so: a gain of {least} or more is excluded"
+    return f"open: {seen}, and a gain of {least} can be neither shown nor excluded"
+
+
+def _unit(metric: str) -> str:
+    return " points" if scale(metric) == 100 else " ms" if metric == "ms_per_update" else ""
+
+
+def _ends(finding: Finding) -> tuple[str, str]:
+    if len(finding.pairs) == 1:
+        return finding.pairs[0]
+    arm, versus = finding.hypothesis.arm, finding.hypothesis.versus
+    names = ", ".join(f"{key}={value}" for key, value in arm.items())
+    return names, ", ".join(f"{key}={value}" for key, value in versus.items())
+
+
+def of_claim(claim: Claim) -> list[Line]:
+    """The lines of one claim."""
+    made = []
+    said = claim.findings[0].hypothesis.literature
+    several = len(claim.findings) > 1
+    if several:
+        ran = [each for each in claim.findings if each.difference.n]
+        outcome = claim.overall.outcome if ran else NOT_RUN
+        groups = "; ".join(f"{kind.lower()} in {', '.join(names)}" for kind, names in claim.overall.regimes.items())
+        counted = min((each.difference.n for each in claim.findings), default=0)
+        made.append(Line(claim.id, claim.claim, claim.ablation, "all", "", Entry(""), counted, outcome, groups, said))
+    for each in claim.findings:
+        d, metric = each.difference, each.hypothesis.metric
+        effect = with_interval(d.mean, d.low, d.high, metric) if d.n else Entry(NONE)
+        outcome = each.verdict.outcome if d.n else NOT_RUN
+        least = Entry("")
+        if outcome == "INCONCLUSIVE" and math.isfinite(value := detectable(each)):
+            least = Entry(text(value * scale(metric), 2))
+        quantity = f"{title(metric)}: {compared(each)}"
+        made.append(
+            Line(claim.id, claim.claim, claim.ablation, each.regime or "", quantity, effect, d.n, outcome, words(each),
+                 said, least, Entry(needed(each)), tuple(finding_notes(each)) if d.n else ())
+        )  # fmt: skip
+    return made
+
+
+def _sheet(section: str, found: Sequence[Line], caption: str) -> Sheet:
+    head = [Column(name, words=True) for name in ("id", "claim", "by", "regime", "measured")]
+    head += [Column("effect"), Column("n"), Column("verdict", words=True), Column("detectable"), Column("n for d")]
+    head += [Column("in words", words=True), Column("literature", words=True)]
+    notes: list[str] = []
+    rows: list[list[Entry]] = []
+    last = ("", "")
+    for line in found:
+        new, last = (line.id, line.source) != last, (line.id, line.source)
+        for note in line.notes:
+            if note not in notes:
+                notes.append(note)
+        marks = tuple(notes.index(note) + 1 for note in line.notes)
+        rows.append(
+            [
+                Entry(line.id if new else ""), Entry(line.claim if new else ""), Entry(line.source if new else ""),
+                Entry(line.regime), Entry(line.quantity), line.effect, Entry(str(line.n) if line.n else NONE),
+                Entry(line.verdict, bold=True, marks=marks), line.detectable, line.needed, Entry(line.words),
+                Entry(line.literature if new else ""),
+            ]
+        )  # fmt: skip
+    label = label_of("claims", *([section] if section else []))
+    return Sheet(section or "Claims", label, head, rows, caption, notes)
