@@ -19,12 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from paribus.cli.claims import LAST
 from paribus.durations import duration
+from paribus.notes import ablations as notes
 from paribus.notes.checks import stored
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
-from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.store.provenance import provenance
 from paribus.store.store import Store
@@ -54,12 +53,13 @@ def main() -> None:
         found = known
     with tempfile.TemporaryDirectory() as scratch:
         store, composer = Store(Path(scratch)), Composer()
-        for name in options.names or [*everything(), "checks"]:
+        for name in options.names or [*notes.names(), "checks"]:
             if name == "checks":
                 found["checks"] = check(store)
                 continue
-            left_out = elsewhere(plan_command([f"ablation={name}"], lambda id: None, composer), composer)
-            command = ["train", "-m", f"ablation={name}", f"paths.outputs={scratch}", *left_out]
+            ablation = f"ablation={notes.whole(name)}"
+            left_out = elsewhere(plan_command([ablation], lambda id: None, composer), composer)
+            command = ["train", "-m", ablation, f"paths.outputs={scratch}", *left_out]
             before, started = len(store.ids()), time.perf_counter()
             done = subprocess.run([sys.executable, "-m", "paribus", *command], capture_output=True, text=True)
             if done.returncode:
@@ -70,12 +70,6 @@ def main() -> None:
             keep(found)
     keep(found)
     print(f"all: {duration(sum(found['seconds'].values()) + found['checks'])}")
-
-
-def everything() -> list[str]:
-    """The ablations with results in RESULTS.md; the one that measures time, after all that would disturb it."""
-    with hydra_context():
-        return sorted(set(group_options("ablation")) - {"demo"}, key=lambda name: (name == LAST, name))
 
 
 def check(store: Store) -> float:

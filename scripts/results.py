@@ -1,7 +1,7 @@
 """RESULTS.md and docs/results/ from records, and the records themselves in one small file.
 
 paribus import results/records.json.gz   so that outputs/ has what was trained before
-paribus claims --run                     trains what is missing
+paribus claims notes --run               trains what is missing
 python scripts/results.py --pack         from outputs/: results/records.json.gz, pictures, times in ablation files; then
 python scripts/results.py                RESULTS.md from results/records.json.gz and results/remarks.yaml
 """
@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
+from paribus.notes import ablations as notes
 from paribus.notes import shipped
 from paribus.notes.checks import stored
 from paribus.notes.results import document, times
 from paribus.plan.cells import Plan
 from paribus.plan.command import plan_command
-from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import studies
@@ -63,10 +63,8 @@ def pack() -> None:
     store = Store(outputs_folder())
     read, composer = Reader(store), Composer()
     plans: dict[str, list[Plan]] = {}
-    with hydra_context():
-        names = group_options("ablation")
-    for name in names:
-        own = plan_command([f"ablation={name}"], read, composer)
+    for name in notes.names():
+        own = plan_command([f"ablation={notes.whole(name)}"], read, composer)
         ready = all(plan.complete for plan in own) and any(read(c.id) for plan in own for c in plan.cells)
         if ready and not any(read(cell.id) is None for plan in own for cell in plan.cells):
             plans[name] = own
@@ -77,7 +75,7 @@ def pack() -> None:
     if lost:
         raise SystemExit(
             f"{RECORDS.name} has results of {', '.join(lost)}, which outputs/ lacks and which would be lost. "
-            f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims --run"
+            f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims notes --run"
         )
     checks = [each for check in stored.chosen(()) if (each := stored.read(store, check.id)) is not None]
     shipped.write(RECORDS, plans, read, checks)
@@ -93,7 +91,7 @@ def draw(name: str, composer: Composer) -> None:
     folder = ROOT / "docs" / "results"
     for old in folder.glob(f"{name}-*.png"):
         old.unlink()
-    found = studies([f"ablation={name}"], composer=composer)
+    found = studies([f"ablation={notes.whole(name)}"], composer=composer)
     drawn: list[tuple[str, catalogue.Drawn]] = [("regimes", catalogue.of_regimes(name, found))]
     for each in found:
         wanted = [figure for figure in FIGURES if figure in catalogue.FIGURES]
@@ -108,7 +106,7 @@ def draw(name: str, composer: Composer) -> None:
 def note_time(name: str, plans: list[Plan], read: Reader) -> None:
     """The measured time in the head of the ablation's file."""
     records = {c.id: r for plan in plans for c in plan.cells if (r := read(c.id)) is not None}
-    path = ROOT / "conf" / "ablation" / "notes" / f"{name}.yaml"
+    path = ROOT / "conf" / "ablation" / f"{notes.whole(name)}.yaml"
     line = f"# Time: {times(name, list(records.values()), again())}."
     path.write_text(re.sub(r"(?m)^# Time: .*$", line, path.read_text(encoding="utf-8"), count=1), encoding="utf-8")
 

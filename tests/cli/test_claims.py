@@ -41,8 +41,60 @@ def test_a_claim_without_runs_says_so_and_only_filters(paribus, mine):
     assert "--only" in nothing.err
 
 
-def test_checks_stand_without_any_ablation(paribus):
-    found = rows(paribus("claims", "--only", "1.4b", "--format", "csv"))
+def test_a_users_project_shows_the_users_claims_alone(paribus, mine):
+    [row] = rows(paribus("claims", "--format", "csv"))
+    assert (row["id"], row["source"], row["section"]) == ("9.1", "mine", "")
+    table = paribus("claims").out
+    assert "Claims" in table
+    assert "lecture" not in table
+    assert "1.3" not in table
+    assert "check" not in table
+
+
+def test_a_users_own_file_has_the_name_of_one_of_the_notes(paribus, mine, tmp_path):
+    folder = tmp_path / "conf" / "ablation"
+    (folder / "norms.yaml").write_text((folder / "mine.yaml").read_text().replace('"9.1"', '"1.5a"'))
+    (folder / "mine.yaml").unlink()
+    [own] = rows(paribus("claims", "--format", "csv"))
+    [named] = rows(paribus("claims", "norms", "--format", "csv"))
+    assert own == named
+    assert (own["id"], own["claim"], own["section"]) == ("1.5a", "momentum helps", "")
+    theirs = rows(paribus("claims", "notes", "--only", "1.5a", "--format", "csv"))
+    assert {row["section"] for row in theirs} == {"1.5 Normalization"}
+    assert {"norms", "rates", "check"} <= {row["source"] for row in theirs}
+    assert "momentum helps" not in {row["claim"] for row in theirs}
+    both = rows(paribus("claims", "norms", "notes/norms", "--format", "csv"))
+    assert [row["claim"] for row in both if not row["section"]] == ["momentum helps"]
+    assert "batch norm tests better than none at batches of 64" in {row["claim"] for row in both if row["section"]}
+
+
+def test_the_same_id_in_two_files_is_two_claims(paribus, mine, tmp_path):
+    folder = tmp_path / "conf" / "ablation"
+    other = (folder / "mine.yaml").read_text().replace('"mine"', '"other"').replace("momentum helps", "inertia helps")
+    (folder / "other.yaml").write_text(other)
+    table = paribus("claims").out
+    assert "momentum helps" in table
+    assert "inertia helps" in table
+
+
+def test_a_project_without_claims_says_where_those_of_the_notes_are(paribus):
+    result = paribus("claims")
+    assert result.code == 2
+    assert result.err.strip().endswith("ablation.hypotheses. The claims of the lecture notes: paribus claims notes")
+    result = paribus("claims", "--only", "1.3")
+    assert result.code == 2
+    assert result.err.strip().endswith("paribus claims notes --only 1.3")
+
+
+def test_a_word_that_is_no_ablation_gets_the_nearest(paribus, mine):
+    result = paribus("claims", "ntoes")
+    assert result.code == 2
+    assert "Did you mean notes" in result.err
+    assert "mine" in result.err
+
+
+def test_checks_stand_with_the_notes(paribus):
+    found = rows(paribus("claims", "notes", "--only", "1.4b", "--format", "csv"))
     assert [row["source"] for row in found] == ["check"]
 
 
@@ -54,11 +106,11 @@ def test_run_and_results_exclude_each_other(paribus):
 
 def test_run_makes_a_missing_check_once(paribus, tmp_path, monkeypatch):
     check = next(each for each in CHECKS if each.id == "1.4b")
-    first = rows(paribus("claims", "--only", "1.4b", "--run", "--format", "csv"))
+    first = rows(paribus("claims", "notes", "--only", "1.4b", "--run", "--format", "csv"))
     assert first[0]["verdict"] == "SUPPORTED"
     assert stored.current(Store(tmp_path / "outputs"), check)
     monkeypatch.setattr(stored, "make", lambda *args: pytest.fail("it is there already"))
-    assert rows(paribus("claims", "--only", "1.4b", "--run", "--format", "csv")) == first
+    assert rows(paribus("claims", "notes", "--only", "1.4b", "--run", "--format", "csv")) == first
 
 
 def test_run_trains_what_is_missing_and_then_nothing(paribus, mine, tmp_path):

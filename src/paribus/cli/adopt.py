@@ -90,7 +90,7 @@ def adopt_packed(path: Path, store: Store) -> None:
     for check in checks:
         stored.write(store, check)
     say(f"imported {len(new)} of {len(packed.records)} runs into {store.runs}, and {len(checks)} checks")
-    say("look at them: paribus claims    train what they lack: paribus claims --run")
+    say("look at them: paribus claims notes    train what they lack: paribus claims notes --run")
 
 
 def sweeps(adoption: Adoption, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -1,4 +1,4 @@
-"""`paribus claims`: the scoreboard of all claims, and with --run the trainings and checks that it lacks."""
+"""`paribus claims`: verdicts on a user's claims or the notes'; with --run, what they lack is trained and checked."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from paribus.cli.reports import write
 from paribus.durations import duration
 from paribus.errors import Interrupted, UserError
 from paribus.memory import uncollected
-from paribus.notes import scoreboard
+from paribus.notes import ablations as notes
+from paribus.notes import scoreboard as by_section
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
 from paribus.notes.shipped import Shipped
 from paribus.plan.ablation import Ablation
+from paribus.plan.ablation_files import all_names, file_of
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, hydra_context
 from paribus.plan.composer import Composer
 from paribus.plan.estimate import Costs
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.planner import ablations_of
-from paribus.report.scoreboard import csv_text
+from paribus.report import scoreboard
+from paribus.report.scoreboard import Line, csv_text
 from paribus.report.table import RENDER
-from paribus.report.verdicts import claims
+from paribus.report.verdicts import Claim, claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 from paribus.terminal import say
 
-LAST = "batch_time"  # it measures time: everything else should be over
+NOTES = notes.FOLDER
 
 
 def show_claims(
     names: Sequence[str], form: str, output: str | None, only: Sequence[str], run: bool, results: str | None
 ) -> None:
-    """Prints the scoreboard of these ablations and all checks, or of all.
+    """Prints the scoreboard of these ablations. No name stands for the user's own, `notes` for those of the notes.
 
     only: beginnings of ids; others are left out. run: train and check what is missing first.
     results: a file that `scripts/results.py` wrote, read in place of the outputs folder.
@@ -45,58 +48,90 @@ def show_claims(
     if results is not None:
         if run:
             raise UserError("--results shows what a file holds, and --run trains. Drop one of them")
-        shipped = Shipped.read(Path(results))
-        for name in names:
-            if _name(name) not in shipped.plans:
-                known = [*shipped.plans]
-                raise UserError(
-                    f"{results} holds no ablation {_name(name)}.{near(_name(name), known)} It has {', '.join(known)}"
-                )
-        plans = {n: p for n, p in shipped.plans.items() if not names or n in map(_name, names)}
-        found = scoreboard.lines(
-            [claim for each in plans.values() for claim in claims(each, shipped.record)],
-            [(check, shipped.checks.get(check.id)) for check in stored.chosen(only)] if not names else [],
-        )
+        found = _packed(Path(results), [_name(name) for name in names], only)
     else:
         overrides = [name for name in names if "=" in name and not name.startswith("ablation=")]
+        asked_for = [_name(name) for name in names if name not in overrides]
         composer = Composer()
         store = Store(outputs_folder(overrides, composer))
-        wanted = asked([_name(name) for name in names if name not in overrides], composer, only, overrides)
-        checks = stored.chosen(only) if len(overrides) == len(names) else []
+        wanted, checks = asked(asked_for, composer, only, overrides)
         if run:
             _run(store, wanted, checks, overrides, composer)
         read = Reader(store)
+
+        def claims_of(names: Sequence[str]) -> list[Claim]:
+            plans = [plan_command([f"ablation={name}", *overrides], read, composer) for name in names]
+            return [claim for each in plans for claim in claims(each, read)]
+
         with uncollected():
-            found = scoreboard.lines(
-                [
-                    claim
-                    for name in wanted
-                    for claim in claims(plan_command([f"ablation={name}", *overrides], read, composer), read)
-                ],
-                [(check, stored.read(store, check.id)) for check in checks],
-            )
+            found = scoreboard.lines(claims_of([name for name in wanted if not notes.are(name)]))
+            made = [(check, stored.read(store, check.id)) for check in checks]
+            found += by_section.lines(claims_of([name for name in wanted if notes.are(name)]), made)
     found = [line for line in found if not only or any(line.id.startswith(each) for each in only)]
     if not found:
-        raise UserError(f"no claim has an id that begins with {' or '.join(only) or 'anything'}. Try --only 1.3")
+        raise UserError(_no_claim(names, only))
     if form == "csv":
         return write(csv_text(found), output)
-    write("\n".join(RENDER[form](sheet, heading=True) for sheet in scoreboard.sheets(found)), output)
+    own = [line for line in found if not line.section]
+    sheets = [*scoreboard.sheets(own), *by_section.sheets([line for line in found if line.section])]
+    write("\n".join(RENDER[form](sheet, heading=True) for sheet in sheets), output)
+
+
+def _packed(path: Path, names: Sequence[str], only: Sequence[str]) -> list[Line]:
+    """The lines of a file of results, which are the notes'."""
+    packed = Shipped.read(path)
+    whole = not names or NOTES in names
+    short = [name.removeprefix(f"{NOTES}/") for name in names if name != NOTES]
+    for name in short:
+        if name not in packed.plans:
+            known = [*packed.plans]
+            raise UserError(f"{path} holds no ablation {name}.{near(name, known)} It has {', '.join(known)}")
+    plans = [plans for name, plans in packed.plans.items() if whole or name in short]
+    made = [(check, packed.checks.get(check.id)) for check in stored.chosen(only)] if whole else []
+    return by_section.lines([claim for each in plans for claim in claims(each, packed.record)], made)
 
 
 def asked(
     names: Sequence[str], composer: Composer, only: Sequence[str] = (), overrides: Sequence[str] = ()
-) -> list[str]:
-    """The ablations with hypotheses among `names` (all, without any) and `only`; the one that takes times last."""
-    found = []
+) -> tuple[list[str], list[Check]]:
+    """The ablations and the checks of these names and `only`; the ablation that takes times last.
+
+    No name stands for the user's own ablations, `notes` for all of the notes unless a user's file is called so.
+    """
+    everything = NOTES in names and file_of(NOTES) is None
+    named = [name for name in names if not (everything and name == NOTES)]
     with hydra_context():
-        for name in names or group_options("ablation"):
+        known = group_options("ablation")
+        for name in named:
+            if name not in known and file_of(name) is None:
+                meant = near(name, [*known, NOTES])
+                listed = ", ".join([*known, f"{NOTES} (all of the lecture notes)"])
+                raise UserError(f"there is no ablation {name}.{meant} There are {listed}")
+        own = [] if names else [name for name in all_names() if not notes.are(name)]
+        theirs = [notes.word(name) for name in notes.names()] if everything else []
+        found = []
+        for name in dict.fromkeys([*named, *own, *theirs]):
             parsed: list[Ablation] = ablations_of([f"ablation={name}", *overrides], composer)
             ids = [each.id for ablation in parsed for each in ablation.hypotheses]
             if ids and (not only or any(id.startswith(each) for id in ids for each in only)):
                 found.append(name)
-            elif names and not ids:
+            elif name in named and not ids:
                 raise UserError(f"the ablation {name} has no hypotheses. Write them: ablation.hypotheses")
-    return sorted(found, key=lambda name: name == LAST)
+    found.sort(key=notes.takes_times)
+    return found, stored.chosen(only) if everything else []
+
+
+def _no_claim(names: Sequence[str], only: Sequence[str]) -> str:
+    """Why there is nothing to show, and what to type next."""
+    if NOTES in map(_name, names):
+        return f"no claim of the notes has an id that begins with {' or '.join(only)}. Try --only 1.3"
+    why = (
+        f"no claim of these ablations has an id that begins with {' or '.join(only)}. Drop --only"
+        if only
+        else "no ablation of yours has hypotheses. Write them in its file: ablation.hypotheses"
+    )
+    more = "".join(f" --only {each}" for each in only)
+    return f"{why}. The claims of the lecture notes: paribus claims {NOTES}{more}"
 
 
 def _name(word: str) -> str:

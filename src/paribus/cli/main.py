@@ -87,7 +87,7 @@ def table(
 def claims(
     ablations: tuple[str, ...], form: str, only: tuple[str, ...], run: bool, results: str | None, output: str | None
 ) -> None:
-    """The scoreboard of all claims, by section of the notes: effect, verdict, literature."""
+    """The claims of your ablations: effect, verdict, literature. Those of the lecture notes: paribus claims notes."""
     from paribus.cli.claims import show_claims
 
     show_claims(ablations, form, output, only, run, results)

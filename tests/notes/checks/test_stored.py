@@ -28,6 +28,19 @@ def test_a_result_of_other_code_is_out_of_date(tmp_path):
     assert not stored.current(store, replace(CHECK, module="norms"))
 
 
+def test_an_import_is_no_change_of_what_a_check_measures(tmp_path, monkeypatch):
+    from paribus.notes.checks import catalogue
+
+    def fingerprint(text):
+        (tmp_path / "one.py").write_text(text)
+        return replace(CHECK, module="one").fingerprint
+
+    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "catalogue.py"))
+    first = fingerprint("import a\nfrom b import (\n    c,\n)\nx = c\n")
+    assert fingerprint("import a.z\nfrom d.b import c\nx = c\n") == first
+    assert fingerprint("import a\nfrom b import c\nx = c + 1\n") != first
+
+
 def test_a_damaged_file_counts_as_none_and_is_named(tmp_path):
     store = Store(tmp_path)
     stored.make(store, CHECK)

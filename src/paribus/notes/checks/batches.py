@@ -22,11 +22,11 @@ LARGE = 256  # the notes call a batch of the whole training set very large; belo
 
 
 def largest_batch(store: Store) -> list[Measurement]:
-    """The largest B with t(B) / t(1) < 1.5, t the mean time of an update, from the records of ablation=batch_time.
+    """The largest B with t(B) / t(1) < 1.5, t the mean time of an update in ablation=notes/batch_time.
 
     SUPPORTED where that is at least 256, REFUTED below. Raises UserError while there are no such records.
     """
-    [plan] = plan_command(["ablation=batch_time"], store.read)
+    [plan] = plan_command(["ablation=notes/batch_time"], store.read)
     times: dict[int, list[float]] = {}
     for arm, cells in plan.arms.items():
         for cell in cells:
@@ -34,7 +34,9 @@ def largest_batch(store: Store) -> list[Measurement]:
             if record is not None and record.status == "done":
                 times.setdefault(int(arm.removeprefix("b")), []).append(record.timing["ms_per_update"])
     if 1 not in times or len(times) < 3:
-        raise UserError("check 1.2-1B reads the times of an ablation. Train it: paribus train -m ablation=batch_time")
+        raise UserError(
+            "check 1.2-1B reads the times of an ablation. Train it: paribus train -m ablation=notes/batch_time"
+        )
     ratios = {size: fmean(own) / fmean(times[1]) for size, own in sorted(times.items())}
     flat = []
     for size, ratio in ratios.items():

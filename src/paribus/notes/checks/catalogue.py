@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 from collections.abc import Callable, Sequence
@@ -31,9 +32,16 @@ class Check:
 
     @property
     def fingerprint(self) -> str:
-        """Of the code that makes it: a stored result with another one is out of date."""
-        source = (Path(__file__).parent / f"{self.module}.py").read_bytes()
-        return hashlib.sha256(source).hexdigest()[:12]
+        """Of the code that makes it, but for its imports: a stored result with another one is out of date."""
+        source = (Path(__file__).parent / f"{self.module}.py").read_text(encoding="utf-8")
+        imports = {
+            number
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        }
+        code = [line for number, line in enumerate(source.splitlines(), 1) if number not in imports]
+        return hashlib.sha256("\n".join(code).encode()).hexdigest()[:12]
 
 
 CHECKS = (

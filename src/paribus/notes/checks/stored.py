@@ -68,7 +68,7 @@ def make(store: Store, check: Check) -> Stored:
     """Run the check, and store what it measured."""
     began = time.perf_counter()
     measurements = tuple(check.load()(store))
-    source = provenance(f"paribus claims --run --only {check.id}", 1, "cpu")
+    source = provenance(f"paribus claims notes --run --only {check.id}", 1, "cpu")
     finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
     stored = Stored(check.id, measurements, check.fingerprint, time.perf_counter() - began, source, finished)
     write(store, stored)
