@@ -1,4 +1,4 @@
-"""README.md and README.zh.md say the same: an edit of one asks for the edit of the other; commands and links exist."""
+"""The documents: README.md and README.zh.md say the same; the links, commands and files that any page names exist."""
 
 import re
 from collections import Counter
@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EDITIONS = ["README.md", "README.zh.md"]
-PAGES = sorted(str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
+SOURCE = ROOT / "src" / "paribus"
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
 REMARK = re.compile(r"(?<=\S)\s{2,}\S.*|^\s*# (?!@).*")  # in a block of code: what may be translated
 TOKENS = re.compile(r"\]\([^)]+\)|`[^`]+`|\d+(?:[.,]\d+)*|^#+|\|", re.MULTILINE)  # links, code, numbers, levels, cells
 KINDS = {"#": "heading", "|": "table", ">": "quote", "!": "image", " ": "code"}  # by the first character of a line
@@ -31,7 +32,10 @@ def kept(kind, lines):
     if kind == "code":
         return [[REMARK.sub(" #", line)] for line in lines if line.strip()]
     parts = lines if kind == "table" else ["\n".join(lines)]
-    return [sorted(TOKENS.findall(part.replace("README.zh.md", "README.md"))) for part in parts]
+    return [
+        sorted(" ".join(token.split()) for token in TOKENS.findall(part.replace("README.zh.md", "README.md")))
+        for part in parts
+    ]
 
 
 def differences(ours, theirs):
@@ -62,14 +66,23 @@ def test_the_chinese_edition_is_chinese():
             assert re.search(r"[\u4e00-\u9fff]", "".join(lines)), lines[0]
 
 
+def anchors(text):
+    """The names by which GitHub links to the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_links_of_pages_lead_to_files_and_their_commands_exist(path):
     from paribus.cli.main import cli
 
     text = (ROOT / path).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if not link.startswith(("http", "#")):
-            assert ((ROOT / path).parent / link.split("#")[0]).exists(), link
+        if not link.startswith("http"):
+            file, _, heading = link.partition("#")
+            target = (ROOT / path).parent / file if file else ROOT / path
+            assert target.exists(), link
+            assert not heading or heading in anchors(target.read_text(encoding="utf-8")), link
     assert set(re.findall(r"^ *paribus ([a-z]+)|`paribus ([a-z]+)", text, re.MULTILINE)) <= {
         pair for name in cli.commands for pair in ((name, ""), ("", name))
     }
@@ -77,6 +90,23 @@ def test_links_of_pages_lead_to_files_and_their_commands_exist(path):
     assert set(re.findall(r"(?:^ +|`)make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
     for script in re.findall(r"scripts/\w+\.py", text):
         assert (ROOT / script).exists(), script
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if page.startswith(("ARCHI", "CONTRIB", "docs/internals"))])
+def test_source_files_that_pages_name_exist(path):
+    """Written as train/fit.py, relative to src/paribus, or from the root of the project."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w./-])(?:[\w-]+/)+\w+\.py\b", text))
+    assert not [file for file in sorted(named) if not any((root / file).exists() for root in (SOURCE, ROOT))]
+
+
+def test_the_architecture_fits_two_pages_and_one_figure():
+    lines = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 120
+    steps = [line.split() for line in lines if re.match(r" {4}[ \d]\d  \w+/", line)]
+    assert [int(number) for number, *_ in steps] == list(range(1, 16))
+    assert [file for _, file, *_ in steps if not (SOURCE / file).exists()] == []
 
 
 def test_options_that_the_readme_lists_are_those_of_the_configuration():
