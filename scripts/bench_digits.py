@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from paribus.durations import duration
+from paribus.base.durations import duration
 from paribus.notes import ablations as notes
 from paribus.notes.checks import stored
 from paribus.plan.cells import Plan

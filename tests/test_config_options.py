@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.ablations import shipped
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.plan.command import plan_command
 from paribus.plan.compose import load, resolved
 from paribus.plan.composer import Composer

@@ -8,9 +8,9 @@ import math
 import pytest
 from allpairspy import AllPairs
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
 from paribus.store.record import Record
 from paribus.store.store import Store

@@ -10,10 +10,10 @@ import copy
 import pytest
 import torch
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.identity import run_id
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.plan.compose import load, resolved
 from paribus.store.record import Record
 from paribus.store.store import Store

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from paribus.durations import duration
+from paribus.base.durations import duration
 from paribus.plan.chosen import chosen
 from paribus.plan.command import plan_command
 from paribus.plan.estimate import Costs

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
+from paribus.base.errors import UserError
 from paribus.config import identity
 from paribus.config.identity import Identities, Repair, budget, run_id, semantics, world_size
-from paribus.errors import UserError
 
 HARMLESS = [
     "logger=csv",

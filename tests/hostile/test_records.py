@@ -80,7 +80,7 @@ TARGETS = {
     "subprocess": ("model", {"_target_": "subprocess.run", "args": RUN_BY, "shell": True}),
     "os by way of torch": ("model", {"_target_": "torch.os.system", "_args_": [RUN_BY]}),
     "shutil by way of ours": ("loss", {"_target_": "paribus.train.run.shutil.rmtree", "path": "outputs"}),
-    "a writer of ours": ("data.source", {"_target_": "paribus.store.atomic.write_atomically", "text": "x"}),
+    "a writer of ours": ("data.source", {"_target_": "paribus.base.atomic.write_atomically", "text": "x"}),
     "a download of ours": ("data.source", {"_target_": "paribus.data.files.download", "url": "file:secret.yaml"}),
     "an extension of C": ("model", {"_target_": "torch.utils.cpp_extension.load", "name": "x", "sources": []}),
     "a pickle": ("model", {"_target_": "torch.load", "f": "evil.pt", "weights_only": False}),

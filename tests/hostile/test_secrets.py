@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from paribus.redaction import redacted, redacted_text
+from paribus.base.redaction import redacted, redacted_text
 
 SECRETS = {
     "an address": ("data=https://user:hunter2hunter2@host/x", "hunter2hunter2"),

@@ -5,7 +5,7 @@ import threading
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.launch.jobs import JobLost, Jobs
 from paribus.store.lock import Busy
 from paribus.store.record import Record

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from paribus.durations import duration, in_seconds
-from paribus.errors import UserError
+from paribus.base.durations import duration, in_seconds
+from paribus.base.errors import UserError
 from paribus.launch.board import Board, Running
 from paribus.launch.options import Options
 from paribus.launch.slots import Slots, cores

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from paribus.base.errors import UserError
 from paribus.config.schema import keys
-from paribus.errors import UserError
 from paribus.launch.options import check_hydra
 from paribus.launch.settings import _SCHEMAS, check_settings, plain
 from paribus.plan.compose import load

@@ -7,7 +7,7 @@ import math
 import pytest
 from made_ablations import Made
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.notes import scoreboard, shipped
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.ablations import shipped
-from paribus.errors import UserError
 from paribus.plan.ablation_files import all_names, file_of, place_of
 from paribus.plan.command import plan_command
 from paribus.plan.compose import group_options, load

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from paribus.base.errors import UserError
 from paribus.config.identity import run_id
-from paribus.errors import UserError
 from paribus.plan.command import plan_command
 from paribus.plan.compose import hydra_context, load, resolved
 from paribus.plan.composer import Composer

@@ -5,9 +5,9 @@ import random
 import pytest
 import yaml
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.identity import run_id
-from paribus.errors import UserError
 from paribus.plan.compose import group_options, hydra_context, load, resolved
 from paribus.plan.composer import Composer
 from paribus.plan.merger import merge, splice

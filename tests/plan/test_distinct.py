@@ -2,7 +2,7 @@
 
 import pytest
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.command import plan_command
 from paribus.store.record import Record
 

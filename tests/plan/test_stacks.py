@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.composed import Composed
-from paribus.errors import UserError
 from paribus.plan.cells import Cell
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import alone_because, foreign_parts, program, reasons, stacks

@@ -1,6 +1,6 @@
 import pytest
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.compose import hydra_context, parse_overrides
 from paribus.plan.sweep import combinations, varied_keys
 

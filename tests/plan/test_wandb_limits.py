@@ -2,8 +2,8 @@
 
 import pytest
 
+from paribus.base.errors import UserError
 from paribus.config.composed import Composed
-from paribus.errors import UserError
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.wandb_limits import accepted, check_project, check_run, check_wandb, labels, shortened
 

@@ -198,7 +198,7 @@ def test_a_stack_that_does_not_fit_is_halved(runs, monkeypatch, capsys):
 
 
 def test_a_bug_is_recorded_for_every_member_and_the_next_command_tries_again(runs, monkeypatch):
-    from paribus.errors import StackFailed
+    from paribus.base.errors import StackFailed
 
     def broken(self):
         raise ZeroDivisionError("a bug")
@@ -226,7 +226,7 @@ def test_members_that_are_done_or_locked_are_left_out(runs, capsys):
 
 
 def test_a_member_that_can_not_work_is_named_and_the_others_train(runs):
-    from paribus.errors import StackFailed
+    from paribus.base.errors import StackFailed
 
     run, lines = runs(), [*seeds(number=2), [*BASE, "optimizer.lr=-1"]]
     with pytest.raises(StackFailed, match=r"optimizer\.lr must be a number of at least 0"):

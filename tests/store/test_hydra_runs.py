@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hydra_template import job, multirun
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.hydra_runs import adopt_hydra
 
 

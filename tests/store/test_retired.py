@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.record import Record
 from paribus.store.retired import read_retired, why_retired
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from paribus.errors import UserError
-from paribus.store import atomic
+from paribus.base import atomic
+from paribus.base.errors import UserError
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -32,7 +32,7 @@ def test_a_writer_killed_before_the_rename_leaves_the_old_record(store):
     store.write(Record(id="a", status="running"))
     script = (
         "import os, signal\n"
-        "from paribus.store import atomic\n"
+        "from paribus.base import atomic\n"
         "from paribus.store.store import Store\n"
         "from paribus.store.record import Record\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.wandb_runs import adopt_wandb, choices_of, number, rows_of
 
 

@@ -14,8 +14,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from paribus.base.errors import UserError
 from paribus.config.identity import run_id, semantics
-from paribus.errors import UserError
 from paribus.store.store import Store
 from paribus.task.classification import Classification
 from paribus.task.early_stopping import EarlyStopping

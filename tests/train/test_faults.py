@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from paribus.store import atomic
+from paribus.base import atomic
 from paribus.store.store import Store
 
 QUICK = ["model=mlp", "model.width=16", "data.subset=100", "data.batch_size=20", "budget.epochs=3"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.train.preflight import Preflight
 
 ACCUMULATE = "trainer.accumulate=2"

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.store import Store
 from paribus.train.run import train
 

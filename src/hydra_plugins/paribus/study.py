@@ -18,8 +18,8 @@ class StudySweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
-        from paribus.directions import direction
-        from paribus.errors import UserError
+        from paribus.base.directions import direction
+        from paribus.base.errors import UserError
         from paribus.launch.jobs import say
         from paribus.launch.settings import check_settings, plain
         from paribus.launch.study import Trials

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from paribus.terminal import say
+from paribus.base.terminal import say
 
 HANDOVER = 60  # seconds; clusters kill 90 s after their signal
 

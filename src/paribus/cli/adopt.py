@@ -12,13 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.atomic import write_atomically
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.report.arms import ReportError, arms_by
 from paribus.store.adopted import Adopted, Adoption, write
-from paribus.store.atomic import write_atomically
 from paribus.store.retired import read_retired, why_retired
 from paribus.store.store import Store
-from paribus.terminal import say
 
 
 def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paribus.base.durations import duration
+from paribus.base.errors import Interrupted, UserError
+from paribus.base.memory import uncollected
+from paribus.base.terminal import say
 from paribus.base.text import near
 from paribus.cli.reports import write
-from paribus.durations import duration
-from paribus.errors import Interrupted, UserError
-from paribus.memory import uncollected
 from paribus.notes import ablations as notes
 from paribus.notes import scoreboard as by_section
 from paribus.notes.checks import stored
@@ -32,7 +33,6 @@ from paribus.report.table import RENDER
 from paribus.report.verdicts import Claim, claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store
-from paribus.terminal import say
 
 NOTES = notes.FOLDER
 

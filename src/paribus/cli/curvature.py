@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from paribus.base.terminal import say, show
 from paribus.cli.strict import Command
-from paribus.terminal import say, show
 
 
 @click.command(cls=Command)
@@ -54,10 +54,10 @@ def curvature(
     curvature.json and a picture of the spectrum to the run's folder curvature/. Stop it at any time: the same command
     goes on.
     """
+    from paribus.base.atomic import write_atomically
     from paribus.plan.outputs import store_of
     from paribus.report.curvature import describe, spectrum
     from paribus.report.figures import save
-    from paribus.store.atomic import write_atomically
 
     store = store_of(outputs)
     record = store.find(run)

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 from paribus.config.nodes import Project, wandb_project
-from paribus.errors import UserError
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
@@ -20,7 +21,6 @@ from paribus.report.wandb_dashboard import Board, as_json, packages, report, wor
 from paribus.report.wandb_sync import check_access
 from paribus.store.reader import Reader
 from paribus.store.store import Store
-from paribus.terminal import show
 
 
 def dashboard(overrides: Sequence[str], entity: str | None, project: str | None, dry_run: bool) -> None:

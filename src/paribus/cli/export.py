@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import chosen
 from paribus.report.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
 from paribus.store.store import Store
-from paribus.terminal import say
 
 PROGRESS_SECONDS = 5.0
 

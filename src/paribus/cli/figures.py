@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
+from paribus.base.terminal import say, show
 from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import is_setting
 from paribus.store.store import Store
-from paribus.terminal import say, show
 
 
 def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mix: Sequence[str]) -> None:

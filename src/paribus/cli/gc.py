@@ -7,12 +7,12 @@ import sys
 
 import click
 
-from paribus.durations import duration, in_seconds, seconds_since
-from paribus.errors import UserError
+from paribus.base.durations import duration, in_seconds, seconds_since
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 from paribus.plan.needed import needed_by_ablations, needed_by_sweeps
 from paribus.plan.outputs import store_of
 from paribus.store.space import remove, unneeded
-from paribus.terminal import show
 
 
 def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:

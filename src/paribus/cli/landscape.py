@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from paribus.base.terminal import say, show
 from paribus.cli.strict import Command, Finite, without_effect
-from paribus.terminal import say, show
 
 
 @click.command(cls=Command)
@@ -44,11 +44,11 @@ def landscape(run: str, other: str | None, output: str | None, outputs: str | No
     principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
     needs nothing else. Stop it at any time: the same command goes on.
     """
+    from paribus.base.atomic import write_atomically
     from paribus.plan.outputs import store_of
     from paribus.report.figures import save
     from paribus.report.landscape import describe, figures
     from paribus.report.landscape_page import page
-    from paribus.store.atomic import write_atomically
 
     store = store_of(outputs)
     record = store.find(run)

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from paribus.base.memory import uncollected
 from paribus.base.version import __version__
 from paribus.cli.curvature import curvature
 from paribus.cli.landscape import landscape
 from paribus.cli.strict import Command, Finite, without_effect
 from paribus.cli.surface import surface
 from paribus.launch.failure import run_and_exit
-from paribus.memory import uncollected
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
 
@@ -289,7 +289,7 @@ def main() -> None:
 
 
 def run_command() -> None:
-    from paribus.errors import UserError
+    from paribus.base.errors import UserError
 
     try:
         cli.main(standalone_mode=False)

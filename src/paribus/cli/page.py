@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from paribus.base.terminal import show
 from paribus.cli.reports import write
 from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import studies
 from paribus.store.store import Store
-from paribus.terminal import show
 
 if TYPE_CHECKING:
     from paribus.report.page.render import Live

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from paribus.base.terminal import show
 from paribus.report.planned import planned
-from paribus.terminal import show
 
 
 def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:

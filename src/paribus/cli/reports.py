@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
+from paribus.base.terminal import say, show
 from paribus.plan.outputs import store_of
-from paribus.terminal import say, show
 
 
 def write(text: str, output: str | None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from paribus.base.terminal import show
 from paribus.plan.outputs import store_of
-from paribus.terminal import show
 
 
 def rerun_run(run: str, outputs: str | None) -> None:

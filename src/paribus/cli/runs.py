@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from paribus.durations import duration, in_seconds
-from paribus.errors import UserError
+from paribus.base.durations import duration, in_seconds
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import is_setting
 from paribus.store import query
 from paribus.store.store import Store
-from paribus.terminal import show
 
 COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
 

@@ -6,14 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from paribus.durations import duration
-from paribus.errors import UserError
+from paribus.base.durations import duration
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 from paribus.plan.inputs import Inputs
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.status import STATES, Progress, progress
 from paribus.report.collect import names_ablation
 from paribus.store.store import Store
-from paribus.terminal import show
 
 
 def print_status(overrides: Sequence[str], as_json: bool) -> None:

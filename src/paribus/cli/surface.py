@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from paribus.base.terminal import say, show
 from paribus.cli.strict import Command
-from paribus.terminal import say, show
 
 CONTEXT = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 

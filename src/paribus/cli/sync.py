@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from paribus.errors import RunsFailed, UserError
+from paribus.base.errors import RunsFailed, UserError
+from paribus.base.terminal import say
 from paribus.plan.composer import Composer
 from paribus.plan.outputs import outputs_folder
 from paribus.plan.wandb_access import base_url
@@ -17,7 +18,6 @@ from paribus.report.collect import chosen
 from paribus.report.wandb_parts import Upload, uploads
 from paribus.report.wandb_sync import check_access, upload_all
 from paribus.store.store import Store
-from paribus.terminal import say
 
 
 def sync(

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 from paribus.cli.reports import write
-from paribus.errors import UserError
 from paribus.plan.outputs import store_of
 from paribus.store.names import read_bounded
 from paribus.store.reader import Reader
-from paribus.terminal import show
 
 MOST_PARTS = 1000  # files of one paper
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 
 _IMPORTABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 # Whose arguments mean what their names say. Other people's classes look after their own.

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.base.directions import mode
+from paribus.base.errors import UserError
 from paribus.config.targets import hashed_name, is_observer, known, public_name
-from paribus.directions import mode
-from paribus.errors import UserError
 
 # Of everything at once. Raising it orphans all records, so a repair raises the version of its part instead: of a target
 # in `targets`, or below.

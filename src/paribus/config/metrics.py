@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 
-from paribus.directions import higher_is_better, kind
+from paribus.base.directions import higher_is_better, kind
 
 __all__ = ["KNOWN", "TIMES", "chance", "higher_is_better", "is_percent", "nearest_metric"]
 

@@ -6,11 +6,11 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from paribus.base.directions import higher_is_better, mode
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.targets import public_name
-from paribus.directions import higher_is_better, mode
-from paribus.errors import UserError
-from paribus.terminal import say
 
 # Configurations of before gave the direction of a monitored metric, which follows from the metric now.
 _MODES = ("evaluation.mode=", "callbacks.early_stopping.mode=")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from paribus.base.errors import UserError
 from paribus.config.dotted import at, changed, dotted
 from paribus.config.identity import SEMANTICS, run_id, setting_id
 from paribus.config.modes import check_modes
@@ -40,7 +41,6 @@ from paribus.config.sections import (
     Trainer,
 )
 from paribus.config.unknown import unknown
-from paribus.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeGuard, TypeVar
 
+from paribus.base.errors import UserError
 from paribus.config.arguments import check_node
 from paribus.config.unknown import unknown
-from paribus.errors import UserError
 
 T = TypeVar("T")
 MOST = 2**63 - 1  # of whole numbers: that of torch

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
+from paribus.base.errors import UserError
 from paribus.config.metrics import KNOWN
 from paribus.config.schema import Count, Fraction, Free, Node, Positive, Range, Share, Whole
-from paribus.errors import UserError
 
 Metric: TypeAlias = Literal[KNOWN]  # type: ignore[valid-type]
 Processes = Annotated[int, Range(least=1, most=65_536)]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from paribus.durations import duration, in_seconds
-from paribus.terminal import plain
+from paribus.base.durations import duration, in_seconds
+from paribus.base.terminal import plain
 
 RECENT = 10.0  # seconds for which the last result is shown, before what running jobs say
 _LEFT = re.compile(r"·((?: \d+ (?:s|min|h|d))+) left$")

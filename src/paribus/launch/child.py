@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.base.errors import UserError, is_storage
+from paribus.base.terminal import say
 from paribus.config.nodes import targets
 from paribus.config.run import Run
 from paribus.config.sections import Data
-from paribus.errors import UserError, is_storage
 from paribus.launch.fork import ForkServer
 from paribus.store.lock import Busy
-from paribus.terminal import say
 
 PROGRESS_SECONDS = 3.0
 FRAMES = 4  # of a traceback on the terminal; train.log has them all

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from paribus.errors import Interrupted, RunsFailed, UserError, is_storage
-from paribus.memory import leave
-from paribus.terminal import say
+from paribus.base.errors import Interrupted, RunsFailed, UserError, is_storage
+from paribus.base.memory import leave
+from paribus.base.terminal import say
 
 
 def guarded(command: Callable[[], Any]) -> int:

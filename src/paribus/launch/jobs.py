@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from paribus.base.errors import JobFailed, RunsFailed, StorageFailed, UserError
 from paribus.base.hydra_internals import error_of
-from paribus.errors import JobFailed, RunsFailed, StorageFailed, UserError
+from paribus.base.terminal import say
 from paribus.store.lock import Busy
 from paribus.store.store import Store
-from paribus.terminal import say
 
 Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.durations import duration
-from paribus.errors import Interrupted, JobFailed, RunsFailed, UserError
+from paribus.base.durations import duration
+from paribus.base.errors import Interrupted, JobFailed, RunsFailed, UserError
 from paribus.launch.board import Board, Running
 from paribus.launch.child import Result, count_gpus, prepare, targets_of, train_job, visible
 from paribus.launch.fork import ForkServer, close_shared

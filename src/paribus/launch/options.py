@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from paribus.base.durations import in_seconds
+from paribus.base.errors import UserError
 from paribus.base.text import near
-from paribus.durations import in_seconds
-from paribus.errors import UserError
 from paribus.launch.settings import check_settings, plain
 
 RETRIED = {"out_of_memory": 1, "killed": 2, "timeout": 0, "storage": 0, "bug": 0}

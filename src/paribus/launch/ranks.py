@@ -15,9 +15,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from paribus.base.errors import Interrupted, UserError
 from paribus.base.signals import graceful_stop
 from paribus.config.run import Run
-from paribus.errors import Interrupted, UserError
 from paribus.launch.failure import guarded
 from paribus.launch.fork import ForkServer
 from paribus.launch.slots import cores

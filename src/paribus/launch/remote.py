@@ -17,12 +17,12 @@ from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.launch.jobs import JobLost
 from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
-from paribus.terminal import say
 
 CommandLine = tuple[str, ...]
 

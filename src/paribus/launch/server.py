@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
-from paribus.errors import Interrupted
+from paribus.base.errors import Interrupted
+from paribus.base.memory import share, uncollected
 from paribus.launch.fork import ForkServer
 from paribus.launch.messages import Ended, Order, Signal
-from paribus.memory import share, uncollected
 
 # What libraries import late where they have it: fsspec since 2025, torch since 2.6.
 _OF_SOME_VERSIONS = ("fsspec.implementations.chained", "torch.utils.serialization.config")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 
 
 def cores() -> int:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.launch.jobs import JobLost
 from paribus.launch.remote import Order, Returned
 

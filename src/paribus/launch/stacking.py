@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paribus.base.atomic import write_atomically
 from paribus.launch.jobs import Job
 from paribus.launch.slots import cores
 from paribus.plan.cells import Cell
@@ -15,7 +16,6 @@ from paribus.plan.grammar import literal, read_literal
 from paribus.plan.groups import Groups
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import LONELY, alone_because, checked, program, stacks
-from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
 
 Lines = Mapping[str, list[str]]  # run -> the command line that trains it alone

@@ -14,14 +14,14 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.directions import higher_is_better
-from paribus.errors import RunsFailed, UserError
+from paribus.base.atomic import write_atomically
+from paribus.base.directions import higher_is_better
+from paribus.base.errors import RunsFailed, UserError
+from paribus.base.terminal import say
 from paribus.launch.jobs import Jobs, Launch
 from paribus.plan.composer import Composer
 from paribus.plan.grammar import literal
-from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
-from paribus.terminal import say
 
 
 def check_sweeper(settings: Any) -> None:

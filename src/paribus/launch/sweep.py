@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import RunsFailed, StorageFailed, UserError
+from paribus.base.atomic import write_atomically
+from paribus.base.errors import RunsFailed, StorageFailed, UserError
+from paribus.base.terminal import say
 from paribus.launch.child import check_settings, fingerprints
 from paribus.launch.fork import shared_server
 from paribus.launch.jobs import Jobs, Launch
@@ -23,9 +25,7 @@ from paribus.plan.grammar import literal
 from paribus.plan.inputs import Inputs, is_open
 from paribus.plan.sweep import varied_keys
 from paribus.plan.wandb_limits import check_wandb
-from paribus.store.atomic import write_atomically
 from paribus.store.store import Store
-from paribus.terminal import say
 
 Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
 

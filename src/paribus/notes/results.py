@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paribus.durations import duration
+from paribus.base.durations import duration
 from paribus.notes import scoreboard
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.shipped import Shipped

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.notes.checks.stored import Stored
 from paribus.plan.cells import Plan, Read
 from paribus.report.source import pack, unpack

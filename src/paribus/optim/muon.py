@@ -8,7 +8,7 @@ from pytorch_optimizer import Muon as _Muon
 from pytorch_optimizer.optimizer.utils.matrix import zero_power_via_newton_schulz_5
 from torch import Tensor
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 
 if not hasattr(_Muon, "_orthogonalize"):  # the method below would be there and never called
     raise UserError(

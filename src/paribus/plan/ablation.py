@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.grammar import override_value
 from paribus.plan.tuning import Axis
 

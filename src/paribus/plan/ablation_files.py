@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 
+from paribus.base.errors import UserError
 from paribus.config.ablations import shipped
-from paribus.errors import UserError
 from paribus.plan.compose import hydra_context
 from paribus.plan.grammar import parsed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from paribus.base.errors import UserError
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.plan.inputs import Inputs, is_place
 from paribus.store.record import Record

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
 from paribus.plan.composer import Composer

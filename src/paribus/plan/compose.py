@@ -18,6 +18,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paribus.base.errors import UserError
 from paribus.base.plain_yaml import LOADER
 from paribus.base.text import near
 from paribus.config import config_dir
@@ -25,7 +26,6 @@ from paribus.config.modes import with_mode
 from paribus.config.run import Run
 from paribus.config.schema import optional
 from paribus.config.unknown import unknown
-from paribus.errors import UserError
 from paribus.plan.grammar import with_quotes
 
 # Sections whose keys are arguments of classes.

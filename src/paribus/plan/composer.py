@@ -17,11 +17,11 @@ from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paribus.base.errors import UserError
 from paribus.config.composed import Composed
 from paribus.config.identity import Identities
 from paribus.config.modes import with_mode
 from paribus.config.run import Runs
-from paribus.errors import UserError
 from paribus.plan.compose import is_group, load, resolved, user_errors
 from paribus.plan.grammar import parsed, with_quotes
 from paribus.plan.merger import Merger

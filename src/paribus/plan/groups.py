@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from paribus.store.atomic import write_atomically
+from paribus.base.atomic import write_atomically
 
 Group = tuple[str, ...]
 

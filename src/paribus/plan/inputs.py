@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from paribus.base.atomic import write_atomically
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
 from paribus.config.targets import known
 from paribus.plan.sources import modules_of
-from paribus.store.atomic import write_atomically
 from paribus.store.checksums import sha256
 
 _DIGITS = 16  # of a SHA-256

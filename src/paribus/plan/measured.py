@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from paribus.store.atomic import write_atomically
+from paribus.base.atomic import write_atomically
 from paribus.store.checksums import sha256
 
 REFUSED = "refused"  # in the place of a machine

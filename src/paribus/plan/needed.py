@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.ablation_files import all_names
 from paribus.plan.command import plan_command
 from paribus.plan.composer import Composer

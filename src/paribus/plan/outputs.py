@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paribus.base.errors import UserError
 from paribus.config import config_dir
-from paribus.errors import UserError
 from paribus.store.store import Store
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from paribus.base.directions import kind
 from paribus.base.text import near
 from paribus.config.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
-from paribus.directions import kind
 from paribus.plan.ablation import (
     DESIGNS,
     DIRECTIONS,

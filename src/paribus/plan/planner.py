@@ -13,10 +13,10 @@ from contextlib import suppress
 from statistics import fmean
 from typing import Any, Literal
 
+from paribus.base.errors import UserError
 from paribus.base.text import near
 from paribus.config.dotted import at
 from paribus.config.metrics import higher_is_better
-from paribus.errors import UserError
 from paribus.plan.ablation import STREAMS, Ablation, AblationError, overrides_of
 from paribus.plan.ablation_files import place_of
 from paribus.plan.cells import Cell, Plan, Read, Tuned

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.config.nodes import target_of, targets
 from paribus.config.run import Run
 from paribus.config.targets import TARGETS
-from paribus.errors import UserError
 from paribus.plan.cells import Cell
 
 MOST = 256  # members of one job: each holds a lock and a history

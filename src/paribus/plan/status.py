@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
-from paribus.durations import seconds_since
+from paribus.base.durations import seconds_since
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import changed_runs
 from paribus.plan.inputs import Inputs

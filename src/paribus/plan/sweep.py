@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 
 
 def combinations(overrides: Sequence[Any]) -> list[list[str]]:

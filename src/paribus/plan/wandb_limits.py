@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.config.nodes import wandb_project
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.plan.cells import Plan
 
 MAX_TAG = MAX_JOB_TYPE = 64

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.record import Record
 
 Arms = Mapping[str, Sequence[Record | None]]  # label -> records; None is a run without a record

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.config.run import recorded
-from paribus.errors import UserError
 from paribus.plan.cells import Plan, Read
 from paribus.plan.changes import Changed, changed_inputs, changed_runs, listed, name_of
 from paribus.plan.inputs import Inputs
@@ -17,7 +18,6 @@ from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.reader import Reader
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.terminal import say
 
 if TYPE_CHECKING:
     from paribus.plan.composer import Composer

@@ -7,7 +7,7 @@ import unicodedata
 from html import escape as _html
 from typing import Any
 
-from paribus.terminal import plain as steady
+from paribus.base.terminal import plain as steady
 
 
 def plain(text: str) -> str:

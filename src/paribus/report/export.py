@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import UserError
-from paribus.redaction import redacted, redacted_text
+from paribus.base.atomic import temporary_beside
+from paribus.base.errors import UserError
+from paribus.base.redaction import redacted, redacted_text
 from paribus.report.escape import spreadsheet
-from paribus.store.atomic import temporary_beside
 from paribus.store.history import HistoryError
 from paribus.store.record import Record
 from paribus.store.store import Store

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paribus.durations import duration
-from paribus.errors import UserError
+from paribus.base.durations import duration
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import REMEDY, Changed, changed_runs, listed
 from paribus.plan.command import plan_command
@@ -22,7 +23,6 @@ from paribus.plan.outputs import outputs_folder
 from paribus.plan.stacks import Group, reasons, stacks
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
-from paribus.terminal import say
 
 
 @dataclass(frozen=True)

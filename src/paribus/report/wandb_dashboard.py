@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.config.metrics import higher_is_better
-from paribus.errors import UserError
 from paribus.plan.wandb_limits import MAX_NAME, shortened
 from paribus.report import escape
 from paribus.report.aggregate import Aggregate

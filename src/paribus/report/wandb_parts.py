@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from paribus.base.atomic import write_atomically
 from paribus.config.nodes import Project
 from paribus.config.recorded import Recorded
 from paribus.plan.wandb_limits import Labels, labels
-from paribus.store.atomic import write_atomically
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.wandb_access import base_url, has_key, unreachable
 from paribus.plan.wandb_limits import accepted
 from paribus.report.wandb_check import Difference, difference, final

@@ -12,9 +12,9 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
 from paribus.base import archive
+from paribus.base.atomic import write_file_atomically
 from paribus.stack.network import flat, unflat
 from paribus.stack.replica import Replica
-from paribus.store.atomic import write_file_atomically
 
 
 def member(

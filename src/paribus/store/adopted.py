@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from paribus.directions import best, higher_is_better
+from paribus.base.directions import best, higher_is_better
 from paribus.store.history import HistoryWriter
 from paribus.store.names import on_one_line
 from paribus.store.record import Record

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from paribus.errors import StorageFailed
+from paribus.base.errors import StorageFailed
 
 SMALL = ("config.yaml", "history.csv")  # every run that has ended has them
 CHECKPOINTS = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")

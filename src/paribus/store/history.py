@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from paribus.errors import StorageFailed, UserError
-from paribus.store.atomic import reason, write_atomically
+from paribus.base.atomic import reason, write_atomically
+from paribus.base.errors import StorageFailed, UserError
 
 Number = float | int
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from paribus.errors import StorageFailed, UserError
+from paribus.base.errors import StorageFailed, UserError
 
 
 class Busy(UserError):

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from paribus.base.errors import UserError
 from paribus.base.plain_yaml import LOADER
-from paribus.errors import UserError
 
 _MERGE = re.compile(r"<<\s*:")
 _ID = re.compile(r"[0-9a-z-]{1,64}")

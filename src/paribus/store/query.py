@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.base.durations import seconds_since
+from paribus.base.errors import UserError
 from paribus.base.text import near
-from paribus.durations import seconds_since
-from paribus.errors import UserError
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.names import DEPTH, bounded, is_id
 
 Status = Literal["running", "done", "diverged", "failed"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.names import read_yaml
 from paribus.store.record import Record
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from paribus.durations import seconds_since
+from paribus.base.durations import seconds_since
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store

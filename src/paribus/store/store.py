@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import UserError
-from paribus.store.atomic import remove_leftovers, write_atomically
+from paribus.base.atomic import remove_leftovers, write_atomically
+from paribus.base.errors import UserError
 from paribus.store.checksums import SMALL, changed
 from paribus.store.history import read_history
 from paribus.store.lock import exclusive, is_held

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from paribus.directions import higher_is_better, mode
-from paribus.errors import UserError
+from paribus.base.directions import higher_is_better, mode
+from paribus.base.errors import UserError
 from paribus.store.adopted import (
     Adopted,
     Adoption,

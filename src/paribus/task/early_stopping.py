@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from paribus.directions import BETTER, direction, is_better
+from paribus.base.directions import BETTER, direction, is_better
 
 if TYPE_CHECKING:
     from paribus.task.classification import Classification

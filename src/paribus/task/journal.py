@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from paribus.directions import best, is_better
+from paribus.base.directions import best, is_better
 from paribus.store.history import HistoryWriter
 from paribus.task.progress import Cursor
 

@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from paribus.base.errors import UserError
 from paribus.curvature.objective import Risk
 from paribus.data.prepare import LazySet, TensorSet
-from paribus.errors import UserError
 from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.task.sharding import is_sharded
 

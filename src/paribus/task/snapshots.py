@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 
+from paribus.base.errors import UserError
 from paribus.curvature.objective import flatten
-from paribus.errors import UserError
 from paribus.task.sharding import is_sharded
 
 if TYPE_CHECKING:

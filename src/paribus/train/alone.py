@@ -16,8 +16,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from paribus.base.errors import UserError
 from paribus.config.run import Run
-from paribus.errors import UserError
 
 LIMIT = 600.0  # seconds
 MOST = 8  # samples of a batch: what a network needs is then little more than its weights

@@ -11,18 +11,18 @@ from typing import Any
 
 import yaml
 
+from paribus.base.atomic import write_atomically
+from paribus.base.errors import StorageFailed, UserError, is_storage
 from paribus.base.plain_yaml import DUMPER
+from paribus.base.redaction import redacted, redacted_text
+from paribus.base.terminal import say
 from paribus.config.metrics import is_percent
 from paribus.config.run import Run
-from paribus.errors import StorageFailed, UserError, is_storage
 from paribus.plan.chosen import chosen
 from paribus.plan.inputs import Inputs
-from paribus.redaction import redacted, redacted_text
-from paribus.store.atomic import write_atomically
 from paribus.store.provenance import project_state, provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.terminal import say
 from paribus.train.reuse import usable
 
 

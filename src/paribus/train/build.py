@@ -14,6 +14,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from paribus.base.directions import kind
+from paribus.base.errors import UserError
 from paribus.config.modes import check_mode, without_mode
 from paribus.config.nodes import monitored, name_of, scaled, target_of
 from paribus.config.run import Run
@@ -21,8 +23,6 @@ from paribus.config.sections import Data
 from paribus.data.prepare import Splits, prepare
 from paribus.data.seeds import mix
 from paribus.data.source import Source
-from paribus.directions import kind
-from paribus.errors import UserError
 from paribus.losses import Loss
 from paribus.optim.build import build_optimizer
 from paribus.optim.schedule import Schedule

@@ -10,9 +10,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from paribus.errors import Interrupted
+from paribus.base.atomic import write_file_atomically
+from paribus.base.errors import Interrupted
 from paribus.stack.checkpoint import Regroup
-from paribus.store.atomic import write_file_atomically
 from paribus.task.journal import Journal
 
 

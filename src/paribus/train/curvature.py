@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from paribus.base import archive
+from paribus.base.atomic import write_file_atomically
+from paribus.base.errors import UserError
 from paribus.curvature.analysis import Analysis, Effort, analyse
 from paribus.curvature.escape import follow
 from paribus.curvature.objective import Risk, flatten, unflatten_into
-from paribus.errors import UserError
-from paribus.store.atomic import write_file_atomically
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train import build

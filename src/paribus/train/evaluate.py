@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from paribus.base import archive
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
 from paribus.config.run import Run, recorded
-from paribus.errors import UserError
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.task.data import ImageData
 from paribus.task.evaluation import evaluate
-from paribus.terminal import say
 from paribus.train import build
 from paribus.train.fit import build_trainer, set_threads
 

@@ -18,11 +18,11 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from paribus.base.errors import UserError
 from paribus.base.lightning_internals import leave_signals
+from paribus.base.redaction import redacted
 from paribus.base.signals import graceful_stop
 from paribus.config.run import Run
-from paribus.errors import UserError
-from paribus.redaction import redacted
 from paribus.stack.checkpoint import NEXT
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record

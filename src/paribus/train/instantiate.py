@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.base.text import near
 from paribus.config.arguments import finite
-from paribus.errors import UserError
 from paribus.train.targets import find, locate
 
 

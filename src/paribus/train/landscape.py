@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from paribus.base import archive
+from paribus.base.atomic import write_file_atomically
+from paribus.base.errors import UserError
 from paribus.curvature.objective import flatten, unflatten_into
 from paribus.data.prepare import LazySet, TensorSet
-from paribus.errors import UserError
 from paribus.nn.statistics import recomputed_statistics, unknown_statistics
-from paribus.store.atomic import write_file_atomically
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.surfaces.slices import evaluate_grid, filter_normalised, principal_plane

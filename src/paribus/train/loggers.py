@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.plan.wandb_access import base_url, has_key, unreachable, was_silent
 from paribus.plan.wandb_limits import accepted, check_project, labels
 

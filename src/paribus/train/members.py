@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.config.identity import run_id
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store

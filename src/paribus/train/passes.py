@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from paribus.base.errors import UserError
 from paribus.config.nodes import name_of
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.metrics import Totals
 from paribus.nn.batch_norm import SyncBatchNorm
 from paribus.nn.statistics import buffer_versions, unknown_statistics

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from paribus.base.errors import UserError
 from paribus.config.nodes import targets, warmup_updates, without_numbers
 from paribus.config.run import Run, too_long
 from paribus.config.targets import known
-from paribus.errors import UserError
 from paribus.task.data import ImageData
 from paribus.train import alone, build
 from paribus.train.instantiate import check_arguments

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import pytorch_lightning as pl
 
+from paribus.base.durations import duration
 from paribus.config.metrics import is_percent
-from paribus.durations import duration
 
 
 class Progress(pl.Callback):

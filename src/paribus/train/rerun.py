@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from paribus.base import archive
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store

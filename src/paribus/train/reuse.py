@@ -5,8 +5,8 @@ A finished run whose inputs have changed is not used silently, and an interrupte
 
 from __future__ import annotations
 
+from paribus.base.errors import UserError
 from paribus.config.run import Run
-from paribus.errors import UserError
 from paribus.plan.changes import changed_inputs, moved_data
 from paribus.plan.inputs import Inputs, is_open
 from paribus.store.record import Record

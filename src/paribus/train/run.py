@@ -12,14 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from paribus.base.errors import Interrupted, UserError, is_storage
+from paribus.base.memory import uncollected
+from paribus.base.terminal import say
 from paribus.config.run import Run
-from paribus.errors import Interrupted, UserError, is_storage
-from paribus.memory import uncollected
 from paribus.plan.wandb_limits import check_run
 from paribus.store.checksums import checksums
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.terminal import say
 from paribus.train.bookkeeping import (
     already,
     failed,

@@ -11,10 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paribus.base.errors import Interrupted, StackFailed, UserError, is_storage
+from paribus.base.memory import keep_freed
+from paribus.base.terminal import say
 from paribus.config.identity import run_id
 from paribus.config.run import Run
-from paribus.errors import Interrupted, StackFailed, UserError, is_storage
-from paribus.memory import keep_freed
 from paribus.plan.groups import Groups
 from paribus.plan.measured import Measured
 from paribus.plan.stacks import foreign_parts, program
@@ -22,7 +23,6 @@ from paribus.store.checksums import checksums
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.terminal import say
 from paribus.train.bookkeeping import (
     already,
     brief,

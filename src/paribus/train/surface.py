@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.config.nodes import learning_rate
 from paribus.config.schema import parse
 from paribus.config.sections import Descent
-from paribus.errors import UserError
 from paribus.plan.compose import hydra_context, load, parse_overrides, resolved, user_errors
 from paribus.plan.sweep import combinations, varied_keys
 from paribus.surfaces.descend import descend

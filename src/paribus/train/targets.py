@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.base.errors import UserError
 from paribus.base.torch_internals import FUNCTIONS_IN_C
 from paribus.config.targets import import_path
-from paribus.errors import UserError
 
 # Libraries whose classes may be named. Of these only classes of the kind that a node is for, since they hold functions
 # that run commands, load code and write files as well (torch.hub.load, torch.utils.collect_env.run).

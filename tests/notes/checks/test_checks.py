@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.notes.checks import batches, norms, rates, targets
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.checks.critical import saddle_escape

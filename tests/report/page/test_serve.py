@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.report.page.render import Live
 from paribus.report.page.serve import Built, Watcher
 

@@ -8,7 +8,7 @@ from statistics import fmean
 import torch
 from torch import nn
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.notes.checks.result import Measurement, Outcome
 from paribus.plan.command import plan_command
 from paribus.stats.multiple import holm

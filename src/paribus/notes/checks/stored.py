@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.atomic import write_atomically
+from paribus.base.errors import UserError
 from paribus.notes.checks.catalogue import CHECKS, Check
 from paribus.notes.checks.result import Measurement, overall
-from paribus.store.atomic import write_atomically
 from paribus.store.names import is_check, read_bounded
 from paribus.store.provenance import provenance
 from paribus.store.store import Store

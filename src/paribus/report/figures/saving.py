@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.report.style import SAVING
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paribus.redaction import redacted_text
+from paribus.base.redaction import redacted_text
 from paribus.report.arms import level_text
 from paribus.report.escape import plain
 from paribus.report.numbers import NONE, is_percent, scale, short

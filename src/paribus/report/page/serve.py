@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 from paribus.report.page.render import Live
 
 HOSTS = ("127.0.0.1", "localhost")

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from paribus import memory
-from paribus.memory import share, uncollected
+from paribus.base import memory
+from paribus.base.memory import share, uncollected
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_what_a_fork_server_has_frozen_stays_frozen(thawed, monkeypatch):
 def test_cycles_of_earlier_runs_in_one_process_are_collected():
     code = """
 import gc, weakref
-from paribus.memory import uncollected
+from paribus.base.memory import uncollected
 class Node: pass
 node = Node(); node.self = node; gone = weakref.ref(node); del node
 with uncollected():

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from paribus.directions import BETTER, best, direction, higher_is_better, is_better, mode
-from paribus.errors import UserError
+from paribus.base.directions import BETTER, best, direction, higher_is_better, is_better, mode
+from paribus.base.errors import UserError
 
-SOURCE = Path(__file__).parents[1] / "src"
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.mark.parametrize(("name", "better"), BETTER.items())

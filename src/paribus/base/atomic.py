@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from paribus.errors import StorageFailed, is_storage
+from paribus.base.errors import StorageFailed, is_storage
 
 
 def temporary_beside(path: Path) -> Path:

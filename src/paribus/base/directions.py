@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from paribus.errors import UserError
+from paribus.base.errors import UserError
 
 Better = Literal["higher", "lower"]
 # By the last part of a metric's name. What is not in the table is neither good nor bad.
