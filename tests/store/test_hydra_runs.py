@@ -39,8 +39,8 @@ def test_a_multirun(tmp_path):
     assert record.provenance["imported"]["job"].endswith("2024-05-01_10-00-00/0")
     assert record.provenance["command"] == "python train.py seed=1 trainer=cpu"
     assert [row["step"] for row in first.rows] == [9, 19, 29]
-    assert first.config["steps"] == "${trainer.max_epochs}"  # interpolations stay text
-    assert first.config["paths"]["root_dir"] == "${oc.env:PROJECT_ROOT}"
+    assert first.settings["steps"] == "${trainer.max_epochs}"  # interpolations stay text
+    assert first.settings["paths"]["root_dir"] == "${oc.env:PROJECT_ROOT}"
 
 
 def test_ids_stay_when_the_folder_moves(tmp_path):

@@ -84,6 +84,6 @@ class RayLauncher(ClusterLauncher):
         from paribus.launch.ray import Tasks
         from paribus.launch.remote import Collection, orders
 
-        plain: Any = OmegaConf.to_container(OmegaConf.create({"init": self.init, "remote": self.remote}), resolve=True)
-        submit = Tasks(plain["init"], plain["remote"], self.retries)
+        asked: Any = OmegaConf.to_container(OmegaConf.create({"init": self.init, "remote": self.remote}), resolve=True)
+        submit = Tasks(asked["init"], asked["remote"], self.retries)
         return Collection(submit, self.parallel).run(orders(job_overrides, self.runs_per_job))

@@ -1,4 +1,4 @@
-"""A resolved configuration, with the options that were chosen for it."""
+"""A command line, resolved: the plain mapping, the options that were chosen, and the run when it is asked for."""
 
 from __future__ import annotations
 
@@ -13,23 +13,33 @@ from paribus.config.run import Run, Runs
 
 @dataclass(frozen=True)
 class Composed:
-    """A resolved configuration. Configurations of one Composer share their equal parts: don't change them.
+    """Configurations of one Composer share their equal parts: don't change them.
 
     choices: the option chosen of each config group.
     axes: further overrides that a sweep of it varies, hydra.sweeper.params.
     runs: parses it when it is asked to; shared by the configurations of one Composer.
     """
 
-    resolved: dict[str, Any]
+    resolved: Mapping[str, Any]
     choices: Mapping[str, Any]
     axes: Mapping[str, Any] = field(default_factory=dict)
     runs: Runs = field(default_factory=Runs, repr=False, compare=False)
 
     @functools.cached_property
     def run(self) -> Run:
-        """Raises UserError for the first value that can't be."""
+        """Parsed once, and not at all for what a plan only counts. Raises UserError for a value that can't be."""
         return self.runs(self.resolved)
 
+    @property
+    def ablation(self) -> Any:
+        """The section of the ablation file, which its own parser looks at; None for a run of none."""
+        return at(self.resolved, "ablation", None)
+
+    @property
+    def outputs(self) -> Any:
+        """The folder of records, before anything else was looked at."""
+        return at(self.resolved, "paths.outputs", None)
+
     def at(self, key: str) -> Any:
-        """The value of a dotted key, which may be any as long as `run` was not asked for; None where there is none."""
+        """The value of a key that is known at run time only, such as one that an ablation tunes; None for no key."""
         return at(self.resolved, key, None)

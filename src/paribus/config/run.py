@@ -158,9 +158,6 @@ class Run:
         return Run.parse(changed(self.resolved, values))
 
 
-_TOGETHER = ("budget", "scheduler", "evaluation", "callbacks")  # what a run checks across sections
-
-
 class Runs:
     """`Run.parse` of configurations that share sections: each section is looked at once.
 
@@ -178,14 +175,11 @@ class Runs:
         for name, given in config.items():
             kind = type(given)
             new = new or (name, kind, id(given) if kind is dict or kind is list else given) not in parsed
-        sections = tuple([id(config.get(name)) for name in _TOGETHER])
-        if new or sections not in self._together:
+        if new or _together(config) not in self._together:
             self(config)
-            self._together.add(sections)
 
     def __call__(self, config: Mapping[str, Any]) -> Run:
-        names = keys(Run)
-        values = {}
+        names, values = keys(Run), {}
         for name, given in config.items():
             kind = type(given)
             place = (name, kind, id(given) if kind is dict or kind is list else given)
@@ -194,10 +188,20 @@ class Runs:
                     raise UserError(unknown(name, [*names, *(key for key in dotted(config) if key not in names)]))
                 found = self._parsed[place] = value(names[name], given, name), given
             values[name] = found[0]
-        for name in names.keys() - values.keys():
-            values[name] = absent(Run, name)
-        check_modes(config["evaluation"], config.get("callbacks") or {})
-        return Run(**values, resolved=config)
+        if len(values) < len(names):
+            for name in names.keys() - values.keys():
+                values[name] = absent(Run, name)
+        if new := (together := _together(config)) not in self._together:
+            check_modes(config["evaluation"], config.get("callbacks") or {})
+        run = Run(**values, resolved=config)
+        if new:
+            self._together.add(together)
+        return run
+
+
+def _together(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """What a run checks across sections."""
+    return tuple([id(config.get(name)) for name in ("budget", "scheduler", "evaluation", "callbacks")])
 
 
 def recorded(config: Mapping[str, Any]) -> tuple[Run, list[str]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.atomic import write_atomically
-from paribus.config.nodes import target_of
+from paribus.config.nodes import hub_path, target_of
 from paribus.config.run import Run
 from paribus.config.targets import known
 from paribus.plan.sources import modules_of
@@ -106,10 +106,9 @@ def is_place(label: str, run: Run) -> bool:
 
 def is_open(run: Run) -> bool:
     """Whether a data set can change though its config and its files do not: one of a stranger's, or of a hub."""
-    source = run.data.source
-    if target_of(source) == "paribus.source.HuggingFace":
-        return not Path(str(source.get("path"))).exists()
-    return known(target_of(source)) is None
+    if (path := hub_path(run.data.source)) is not None:
+        return not Path(path).exists()
+    return known(target_of(run.data.source)) is None
 
 
 def _strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

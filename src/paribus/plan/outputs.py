@@ -29,7 +29,7 @@ def outputs_folder(overrides: Sequence[str] = (), composer: Composer | None = No
 
     with user_errors():
         single = [each.input_line for each in parse_overrides(overrides) if not each.is_sweep_override()]
-    folder = (composer or Composer())(single).at("paths.outputs")
+    folder = (composer or Composer())(single).outputs
     if not isinstance(folder, str) or not folder.strip():
         raise UserError(f"paths.outputs must be a folder, got {folder!r}")
     return Path(folder)

@@ -34,7 +34,7 @@ from paribus.store.record import Record
 def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]:
     """The ablation that a command line names, once for each of its regimes; none for a plain command line."""
     composed = composer(overrides)
-    section, name = composed.at("ablation"), composed.choices.get("ablation")
+    section, name = composed.ablation, composed.choices.get("ablation")
     return parse(section, place_of(str(name), overrides) if name else None) if section else []
 
 

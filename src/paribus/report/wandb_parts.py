@@ -30,7 +30,7 @@ class Upload:
 
     record: Record
     labels: Labels
-    config: Mapping[str, Any]
+    shown: Mapping[str, Any]
     project: str
     entity: str | None
     parts: list[Path] = field(default_factory=list)

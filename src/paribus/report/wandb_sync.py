@@ -148,7 +148,7 @@ def _fill_in(upload: Upload, path: str, missing: Difference, wait: float) -> Non
             group=upload.labels.group,
             job_type=upload.labels.job_type,
             tags=upload.labels.tags,
-            config=dict(upload.config),
+            config=dict(upload.shown),
             dir=folder,
             mode="online",
             resume="allow",

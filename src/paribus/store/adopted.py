@@ -23,12 +23,15 @@ _PLACES = ("epoch", "step", "seconds")
 
 @dataclass
 class Adopted:
-    """A run to be imported. origin: what messages call it. sweep: the runs that were started together."""
+    """A run to be imported. origin: what messages call it. sweep: the runs that were started together.
+
+    settings: the configuration that the other program had, in its own keys.
+    """
 
     record: Record
     origin: str
     sweep: str
-    config: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
 
@@ -49,7 +52,7 @@ def write(store: Store, run: Adopted) -> None:
     """The record, history and configuration of an imported run; an earlier import of it is replaced."""
     folder = store.run_dir(run.record.id)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True))
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(run.settings), sort_keys=False, allow_unicode=True))
     (folder / "history.csv").unlink(missing_ok=True)
     history = HistoryWriter(folder / "history.csv")
     for row in run.rows:

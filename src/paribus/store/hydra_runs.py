@@ -39,7 +39,7 @@ class _Job:
     folder: Path
     origin: str
     sweep: str
-    config: dict[str, Any]
+    settings: dict[str, Any]
     groups: dict[str, Any]
     overrides: dict[str, str]
     script: str
@@ -86,7 +86,7 @@ def adopt_hydra(root: Path, progress: Callable[[int, int], None] = lambda done, 
 
 
 def _read(folder: Path, origin: str, root: Path) -> _Job:
-    config = _mapping(folder / ".hydra" / "config.yaml")
+    settings = _mapping(folder / ".hydra" / "config.yaml")
     try:
         given = read_yaml(folder / ".hydra" / "overrides.yaml") or []
         if not isinstance(given, list):
@@ -112,11 +112,11 @@ def _read(folder: Path, origin: str, root: Path) -> _Job:
         notes.append(f"the options chosen are not known ({_first_line(error)}); only its overrides are")
     parent = folder.parent
     sweep = str(parent.relative_to(root.parent)) if folder != root else root.name
-    return _Job(folder, origin, sweep, config, groups, overrides, script, notes)
+    return _Job(folder, origin, sweep, settings, groups, overrides, script, notes)
 
 
 def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
-    config = job.config
+    settings = job.settings
     rows: list[Row] = []
     log: Path | None = None
     problem: str | None = None
@@ -125,7 +125,7 @@ def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
     except NoLogs as error:
         problem = str(error)
     metrics, rows = last_values(rows), trained(rows)
-    seed = _at(config, "seed")
+    seed = _at(settings, "seed")
     if not isinstance(seed, int) or isinstance(seed, bool) or abs(seed) >= 2**63:
         job.notes.append(f"has no seed ({seed!r}): repeats of it can't be paired with other arms")
         seed = None
@@ -141,9 +141,9 @@ def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
         ablation=job.sweep,
         seed=seed,
         choices=_choices(job, varied),
-        comparable=_comparable(config, job.groups),
+        comparable=_comparable(settings, job.groups),
         # The template tests the checkpoint that was best on validation, where it keeps checkpoints.
-        evaluated="best" if _at(config, "callbacks.model_checkpoint") else "last",
+        evaluated="best" if _at(settings, "callbacks.model_checkpoint") else "last",
         failure=failure,
         metrics=metrics,
         timing=timing,
@@ -155,7 +155,7 @@ def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
         created=_time(job.folder / ".hydra" / "config.yaml"),
         finished=_time(log) if log else None,
     )
-    return Adopted(record, job.origin, job.sweep, config, rows)
+    return Adopted(record, job.origin, job.sweep, settings, rows)
 
 
 def _status(
@@ -169,7 +169,7 @@ def _status(
         return "failed", {"type": "unfinished", "message": problem}
     if diverged(metrics):
         return "diverged", None
-    epochs = _at(job.config, "trainer.max_epochs")
+    epochs = _at(job.settings, "trainer.max_epochs")
     reached = isinstance(epochs, int) and rows and rows[-1]["epoch"] + 1 >= epochs
     if reached or any(key.startswith("test/") for key in metrics) or (job.folder / "exec_time.log").exists():
         return "done", None
@@ -190,7 +190,7 @@ def _choices(job: _Job, varied: Sequence[str]) -> dict[str, Any]:
     for key in varied:
         if key in job.groups or key.split(".")[0] in _NEVER or key.startswith("callbacks."):
             continue
-        value = _at(job.config, key)
+        value = _at(job.settings, key)
         if value is None and key in job.overrides:
             value = _plain_value(job.overrides[key])
         if isinstance(value, Mapping):  # a group whose options are not known
@@ -200,9 +200,9 @@ def _choices(job: _Job, varied: Sequence[str]) -> dict[str, Any]:
     return choices
 
 
-def _comparable(config: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(settings: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("max_epochs", "max_steps", "devices", "num_nodes", "precision")
-    trainer = {key: value for key in keys if (value := _at(config, f"trainer.{key}")) is not None}
+    trainer = {key: value for key in keys if (value := _at(settings, f"trainer.{key}")) is not None}
     budgets = {"max_epochs": "epochs", "max_steps": "updates"}
     found = [
         f"{trainer[k]} {unit}" for k, unit in budgets.items() if isinstance(trainer.get(k), int) and trainer[k] > 0
@@ -212,7 +212,7 @@ def _comparable(config: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[st
     return {
         "semantics": "imported from hydra",
         "budget": ", ".join(found) or None,
-        "data": groups.get("data") or _at(config, "data._target_"),
+        "data": groups.get("data") or _at(settings, "data._target_"),
         "world_size": whole[0] * whole[1] if len(whole) == 2 else str(counts[0]),
         "precision": str(trainer.get("precision", 32)),
     }
@@ -225,16 +225,16 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _at(config: Mapping[str, Any], key: str, hops: int = 5) -> Any:
+def _at(settings: Mapping[str, Any], key: str, hops: int = 5) -> Any:
     """A value by its dotted key. Interpolations stay text, but for a value that is wholly that of another key: no other
     kind can be told from one that asks this machine for something."""
-    node: Any = config
+    node: Any = settings
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:
             return None
         node = node[part]
     if isinstance(node, str) and hops and (reference := _REFERENCE.fullmatch(node)):
-        found = _at(config, reference[1], hops - 1)
+        found = _at(settings, reference[1], hops - 1)
         return node if isinstance(found, Mapping | list) or found is None else found
     return node
 

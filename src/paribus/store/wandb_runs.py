@@ -59,15 +59,15 @@ def adopt_wandb(path: str, wait: float, progress: Callable[[int, int], None] = l
     for number, run in enumerate(runs, start=1):
         origin = f"{path}/{run.id}"
         try:
-            config, summary, rows = dict(run.config), dict(run.summary_metrics), rows_of(history(run))
+            settings, summary, rows = dict(run.config), dict(run.summary_metrics), rows_of(history(run))
         except Exception as error:  # of the network or the service: one run is no reason to lose the others
             adoption.notes.append(f"{origin}: not imported ({type(error).__name__}: {error})")
             continue
-        found.append((run, origin, config, summary, rows))
+        found.append((run, origin, settings, summary, rows))
         progress(number, len(runs))
-    shown = choices_of([config for _, _, config, _, _ in found])
-    for (run, origin, config, summary, rows), choices in zip(found, shown, strict=True):
-        adopted = _adopted(run, path, origin, config, summary, rows, choices)
+    shown = choices_of([settings for _, _, settings, _, _ in found])
+    for (run, origin, settings, summary, rows), choices in zip(found, shown, strict=True):
+        adopted = _adopted(run, path, origin, settings, summary, rows, choices)
         if adopted.record.failure:
             adoption.notes.append(f"{origin}: {adopted.record.failure['message']}")
         if adopted.record.seed is None:
@@ -103,10 +103,10 @@ def number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def choices_of(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each run: the choices that Paribus logged, or the values of its config, flat, in which runs differ, and the
+def choices_of(several: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each run: the choices that Paribus logged, or the values of its settings, flat, in which runs differ, and the
     words at its top level."""
-    flat = [{key: plain(value) for key, value in leaves(config)} for config in configs]
+    flat = [{key: plain(value) for key, value in leaves(settings)} for settings in several]
     keys = dict.fromkeys(key for each in flat for key in each)
     shown = [
         key
@@ -116,12 +116,12 @@ def choices_of(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         and not key.startswith("seeds.")
         and (
             len({repr(each.get(key)) for each in flat}) > 1
-            or (isinstance(configs[0].get(key), str) and len(configs[0][key]) < 40)
+            or (isinstance(several[0].get(key), str) and len(several[0][key]) < 40)
         )
     ]
     result = []
-    for config, each in zip(configs, flat, strict=True):
-        own = config.get("choices")
+    for settings, each in zip(several, flat, strict=True):
+        own = settings.get("choices")
         result.append(dict(own) if isinstance(own, Mapping) else {key: each[key] for key in shown if key in each})
     return result
 
@@ -137,7 +137,7 @@ def _adopted(
     run: Any,
     path: str,
     origin: str,
-    config: dict[str, Any],
+    settings: dict[str, Any],
     summary: Mapping[str, Any],
     rows: list[Row],
     choices: dict[str, Any],
@@ -160,9 +160,9 @@ def _adopted(
         status=status,  # type: ignore[arg-type]
         ablation=run.group or path,
         arm=run.job_type or None,
-        seed=_seed(config),
+        seed=_seed(settings),
         choices=choices,
-        comparable={"semantics": "imported from W&B", "budget": _budget(config), "data": None},
+        comparable={"semantics": "imported from W&B", "budget": _budget(settings), "data": None},
         failure=failure,
         metrics=metrics,
         timing=timing,
@@ -171,7 +171,7 @@ def _adopted(
         created=str(run.created_at) if run.created_at else None,
         finished=str(getattr(run, "heartbeat_at", None) or run.created_at or "") or None,
     )
-    return Adopted(record, origin, path, config, rows)
+    return Adopted(record, origin, path, settings, rows)
 
 
 def _status(state: str, own: str, metrics: Mapping[str, float]) -> tuple[str, dict[str, str] | None]:
@@ -184,15 +184,15 @@ def _status(state: str, own: str, metrics: Mapping[str, float]) -> tuple[str, di
     return "failed", {"type": kind, "message": f"W&B says that it is {state}"}
 
 
-def _seed(config: Mapping[str, Any]) -> int | None:
-    flat = dict(leaves(config))
+def _seed(settings: Mapping[str, Any]) -> int | None:
+    flat = dict(leaves(settings))
     named = [value for key, value in flat.items() if key.rsplit(".", 1)[-1] in ("seed", "random_seed", "manual_seed")]
     found = [value for value in (flat.get("seed"), *named) if isinstance(value, int) and not isinstance(value, bool)]
     return found[0] if found else None
 
 
-def _budget(config: Mapping[str, Any]) -> str | None:
-    flat = dict(leaves(config))
+def _budget(settings: Mapping[str, Any]) -> str | None:
+    flat = dict(leaves(settings))
     for unit in ("epochs", "updates", "samples", "seconds"):
         if isinstance(flat.get(f"budget.{unit}"), int | float):
             return f"{flat[f'budget.{unit}']} {unit}"
