@@ -21,6 +21,7 @@ from paribus.base.errors import UserError
 from paribus.base.terminal import say
 from paribus.config.run import Run
 from paribus.launch.jobs import JobLost
+from paribus.plan.compose import load, resolved, user_errors
 from paribus.plan.composer import Composer
 from paribus.store.lock import Busy
 
@@ -67,7 +68,6 @@ class Order:
 def train_here(overrides: CommandLine) -> Returned:
     """Compose a command line and train what it describes."""
     from paribus.launch.dispatch import dispatch
-    from paribus.plan.compose import load, resolved, user_errors
 
     try:
         with user_errors():

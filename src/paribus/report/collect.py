@@ -14,6 +14,7 @@ from paribus.plan.cells import Plan, Read
 from paribus.plan.changes import Changed, changed_inputs, changed_runs, listed, name_of
 from paribus.plan.inputs import Inputs
 from paribus.plan.outputs import outputs_folder
+from paribus.report.arms import arms_by
 from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.reader import Reader
 from paribus.store.record import Record
@@ -91,8 +92,6 @@ def collect(
             )
             for plan in planned
         ]
-    from paribus.report.arms import arms_by
-
     plans = newest_sweep(store)
     if by:
         ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]

@@ -19,6 +19,7 @@ from paribus.stack.measure import SAFE, Bench, Findings, explore, free_bytes, tr
 from paribus.store.provenance import provenance
 from paribus.task.data import ImageData
 from paribus.train import build
+from paribus.train.fit_stack import build_replica
 from paribus.train.members import Member
 
 log = logging.getLogger("paribus")
@@ -97,8 +98,6 @@ def milliseconds(found: Findings) -> str:
 
 
 def bench_of(members: Sequence[Member], setting: build.Setting, data: ImageData, compile: bool) -> Bench:
-    from paribus.train.fit_stack import build_replica
-
     run = members[0].run
     device, dtype = torch.device(run.device), dtype_of(run)
     assert isinstance(data.splits.train, TensorSet)

@@ -12,6 +12,7 @@ from paribus.config.identity import BUDGET_UNITS
 from paribus.plan.cells import Cell
 from paribus.plan.chosen import chosen
 from paribus.store.record import Record
+from paribus.train.members import Member
 
 SECONDS = 1.0  # of training; the time of an update is steady after a few
 
@@ -29,7 +30,6 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
     from paribus.train import build
     from paribus.train.fit import fit
     from paribus.train.measure import bench_of
-    from paribus.train.members import Member
 
     choices, length = chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length)
     updates = build.build_data(cell.run, build.build_setting(cell.run)).updates
