@@ -12,6 +12,7 @@ from typing import Any
 import click
 import yaml
 
+from paribus.cli.main import loaded
 from paribus.config.run import Run
 from paribus.config.schema import optional
 
@@ -216,7 +217,7 @@ class Lines:
     def command(self, random: random.Random) -> Line:
         """An option of a command with a wrong value, or a word that is no argument of it."""
         name = random.choice([each for each in self.cli.commands if each != "train"])
-        options = [each for each in self.cli.commands[name].params if isinstance(each, click.Option)]
+        options = [each for each in loaded(name).params if isinstance(each, click.Option)]
         right = RIGHT.get(name, [])
         if random.random() < 0.2 or not options:
             word = random.choice(words("--n0pe -Z --n0pe=1 --- --="))

@@ -1,4 +1,9 @@
-"""`paribus curvature`: is it a minimum or a saddle?"""
+"""Hessian spectrum, index and verdict of a run: is it at a minimum or at a saddle?
+
+Refines the weights to a critical point of the loss first (--refine 0 takes them as they are). Writes
+curvature.json and a picture of the spectrum to the run's folder curvature/. Stop it at any time: the same command
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +37,7 @@ from paribus.cli.strict import Command
 )
 @click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
-def curvature(
+def command(
     run: str,
     checkpoint: str | None,
     split: str,
@@ -48,12 +53,6 @@ def curvature(
     trust: bool,
     outputs: str | None,
 ) -> None:
-    """Hessian spectrum, index and verdict of a run: is it at a minimum or at a saddle?
-
-    Refines the weights to a critical point of the loss first (--refine 0 takes them as they are). Writes
-    curvature.json and a picture of the spectrum to the run's folder curvature/. Stop it at any time: the same command
-    goes on.
-    """
     from paribus.base.atomic import write_atomically
     from paribus.plan.outputs import store_of
     from paribus.report.curvature import describe, spectrum

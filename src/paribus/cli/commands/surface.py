@@ -1,4 +1,8 @@
-"""`paribus surface`: any optimizer and schedule on an error surface."""
+"""Descend on an error surface: surface=valley optimizer=adagrad_rms optimizer.lr=0.1 scheduler=cosine steps=500.
+
+Prints what became of each descent; one figure for each surface, PNG and PDF. The groups are surface (conf/surface),
+optimizer and scheduler; steps, tolerance and seed are plain keys.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,12 @@ import click
 from paribus.base.terminal import say, show
 from paribus.cli.strict import Command
 
-CONTEXT = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
-
-@click.command(cls=Command, context_settings=CONTEXT)
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("overrides", nargs=-1)
 @click.option("-m", "--multirun", is_flag=True, help="Every combination of the values given, key=a,b.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
-def surface(overrides: tuple[str, ...], multirun: bool, output: str) -> None:
-    """Descend on an error surface: surface=valley optimizer=adagrad_rms optimizer.lr=0.1 scheduler=cosine steps=500.
-
-    Prints what became of each descent; one figure for each surface, PNG and PDF. The groups are surface (conf/surface),
-    optimizer and scheduler; steps, tolerance and seed are plain keys.
-    """
+def command(overrides: tuple[str, ...], multirun: bool, output: str) -> None:
     from pathlib import Path as Folder
 
     from paribus.report.figures import save

@@ -1,4 +1,9 @@
-"""`paribus landscape`: the loss around a run, along its trajectory, and on the way to another run."""
+"""The loss landscape of a RUN, or the line from RUN to OTHER.
+
+One run: a line and a plane of filter-normalised random directions around its weights, and its trajectory on its
+principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
+needs nothing else. Stop it at any time: the same command goes on.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +42,7 @@ from paribus.cli.strict import Command, Finite, without_effect
 @click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Default: the folder landscape/ of the run.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
-def landscape(run: str, other: str | None, output: str | None, outputs: str | None, trust: bool, **view: Any) -> None:
-    """The loss landscape of a RUN, or the line from RUN to OTHER.
-
-    One run: a line and a plane of filter-normalised random directions around its weights, and its trajectory on its
-    principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
-    needs nothing else. Stop it at any time: the same command goes on.
-    """
+def command(run: str, other: str | None, output: str | None, outputs: str | None, trust: bool, **view: Any) -> None:
     from paribus.base.atomic import write_atomically
     from paribus.plan.outputs import store_of
     from paribus.report.figures import save

@@ -1,0 +1,18 @@
+"""Every figure of an ablation (ablation=NAME), of the last sweep, or of runs (their ids), as PDF and PNG."""
+
+from __future__ import annotations
+
+import click
+
+from paribus.cli.strict import Command
+
+
+@click.command(cls=Command)
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
+@click.option("--only", multiple=True, metavar="NAME", help="Only this figure; a pattern such as 'learning_*' will do.")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
+    from paribus.cli.figures import write_figures
+
+    write_figures(overrides, output, only, mix)

@@ -1,0 +1,30 @@
+"""Adopt existing runs: Hydra jobs (lightning-hydra-template's layout) below DIR, a W&B project, or packed results.
+
+The project's own results: paribus import results/records.json.gz
+"""
+
+from __future__ import annotations
+
+import click
+
+from paribus.cli.strict import Command, Finite, without_effect
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT|FILE.json.gz")
+@click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
+@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
+@click.option(
+    "--wait", type=Finite(0, 86_400), default=60.0, show_default=True, help="Seconds to wait for an answer of W&B."
+)
+def command(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
+    from pathlib import Path
+
+    from paribus.cli.adopt import adopt
+    from paribus.plan.outputs import outputs_folder
+
+    if not source.startswith("wandb:"):
+        without_effect("wait", "where nothing is asked of W&B")
+    if source.endswith(".json.gz"):
+        without_effect("by", "on packed results, which belong to ablations")
+    adopt(source, by, Path(outputs) if outputs else outputs_folder(), wait)

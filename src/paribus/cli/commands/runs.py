@@ -1,0 +1,22 @@
+"""List runs: all, or those with e.g. norm=batch,group status=done arm='b*' optimizer.lr=0.1."""
+
+from __future__ import annotations
+
+import click
+
+from paribus.cli.strict import Command
+
+
+@click.command(cls=Command)
+@click.argument("filters", nargs=-1)
+@click.option("--newer", metavar="SPAN", help="Created within 12h, 2d, ...")
+@click.option("--older", metavar="SPAN", help="Created longer ago than that.")
+@click.option("--sort", "by", metavar="KEY", help="age, test/acc, optimizer.lr, ...; -KEY for the largest first.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10**9), help="Show only the first ones.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(
+    filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
+) -> None:
+    from paribus.cli.runs import list_runs
+
+    list_runs(filters, newer, older, by, limit, as_json)

@@ -1,0 +1,44 @@
+"""The table of an ablation (ablation=NAME) with the verdicts on its hypotheses, or of the last sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from paribus.base.memory import uncollected
+from paribus.cli.options import FORMATS, OUTPUT
+from paribus.cli.strict import Command, without_effect
+
+
+@click.command(cls=Command)
+@click.argument("overrides", nargs=-1)
+@click.option("--format", "form", type=FORMATS, default="markdown")
+@click.option(
+    "--metric", "metrics", multiple=True, help="Such as test/acc; several times; arms are compared by the first."
+)
+@click.option(
+    "--columns",
+    default="",
+    help="Metrics, and difference, p, sign_flip, d_z, improvement, detectable, tuned, n, diverged, at_chance: a,b,...",
+)
+@click.option("--spread", default="sd", help="What stands behind ±: sd, or interval (half the 95 % interval).")
+@click.option("--grid", help="ROWS,COLUMNS: two factors; none: a row for each arm (default: where the design is such).")
+@click.option("--baseline", help="The arm that others are compared with (default: the ablation's).")
+@click.option("--sort", is_flag=True, help="Best arm first.")
+@click.option("--by", multiple=True, help="Keys whose values make the rows (without an ablation).")
+@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+@OUTPUT
+@uncollected()
+def command(
+    overrides: tuple[str, ...], form: str, metrics: tuple[str, ...], columns: str, grid: str | None,
+    by: tuple[str, ...], output: str | None, **asked: Any,
+) -> None:  # fmt: skip
+    from paribus.cli.tables import write_table
+
+    if form == "csv":
+        for name in ("spread", "grid", "sort"):
+            without_effect(name, "on --format csv, which has a line for each arm with all its numbers")
+    places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
+    named = tuple(name.strip() for name in columns.split(",") if name.strip())
+    write_table(overrides, form, metrics, by, output, columns=named, grid=places, **asked)

@@ -1,0 +1,84 @@
+"""Commands are files: what they are called, what help says of them, and that nothing else has to name them."""
+
+import ast
+import subprocess
+import sys
+
+import click
+import pytest
+
+from paribus.cli import commands, main
+
+FILES = sorted(main.FOLDER.glob("[!_]*.py"))
+NAMES = list(main.cli.commands)
+HELLO = '''"""Says hello.
+
+To you.
+"""
+
+import click
+
+
+@click.command()
+@click.argument("name")
+def command(name):
+    click.echo(f"hello {name}")
+'''
+
+
+def test_every_file_is_a_command():
+    assert len(NAMES) == len(FILES) >= 20
+    assert "import" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_of_its_file_is_its_help(name):
+    command = main.loaded(name)
+    stand_in = main.cli.commands[name]
+    assert command.name == name
+    assert command.help.splitlines()[0] == stand_in.help, "the first line is what the list of commands says"
+    assert command.help.partition("\n\n")[0] == stand_in.help, "the first line is a paragraph"
+    assert command.callback.__doc__ is None
+    assert command.get_short_help_str(60) == stand_in.get_short_help_str(60)
+
+
+def test_a_new_file_is_a_new_command(tmp_path, monkeypatch):
+    (tmp_path / "hello.py").write_text(HELLO)
+    monkeypatch.setattr(main, "FOLDER", tmp_path)
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    from click.testing import CliRunner
+
+    group = main.Commands("paribus")
+    assert "hello  Says hello." in CliRunner().invoke(group, ["--help"]).output
+    assert "To you." in CliRunner().invoke(group, ["hello", "--help"]).output
+    assert CliRunner().invoke(group, ["hello", "you"]).output == "hello you\n"
+    assert "Did you mean 'hello'?" in CliRunner().invoke(group, ["helo"]).output
+
+
+def test_no_other_file_names_the_commands():
+    text = (main.FOLDER.parent / "main.py").read_text()
+    words = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+    assert not words & set(NAMES)
+
+
+@pytest.mark.parametrize(("asked", "imported"), [(["--help"], []), (["table", "--help"], ["table"])])
+def test_help_imports_the_command_that_it_is_about(asked, imported):
+    code = f"""
+import sys
+sys.argv = ["paribus", *{asked!r}]
+from paribus.cli.main import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+found = sorted(name.rpartition(".")[2] for name in sys.modules if name.startswith("paribus.cli.commands."))
+assert found == {imported!r}, found
+slow = {{"hydra", "omegaconf", "numpy", "torch"}} & set(sys.modules)
+assert not slow, slow
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_parsers_are_clicks():
+    assert all(isinstance(main.loaded(name), click.Command) for name in NAMES)
