@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 
+from paribus.base.redaction import redacted_text
+
 # Control characters (a terminal obeys them), marks that turn the direction of a text, and halves of characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -15,8 +17,8 @@ def plain(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Tell the person: on stderr, at once."""
-    sys.stderr.write(plain(line) + "\n")
+    """Tell the person: on stderr, at once, without secrets; logs keep what is said."""
+    sys.stderr.write(plain(redacted_text(line)) + "\n")
     sys.stderr.flush()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from paribus.base.durations import duration, in_seconds
+from paribus.base.redaction import redacted_text
 from paribus.base.terminal import plain
 
 RECENT = 10.0  # seconds for which the last result is shown, before what running jobs say
@@ -65,7 +66,7 @@ class Board:
 
     def say(self, text: str) -> None:
         """A message that stays."""
-        self.stream.write(("\r\033[K" if self.terminal else "") + plain(text) + "\n")
+        self.stream.write(("\r\033[K" if self.terminal else "") + plain(redacted_text(text)) + "\n")
         self.stream.flush()
 
     def due(self, now: float) -> bool:

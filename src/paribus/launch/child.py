@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.base.errors import UserError, is_storage
+from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.nodes import targets
 from paribus.config.run import Run
@@ -60,7 +61,7 @@ def train_job(
     except Exception as error:
         if is_storage(error):  # nobody's code is to blame
             return Result("storage", message=str(error))
-        traceback.print_exc()
+        say(redacted_text(traceback.format_exc(), run.resolved))
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
     if run.members is not None and not record.has_result:  # left to others, or to jobs of their own
         return Result("left", message=(record.failure or {}).get("message", ""))

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, JobFailed, RunsFailed, UserError
+from paribus.base.redaction import redacted_override, redacted_text
 from paribus.launch.board import Board, Running
 from paribus.launch.child import Result, count_gpus, prepare, targets_of, train_job, visible
 from paribus.launch.fork import ForkServer, close_shared
@@ -210,6 +212,11 @@ class LocalLauncher:
 
     def failure(self, job: Job, cause: Result) -> None:
         """Say it, record it, and try again if the options say so."""
+        cause = replace(
+            cause,
+            message=redacted_text(cause.message, job.run.resolved),
+            traceback=redacted_text(cause.traceback, job.run.resolved),
+        )
         job.failures[cause.kind] = job.failures.get(cause.kind, 0) + 1
         again = not self.stopping and job.failures[cause.kind] <= self.options.retries.get(cause.kind, 0)
         if cause.kind in ("killed", "timeout") and not job.is_stack:
@@ -236,7 +243,7 @@ class LocalLauncher:
                 with job.store.lock(job.id):
                     if job.finished() is None:
                         known = job.store.read(job.id) or new_record(job.run, job.composed.choices, job.overrides)
-                        job.store.write(failed(known, cause.kind, cause.message))
+                        job.store.write(failed(known, cause.kind, cause.message, job.run))
                 return
             except OSError:  # a full disk takes no record either: the run counts as not trained
                 return
@@ -267,7 +274,7 @@ class LocalLauncher:
         self.results[number] = JobReturn(overrides, status=JobStatus.FAILED, _return_value=error)
         self.board.failed += len(self.runs[number]) or 1
         if self.options.on_failure == "stop":
-            self.failed_for_good.append(f"{' '.join(overrides)}: {error}")
+            self.failed_for_good.append(f"{' '.join(map(redacted_override, overrides))}: {error}")
             self.stopping = self.stopping or "asked"
 
     def keep_output(self, job: Job) -> None:

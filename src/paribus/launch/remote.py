@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.base.errors import UserError
+from paribus.base.redaction import redacted_override, redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
 from paribus.launch.jobs import JobLost
@@ -69,16 +70,18 @@ def train_here(overrides: CommandLine) -> Returned:
     """Compose a command line and train what it describes."""
     from paribus.launch.dispatch import dispatch
 
+    config: dict[str, Any] = {}
     try:
         with user_errors():
             composed = load(overrides)
-            run = Run.parse(resolved(composed))
+            config = resolved(composed)
+            run = Run.parse(config)
         record = dispatch(run, dict(composed.hydra.runtime.choices), list(composed.hydra.overrides.task))
         return Returned(record.metrics.get(run.optimized_metric))
     except UserError as error:
         return Returned(error=error)
     except Exception as error:
-        return Returned(error=portable(error), trace=traceback.format_exc())
+        return Returned(error=portable(error), trace=redacted_text(traceback.format_exc(), config))
 
 
 def portable(error: Exception) -> Exception:
@@ -179,7 +182,7 @@ class Collection:
             answers = [Returned(error=JobLost(reason))] * len(order.runs)
         for run, returned in zip(order.runs, answers, strict=True):
             if returned.error is not None and not isinstance(returned.error, Busy):
-                say(f"failed: {' '.join(run)}: {returned.error}\n{returned.trace}".rstrip())
+                say(f"failed: {' '.join(map(redacted_override, run))}: {returned.error}\n{returned.trace}".rstrip())
         return answers
 
 

@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from paribus.base.errors import Interrupted
 from paribus.base.memory import share, uncollected
+from paribus.base.terminal import say
 from paribus.launch.fork import ForkServer
 from paribus.launch.messages import Ended, Order, Signal
 
@@ -168,7 +169,7 @@ def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
     except (Interrupted, KeyboardInterrupt):
         code = 130
     except BaseException:
-        traceback.print_exc()
+        say(traceback.format_exc())
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()

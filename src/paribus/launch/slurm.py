@@ -6,6 +6,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from paribus.base.errors import UserError
@@ -92,9 +93,15 @@ class Job:
 
     def result(self) -> list[Returned]:
         """Raises JobLost for a job that has ended without any."""
-        if not self.job.paths.result_pickle.exists():
-            raise JobLost(f"job {self.job.job_id} ended as {self.job.state}; its log is {self.job.paths.stderr}")
-        return self.job.result()
+        paths = self.job.paths
+        try:
+            if not paths.result_pickle.exists():
+                raise JobLost(f"job {self.job.job_id} ended as {self.job.state}; its log is {paths.stderr}")
+            return self.job.result()
+        finally:  # they hold the command line with all its values
+            for path in (paths.submitted_pickle, paths.result_pickle):
+                with suppress(OSError):
+                    path.unlink()
 
     def cancel(self) -> None:
         self.job.cancel(check=False)

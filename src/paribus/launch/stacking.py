@@ -83,11 +83,16 @@ def at_a_time(launcher: Mapping[str, Any]) -> int:
     return max(1, cores() // launcher["threads"]) if launcher.get("threads") else 1
 
 
+def members_file(line: Sequence[str]) -> Path | None:
+    """The file that lists the runs of a job; None where it is a single run."""
+    return next((Path(read_literal(item)) for item in line if item.startswith("members=")), None)
+
+
 def runs_of(line: Sequence[str]) -> list[str]:
     """The runs that a job with this command line trains as a stack; none where it is a single run."""
-    named = [Path(read_literal(item)) for item in line if item.startswith("members=")]
     try:
-        return [each["id"] for path in named for each in json.loads(path.read_text(encoding="utf-8"))["members"]]
+        path = members_file(line)
+        return [each["id"] for each in json.loads(path.read_text(encoding="utf-8"))["members"]] if path else []
     except (OSError, ValueError, KeyError, TypeError):
         return []  # somebody's own list: its job will say what is wrong with it
 
@@ -105,6 +110,6 @@ def write_members(cells: Sequence[Cell], lines: Lines, folder: Path, group: Sequ
         members.append({"id": cell.id, "config": config, "choices": dict(cell.choices), "overrides": line})
     name = hashlib.sha256("".join(cell.id for cell in cells).encode()).hexdigest()[:16]
     path = (folder / "stacks" / f"{name}.json").absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # the values are the real ones, secrets included
     write_atomically(path, json.dumps({"members": members, "group": list(group)}))
     return path

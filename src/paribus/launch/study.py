@@ -17,6 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from paribus.base.atomic import write_atomically
 from paribus.base.directions import higher_is_better
 from paribus.base.errors import RunsFailed, UserError
+from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
 from paribus.launch.jobs import Jobs, Launch
 from paribus.plan.composer import Composer
@@ -90,7 +91,7 @@ class Trials:
     def shown(self, overrides: Sequence[str]) -> str:
         """What a trial is called: the keys that are searched."""
         parts = [item.partition("=") for item in overrides if item.partition("=")[0] in self.searched]
-        return ", ".join(f"{key}={_short(value)}" for key, _, value in parts)
+        return ", ".join(redacted_override(f"{key}={_short(value)}") for key, _, value in parts)
 
     def identify(self, overrides: Sequence[str]) -> tuple[str | None, str]:
         """The run of a trial and the metric that judges it; None and the reason for a combination that can't be."""

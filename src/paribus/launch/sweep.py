@@ -14,8 +14,8 @@ from paribus.base.errors import RunsFailed, StorageFailed, UserError
 from paribus.base.terminal import say
 from paribus.launch.child import check_settings, fingerprints
 from paribus.launch.fork import shared_server
-from paribus.launch.jobs import Jobs, Launch
-from paribus.launch.stacking import jobs_of
+from paribus.launch.jobs import Job, Jobs, Launch
+from paribus.launch.stacking import jobs_of, members_file
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import Changed, changed_runs, listed, moved_data, name_of, refuse
 from paribus.plan.command import plan_command
@@ -142,9 +142,19 @@ class Sweep:
     def train(self, missing: Missing) -> dict[str, str]:
         """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""
         lines = {id: command_line(cell, plan) for id, (cell, plan) in missing.items()}
-        return self.jobs.train(
-            lines, lambda ids: jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
-        )
+        written: list[Path] = []
+
+        def jobs(ids: Sequence[str]) -> list[Job]:
+            found = jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
+            written.extend(path for job in found if (path := members_file(job.line)) is not None)
+            return found
+
+        try:
+            return self.jobs.train(lines, jobs)
+        finally:  # they hold the real values of what is written nowhere else
+            for path in written:
+                with suppress(OSError):
+                    path.unlink()
 
     def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""

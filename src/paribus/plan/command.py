@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.redaction import redacted_override
 from paribus.plan.cells import Plan, Read
 from paribus.plan.compose import hydra_context, parse_overrides, user_errors
 from paribus.plan.composer import Composer
@@ -37,7 +38,9 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
             if ablations := ablations_of(product, composer):
                 found = [plan_ablation(ablation, product, read, composer) for ablation in ablations]
                 if keys:
-                    setting = ", ".join(item for item in product if item.partition("=")[0].lstrip("+") in keys)
+                    setting = ", ".join(
+                        redacted_override(item) for item in product if item.partition("=")[0].lstrip("+") in keys
+                    )
                     found = [replace(plan, name=f"{plan.name} ({setting})") for plan in found]
                 plans += found
             else:

@@ -34,9 +34,9 @@ def _parser() -> OverridesParser:
 
 
 def key_and_value(override: str) -> tuple[str, str]:
-    """What an override sets and to what, as a person would say it: without +, and without quotes around words."""
+    """What an override sets and to what, as a person would say it: without +, and without quotes and backslashes."""
     key, _, value = override.partition("=")
-    if value[:1] in ("'", '"') and isinstance(text := parsed(override).value(), str):
+    if (value[:1] in ("'", '"') or "\\" in value) and isinstance(text := parsed(override).value(), str):
         value = text
     return key.lstrip("+"), value
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from paribus.base.directions import kind
+from paribus.base.redaction import redacted_names
 from paribus.base.text import near
 from paribus.config.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
 from paribus.plan.ablation import (
@@ -112,8 +113,10 @@ class _Parser:
         for name, given in section.items():
             where = f"ablation.factors.{name}"
             if isinstance(given, Mapping):
+                called = self.different(where, [str(level) for level in given])
                 levels = [
-                    Level(str(level), str(level), self.sets(f"{where}.{level}", sets)) for level, sets in given.items()
+                    Level(shown, str(level), self.sets(f"{where}.{level}", sets))
+                    for shown, (level, sets) in zip(redacted_names(called).values(), given.items(), strict=True)
                 ]
             elif isinstance(given, Sequence) and not isinstance(given, str):
                 for value in given:
@@ -121,14 +124,15 @@ class _Parser:
                         raise self.error(
                             where, f"has a level that sets several keys: give it a name, {name}: {{NAME: {value}}}"
                         )
-                levels = [Level(level_name(value), value, {name: value}) for value in given]
+                called = self.different(where, [level_name(value) for value in given])
+                levels = [
+                    Level(shown, value, {name: value})
+                    for shown, value in zip(redacted_names(called, name).values(), given, strict=True)
+                ]
             else:
                 raise self.error(where, f"must be a list of levels, or map names to what they set, got {given!r}")
             if not levels:
                 raise self.error(where, "must have at least one level, got none")
-            names = [level.name for level in levels]
-            if twice := next((level for level in names if names.count(level) > 1), None):
-                raise self.error(where, f"names the level {twice} twice: {', '.join(names)}")
             factors.append(Factor(name, tuple(levels)))
         factors = self.baseline_first(factors, baseline)
         counts = {factor.name: len(factor.levels) for factor in factors}
@@ -150,6 +154,11 @@ class _Parser:
                     raise self.error(f"ablation.factors.{factor.name}", f"sets {key}, which {owner[key]} sets as well")
                 owner[key] = factor.name
         return tuple(factors)
+
+    def different(self, where: str, names: list[str]) -> list[str]:
+        if twice := next((level for level in names if names.count(level) > 1), None):
+            raise self.error(where, f"names the level {twice} twice: {', '.join(names)}")
+        return names
 
     def baseline_first(self, factors: Sequence[Factor], baseline: Any) -> list[Factor]:
         chosen = {} if baseline is None else self.mapping("ablation.baseline", baseline, "factors to levels")

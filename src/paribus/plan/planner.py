@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
+from paribus.base.redaction import redacted_names, redacted_override
 from paribus.base.text import near
 from paribus.config.dotted import at
 from paribus.config.metrics import higher_is_better
@@ -256,13 +257,15 @@ def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], compo
     shown = [key for key in keys if key != "seed" and not key.startswith("seeds.")]
     plan = Plan(" x ".join(shown) or "seeds")
     seen: set[tuple[str, str]] = set()
-    for overrides in combinations:
-        varied = [pair for pair in map(key_and_value, overrides) if pair[0] in shown]
-        name = ", ".join(value if len(shown) == 1 else f"{key}={value}" for key, value in varied)
+    varied = [[pair for pair in map(key_and_value, overrides) if pair[0] in shown] for overrides in combinations]
+    called = {key: redacted_names([dict(pairs)[key] for pairs in varied if key in dict(pairs)], key) for key in shown}
+    for overrides, pairs in zip(combinations, varied, strict=True):
+        levels = [(key, called[key][value]) for key, value in pairs]
+        name = ", ".join(level if len(shown) == 1 else f"{key}={level}" for key, level in levels)
         try:
             id, composed = composer.run(overrides)
         except UserError as error:
-            plan.invalid.append(Excluded(name or " ".join(overrides), str(error)))
+            plan.invalid.append(Excluded(name or " ".join(map(redacted_override, overrides)), str(error)))
             continue
         cell = Cell(name, composed.run.seed, "report", tuple(overrides), id, composed)
         if (name, cell.id) in seen:

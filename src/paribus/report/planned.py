@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from paribus.base.durations import duration
 from paribus.base.errors import UserError
+from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.changes import REMEDY, Changed, changed_runs, listed
@@ -170,9 +172,13 @@ def _total(missing: Mapping[str, Cell], runs: int, estimate: Estimate, slots: in
 def _content(
     plans: Sequence[Plan], states: Mapping[str, str], missing: Mapping[str, Cell], estimate: Estimate, slots: int
 ) -> dict[str, Any]:
+    written = functools.cache(redacted_override)  # cells share most of their overrides
+
     def runs(cells: Any) -> list[dict[str, Any]]:
         return [
-            {"id": c.id, "seed": c.seed, "status": states[c.id], "overrides": list(c.overrides)} for c in cells if c
+            {"id": c.id, "seed": c.seed, "status": states[c.id], "overrides": [*map(written, c.overrides)]}
+            for c in cells
+            if c
         ]
 
     return {

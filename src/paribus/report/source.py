@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from paribus.base.redaction import redacted
 from paribus.base.version import __version__
 from paribus.config.metrics import higher_is_better
 from paribus.plan.ablation import Ablation, Hypothesis, Seeds
@@ -112,7 +113,9 @@ def pack(plan: Plan, read: Read) -> dict[str, Any]:
         "arms": {arm: " ".join(each) for arm, each in ids.items()},
         "absent": " ".join(id for each in ids.values() for id in each if id != _NONE and read(id) is None),
         "levels": plan.levels,
-        "tuned": {arm: [[dict(point), " ".join(runs)] for point, runs in t.trials] for arm, t in plan.tuned.items()},
+        "tuned": {
+            arm: [[redacted(dict(point)), " ".join(runs)] for point, runs in t.trials] for arm, t in plan.tuned.items()
+        },
         "excluded": [[each.name, each.reason] for each in plan.excluded],
         "invalid": [[each.name, each.reason] for each in plan.invalid],
         "complete": plan.complete,

@@ -14,7 +14,7 @@ import yaml
 from paribus.base.atomic import write_atomically
 from paribus.base.errors import StorageFailed, UserError, is_storage
 from paribus.base.plain_yaml import DUMPER
-from paribus.base.redaction import redacted, redacted_text
+from paribus.base.redaction import redacted, redacted_override, redacted_text
 from paribus.base.terminal import say
 from paribus.config.metrics import is_percent
 from paribus.config.run import Run
@@ -51,7 +51,7 @@ def already(run: Run, store: Store, id: str) -> Record | None:
 def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:
     """The record of a run that begins."""
     inputs = Inputs(Path(run.paths.outputs))(run)
-    source = provenance(command=redacted_text(repeating(overrides)), world_size=run.processes)
+    source = provenance(command=repeating([*map(redacted_override, overrides)]), world_size=run.processes)
     if any(label.startswith("code ") for label in inputs):
         source["project"] = project_state(Path.cwd())
     return Record(
@@ -78,9 +78,10 @@ def brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0].partition(". ")[0][:160]
 
 
-def failed(record: Record, type: str, message: str) -> Record:
-    """The record, of a run that failed now."""
-    return replace(record, status="failed", failure={"type": type, "message": message}, finished=now())
+def failed(record: Record, type: str, message: str, run: Run) -> Record:
+    """The record, of a run that failed now. Secrets of its configuration are left out of the message."""
+    failure = {"type": type, "message": redacted_text(message, run.resolved)}
+    return replace(record, status="failed", failure=failure, finished=now())
 
 
 def write_config(folder: Path, run: Run) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from paribus.base.errors import Interrupted, UserError, is_storage
 from paribus.base.memory import uncollected
+from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
 from paribus.plan.wandb_limits import check_run
@@ -82,7 +83,7 @@ def train(
         except RuntimeError as error:
             # A rank that fails ends the others, and rank 0 may not have been able to write.
             if (written := store.read(id)) is None or written.status == "running":
-                store.write(failed(record, failure_type(error), str(error)))
+                store.write(failed(record, failure_type(error), str(error), run))
             raise
 
 
@@ -119,10 +120,10 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
                 shutil.rmtree(folder)  # a run that can't start leaves nothing
             raise
         except Exception as error:
-            log.error("%s", error if is_storage(error) else traceback.format_exc())
+            log.error("%s", redacted_text(str(error) if is_storage(error) else traceback.format_exc(), run.resolved))
             if main:
                 with suppress(OSError):  # a full disk takes no record: the run counts as not trained
-                    store.write(failed(record, failure_type(error), named(error)))
+                    store.write(failed(record, failure_type(error), named(error), run))
             raise
     record.status = "diverged" if outcome.diverged else "done"
     record.metrics = outcome.metrics

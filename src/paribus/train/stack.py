@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from paribus.base.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.base.memory import keep_freed
+from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.identity import run_id
 from paribus.config.run import Run
@@ -88,7 +89,7 @@ def train_stack(run: Run, members_file: Path) -> Record:
     first = asked[0]
     own = Run.parse(first["config"])
     record = store.read(own.id) or new_record(own, first["choices"], first["overrides"])
-    return failed(record, HANDED_BACK, training.reason) if training.reason else record
+    return failed(record, HANDED_BACK, training.reason, own) if training.reason else record
 
 
 class _Training:
@@ -181,7 +182,7 @@ class _Training:
         if found is None:
             log.info("%s: a stack trains as its runs do alone (three updates of each compared)", ", ".join(strangers))
             return None
-        reason = f"{', '.join(strangers)}: {found}"
+        reason = self.without_secrets(f"{', '.join(strangers)}: {found}")
         Measured(self.store.root).refuse(program(self.members[0].run), reason, sources(strangers))
         return reason
 
@@ -229,8 +230,10 @@ class _Training:
             except Exception as error:
                 if isinstance(error, NotBegun):
                     cause = error.__cause__ or error
-                    log.error("%s", "".join(traceback.format_exception(cause)))
-                    self.hand_back(living, f"a stack of them failed before its first update ({brief(cause)})")
+                    log.error("%s", self.without_secrets("".join(traceback.format_exception(cause))))
+                    self.hand_back(
+                        living, self.without_secrets(f"a stack of them failed before its first update ({brief(cause)})")
+                    )
                     return
                 if failure_type(error) == "out_of_memory" and len(members) > 1:
                     members = running(members)
@@ -239,7 +242,7 @@ class _Training:
                     error.__traceback__ = None  # it holds on to the memory
                     parts = members[:half], members[half:]
                     break
-                log.error("%s", error if is_storage(error) else traceback.format_exc())
+                log.error("%s", self.without_secrets(str(error) if is_storage(error) else traceback.format_exc()))
                 self.fail(living, error)
                 return
         else:
@@ -247,6 +250,12 @@ class _Training:
         for part in parts:
             if part:
                 self.together(part, compile)
+
+    def without_secrets(self, text: str) -> str:
+        """The text without what the configurations of any member call a secret."""
+        for member in self.members:
+            text = redacted_text(text, member.run.resolved)
+        return text
 
     def begin(self, member: Member) -> None:
         member.record.comparable = member.run.comparable(self.data.splits.fingerprint)
@@ -259,8 +268,8 @@ class _Training:
         """Write the record of a run that has ended."""
         record = member.record
         if how == "failed":
-            member.record = failed(record, "bug", failure)
-            self.failures[record.id] = failure
+            member.record = failed(record, "bug", failure, member.run)
+            self.failures[record.id] = redacted_text(failure, member.run.resolved)
         else:
             record.checksums = checksums(member.folder)
             record.status = how  # type: ignore[assignment]
@@ -276,8 +285,8 @@ class _Training:
         self.storage = self.storage or is_storage(error)
         for member in members:
             if member.record.status == "running":
-                self.failures[member.record.id] = named(error)
-                member.record = failed(member.record, failure_type(error), named(error))
+                self.failures[member.record.id] = redacted_text(named(error), member.run.resolved)
+                member.record = failed(member.record, failure_type(error), named(error), member.run)
                 with suppress(OSError):  # a full disk takes no record either: the run counts as not trained
                     self.store.write(member.record)
 
@@ -290,5 +299,5 @@ class _Training:
                 raise
             except Exception as error:
                 self.storage = self.storage or is_storage(error)
-                self.failures[member.record.id] = named(error)
+                self.failures[member.record.id] = redacted_text(named(error), member.run.resolved)
         return []
