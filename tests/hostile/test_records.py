@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from paribus.store.store import Store
+from paribus.train.foreign import is_own, outside
 
 # Changes of a record, none of which it may be used with.
 UNUSABLE = {
@@ -171,3 +172,36 @@ def test_interpolations_of_a_copied_run_are_not_resolved(attack, trained):
 def test_a_record_that_can_be_used_is(attack, trained):
     assert Store(trained.parents[1]).read(trained.name) is not None
     assert "as recorded" in attack("evaluate", trained.name, code=0).out
+
+
+SOURCES = {
+    "a data set of the hub": {"_target_": "paribus.data.huggingface.HuggingFace", "path": "somebody/else"},
+    "a folder elsewhere": {"_target_": "paribus.data.folder.ImageFolder", "root": "/etc"},
+    "the way up": {"_target_": "paribus.data.huggingface.HuggingFace", "path": ".."},
+    "through a link": {"_target_": "paribus.data.folder.ImageFolder", "root": "link"},
+    "a download": {"_target_": "paribus.data.cifar.CIFAR", "root": "gone"},
+    "a known data set elsewhere": {"_target_": "paribus.data.idx.IDX", "name": "mnist", "root": "/etc"},
+    "own code with a path": {"_target_": "strangers.Source", "where": "/etc/passwd"},
+    "own code with an address": {"_target_": "strangers.Source", "options": ["https://host/x"]},
+}
+
+
+@pytest.mark.parametrize("case", SOURCES)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_copied_run_reads_no_data_elsewhere(attack, trained, tmp_path, case, command):
+    (tmp_path / "link").symlink_to("/etc")
+    changed(trained, "data.source", SOURCES[case])
+    without_checksums(trained)
+    said = attack(command[0], trained.name, *command[1:], code=2).err
+    assert "--trust" in said
+    assert "was not trained in" in said
+
+
+def test_a_run_trained_here_reads_its_data_wherever_they_lie(trained, trained_outputs):
+    own, copy = (Store(path) for path in (trained_outputs, trained.parents[1]))
+    record = own.read(trained.name)
+    assert is_own(record, own)
+    assert not is_own(record, copy)
+    for root, found in (("data/x", None), (str(own.root / "x"), None), ("/etc", "/etc"), ("..", "..")):
+        source = {"_target_": "paribus.data.folder.ImageFolder", "root": root}
+        assert outside({"data": {"source": source}}, own) == found

@@ -65,7 +65,7 @@ class Inputs:
             return
         if isinstance(target := node.get("_target_"), str):
             yield from self._code(target).items()
-            for key, value in _strings(node):
+            for key, value in strings(node):
                 if (digest := self._digest(f"{where}.{key}", target, key, value)) is not None:
                     yield f"file {where}.{key}", digest
                 elif known(target) is None and _DOTTED.fullmatch(value):  # of get_class, get_method and the like
@@ -111,7 +111,7 @@ def is_open(run: Run) -> bool:
     return known(target_of(run.data.source)) is None
 
 
-def _strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(key, string) of the plain arguments of a node, those in lists and mappings without a target included."""
     for key, value in node.items():
         if key == "_target_":
@@ -119,9 +119,9 @@ def _strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(value, str):
             yield key, value
         elif isinstance(value, list | tuple):
-            yield from _strings({f"{key}.{number}": item for number, item in enumerate(value)})
+            yield from strings({f"{key}.{number}": item for number, item in enumerate(value)})
         elif isinstance(value, Mapping) and "_target_" not in value:
-            yield from ((f"{key}.{inner}", item) for inner, item in _strings(value))
+            yield from ((f"{key}.{inner}", item) for inner, item in strings(value))
 
 
 class _Memory:

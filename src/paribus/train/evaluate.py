@@ -20,6 +20,7 @@ from paribus.task.data import ImageData
 from paribus.task.evaluation import evaluate
 from paribus.train import build
 from paribus.train.fit import build_trainer, set_threads
+from paribus.train.foreign import is_own, outside
 
 
 @dataclass
@@ -92,6 +93,11 @@ def reloadable(record: Record, store: Store, trust: bool) -> Run:
         run, gone = recorded(config)
     except (UserError, KeyError, TypeError, AttributeError) as error:
         raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
+    if not trust and not is_own(record, store) and (place := outside(run.resolved, store)):
+        raise UserError(
+            f"run {record.id} was not trained in {store.run_dir(record.id)}, and its configuration reads {place}. Look "
+            "at config.yaml there. If you know who wrote it, add --trust, which evaluate, curvature and landscape take"
+        )
     if gone:
         say(f"{record.id}: nothing reads {', '.join(gone)} any more; left out")
     return run

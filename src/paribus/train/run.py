@@ -31,6 +31,7 @@ from paribus.train.bookkeeping import (
     summary,
     write_config,
 )
+from paribus.train.foreign import mark_trained
 from paribus.train.log import log_file
 
 log = logging.getLogger("paribus")
@@ -107,6 +108,7 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
     folder.mkdir(parents=True, exist_ok=True)
     if main:
         write_config(folder, run)
+        mark_trained(record, folder)
         store.write(record)
     started = time.perf_counter()
     with log_file(folder / "train.log"):

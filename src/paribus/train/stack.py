@@ -35,6 +35,7 @@ from paribus.train.bookkeeping import (
     summary,
     write_config,
 )
+from paribus.train.foreign import mark_trained
 from paribus.train.log import log_file
 from paribus.train.members import Member, NotBegun, in_order, read_members, running, with_places
 from paribus.train.run import execute
@@ -262,6 +263,7 @@ class _Training:
         member.record.classes = self.setting.source.num_classes
         member.folder.mkdir(parents=True, exist_ok=True)
         write_config(member.folder, member.run)
+        mark_trained(member.record, member.folder)
         self.store.write(member.record)
 
     def finish(self, member: Member, how: str, failure: str, outcome: Any) -> None:
