@@ -16,6 +16,7 @@ SOURCE = ROOT / "paribus"
 # know each other. There are no exceptions.
 LAYERS = [
     {"", "__main__", "hydra_plugins"},  # the doors: `import paribus`, `python -m paribus`, Hydra
+    {"api"},
     {"cli"},
     {"notes"},
     {"report"},

@@ -34,22 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
-        from paribus.config.run import Run
-        from paribus.launch.dispatch import dispatch
-        from paribus.plan.ablation_files import place_of
-        from paribus.plan.compose import parse_overrides, resolved, user_errors
-        from paribus.plan.parser import parse
-        from paribus.plan.sweep import check_once
+        from paribus.launch.composed import train_composed
 
         job = HydraConfig.get()
-        overrides = [str(item) for item in job.overrides.task]
         try:
-            with user_errors():
-                check_once(parse_overrides([*overrides, *job.overrides.hydra]))
-                run = Run.parse(resolved(config))
-                if run.ablation:  # a run of it, which has to be one of an ablation that means something
-                    parse(run.ablation, place_of(str(job.runtime.choices.get("ablation")), job.overrides.hydra))
-            return dispatch(run, dict(job.runtime.choices), overrides).metrics.get(run.optimized_metric)
+            metric: float | None = train_composed(config, job).metrics.get(config.optimized_metric)
+            return metric
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:
                 raise  # the sweeper collects the failures of its jobs

@@ -27,7 +27,7 @@ from paribus.store.record import FINISHED
 from paribus.store.store import Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Planned:
     """The plans of a command line, and how much of them is done.
 
@@ -46,6 +46,13 @@ class Planned:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+    __repr__ = __str__
+
+    @property
+    def seconds(self) -> float | None:
+        """Until everything is trained, with `slots` runs at a time; None where no record tells the time of a run."""
+        return self.estimate.seconds_on(self.slots)
 
     def lines(self) -> Iterator[str]:
         """What a person reads."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from paribus.report import render
 from paribus.report.aggregate import Aggregate
@@ -47,34 +48,51 @@ def document(sheets: Sequence[Sheet], form: str, trace: bool = True) -> str:
 
 
 def csv_text(tables: Sequence[Aggregate]) -> str:
-    """One line for each table, arm and metric, in full precision and as recorded (fractions, not percent).
-
-    difference to p_sign_flip: from the baseline, paired by seed, empty where there is none; at_chance: the mean with
-        diverged runs scored at chance; values are in the order of seeds, and runs are the ids of all that are done.
-    """
-    names = ["table", "arm", "metric", "n", "mean", "sd", "low", "high", "level", "best"]
-    names += ["difference", "difference_low", "difference_high", "pairs", "d_z", "p", "p_holm", "p_sign_flip"]
-    names += ["at_chance", "diverged", "failed", "running", "missing", "tuned", "seeds", "values", "runs"]
+    """`lines` as CSV, in full precision; empty where there is no number."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
+    found = lines(tables)
+    writer.writerow(found[0])
+    for line in found:
+        writer.writerow(spreadsheet(_exact(value)) for value in line.values())
+    return buffer.getvalue()
+
+
+def lines(tables: Sequence[Aggregate]) -> list[dict[str, Any]]:
+    """One line for each table, arm and metric, as recorded (fractions, not percent).
+
+    difference to p_sign_flip: from the baseline, paired by seed, nan where there is none; at_chance: the mean with
+        diverged runs scored at chance; values are in the order of seeds, and runs are the ids of all that are done.
+    """
+    found = []
     for table in tables:
         tuned = table.plan.tuned if table.plan is not None else {}
         for row in table.rows:
             point = tuned[row.arm].point if row.arm in tuned else {}
-            said = " ".join(f"{key}={value}" for key, value in point.items())
             for metric, cell in row.cells.items():
                 m, d = cell.mean, cell.difference
-                numbers: list[float] = [m.n, m.mean, m.sd, m.low, m.high, table.level, int(cell.best)]
-                numbers += [d.mean, d.low, d.high, d.n, d.d_z, d.p, cell.p_holm, d.p_sign_flip] if d else [math.nan] * 8
-                numbers += [cell.at_chance.mean if cell.at_chance else math.nan]
-                numbers += [row.diverged, row.failed, row.running, row.missing]
-                lists = [[run.seed for run in row.runs], cell.values.values(), [run.id for run in row.runs]]
-                joined = (" ".join(map(str, each)) for each in lists)
-                cells = [table.name, row.arm, metric, *map(_exact, numbers), said, *joined]
-                writer.writerow(map(spreadsheet, cells))
-    return buffer.getvalue()
+                line: dict[str, Any] = {"table": table.name, "arm": row.arm, "metric": metric}
+                line |= {"n": m.n, "mean": m.mean, "sd": m.sd, "low": m.low, "high": m.high, "level": table.level}
+                line |= {"best": int(cell.best)}
+                line |= dict.fromkeys(_PAIRED, math.nan)
+                if d is not None:
+                    compared = (d.mean, d.low, d.high, d.n, d.d_z, d.p, cell.p_holm, d.p_sign_flip)
+                    line |= dict(zip(_PAIRED, compared, strict=True))
+                line |= {"at_chance": cell.at_chance.mean if cell.at_chance else math.nan}
+                line |= {name: getattr(row, name) for name in ("diverged", "failed", "running", "missing")}
+                line |= {"tuned": " ".join(f"{key}={value}" for key, value in point.items())}
+                line |= {"seeds": _joined(run.seed for run in row.runs), "values": _joined(cell.values.values())}
+                line |= {"runs": _joined(run.id for run in row.runs)}
+                found.append(line)
+    return found
 
 
-def _exact(number: float) -> str:
-    return "" if math.isnan(number) else repr(number)
+_PAIRED = ("difference", "difference_low", "difference_high", "pairs", "d_z", "p", "p_holm", "p_sign_flip")
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return " ".join(map(str, values))
+
+
+def _exact(value: Any) -> str:
+    return value if isinstance(value, str) else "" if math.isnan(value) else repr(value)

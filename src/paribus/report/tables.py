@@ -18,9 +18,9 @@ from paribus.store.reader import Reader
 from paribus.store.store import Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tables:
-    """A table for each plan, and the verdicts on their hypotheses."""
+    """A table for each plan, and the verdicts on their hypotheses; a notebook shows them as Markdown."""
 
     plans: Sequence[Plan]
     read: Reader
@@ -36,6 +36,25 @@ class Tables:
         if form == "csv":
             return csv_text(self.aggregates())
         return document(sheets(self.plans, self.read, self.options), form, trace)
+
+    def __str__(self) -> str:
+        return self.text("markdown")
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.text("markdown")
+
+    def to_markdown(self) -> str:
+        return self.text("markdown")
+
+    def to_latex(self) -> str:
+        r"""Table environments for \usepackage{booktabs,siunitx,graphicx}, with comments that `paribus verify` reads."""
+        return self.text("latex", trace=True)
+
+    def to_html(self) -> str:
+        """Fragments without style."""
+        return self.text("html", trace=True)
 
 
 def tables(overrides: Sequence[str], metrics: Sequence[str] = (), by: Sequence[str] = (), **asked: Any) -> Tables:

@@ -34,6 +34,12 @@ class Run:
         return None
 
 
+def run_of(record: Record, store: Store) -> Run:
+    """The record as it is listed now."""
+    age = seconds_since(record.created)
+    return Run(record, store.state(record), math.inf if age is None else age)
+
+
 def runs(store: Store, filters: Sequence[str] = (), *, newer: float = math.inf, older: float = 0.0) -> list[Run]:
     """The runs that fulfil all filters, the newest first.
 
@@ -53,8 +59,7 @@ def runs(store: Store, filters: Sequence[str] = (), *, newer: float = math.inf, 
     found = []
     known: set[str] = set()
     for record in store.scan():
-        age = seconds_since(record.created)
-        run = Run(record, store.state(record), math.inf if age is None else age)
+        run = run_of(record, store)
         known.update(FIELDS, record.choices, record.metrics, record.timing)
         if older <= run.age <= newer:
             found.append(run)

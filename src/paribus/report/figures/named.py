@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from paribus.report.collect import studies
 from paribus.report.figures import catalogue
 from paribus.report.figures.catalogue import Drawn
+from paribus.store.record import Record
 from paribus.store.store import Store
 
 OF_ABLATIONS = (*catalogue.FIGURES, catalogue.REGIMES)
@@ -30,10 +31,14 @@ def of_runs(store: Store, names: Sequence[str], wanted: Sequence[str]) -> Iterat
     """The figures of runs, one at a time, each with the name of its file."""
     for name in names:
         record = store.find(name)
-        title = f"{record.arm or 'run'}, seed {record.seed} ({record.id})"
-        for stem, figure in catalogue.of_run(title, store.history(record.id)):
+        for stem, figure in catalogue.of_run(title_of(record), store.history(record.id)):
             if stem in wanted:
                 yield f"{record.id}-{stem}", figure
+
+
+def title_of(record: Record) -> str:
+    """What the figures of a run are headed with."""
+    return f"{record.arm or 'run'}, seed {record.seed} ({record.id})"
 
 
 def file_name(name: str) -> str:

@@ -1,0 +1,129 @@
+"""Figures from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from paribus.api.runs import TrainedRun
+from paribus.api.words import own_hydra, words
+from paribus.base.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from paribus.report.study import Study
+
+Figures = Literal[
+    "learning_curves_epochs",
+    "learning_curves_updates",
+    "learning_curves_seconds",
+    "sensitivity",
+    "forest",
+    "seeds",
+    "batch_times",
+    "best_of_k",
+    "performance_profile",
+    "path",
+    "regimes",
+    "training",
+    "gradient_over_loss",
+    "edge_of_stability",
+]
+
+
+def figure(
+    kind: Figures,
+    *what: str | TrainedRun | Mapping[str, Sequence[TrainedRun]],
+    title: str | None = None,
+    regime: str | None = None,
+    metrics: Sequence[str] = (),
+    mix: Sequence[str] = (),
+    **settings: Any,
+) -> Figure:
+    """One of the figures that `paribus figures` writes.
+
+    what: of an ablation or the newest sweep, words of the command line: figure("forest", ablation="norms").
+        Of a run ("training", "gradient_over_loss", "edge_of_stability"), the run or its id.
+        Of runs that you put together, a mapping: figure("learning_curves_epochs", {"small": runs, "large": others}).
+    title: of runs that you put together. regime: which one, where an ablation has several.
+    metrics: the first is the one that arms are compared by. mix: something that the runs may differ in.
+
+    Raises UserError for an unknown kind, and where the records don't support the figure, with the reason.
+    """
+    from paribus.report.figures import catalogue, named
+
+    with own_hydra():
+        if kind in named.OF_RUNS:
+            return _found(kind, dict(catalogue.of_run(*_history(kind, what, words((), settings))))[kind])
+        if kind not in named.OF_ABLATIONS:
+            raise UserError(f"a figure is one of {', '.join((*named.OF_ABLATIONS, *named.OF_RUNS))}, got {kind!r}")
+        groups = [each for each in what if isinstance(each, Mapping)]
+        if groups:
+            if len(what) > 1 or settings:
+                raise UserError("runs that you put together are one mapping, name -> runs, and nothing beside it")
+            studies = [_put_together(groups[0], title, metrics, mix)]
+        else:
+            studies = _studies(tuple(str(each) for each in what), settings, mix)
+        if kind == catalogue.REGIMES:
+            return _found(kind, catalogue.of_regimes(studies[0].name.partition(" [")[0], studies))
+        [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind])
+        return _found(kind, drawn)
+
+
+def _found(kind: str, drawn: Any) -> Figure:
+    from paribus.report.figures.catalogue import Missing
+
+    if isinstance(drawn, Missing):
+        raise UserError(f"{kind} can't be drawn: {drawn.reason}")
+    made: Figure = drawn
+    return made
+
+
+def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[str, Any]:
+    """Title and history of the one run that is named."""
+    from paribus.plan.outputs import outputs_folder
+    from paribus.report.figures.named import title_of
+    from paribus.store.store import Store
+
+    if len(what) != 1 or isinstance(what[0], Mapping):
+        raise UserError(f"{kind} is of one run: give the run, or its id")
+    run = what[0]
+    if not isinstance(run, TrainedRun):
+        store = Store(outputs_folder(settings))
+        run = TrainedRun(store.find(run), store)
+    return title_of(run.record), run.store.history(run.id)
+
+
+def _studies(overrides: tuple[str, ...], settings: Mapping[str, Any], mix: Sequence[str]) -> list[Study]:
+    from paribus.report.collect import studies
+
+    return studies(words(overrides, settings), mix)
+
+
+def _put_together(
+    groups: Mapping[str, Sequence[TrainedRun]], title: str | None, metrics: Sequence[str], mix: Sequence[str]
+) -> Study:
+    from paribus.report.collect import DEFAULT_METRICS
+    from paribus.report.study import study
+
+    runs = {run.id: run for of in groups.values() for run in of}
+    return study(
+        title or " and ".join(groups),
+        {name: [run.record for run in of] for name, of in groups.items()},
+        tuple(metrics) or DEFAULT_METRICS,
+        None,
+        lambda id: runs[id].record if id in runs else None,
+        lambda id: runs[id].store.history(id),
+        mix,
+    )
+
+
+def _one(studies: Sequence[Study], regime: str | None) -> Study:
+    """The only one, or that of a regime."""
+    names = [each.regime or each.name for each in studies]
+    if regime is None and len(studies) == 1:
+        return studies[0]
+    if regime not in names:
+        raise UserError(f"this has several parts: regime=... is one of {', '.join(names)}, got {regime!r}")
+    return studies[names.index(regime)]
