@@ -16,7 +16,6 @@ from paribus.base.plain_yaml import LOADER
 
 _MERGE = re.compile(r"<<\s*:")
 _ID = re.compile(r"[0-9a-z-]{1,64}")
-_CHECK = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 DEPTH = 50  # levels of nesting
 NODES = 1_000_000  # values, those behind aliases as often as they are named
 PACKED_BYTES = 256 << 20  # of an unpacked file of results; ours has 12 MB
@@ -26,11 +25,6 @@ FILE_BYTES = 16 << 20  # of a record or a configuration
 def is_id(name: object) -> bool:
     """Whether a text can be the id of a run: it names a folder, so it holds lower-case letters, digits and - only."""
     return isinstance(name, str) and _ID.fullmatch(name) is not None
-
-
-def is_check(name: object) -> bool:
-    """Whether a text can be the id of a check, such as 1.2-5t: it names a file."""
-    return isinstance(name, str) and _CHECK.fullmatch(name) is not None
 
 
 def checked_id(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,9 +16,16 @@ from paribus.base.atomic import write_atomically
 from paribus.base.errors import UserError
 from paribus.notes.checks.catalogue import CHECKS, Check
 from paribus.notes.checks.result import Measurement, overall
-from paribus.store.names import is_check, read_bounded
+from paribus.store.names import read_bounded
 from paribus.store.provenance import provenance
 from paribus.store.store import Store
+
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
+
+
+def is_check(name: object) -> bool:
+    """Whether a text can be the id of a check, such as 1.2-5t: it names a file."""
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
