@@ -17,10 +17,11 @@ QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "
 def test_orders_hold_runs_of_equal_resources(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PARIBUS_OUTPUTS", "elsewhere")
-    lines = [["seed=0"], ["trainer=ddp_sim"], ["seed=1"], ["seed=2"], ["trainer=gpu", "trainer.devices=4"]]
+    ddp = ["trainer=gpu", "trainer.devices=4", "trainer.strategy=ddp"]
+    lines = [["seed=0"], ["trainer=ddp_sim"], ["seed=1"], ["seed=2"], ddp]
     made = orders(lines, runs_per_job=2)
     assert [order.runs for order in made] == [
-        (("seed=0",), ("seed=1",)), (("seed=2",),), (("trainer=ddp_sim",),), (("trainer=gpu", "trainer.devices=4"),),
+        (("seed=0",), ("seed=1",)), (("seed=2",),), (("trainer=ddp_sim",),), (tuple(ddp),),
     ]  # fmt: skip
     assert [order.numbers for order in made] == [(0, 2), (3,), (1,), (4,)]
     assert [(order.devices, order.on_gpu) for order in made] == [(1, False), (1, False), (2, False), (4, True)]
