@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from paribus.config.run import recorded
 from paribus.store.store import Store
 from paribus.train.foreign import is_own, outside
 
@@ -199,9 +200,9 @@ def test_a_copied_run_reads_no_data_elsewhere(attack, trained, tmp_path, case, c
 
 def test_a_run_trained_here_reads_its_data_wherever_they_lie(trained, trained_outputs):
     own, copy = (Store(path) for path in (trained_outputs, trained.parents[1]))
-    record = own.read(trained.name)
+    record, (base, _) = own.read(trained.name), recorded(own.config(trained.name))
     assert is_own(record, own)
     assert not is_own(record, copy)
     for root, found in (("data/x", None), (str(own.root / "x"), None), ("/etc", "/etc"), ("..", "..")):
         source = {"_target_": "paribus.data.folder.ImageFolder", "root": root}
-        assert outside({"data": {"source": source}}, own) == found
+        assert outside(base.but({"data.source": source}), own) == found

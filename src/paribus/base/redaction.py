@@ -47,12 +47,12 @@ def redacted(value: Any) -> Any:
     return _redacted(value, "", _secrets())
 
 
-def redacted_text(text: str, config: Mapping[str, Any] | None = None) -> str:
+def redacted_text(text: str, speaks_of: Mapping[str, Any] | None = None) -> str:
     """The same of a text, such as a message.
 
-    config: of the run that it speaks of; the secrets of its keys are then known wherever they stand.
+    speaks_of: the configuration of its run; the secrets of its keys are then known wherever they stand.
     """
-    for secret in sorted(set(_hidden(config or {})), key=len, reverse=True):
+    for secret in sorted(set(_hidden(speaks_of or {})), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return _text(text, _secrets())
 

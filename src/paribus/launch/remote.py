@@ -70,18 +70,19 @@ def train_here(overrides: CommandLine) -> Returned:
     """Compose a command line and train what it describes."""
     from paribus.launch.dispatch import dispatch
 
-    config: dict[str, Any] = {}
+    run: Run | None = None
     try:
         with user_errors():
             composed = load(overrides)
-            config = resolved(composed)
-            run = Run.parse(config)
+            run = Run.parse(resolved(composed))
         record = dispatch(run, dict(composed.hydra.runtime.choices), list(composed.hydra.overrides.task))
         return Returned(record.metrics.get(run.optimized_metric))
     except UserError as error:
         return Returned(error=error)
     except Exception as error:
-        return Returned(error=portable(error), trace=redacted_text(traceback.format_exc(), config))
+        return Returned(
+            error=portable(error), trace=redacted_text(traceback.format_exc(), run.resolved if run else None)
+        )
 
 
 def portable(error: Exception) -> Exception:

@@ -93,7 +93,7 @@ def reloadable(record: Record, store: Store, trust: bool) -> Run:
         run, gone = recorded(config)
     except (UserError, KeyError, TypeError, AttributeError) as error:
         raise _incomplete(store.run_dir(record.id) / "config.yaml", error) from error
-    if not trust and not is_own(record, store) and (place := outside(run.resolved, store)):
+    if not trust and not is_own(record, store) and (place := outside(run, store)):
         raise UserError(
             f"run {record.id} was not trained in {store.run_dir(record.id)}, and its configuration reads {place}. Look "
             "at config.yaml there. If you know who wrote it, add --trust, which evaluate, curvature and landscape take"

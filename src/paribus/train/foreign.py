@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from paribus.config.targets import known, public_name
+from paribus.config.nodes import target_of
+from paribus.config.run import Run
+from paribus.config.targets import known
 from paribus.plan.inputs import strings
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -28,17 +28,17 @@ def is_own(record: Record, store: Store) -> bool:
         return False
 
 
-def outside(config: Mapping[str, Any], store: Store) -> str | None:
+def outside(run: Run, store: Store) -> str | None:
     """What the data of a run would be read from beyond the current folder, the outputs and the user's own data folder.
 
     Data sets of the hub and downloads are beyond them too. None where there is nothing of the kind.
     """
-    from paribus.plan.compose import load, resolved  # not before: most runs are one's own
+    from paribus.plan.composer import Composer  # not before: most runs are one's own
 
-    source = config["data"]["source"]
-    name, row = public_name(source.get("_target_")), known(source.get("_target_"))
-    roots = [os.path.realpath(root) for root in (".", store.root, resolved(load([]))["paths"]["data"])]
-    for key, value in strings(source):
+    name = target_of(run.data.source)
+    row = known(name)
+    roots = [os.path.realpath(root) for root in (".", store.root, Composer()([]).run.paths.data)]
+    for key, value in strings(run.data.source):
         if row is not None and key not in (*row.places, *row.files):
             continue
         if name == "paribus.source.HuggingFace" and not Path(value).exists():
