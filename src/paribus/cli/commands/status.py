@@ -1,4 +1,4 @@
-"""How far an ablation is (ablation=NAME): by arm, what runs, what failed and why, time left."""
+"""Progress of an ablation (ablation=NAME): by arm, what runs, what failed and why, time left."""
 
 from __future__ import annotations
 
