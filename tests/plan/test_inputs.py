@@ -177,3 +177,16 @@ def test_quick_and_without_torch(tmp_path):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_links_to_folders_above_lead_nowhere(tmp_path):
+    for name in "abcdefgh":
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "x").write_text(name)
+    for name in "abcdefgh":
+        for other in "abcdefgh":
+            (tmp_path / "data" / name / f"to_{other}").symlink_to(tmp_path / "data" / other)
+        (tmp_path / "data" / name / "up").symlink_to("..")
+    found = list(module._files(tmp_path / "data", "nowhere"))
+    assert len(found) == 8
+    assert found == list(module._files(tmp_path / "data", "nowhere"))

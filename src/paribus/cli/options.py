@@ -2,7 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import click
 
-FORMATS = click.Choice(["markdown", "latex", "html", "csv"])
+SUFFIXES = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
+FORMATS = click.Choice([*SUFFIXES.values()])
+FORMAT = click.option(
+    "--format", "form", type=FORMATS, help="Default: by the ending of -o (.md, .tex, .html, .csv), else markdown."
+)
 OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, not the terminal.")
+_PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps")
+
+
+def format_of(form: str | None, output: str | None) -> str:
+    """The format that --format or the ending of the file asks for; markdown where neither says one.
+
+    Raises click's UsageError for an ending that is none of the known ones, and where the two contradict each other.
+    """
+    suffix = Path(output).suffix.lower() if output else ""
+    meant = SUFFIXES.get(suffix)
+    if form is None and suffix and meant is None:
+        raise click.UsageError(f"-o {output}: the ending must be {_listed(SUFFIXES)}. Or name the format with --format")
+    if form is not None and meant is not None and form != meant:
+        raise click.UsageError(
+            f"--format {form}, and the ending of -o {output} means {meant}. Drop --format, or rename"
+        )
+    return form or meant or "markdown"
+
+
+def check_page(output: str) -> None:
+    """Raises click's UsageError for a file whose ending says that it is no HTML."""
+    if Path(output).suffix.lower() not in (".html", ".htm", ""):
+        raise click.UsageError(f"-o {output}: a report is one HTML page. Name a file that ends in .html")
+
+
+def check_folder(output: str | None) -> None:
+    """Raises click's UsageError for a picture where a folder of pictures is asked for."""
+    if output is not None and Path(output).suffix.lower() in _PICTURES:
+        raise click.UsageError(f"-o {output}: pictures are written into a folder, as PNG and PDF. Name the folder")
+
+
+def _listed(suffixes: Mapping[str, str]) -> str:
+    return ", ".join(f"{suffix} ({form})" for suffix, form in suffixes.items())

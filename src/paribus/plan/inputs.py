@@ -164,13 +164,17 @@ class _Memory:
 
 
 def _files(folder: Path, outputs: str) -> Iterator[tuple[str, os.stat_result]]:
-    """(path within the folder, its status) of all regular files, in order."""
+    """(path within the folder, its status) of all regular files, in order. A folder that several links reach counts
+    once: links to folders above would lead round for ever."""
+    seen = {os.path.realpath(folder), outputs}
     for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith((".", "__pycache__")) and os.path.realpath(os.path.join(where, name)) != outputs
-        )
+        kept = []
+        for name in sorted(folders):
+            place = os.path.realpath(os.path.join(where, name))
+            if not name.startswith((".", "__pycache__")) and place not in seen:
+                seen.add(place)
+                kept.append(name)
+        folders[:] = kept
         for name in sorted(names):
             if name.startswith("."):
                 continue

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import click
 
-from paribus.cli.options import FORMATS, OUTPUT
+from paribus.cli.options import FORMAT, OUTPUT, format_of
 from paribus.cli.strict import Command
 
 
 @click.command(cls=Command)
 @click.argument("ablations", nargs=-1)
-@click.option("--format", "form", type=FORMATS, default="markdown")
+@FORMAT
 @click.option("--only", multiple=True, metavar="ID", help="Claims whose id begins so, such as 1.3; several times.")
 @click.option("--run", is_flag=True, help="First train and check what is missing; goes on where it was stopped.")
 @click.option("--results", type=click.Path(dir_okay=False), help="Show this file, results/records.json.gz, instead.")
 @OUTPUT
 def command(
-    ablations: tuple[str, ...], form: str, only: tuple[str, ...], run: bool, results: str | None, output: str | None
+    ablations: tuple[str, ...],
+    form: str | None,
+    only: tuple[str, ...],
+    run: bool,
+    results: str | None,
+    output: str | None,
 ) -> None:
     from paribus.cli.claims import show_claims
 
-    show_claims(ablations, form, output, only, run, results)
+    show_claims(ablations, format_of(form, output), output, only, run, results)

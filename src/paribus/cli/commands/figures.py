@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paribus.cli.options import check_folder
 from paribus.cli.strict import Command
 
 
@@ -15,4 +16,5 @@ from paribus.cli.strict import Command
 def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
     from paribus.cli.figures import write_figures
 
+    check_folder(output)
     write_figures(overrides, output, only, mix)

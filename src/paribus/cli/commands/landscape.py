@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from paribus.base.terminal import say, show
+from paribus.cli.options import check_folder
 from paribus.cli.strict import Command, Finite, without_effect
 
 
@@ -45,6 +46,8 @@ from paribus.cli.strict import Command, Finite, without_effect
 def command(run: str, other: str | None, output: str | None, outputs: str | None, trust: bool, **view: Any) -> None:
     from paribus.base.atomic import write_atomically
     from paribus.plan.outputs import store_of
+
+    check_folder(output)
     from paribus.report.figures import save
     from paribus.report.landscape import describe, figures
     from paribus.report.landscape_page import page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paribus.cli.options import check_page
 from paribus.cli.strict import Command
 
 
@@ -15,4 +16,5 @@ from paribus.cli.strict import Command
 def command(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
     from paribus.cli.page import write_page
 
+    check_page(output)
     write_page(overrides, output, by, mix)

@@ -11,6 +11,7 @@ import sys
 import click
 
 from paribus.base.terminal import say, show
+from paribus.cli.options import check_folder
 from paribus.cli.strict import Command
 
 
@@ -19,6 +20,7 @@ from paribus.cli.strict import Command
 @click.option("-m", "--multirun", is_flag=True, help="Every combination of the values given, key=a,b.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
 def command(overrides: tuple[str, ...], multirun: bool, output: str) -> None:
+    check_folder(output)
     from pathlib import Path as Folder
 
     from paribus.report.figures import save

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from paribus.base.memory import uncollected
-from paribus.cli.options import FORMATS, OUTPUT
+from paribus.cli.options import FORMAT, OUTPUT, format_of
 from paribus.cli.strict import Command, without_effect
 
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("--format", "form", type=FORMATS, default="markdown")
+@FORMAT
 @click.option(
     "--metric", "metrics", multiple=True, help="Such as test/acc; several times; arms are compared by the first."
 )
@@ -31,11 +31,12 @@ from paribus.cli.strict import Command, without_effect
 @OUTPUT
 @uncollected()
 def command(
-    overrides: tuple[str, ...], form: str, metrics: tuple[str, ...], columns: str, grid: str | None,
+    overrides: tuple[str, ...], form: str | None, metrics: tuple[str, ...], columns: str, grid: str | None,
     by: tuple[str, ...], output: str | None, **asked: Any,
 ) -> None:  # fmt: skip
     from paribus.cli.tables import write_table
 
+    form = format_of(form, output)
     if form == "csv":
         for name in ("spread", "grid", "sort"):
             without_effect(name, "on --format csv, which has a line for each arm with all its numbers")
