@@ -11,7 +11,7 @@ from paribus.config.nodes import Project, wandb_project
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a configuration says of its run. shown: the part that is shown to others; places and loggers are not."""
+    """What a configuration says about its run. shown: the part that is shown to others, all but places and loggers."""
 
     group: str | None
     arm: str | None

@@ -96,7 +96,7 @@ class Run:
 
     @functools.cached_property
     def id(self) -> str:
-        """See `paribus.config.identity`."""
+        """The hash of everything that can change its result, see `paribus.config.identity`."""
         return run_id(self.resolved)
 
     @functools.cached_property
@@ -106,12 +106,12 @@ class Run:
 
     @property
     def length(self) -> Length:
-        """Its budget, or the epochs that its data set recommends."""
+        """The budget; the epochs that the data set recommends, where none is given."""
         return self.budget.length(self.data.epochs)
 
     @property
     def processes(self) -> int:
-        """That train it together."""
+        """The number of processes that train it together."""
         return self.trainer.processes
 
     @property
@@ -130,12 +130,12 @@ class Run:
 
     @property
     def logger_nodes(self) -> dict[str, Mapping[str, Any]]:
-        """The same of loggers."""
+        """Loggers by name, without those that were taken away."""
         return {name: node for name, node in (self.logger or {}).items() if node is not None}
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The part of its configuration that is shown to others; places and loggers are not."""
+        """The part of the configuration that is shown to others: all but places and loggers."""
         return {key: value for key, value in self.resolved.items() if key not in ("paths", "logger")}
 
     def comparable(self, data_fingerprint: str | None = None) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Trainer:
 
     @property
     def processes(self) -> int:
-        """That train together: devices x nodes."""
+        """The number of processes that train together: devices x nodes."""
         return self.devices * self.num_nodes
 
     @property
