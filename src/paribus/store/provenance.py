@@ -7,7 +7,8 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,32 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """distribution -> version of these importable packages, without those that are recorded always."""
+    found = {}
+    for package in sorted(packages):
+        for name in _distributions(package):
+            if name not in PACKAGES:
+                found[name] = importlib.metadata.version(name)
+    return found
+
+
+@functools.cache
+def _distributions(package: str) -> tuple[str, ...]:
+    """The installed distributions that bring a package; most have its name. Empty for code that none brings."""
+    if package in sys.stdlib_module_names:
+        return ()
+    try:
+        return (importlib.metadata.distribution(package).metadata["Name"],)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return tuple(sorted(set(_all_distributions().get(package, ()))))
+
+
+@functools.cache
+def _all_distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()  # reads the files of every distribution: some 0.1 s
 
 
 @functools.cache

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -20,7 +22,7 @@ from paribus.config.metrics import is_percent
 from paribus.config.run import Run
 from paribus.plan.chosen import chosen
 from paribus.plan.inputs import Inputs
-from paribus.store.provenance import project_state, provenance
+from paribus.store.provenance import project_state, provenance, versions_of
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.train.reuse import usable
@@ -66,6 +68,31 @@ def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -
         provenance={**source, "inputs": inputs},
         created=now(),
     )
+
+
+def used_versions(run: Run, record: Record) -> dict[str, str]:
+    """The versions of what the run's targets and the user's own modules come from, once they have been imported."""
+    packages = {target.partition(".")[0] for target in targets_of(run.resolved)}
+    own = [name.removeprefix("code ") for name in record.provenance.get("inputs", {}) if name.startswith("code ")]
+    for name in own:
+        for item in list(vars(sys.modules[name]).values()) if name in sys.modules else ():
+            home = item.__name__ if isinstance(item, ModuleType) else getattr(item, "__module__", None)
+            if isinstance(home, str):
+                packages.add(home.partition(".")[0])
+    return versions_of(packages - {name.partition(".")[0] for name in own} - {"paribus", "torch", "pytorch_lightning"})
+
+
+def targets_of(node: Any) -> Iterator[str]:
+    """Every target within a value of the config."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_" and isinstance(value, str):
+                yield value
+            else:
+                yield from targets_of(value)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from targets_of(item)
 
 
 def named(error: Exception) -> str:

@@ -29,6 +29,7 @@ from paribus.train.bookkeeping import (
     new_record,
     now,
     summary,
+    used_versions,
     write_config,
 )
 from paribus.train.foreign import mark_trained
@@ -133,6 +134,7 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
     record.parameters = outcome.parameters
     record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)
     record.provenance["segments"] = outcome.segments
+    record.provenance.setdefault("versions", {}).update(used_versions(run, record))
     record.finished = now()
     if main:
         store.write(record)

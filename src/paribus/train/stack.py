@@ -33,6 +33,7 @@ from paribus.train.bookkeeping import (
     new_record,
     now,
     summary,
+    used_versions,
     write_config,
 )
 from paribus.train.foreign import mark_trained
@@ -280,6 +281,7 @@ class _Training:
         record.metrics, record.timing, record.parameters = outcome.metrics, outcome.timing, outcome.parameters
         record.provenance["hardware"]["device"] = outcome.device
         record.provenance["segments"] = outcome.segments
+        record.provenance.setdefault("versions", {}).update(used_versions(member.run, record))
         self.store.write(record)
         say(f"{record.id} {record.status}: {summary(record)}  ({member.folder})")
 
