@@ -70,7 +70,7 @@ def test_each_regime_has_its_table_and_all_share_the_verdicts(norms):
     assert (
         "optimizer.lr over 0.01, 0.1, 1 (3 points), by the mean validation accuracy (%) over 2 seeds" in tuned.caption
     )
-    assert "(1000, 1001) that no reported run has" in tuned.caption
+    assert "(1000, 1001) that are not used for reporting" in tuned.caption
 
 
 def test_tuned_values_and_the_edges_of_their_grid(norms):
@@ -81,14 +81,14 @@ def test_tuned_values_and_the_edges_of_their_grid(norms):
     edges = ["optimizer.lr" in w.edges for w in winners.values()]
     assert ["(edge)" in each for each in shown] == edges
     assert any(edges)
-    assert any("lies on the edge of its grid" in note for note in tuned.notes)
+    assert any("lies at the edge of its grid" in note for note in tuned.notes)
     assert tuned.columns[0].head == "norm"  # the tuned key is no factor
 
 
 def test_a_diverged_run_has_a_footnote_and_the_verdict_counts_it(norms):
     fixed, _, verdicts = sheets(norms.plans, norms.read, OPTIONS)
     assert fixed.rows[2][0].marks == (1, 2)
-    assert fixed.notes[0] == "Not in the means: 1 diverged, of 4 runs."
+    assert fixed.notes[0] == "Excluded from the means: 1 diverged, of 4 runs."
     assert any("1 of its runs diverged" in note for note in verdicts.notes)
 
 

@@ -104,7 +104,7 @@ def test_points_stand_below_each_other_in_the_source():
 def test_what_stands_behind_the_sign_is_said_and_right():
     sd, interval = markdown(table()), markdown(table(), View("interval"))
     assert "**97.13** ± 0.15" in sd
-    assert "Mean ± standard deviation over n = 3 runs an arm (seeds 0–2)." in sd
+    assert "Mean ± standard deviation over n = 3 runs per arm (seeds 0–2)." in sd
     assert "**97.13** ± 0.38" in interval  # 4.303 / sqrt(3) deviations
     assert "Mean ± half the width of the 95 % t interval over n = 3 runs" in interval
     with pytest.raises(ReportError, match="sd or interval, got 'se'"):
@@ -132,16 +132,17 @@ def test_the_caption_says_what_a_reader_must_know():
     for part in (
         "Ablation norm: norm varies",
         "(data digits, optimizer sgd, 20 epochs)",
-        "n = 3 runs an arm (seeds 0–2)",
+        "n = 3 runs per arm (seeds 0–2)",
         "of the weights after the last update, on the test split",
-        "arm minus batch, with its 95 % t interval. p: paired t test against batch, after Holm for 2 comparisons",
-        "exact test of the same differences, not adjusted; with 3 pairs it can't fall below 0.25",
-        "would be found with 80 % power",
-        "Bold: arms that may be the best",
+        "arm minus batch, mean over shared seeds, with its 95 % t interval. p: paired t test against batch",
+        "adjusted by Holm for 2 comparisons",
+        "exact test of the same differences, not adjusted; with 3 pairs its smallest possible value is 0.25",
+        "would be detected with 80 % power",
+        "Bold: not significantly worse than any other arm",
     ):
         assert part in said
     assert "CAUTION" not in said
-    assert "(floor 0.016)" in markdown(table(n=7))
+    assert "(smallest possible value 0.016)" in markdown(table(n=7))
 
 
 def test_single_runs_claim_nothing():
@@ -150,7 +151,7 @@ def test_single_runs_claim_nothing():
     assert "±" not in text
     assert "difference" not in text
     assert "**" not in text
-    assert "Single runs, n = 1 run an arm (seed 0): they say nothing about the spread" in text
+    assert "Single runs, n = 1 run per arm (seed 0), which show nothing about the spread" in text
 
 
 def run(id: str, status: str = "done", seed: int | None = 0, acc: float = 0.9) -> Record:
@@ -165,14 +166,14 @@ def test_runs_that_are_not_in_the_means_have_a_footnote():
     }
     notes, marks = footnotes(aggregate("norm", given, ["test/acc"]))
     assert notes == [
-        "Not in the means: 1 not trained yet, of 2 runs.",
-        "Not in the means: 1 failed, 1 not finished yet, of 3 runs.",
+        "Excluded from the means: 1 not trained yet, of 2 runs.",
+        "Excluded from the means: 1 failed, 1 not finished yet, of 3 runs.",
         "Without a finite test accuracy (%): 1 of the 1 finished runs.",
     ]
     assert marks == {"batch": (1,), "none": (2, 3), "layer": (1,)}
     text = markdown(aggregate("norm", given, ["test/acc"]))
     assert column(text, "arm") == ["batch¹", "none² ³", "layer¹"]
-    assert "\n\n¹ Not in the means: 1 not trained yet, of 2 runs.\n" in text
+    assert "\n\n¹ Excluded from the means: 1 not trained yet, of 2 runs.\n" in text
     assert "none<sup>2,3</sup>" in re.sub("</?span>", "", html(aggregate("norm", given, ["test/acc"])))
     assert r"none\textsuperscript{2,3} &" in latex(aggregate("norm", given, ["test/acc"]))
 

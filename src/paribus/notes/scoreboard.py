@@ -23,7 +23,7 @@ SECTIONS: Mapping[str, str] = {
     "1.5": "1.5 Normalization",
 }
 METHOD = "The method itself"
-CAPTION = f"{MEASURED}; of a check the number itself. {OUTCOMES}"
+CAPTION = f"{MEASURED}. Effect of a check: the measured number. {OUTCOMES}"
 
 
 def lines(found: Sequence[Claim], checks: Sequence[tuple[Check, Stored | None]]) -> list[Line]:
@@ -50,7 +50,7 @@ def _of_check(check: Check, stored: Stored | None) -> list[Line]:
         groups: dict[str, list[str]] = {}
         for each in stored.measurements:
             groups.setdefault(each.outcome.lower(), []).append(each.regime)
-        said = "; ".join(f"{kind}: {', '.join(dict.fromkeys(names))}" for kind, names in groups.items())
+        said = " — ".join(f"{kind}: {'; '.join(dict.fromkeys(names))}" for kind, names in groups.items())
         made.append(
             Line(check.id, check.claim, "check", "all", "", Entry(""), n, stored.outcome, said, check.literature)
         )

@@ -16,7 +16,7 @@ _WEIGHTS = {
     "last": "of the weights after the last update",
     "best": "of the weights that were best on validation",
     "mixed": "of different checkpoints",
-    "varies": "of the checkpoint that the arm names",
+    "varies": "of the checkpoint that each arm chooses",
 }
 _FIRST = ("data", "augmentation", "model", "norm", "loss", "optimizer", "scheduler", "batch_size")
 
@@ -33,26 +33,26 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
     if any(row.n > 1 for row in table.rows):
         parts.append(f"{_cells(table, shown)} ± {what} over {_runs(table)}.")
     else:
-        parts.append(f"Single runs, {_runs(table)}: they say nothing about the spread between seeds.")
+        parts.append(f"Single runs, {_runs(table)}, which show nothing about the spread between seeds.")
     if any(metric.startswith("test/") for metric in table.metrics):
         parts.append(f"Test metrics are {_WEIGHTS[str(facts.get('evaluated', 'last'))]}, on the test split.")
     parts += [*_tuning(table), *_sequential(table)]
     if compared and "difference" in shown:
         parts.append(
-            f"Difference: {title(main)}, mean over shared seeds of arm minus {table.baseline.arm}, with its "
+            f"Difference: {title(main)} of the arm minus {table.baseline.arm}, mean over shared seeds, with its "
             f"{_interval(table)}."
         )
     if compared and ({"p", "grid"} & {*shown}):
         comparisons = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
-        parts.append(f"p: paired t test against {table.baseline.arm}, after Holm for {comparisons}.")
+        parts.append(f"p: paired t test against {table.baseline.arm}, adjusted by Holm for {comparisons}.")
     if compared and "sign_flip" in shown:
         parts.append(_sign_flip(table, compared))
     if compared and {"difference", "p", "grid"} & {*shown}:
         parts += _power(table, compared)
     if any(cell.best for row in table.rows for cell in row.cells.values()):
         parts.append(
-            "Bold: arms that may be the best (no other is better in a paired one-sided test at "
-            f"{100 - 100 * table.level:g} %, after Bonferroni, with a variance pooled over arms)."
+            "Bold: not significantly worse than any other arm (one-sided paired t tests, "
+            f"{100 - 100 * table.level:g} %, Bonferroni, variance pooled over arms)."
         )
     mixed = [key.replace("_", " ") for key, value in facts.items() if value == "mixed"]
     if mixed:
@@ -94,7 +94,7 @@ def _lost(table: Aggregate, row: Row) -> list[str]:
     notes = []
     if said:
         total = row.n + sum(counts.values())
-        notes.append(f"Not in the means: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
+        notes.append(f"Excluded from the means: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
     if row.diverged:
         rate = row.divergence
         shown = f"Divergence rate {100 * rate.share:.0f} % (95 % Clopper-Pearson {100 * rate.low:.0f} to "
@@ -115,7 +115,7 @@ def _edges(table: Aggregate, row: Row) -> list[str]:
     tuned = table.plan.tuned.get(row.arm) if table.plan is not None else None
     if tuned is None or not tuned.edges:
         return []
-    return [f"The best {' and '.join(tuned.edges)} lies on the edge of its grid: a wider one may do better."]
+    return [f"The best {' and '.join(tuned.edges)} lies at the edge of its grid; a wider grid may have a better value."]
 
 
 def _cells(table: Aggregate, shown: Sequence[str]) -> str:
@@ -138,7 +138,7 @@ def _tuning(table: Aggregate) -> list[str]:
         axes = {tuple(dict.fromkeys(point[key] for point in points if key in point)) for points in grids}
         values = next(iter(axes))
         if len(axes) > 1:
-            said.append(f"{key} over {len(values)} values of each arm's own")
+            said.append(f"{key} over {len(values)} values chosen for each arm")
         elif len(values) > 4:
             said.append(f"{key} over {len(values)} values from {level_text(values[0])} to {level_text(values[-1])}")
         else:
@@ -146,7 +146,7 @@ def _tuning(table: Aggregate) -> list[str]:
     seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
     return [
         f"Tuned for each arm: {' and '.join(said)} ({len(grids[0])} points), by the mean {by} over {len(seeds)} "
-        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that no reported run has."
+        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting."
     ]
 
 
@@ -155,8 +155,8 @@ def _sequential(table: Aggregate) -> list[str]:
         return []
     looks = ", ".join(map(str, table.looks.sizes))
     return [
-        f"Seeds were added after looks at {looks} seeds, only where a verdict was open; p values and intervals are "
-        "those of group-sequential tests (error spent linearly in the seeds)."
+        f"Verdicts were tested after {looks} seeds, and only arms with an open verdict got more seeds; p values and "
+        "intervals are corrected for the repeated tests (group-sequential, error spent linearly in the seeds)."
     ]
 
 
@@ -168,8 +168,8 @@ def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
         stages = zip(table.looks.sizes, table.looks.shares, strict=True)
         floor = min((sign_flip_floor(n) / share for n, share in stages if n <= pairs), default=1.0)
     if floor > 1 - table.level:
-        return f"{said}; with {pairs} pairs it can't fall below {floor:.4g}, whatever they show."
-    return f"{said} (floor {p_value(floor)})."
+        return f"{said}; with {pairs} pairs its smallest possible value is {floor:.4g}."
+    return f"{said} (smallest possible value {p_value(floor)})."
 
 
 def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
@@ -187,7 +187,7 @@ def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
     unit = "points" if is_percent(main) else f"in {title(main)}"
     size = least * scale(main)
     shown = f"{size:.0f}" if 100 <= size < 1e6 else f"{size:.2g}"
-    return [f"A true difference of {shown} {unit} would be found with 80 % power (typical arm)."]
+    return [f"A true difference of {shown} {unit} would be detected with 80 % power (typical arm)."]
 
 
 def _factors(table: Aggregate) -> str:
@@ -213,6 +213,6 @@ def _runs(table: Aggregate) -> str:
     counts = sorted({row.n for row in table.rows})
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     seeds = table.seeds
-    return f"{n} run{'s' if counts[-1] > 1 else ''} an arm" + (
+    return f"{n} run{'s' if counts[-1] > 1 else ''} per arm" + (
         f" (seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)})" if seeds else ""
     )

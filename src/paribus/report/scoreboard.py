@@ -19,15 +19,15 @@ from paribus.stats.effect import minimum_detectable_effect, required_pairs
 NOT_RUN = "not run"
 POWER = 0.8
 MEASURED = (
-    "Effect: of an ablation the difference that `measured` names, paired by seed, with its 95 % t interval (points: of "
-    "an accuracy in percent)"
+    "Effect of an ablation: the difference in the column `measured`, paired by seed, with its 95 % t interval (in "
+    "percentage points for an accuracy)"
 )
 OUTCOMES = (
-    "SUPPORTED: significant after Holm in the claimed direction, and as large as the smallest effect of interest may "
-    "be; REVERSED: the interval lies on the other side; REFUTED: too small to matter; INCONCLUSIVE: open; CONDITIONAL: "
-    "regimes disagree. Detectable: the difference that n seeds would have found with a power of 80 %, where a verdict "
-    "is open; n for d: the seeds that find the smallest effect of interest with that power, from the deviation that "
-    "was measured, at Holm's strictest level."
+    "SUPPORTED: significant in the claimed direction (p adjusted by Holm), and the upper bound is at least d, the "
+    "smallest effect of interest; REVERSED: the whole interval lies on the other side of zero; REFUTED: the upper "
+    "bound is below d; INCONCLUSIVE: more seeds are needed; CONDITIONAL: the regimes disagree. Detectable: if a "
+    "verdict is open, the difference that n seeds would have detected with 80 % power. n for d: the number of seeds "
+    "that would detect d with 80 % power, given the measured standard deviation, at Holm's strictest level."
 )
 CAPTION = f"{MEASURED}. {OUTCOMES}"
 
@@ -115,10 +115,10 @@ def words(finding: Finding) -> str:
     if outcome == "SUPPORTED":
         return f"holds: {seen}"
     if outcome == "REVERSED":
-        return f"the other way round: {seen}"
+        return f"the opposite holds: {seen}"
     if outcome == "REFUTED":
-        return f"not so: a gain of {least} or more is excluded"
-    return f"open: {seen}, and a gain of {least} can be neither shown nor excluded"
+        return f"does not hold: a gain of {least} or more is excluded"
+    return f"open: {seen}; a gain of {least} is neither shown nor excluded"
 
 
 def _unit(metric: str) -> str:

@@ -90,14 +90,15 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
 def rule(level: float, regimes: bool, sequential: bool) -> str:
     """What the words mean, for a reader who sees only the table."""
     parts = [
-        "Verdicts on the hypotheses of the ablation file. Difference: arm minus the one it is compared with, paired by "
-        f"seed, with its {100 * level:g} % t interval; diverged runs are scored at chance. d: smallest effect of "
-        "interest. p: paired t test, after Holm over all arms of the table. SUPPORTED: significant in the claimed "
-        "direction, and may be as large as d. REVERSED: the interval lies wholly on the other side. REFUTED: smaller "
-        "than d. INCONCLUSIVE: more seeds are needed."
+        "Verdicts on the hypotheses of the ablation file. Difference: first arm minus second arm, paired by seed, with "
+        f"its {100 * level:g} % t interval; diverged runs are scored at chance. d: smallest effect of interest. p: "
+        "paired t test, adjusted by Holm over all arms of the table. SUPPORTED: significant in the claimed direction, "
+        "and the upper bound is at least d. REVERSED: the whole interval lies on the other side of zero. REFUTED: the "
+        "upper bound is below d. INCONCLUSIVE: more seeds are needed."
     ]
-    parts += ["CONDITIONAL: regimes that are settled disagree."] if regimes else []
-    parts += ["Seeds were added while a verdict was open; p and intervals pay for each look."] if sequential else []
+    parts += ["CONDITIONAL: the verdicts of the regimes disagree."] if regimes else []
+    if sequential:
+        parts.append("Seeds were added while a verdict was open; p and intervals are corrected for the repeated tests.")
     return " ".join(parts)
 
 
@@ -117,14 +118,14 @@ def compared(finding: Finding) -> str:
 def finding_notes(finding: Finding) -> list[str]:
     """What makes a verdict provisional or weaker than its numbers look."""
     if not finding.pairs:
-        return ["The arms that it compares are not in the ablation (excluded, or waiting for their tuning)."]
+        return ["The ablation has no such arms: they are excluded, or wait for their tuning."]
     notes = []
     if finding.missing:
-        notes.append(f"Provisional: {finding.missing} of its runs are failed, unfinished or not trained yet.")
+        notes.append(f"Provisional: {finding.missing} of its runs failed, or are not finished yet.")
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")
     if finding.open and finding.cap is not None and finding.planned >= finding.cap:
-        notes.append(f"Open at the cap of {finding.cap} seeds.")
+        notes.append(f"The verdict is still open with {finding.cap} seeds, the cap.")
     return notes
 
 

@@ -106,7 +106,7 @@ def test_the_forest_shows_intervals_zero_and_the_smallest_effect():
     spans = [tuple(line.get_xdata()) for line in panel.lines if len(set(line.get_xdata())) == 2]
     assert spans == [pytest.approx((-8, -2)), pytest.approx((-7, -1))]
     assert "−5.0 (−8.0 to −2.0), p 0.100  REFUTED" in texts(figure)
-    assert any("the verdicts are on “better than base”" in said for said in texts(figure))
+    assert any("the verdicts answer “better than base?”" in said for said in texts(figure))
     assert "test accuracy: difference from base (points)" in texts(figure)
     # What excludes zero is filled.
     faces = [to_hex(line.get_markerfacecolor()) for line in panel.lines if line.get_marker() == "o"]

@@ -64,7 +64,7 @@ def rendered(made, live: Live | None = None) -> str:
 
 def test_verdicts_stand_on_top_in_plain_words(make):
     text = " ".join("".join(Parsed(rendered(make())).text).split())
-    assert text.index("◐ CONDITIONAL") < text.index("Every number leads to its runs")
+    assert text.index("◐ CONDITIONAL") < text.index("Click a number to see its runs")
     assert "H1 The second is better" in text
     assert "It depends on the regime: SUPPORTED in F; REVERSED in T." in text
     assert re.search(r"test accuracy of b8 minus b32: \+2\.\d+ points \(\+1\.\d+ to \+2\.\d+\), p [=<] 0\.\d+", text)

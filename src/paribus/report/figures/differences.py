@@ -66,7 +66,7 @@ def forest(
         n = counted([each.n for each in compared])
         said = [f"paired differences, {100 * level:g} % t interval, n = {n} shared seeds; p after Holm"]
         if any(hypothesis == "" for each in compared for hypothesis, _ in each.verdicts):
-            said.append(f"no hypothesis is stated: the verdicts are on “better than {shortened(baseline)}”")
+            said.append(f"the ablation has no hypotheses; the verdicts answer “better than {shortened(baseline)}?”")
         if smallest is not None:
             places = decimals(smallest * factor)
             said.append(f"dashed: the smallest effect of interest, ±{text(smallest * factor, min(places, 3))}{unit}")

@@ -99,7 +99,7 @@ def _said(curves: Sequence[Curve], level: float) -> list[str]:
     said = ["single runs"]
     if max(counts, default=0) > 1:
         band = f"band: {100 * level:g} % t interval of the mean"
-        said = [f"mean over runs (n = {counted(counts)} an arm), {band}"]
+        said = [f"mean over runs (n = {counted(counts)} per arm), {band}"]
     if any(curve.partial for curve in curves):
         said.append("thin line to a cross: a run that ended early")
     return said

@@ -155,7 +155,7 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
         heading(
             figure,
             name,
-            f"performance profile, {counted} runs an arm",
+            f"performance profile, {counted} runs per arm",
             f"band: exact {100 * level:g} % interval at each τ",
         )
     return figure

@@ -16,10 +16,10 @@ REGIMES = {
     "S": "tuned, with the same number of updates",
 }
 MEANING = {
-    "SUPPORTED": "the runs bear the claim out",
+    "SUPPORTED": "the runs support the claim",
     "REVERSED": "the opposite is true",
-    "REFUTED": "an effect large enough to matter is ruled out",
-    "INCONCLUSIVE": "these runs can't tell; more seeds are needed",
+    "REFUTED": "the runs exclude an effect that is large enough to matter",
+    "INCONCLUSIVE": "these runs can't decide; more seeds are needed",
     "CONDITIONAL": "it depends on the regime",
 }
 SIGNS = {"SUPPORTED": "✓", "REVERSED": "⇄", "REFUTED": "✗", "INCONCLUSIVE": "?", "CONDITIONAL": "◐"}
@@ -28,21 +28,21 @@ SIGNS = {"SUPPORTED": "✓", "REVERSED": "⇄", "REFUTED": "✗", "INCONCLUSIVE"
 def compared(finding: Finding) -> str:
     """What minus what, in which metric."""
     if not finding.pairs:
-        return "no arm of this ablation is what the hypothesis names"
+        return "the ablation has no arms with the settings that the hypothesis names"
     arm, versus = finding.pairs[0]
-    more = f" and {len(finding.pairs) - 1} pairs more" if len(finding.pairs) > 1 else ""
+    more = f" and {len(finding.pairs) - 1} more pairs" if len(finding.pairs) > 1 else ""
     return f"{title(finding.hypothesis.metric).removesuffix(' (%)')} of {arm} minus {versus}{more}"
 
 
 def numbers(finding: Finding) -> str:
-    """+0.4 points (95 % interval -1.1 to +1.8), p = 0.210 after Holm for 3, n = 5 of 5 seeds."""
+    """+0.4 points (95 % interval -1.1 to +1.8), p = 0.210 (Holm for 3 comparisons), n = 5 of 5 seeds."""
     d, metric = finding.difference, finding.hypothesis.metric
     counted = f"n = {d.n} of {finding.planned} seeds"
     if not math.isfinite(d.mean):
         return f"no result yet, {counted}"
     said = [difference_text(metric, d.mean, d.low, d.high)]
     if not math.isnan(finding.verdict.p_holm):
-        said.append(f"p {p_text(finding.verdict.p_holm)} after Holm for {finding.comparisons}")
+        said.append(f"p {p_text(finding.verdict.p_holm)} (Holm for {finding.comparisons} comparisons)")
     said.append(counted)
     if finding.diverged:
         said.append(f"{finding.diverged} diverged, scored at chance")

@@ -41,7 +41,7 @@
       const busy = document.getElementById("record").open || document.activeElement?.closest?.("main select, main [type=search], .chart");
       if (news.version !== document.querySelector(".live").dataset.version && !busy) await refresh();
     } catch {
-      say("paribus watch has stopped: this is how far it was.");
+      say("paribus watch has stopped. The page shows the last state.");
     }
     setTimeout(ask, EVERY);
   }
