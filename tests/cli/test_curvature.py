@@ -99,7 +99,7 @@ def test_curvature_says_what_to_do_about_mistakes(paribus, tmp_path):
     many = paribus("curvature", run.name, "--samples", "999")
     assert many.code == 2
     assert "from 1 to 60" in many.err
-    assert "named by its id" in paribus("curvature", "nothing").err
+    assert "has an id that starts with 'nothing'. List ids: paribus runs" in paribus("curvature", "nothing").err
     assert paribus("curvature", run.name, "--products", "1").code == 2
 
 

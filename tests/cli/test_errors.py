@@ -33,7 +33,7 @@ MISTAKES = [
     ("trainer.gradient_clip_val=0.5", ["is not a key", "clip.norm=VALUE"]),
     ("+trainer.max_epochs=3", ["is not a key", "budget.epochs=VALUE"]),
     ("ablation=demo ablation.seeds.cap=5", ["is not set in this ablation file", "+ablation.seeds.cap=VALUE"]),
-    ("+ckpt_path=/nowhere", ["ckpt_path is not a key", "goes on by itself"]),
+    ("+ckpt_path=/nowhere", ["ckpt_path is not a key", "to resume a killed run"]),
     ("+task._target_=x", ["task is not a key"]),
     ("norm.activation.eps=1e30", ["norm.activation.eps must be a number from 0 to 1"]),
     ("optimizer.lr={a:1}", ["optimizer.lr must be a number, got {'a': 1}"]),

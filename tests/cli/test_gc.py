@@ -58,7 +58,7 @@ def test_what_nothing_needs_is_listed_and_removed_when_asked(paribus, store):
         assert looked.code == 0, looked.err
         assert sorted(line.split()[0] for line in looked.out.splitlines()[:2]) == ["interrupted", "old"]
         assert "2 runs, 6 kB: in no ablation file (mine) and no sweep of the last 14d" in looked.out
-        assert "interrupted runs begin anew" in looked.out
+        assert "interrupted runs start from the beginning" in looked.out
         assert checkpoints(store) == everything
 
         unanswered = paribus("gc")
@@ -87,7 +87,7 @@ def test_a_run_that_is_taken_up_meanwhile_is_left_alone(paribus, store, monkeypa
     with store.lock("old"):
         monkeypatch.setattr("paribus.store.store.Store.is_locked", lambda self, id: False)
         result = paribus("gc", "--yes")
-    assert "old is being trained again: left alone" in result.out
+    assert "old is being trained again, so its checkpoints are kept" in result.out
     assert "old" in checkpoints(store)
 
 

@@ -39,7 +39,7 @@ def tiny(paribus, tmp_path):
 def test_from_training_to_page_and_figures(tiny, paribus, tmp_path):
     early = tiny("report")
     assert early.code == 2
-    assert "tiny has none. Train: paribus train -m" in early.err
+    assert "tiny has no finished run yet. Train it: paribus train -m ablation=tiny" in early.err
     assert tiny("train -m").code == 0
 
     result = tiny("report", "-o", "out/report.html")

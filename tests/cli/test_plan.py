@@ -57,7 +57,7 @@ def test_every_arm_is_listed_with_its_runs_and_what_can_not_be(paribus, mine):
     assert "excluded: norm=none, data.batch_size=64: diverges" in result.out
     assert "can't work: norm=batch, data.batch_size=-1: data.batch_size must be a whole number" in result.out
     assert "3 arms, 6 runs, 0 done, 6 to train" in result.out
-    assert "no record tells the time of 6 of them" in result.out
+    assert "time unknown for 6 runs; add --measure" in result.out
 
 
 def test_the_estimate_is_of_runs_like_the_missing_ones(paribus, mine, tmp_path):

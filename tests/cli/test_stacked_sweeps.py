@@ -43,7 +43,7 @@ def test_runs_that_are_measured_go_alone_and_the_plan_says_why(paribus, tmp_path
     )
     planned = paribus("plan", "ablation=mine", *QUICK, *probes)
     assert planned.code == 0, planned.err
-    assert "2 alone: callbacks.sharpness: it measures one network" in planned.out
+    assert "2 alone: callbacks.sharpness: it measures a single network" in planned.out
     result = paribus("train", "-m", *QUICK, *probes, "optimizer=sgd,adam")
     assert result.code == 0, result.err
     found = records(tmp_path)

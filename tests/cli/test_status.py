@@ -38,7 +38,7 @@ def test_an_ablation_that_nobody_has_begun(paribus, store):
     result = paribus("status", "ablation=mine")
     assert result.code == 0, result.err
     first, *arms = result.out.splitlines()
-    assert first == "mine: 4 missing, 4 waiting for tuning of 8 runs; time left unknown until the first is done"
+    assert first == "mine: 4 missing, 4 waiting for tuning of 8 runs; the time left is known when the first run is done"
     assert [line.split(maxsplit=1)[1] for line in arms] == ["tuning: 2 missing; 2 waiting for tuning"] * 2
 
 

@@ -88,7 +88,7 @@ def test_what_has_no_effect_or_no_meaning_is_refused(paribus, line, said):
     ("content", "said"),
     [
         (b"a: [1,\n", "no YAML"), (b"# \xe9\na: 1\n", "UTF-8"), (b"a: 1\0\n", "no YAML"),
-        (b"defaults: [mine]\n", "lead back"), (b"- 1\n", "norm"),
+        (b"defaults: [mine]\n", "form a circle"), (b"- 1\n", "norm"),
     ],
 )  # fmt: skip
 def test_an_option_file_that_is_none(paribus, tmp_path, content, said):

@@ -63,7 +63,7 @@ def test_tuning_and_reporting_are_one_command(paribus, tmp_path):
     result = paribus("train", "-m", "ablation=tuned")
     assert result.code == 0, result.err
     assert "tuned [F]: 2 arms, 4 runs: 0 done, 4 to train" in result.err
-    assert "tuned [T]: 2 arms, 4 runs: 0 done, 4 to train, more when these are tuned" in result.err
+    assert "tuned [T]: 2 arms, 4 runs: 0 done, 4 to train, and more runs when these are tuned" in result.err
     assert "4 done" in paribus("plan", "ablation=tuned").out
     table = paribus("table", "ablation=tuned")
     assert table.code == 0, table.err

@@ -115,7 +115,7 @@ def test_a_missing_key_has_its_default_or_is_named(root, key, hint):
 
 @pytest.mark.parametrize("name", [name for name, _ in SECTIONS])
 def test_a_section_is_no_value(name):
-    with pytest.raises(UserError, match=rf"^{name} holds values by name .* Try (seed=1|{name}\.\w+=)"):
+    with pytest.raises(UserError, match=rf"^{name} is a section with the keys .* Try (seed=1|{name}\.\w+=)"):
         Run.parse({**shipped("train"), name: 20})
 
 
@@ -148,7 +148,7 @@ def test_the_parsed_run_holds_the_values_of_its_configuration():
         ("trainer.accumulate_grad_batches", "trainer.accumulate=VALUE"),
         ("data.augment", "augmentation=OPTION"),
         ("data.num_workers", "data.workers=VALUE"),
-        ("ckpt_path", "goes on by itself"),
+        ("ckpt_path", "to resume a killed run"),
         ("train", "unless it has a record"),
         ("task", "image classification"),
         ("width", "vars.width=VALUE"),

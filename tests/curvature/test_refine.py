@@ -76,7 +76,7 @@ def test_a_descent_that_is_interrupted_goes_on_and_ends_the_same():
     risk, theta = trained("tanh", SquaredError, 1e-3, 300)
     whole = refine(risk, theta, steps=14, inner=30)
     assert whole.route == "downhill"
-    assert "14 steps are spent (more go on from here); the last" in whole.reason
+    assert "14 steps are used up (a larger --refine continues from here); the last" in whole.reason
     part = refine(risk, theta, steps=9, inner=30)
     on = refine(risk, theta, steps=14, inner=30, known=part.as_stage())
     assert on.gradient_norms == whole.gradient_norms
@@ -86,7 +86,7 @@ def test_a_descent_that_is_interrupted_goes_on_and_ends_the_same():
 @pytest.mark.parametrize(
     ("activation", "loss", "decay", "updates", "words"),
     [
-        ("tanh", CrossEntropy, 0.0, 600, "its infimum lies at infinity, and weight decay (--decay)"),
+        ("tanh", CrossEntropy, 0.0, 600, "its infimum lies at infinity. --decay adds the weight decay"),
         ("relu", SquaredError, 1e-3, 600, "a kink, as relu has"),
     ],
 )
@@ -101,5 +101,5 @@ def test_a_function_without_a_lowest_point_is_left_at_its_flattest():
     slope = Function(lambda t: t[0] + t[1] ** 2)
     found = refine(slope, torch.tensor([0.5, 1.0], dtype=torch.float64))
     assert found.route == "nearest"
-    assert "has no minimum in reach" in found.reason
+    assert "there is no minimum within reach" in found.reason
     assert found.gradient_norm == pytest.approx(1.0)

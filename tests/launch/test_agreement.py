@@ -201,7 +201,7 @@ def test_a_second_ctrl_c_ends_a_run_that_hangs(tmp_path):
         time.sleep(0.1)
     assert processes_of(process.pid) == []
     [record] = Store(tmp_path / "outputs").scan()
-    assert record.status == "running"  # no failure: the same command goes on
+    assert record.status == "running"  # no failure: the same command resumes
 
 
 CLUSTER = """

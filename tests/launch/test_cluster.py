@@ -93,7 +93,7 @@ def test_ctrl_c_cancels_what_has_not_ended(capsys):
     with pytest.raises(KeyboardInterrupt):
         Collection(lambda ready: [done, running, Stop(0, [])], poll_seconds=0.001).run([order(n) for n in "012"])
     assert (done.cancelled, running.cancelled) == (False, True)
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
 
 
 def test_an_array_of_slurm_for_each_number_of_devices(tmp_path, monkeypatch, capsys):
@@ -123,7 +123,7 @@ def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_p
         "+callbacks.end._target_=counting.Kill,pytorch_lightning.Callback",
     )  # fmt: skip
     assert result.code == 1, result.err
-    assert "killed: its job ended without a result; it goes on from its last checkpoint" in result.err
+    assert "killed: the job ended without a result; it resumes from its last checkpoint" in result.err
     assert "1 runs failed" in result.err
     store = Store(tmp_path / "outputs")
     assert sorted(store.state(record) for record in store.scan()) == ["done", "interrupted"]

@@ -49,7 +49,7 @@ def test_a_job_reported_as_completed_without_a_record_is_a_failure(store):
     launcher = Launcher(store, b=None)
     failures = train(launcher, store, "a", "b")
     assert list(failures) == ["b"]
-    assert "killed: its job ended without a result; it had not begun" in failures["b"]
+    assert "killed: the job ended without a result; it had not begun" in failures["b"]
     assert launcher.launched == ["a", "b"]
 
 
@@ -63,7 +63,7 @@ def test_a_job_reported_as_failed_whose_run_is_done_is_no_failure(store):
         return results
 
     failures = train(also_done, store, "a", "b", "c")
-    assert failures == {"c": "killed: its job ended without a result; it goes on from its last checkpoint (NODE_FAIL)"}
+    assert failures == {"c": "killed: the job ended without a result; it resumes from its last checkpoint (NODE_FAIL)"}
 
 
 def test_a_launcher_that_gives_up_keeps_what_was_trained(store):

@@ -166,7 +166,7 @@ def test_the_direction_of_a_study_is_that_of_its_metric(paribus, monkeypatch):
 def test_a_direction_that_agrees_is_said_to_be_gone(paribus, training):
     result = paribus(*STUDY, "hydra.sweeper.direction=maximize")
     assert result.code == 0, result.err
-    assert result.err.count("hydra.sweeper.direction is gone") == 1
+    assert result.err.count("hydra.sweeper.direction was removed") == 1
 
 
 def test_the_sweeper_of_the_plugin_knows_no_direction_and_is_refused(paribus, training):

@@ -83,13 +83,13 @@ def test_what_the_program_is_made_of_parts_them(run_of, shared):
         (["data.resident=false"], "data.resident=false"),
         (["callbacks=[default,early_stopping]"], "stop early"),
         (["+callbacks.mine._target_=my.Callback"], "my.Callback"),
-        (["+callbacks.mine._target_=my.EMA"], "my.EMA may act on the run"),
-        (["callbacks=[default,ema]", "callbacks.ema._target_=my.EarlyStopping"], "my.EarlyStopping may act on the run"),
-        (["+callbacks.progress.every._target_=my.Clock"], "Progress, my.Clock may act on the run"),
-        (["scheduler._target_=my.Plateau"], "my.Plateau may follow the run"),
-        (["scheduler._target_=my.BatchGrowth"], "my.BatchGrowth may follow the run"),
-        (["scheduler._target_=paribus.optim.schedule.Schedule"], "may follow the run"),
-        *(([f"callbacks=[default,{name}]"], f"callbacks.{name}: it measures one network") for name in PROBES),
+        (["+callbacks.mine._target_=my.EMA"], "my.EMA may change the run"),
+        (["callbacks=[default,ema]", "callbacks.ema._target_=my.EarlyStopping"], "my.EarlyStopping may change the run"),
+        (["+callbacks.progress.every._target_=my.Clock"], "Progress, my.Clock may change the run"),
+        (["scheduler._target_=my.Plateau"], "my.Plateau may depend on the run"),
+        (["scheduler._target_=my.BatchGrowth"], "my.BatchGrowth may depend on the run"),
+        (["scheduler._target_=paribus.optim.schedule.Schedule"], "may depend on the run"),
+        *(([f"callbacks=[default,{name}]"], f"callbacks.{name}: it measures a single network") for name in PROBES),
     ],
 )
 def test_runs_that_can_not_be_stacked_say_why(run_of, overrides, reason):
@@ -141,7 +141,7 @@ def test_what_was_found_out_about_code_holds_until_its_file_changes(cell, tmp_pa
 def test_every_callback_of_the_config_is_known(run_of):
     for path in (config_dir() / "callbacks").glob("*.yaml"):
         reason = alone_because(run_of(f"callbacks=[default,{path.stem}]"))
-        assert reason is None or "a stack does not know how" not in reason, reason
+        assert reason is None or "a stack can't repeat" not in reason, reason
 
 
 def test_groups_keep_every_cell_once_and_the_order_of_training(cell):
@@ -190,7 +190,7 @@ def test_what_was_measured_is_heeded(cell, tmp_path):
     measured.remember(key, "a machine", {"size": 1})
     groups = stacks(cells, "auto", measured=measured.best_size)
     assert sizes(groups) == [1] * 8
-    assert list(reasons(groups)) == ["measured on this machine: these runs are faster one by one"]
+    assert list(reasons(groups)) == ["a measurement on this machine shows that these runs are faster one by one"]
     measured.remember(key, "a machine", {"size": 4})
     assert sizes(stacks(cells, "auto", measured=measured.best_size)) == [4, 4]
     assert sizes(stacks(cells, 8, measured=measured.best_size)) == [8]

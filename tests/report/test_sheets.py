@@ -102,7 +102,7 @@ def test_regimes_that_disagree_are_conditional(norms):
     assert cells(sheet, "id") == ["h1", "", "", "h2", "", ""]
     assert cells(sheet, "d")[:2] == ["0.5", "0.5"]
     assert cells(sheet, "compared")[0] == "test accuracy (%): batch − none, claimed greater"
-    assert "CONDITIONAL: regimes that are settled disagree" in sheet.caption
+    assert "CONDITIONAL: the verdicts of the regimes disagree" in sheet.caption
 
 
 def test_a_difference_in_the_verdict_is_that_of_the_table(norms):
@@ -176,7 +176,7 @@ def test_sequential_seeds_are_said():
     section = {key: value for key, value in section.items() if key not in ("tune", "regimes", "hypotheses")}
     found = Made(section, lambda cell: 0.9 + EFFECTS[cell.choices["norm"]], noise=0.003)
     [sheet] = sheets(found.plans, found.read, OPTIONS)
-    assert "after looks at 3, 6, 9 seeds, only where a verdict was open" in sheet.caption
+    assert "Verdicts were tested after 3, 6, 9 seeds, and only arms with an open verdict" in sheet.caption
     assert "95 % repeated t interval" in sheet.caption
     counts = [int(n) for n in cells(sheet, "n")]
     assert counts[0] == max(counts) > 3

@@ -102,7 +102,7 @@ def test_a_number_in_the_caption_counts_and_new_words_are_a_notice(records, form
     assert drift(text.replace("n = 4 runs", "n = 40 runs"), records)[0].startswith("caption or note: says 40")
     [found] = verify(text.replace("everything else being equal", "all else equal"), records.get)
     assert found.drift == []
-    assert "reworded, its numbers are not checked" in found.notices[0]
+    assert "reworded, so its numbers are not checked" in found.notices[0]
 
 
 @forms
@@ -142,7 +142,7 @@ def test_rows_and_columns_that_are_taken_or_added_are_named(records, form):
     assert any("is not in the table" in line for line in drift(text.replace(row, f"{row}\n{row}"), records))
     cut = {"latex": " & 23946", "markdown": " 23,946 |", "html": "<strong>x"}[form]
     if cut in text:
-        assert any("columns, the records make" in line for line in drift(text.replace(cut, "", 1), records))
+        assert any("columns, but the records give" in line for line in drift(text.replace(cut, "", 1), records))
 
 
 def test_a_latex_row_may_be_laid_out_anew(records):

@@ -78,7 +78,7 @@ def test_what_a_killed_process_had_not_written_comes_from_the_record(paribus, wa
     trained(store, "a" * 16, logged=(3, 6))
     done = paribus("sync", "--yes", "--wait", "20")
     assert done.code == 0, done.err
-    assert "of which 1 of the rows came" in done.err
+    assert "1 of the rows were added" in done.err
     assert steps(wandb_server, "a" * 16) == [3, 6, 9]
     assert wandb_server.run("a" * 16)["groupName"] == "norm"
 

@@ -48,5 +48,5 @@ def test_import_leaves_retired_records_out_and_says_so(paribus, tmp_path):
     (tmp_path / "retired.yaml").write_text(f"- {{fault: a slip, date: 2026-03-02, ids: [{'a' * 16}]}}")
     found = paribus("import", "records.json.gz")
     assert found.code == 0
-    assert "1 runs are retired and left out: a slip (2026-03-02)" in found.err
+    assert "1 retired runs are left out: a slip (2026-03-02)" in found.err
     assert [path.parent.name for path in (tmp_path / "outputs" / "runs").glob("*/record.json")] == ["b" * 16]

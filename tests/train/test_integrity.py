@@ -177,7 +177,7 @@ def small_disk(tmp_path):
 @pytest.mark.parametrize("line", [[], ["-m", "seed=0,1", "stack=off"], ["-m", "seed=0,1", "stack=2"]],
                          ids=["one", "sweep", "stack"])  # fmt: skip
 def test_a_full_disk(tmp_path, small_disk, room, line):
-    """Whichever file it is that does not fit: one message, nothing left over, and the same command goes on later."""
+    """Whichever file it is that does not fit: one message, nothing left over, and the same command resumes later."""
     command = [*COMMAND, *line, *QUICK, "logger=csv"]
     small_disk(room)
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

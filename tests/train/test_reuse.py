@@ -51,7 +51,7 @@ def test_a_changed_source_or_file_is_named_and_not_reused(own, tmp_path):
     assert "on_change=reuse" in found.err
     reused = own("train", *OWN, "on_change=reuse")
     assert reused.code == 0
-    assert "used all the same" in reused.err
+    assert "it is used nevertheless" in reused.err
     again = own("train", *OWN, "on_change=retrain")
     assert again.code == 0
     assert "from the beginning" in again.err

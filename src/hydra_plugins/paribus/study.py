@@ -33,8 +33,8 @@ class StudySweeper(Sweeper):
             )
         if own.sampler.get("seed", 0) is None:
             raise UserError(
-                "hydra.sweeper.sampler.seed must be a number, got null: a killed study goes on by asking for the same "
-                "trials again. Try hydra.sweeper.sampler.seed=0"
+                "hydra.sweeper.sampler.seed must be a number, got null: a search that was killed resumes by asking for "
+                "the same trials again. Try hydra.sweeper.sampler.seed=0"
             )
         check_settings("hydra.sweeper", plain(own))
         metric = str(config.optimized_metric)
@@ -42,10 +42,11 @@ class StudySweeper(Sweeper):
         if (told := getattr(own.direction, "name", own.direction)) is not None:
             if told != wanted:
                 raise UserError(
-                    f"hydra.sweeper.direction is {told}, but {metric} is to {wanted}. Leave hydra.sweeper.direction "
+                    f"hydra.sweeper.direction is {told}, but {metric} has the direction {wanted}. "
+                    "Leave hydra.sweeper.direction "
                     "out: it follows from optimized_metric"
                 )
-            say("hydra.sweeper.direction is gone: it follows from optimized_metric. Leave it out")
+            say("hydra.sweeper.direction was removed: the direction follows from optimized_metric. Leave it out")
         self.inner = OptunaSweeper(**{**self.optuna, "direction": wanted})
         self.inner.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         search: Any = self.inner.sweeper

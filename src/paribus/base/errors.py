@@ -65,4 +65,4 @@ class StackFailed(Exception):
 
 
 class Interrupted(BaseException):
-    """The user asked to stop (Ctrl-C, SIGTERM); the run is saved and the same command goes on with it."""
+    """The user asked to stop (Ctrl-C, SIGTERM); the run is saved and the same command resumes it."""

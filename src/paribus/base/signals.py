@@ -40,7 +40,7 @@ def graceful_stop(request: Any) -> Iterator[None]:
     def handle(number: int, frame: Any) -> None:
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
-            say("\nstopping after this step; the run can go on later. Once more to stop at once")
+            say("\nstopping after this step; the same command resumes the run. Press Ctrl-C again to stop at once")
         elif number != signal.SIGTERM and not handed_over:
             handed_over.append(number)
             previous.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, hand_over))

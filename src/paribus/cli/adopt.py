@@ -35,7 +35,7 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
     for note in adoption.notes:
         say(f"note: {note}")
     if not adoption.runs:
-        raise UserError(f"nothing in {source} could be imported; the notes above say why")
+        raise UserError(f"nothing in {source} could be imported; the notes above give the reasons")
     store = Store(outputs)
     plans, unclear = sweeps(adoption, by)
     for run in adoption.runs:
@@ -51,7 +51,7 @@ def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
         say(f"  {plan['name']}: {len(plan['arms'])} arms ({', '.join(plan['keys']) or 'nothing varies'})")
     for line in unclear:
         say(f"note: {line}")
-    say("show them: paribus table    or by other choices: paribus table --by KEY")
+    say("to see them: paribus table    with other rows: paribus table --by KEY")
 
 
 def _folder(source: str) -> Path:
@@ -81,7 +81,7 @@ def adopt_packed(path: Path, store: Store) -> None:
     entries = read_retired(path.with_name("retired.yaml"))
     faults = {id: fault for id, record in packed.records.items() if (fault := why_retired(record, entries))}
     for fault, count in Counter(faults.values()).items():
-        say(f"note: {count} runs are retired and left out: {fault}")
+        say(f"note: {count} retired runs are left out: {fault}")
     new = [record for id, record in packed.records.items() if id not in faults and store.read(id) is None]
     for record in new:
         with store.lock(record.id):

@@ -47,7 +47,7 @@ def show_claims(
     """
     if results is not None:
         if run:
-            raise UserError("--results shows what a file holds, and --run trains. Drop one of them")
+            raise UserError("--results shows a file and --run trains, so they can't be combined. Drop one of them")
         found = _packed(Path(results), [_name(name) for name in names], only)
     else:
         overrides = [name for name in names if "=" in name and not name.startswith("ablation=")]
@@ -152,11 +152,11 @@ def _run(
         # A process of its own: Hydra is made for one application to a process.
         code = subprocess.run([sys.executable, "-m", "paribus", *line]).returncode
         if code in (130, -2):
-            raise Interrupted("stopped; the same command goes on")
+            raise Interrupted("stopped; the same command resumes")
         failed += [name] if code else []
     _check(store, [check for check in waiting if check.needs is not None])
     if failed:
-        say(f"not everything could be trained: {', '.join(failed)}; the same command tries again")
+        say(f"some runs could not be trained: {', '.join(failed)}; the same command tries again")
 
 
 def _estimate(store: Store, names: Sequence[str], overrides: Sequence[str], composer: Composer) -> list[str]:
@@ -175,10 +175,10 @@ def _estimate(store: Store, names: Sequence[str], overrides: Sequence[str], comp
         found.append(name)
         estimate = costs.estimate(cells)
         total, unknown = total + estimate.seconds, unknown + sum(number for _, number in estimate.unknown)
-        later = "" if all(plan.complete for plan in plans) else ", more when these are tuned"
+        later = "" if all(plan.complete for plan in plans) else ", and more when these are tuned"
         say(f"{name}: {len(cells)} runs to train{later}{_time(estimate.seconds, estimate.known, slots)}")
     if found:
-        more = f"; no record tells the time of {unknown} runs (paribus plan --measure)" if unknown else ""
+        more = f"; time unknown for {unknown} runs; paribus plan --measure times a few updates" if unknown else ""
         say(f"all together{_time(total, 1, slots)}{more}")
     return found
 

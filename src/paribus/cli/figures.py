@@ -24,10 +24,10 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
     names = [item for item in overrides if "=" not in item]
     if names and (others := [item for item in overrides if "=" in item and not is_setting(item)]):
         raise UserError(
-            f"{others[0]}: figures are of runs or of an ablation, got both. Drop {names[0]}, or the override"
+            f"{others[0]}: paribus figures takes run ids or an ablation, got both. Drop {names[0]}, or the override"
         )
     if names and mix:
-        raise UserError(f"--mix {mix[0]}: a run has figures of its own, and mixes with none. Drop --mix")
+        raise UserError(f"--mix {mix[0]}: --mix has no effect on the figures of a single run. Drop --mix")
     store = Store(outputs_folder([item for item in overrides if "=" in item]))
     known = named.OF_RUNS if names else named.OF_ABLATIONS
     for pattern in only:
@@ -44,4 +44,4 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
             show(str(path))
         written += 1
     if not written:
-        raise UserError("no figure could be drawn; the reasons stand above. Train runs first: paribus train -m ...")
+        raise UserError("no figure could be drawn; the reasons are given above")

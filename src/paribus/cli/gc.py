@@ -22,7 +22,7 @@ def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) 
     needed = set().union(*by_ablation.values()) | needed_by_sweeps(store, seconds)
     found = unneeded(store, needed, seconds)
     if not found:
-        show("every checkpoint is needed, by an ablation file or because it is recent")
+        show("every checkpoint is needed by an ablation file, or is recent")
         return
     for each in found:
         age = seconds_since(each.record.finished or each.record.created) or math.inf
@@ -33,18 +33,20 @@ def collect_garbage(recent: str, dry_run: bool, yes: bool, outputs: str | None) 
         f"{len(found)} runs, {total}: in no ablation file ({', '.join(by_ablation)}) and no sweep of the last {recent}"
     )
     if any(each.state == "interrupted" for each in found):
-        show("interrupted runs begin anew without their checkpoints")
+        show("interrupted runs start from the beginning without their checkpoints")
     if dry_run:
         return
     if not yes:
         if not sys.stdin.isatty():
-            raise UserError("nothing is removed without an answer. Add --yes, or --dry-run to look only")
+            raise UserError(
+                "gc asks before it removes anything, and nobody can answer here. Add --yes, or --dry-run to look only"
+            )
         if not click.confirm(f"Remove their checkpoints ({total})? Records, histories and configurations stay"):
             return
     removed = [each for each in found if remove(store, each)]
     for each in found:
         if each not in removed:
-            show(f"{each.record.id} is being trained again: left alone")
+            show(f"{each.record.id} is being trained again, so its checkpoints are kept")
     show(f"removed the checkpoints of {len(removed)} runs, {size(sum(each.size for each in removed))}")
 
 

@@ -12,7 +12,7 @@ from paribus.report.planned import planned
 def show_plan(overrides: Sequence[str], as_json: bool, measure: bool) -> None:
     """Prints the plan of `paribus train -m OVERRIDES`.
 
-    measure: time a few updates of each kind of run that no record tells the time of.
+    measure: time a few updates of each kind of run whose time no record tells.
     """
     found = planned(overrides, measure, grouped=not as_json)
     show(json.dumps(found.content(), indent=1) if as_json else str(found))

@@ -37,6 +37,6 @@ def evaluate_run(run: str, checkpoint: str | None, trust: bool, outputs: str | N
         show(f"{key} {value!r}  ({note})")
     if checkpoint is None and not agree:
         raise UserError(
-            f"run {record.id} does not give its recorded test metrics again. They are exact on the same hardware and "
+            f"run {record.id} does not reproduce its recorded test metrics. They are exact on the same hardware and "
             "versions; the record's provenance says which"
         )

@@ -26,5 +26,5 @@ def rerun_run(run: str, outputs: str | None) -> None:
         reasons.append("a budget in seconds depends on the speed of the machine")
     if record.provenance.get("hardware", {}).get("device", "cpu") != "cpu":
         reasons.append("sums on a GPU are bit-identical only with trainer.deterministic=true")
-    show("what is not as it was: " + ("; ".join(reasons) or "nothing that the record knows of"))
+    show("what has changed: " + ("; ".join(reasons) or "nothing that the record lists"))
     sys.exit(1)

@@ -21,7 +21,7 @@ def print_status(overrides: Sequence[str], as_json: bool) -> None:
     from paribus.plan.composer import Composer
 
     if not names_ablation(overrides):
-        raise UserError("status is of an ablation: paribus status ablation=NAME. For single runs: paribus runs")
+        raise UserError("paribus status needs an ablation: paribus status ablation=NAME. For single runs: paribus runs")
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
     inputs = Inputs(store.root)
@@ -73,6 +73,6 @@ def left(found: Progress) -> str:
     if found.seconds_left == 0.0:
         return ""
     if found.seconds_left is None:
-        return "; time left unknown until the first is done"
+        return "; the time left is known when the first run is done"
     at_a_time = max(len(found.running), 1)
     return f"; about {duration(found.seconds_left)} left with {at_a_time} at a time"

@@ -42,4 +42,4 @@ def without_effect(name: str, reason: str) -> None:
     ctx = click.get_current_context(silent=True)
     if ctx is not None and is_given(ctx, name):
         option = next(max(each.opts, key=len) for each in ctx.command.params if each.name == name)
-        raise click.UsageError(f"{option} has no effect {reason}. Drop it", ctx)
+        raise click.UsageError(f"{option} has no effect {reason}. Leave it out", ctx)

@@ -31,7 +31,7 @@ def sync(
     ids = [record.id for record in records]
     todo = uploads(store, ids, base_url(), project, entity)
     if running := sum(record.status == "running" for record in records):
-        say(f"{running} runs are not finished: what they have for W&B stays for later")
+        say(f"{running} runs are not finished; they can be uploaded later")
     if not todo:
         say(f"nothing to upload: {len(ids)} runs, none of them has anything for {base_url()} that it does not have")
         return
@@ -41,14 +41,14 @@ def sync(
     check_access(wait)
     if not yes:
         if not sys.stdin.isatty():
-            raise UserError("uploading asks first, and there is nobody to ask. Add --yes")
+            raise UserError("sync asks before it uploads, and nobody can answer here. Add --yes")
         click.confirm(f"upload them to {base_url()}?", default=True, abort=True, err=True)
     started, problems = time.monotonic(), []
     for number, outcome in enumerate(upload_all(store, todo, wait), start=1):
         left = (time.monotonic() - started) / number * (len(todo) - number)
         note = outcome.problem or "agrees with its record"
         if outcome.filled and outcome.upload.parts and not outcome.problem:
-            note += f" (of which {outcome.filled} of the rows came)"
+            note += f" ({outcome.filled} of the rows were added)"
         say(f"[{number}/{len(todo)}] {outcome.path}: {note}" + (f"; about {left:.0f} s left" if left > 5 else ""))
         if outcome.problem:
             problems.append(f"{outcome.path}: {outcome.problem}")

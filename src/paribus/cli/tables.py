@@ -47,13 +47,14 @@ def verify_file(path: str, outputs: str | None) -> None:
             tables, drifted = tables + 1, drifted + bool(each.drift)
     if not tables:
         raise UserError(
-            f"a paper to verify holds tables that `paribus table -o FILE` wrote, with their comments, and {path} has "
-            "none. Write one: paribus table ablation=NAME --format latex -o table.tex"
+            f"verify needs tables that `paribus table -o FILE` wrote, with their comments, and {path} has none. "
+            "Write one: paribus table ablation=NAME --format latex -o table.tex"
         )
     if drifted:
         raise UserError(
-            f"{drifted} of {tables} tables of {path} do not say what the records in {store.runs} say. Write them again "
-            "with paribus table, or restore the records"
+            f"{drifted} of {tables} tables of {path} differ from the records in {store.runs}. Write "
+            "them again with paribus "
+            "table, or restore the records"
         )
 
 

@@ -61,7 +61,11 @@ def check_node(where: str, node: Any) -> None:
     """Raises UserError for a node without an importable target, and for a number that no such argument can be."""
     if not isinstance(node, Mapping):
         name = where.rpartition(".")[2]
-        option = f" If Paribus has one of that name write callbacks=[default,{name}]" if "callbacks." in where else ""
+        option = (
+            f" If Paribus has a callback of that name, write callbacks=[default,{name}]"
+            if "callbacks." in where
+            else ""
+        )
         raise UserError(f"{where} must name its class ({where}._target_), got {node!r}.{option}")
     target = node.get("_target_")
     if not isinstance(target, str) or not _IMPORTABLE.fullmatch(target):
@@ -73,13 +77,13 @@ def check_node(where: str, node: Any) -> None:
     for name, value in node.items():
         if name in bounds and not _shaped(name, value):
             wanted = "a list of two numbers" if name in _PAIRS else "a number"
-            raise UserError(f"{where}.{name} must be {wanted}, got {value!r}. Write it in that form")
+            raise UserError(f"{where}.{name} must be {wanted}, got {value!r}. Write it in this form")
     for key, name, number in _numbers(where, "", node):
         least, most = bounds.get(name, (-math.inf, math.inf))
         if math.isnan(number) or (name in bounds and math.isinf(number) and number != most):
             raise UserError(f"{key} must be a finite number, got {number}. Give a number")
         if isinstance(number, int) and abs(number) > _MOST:
-            raise UserError(f"{key} must be below 2^63, as all whole numbers, got {number:.3g}. Give a smaller one")
+            raise UserError(f"{key} must be below 2^63, like every whole number, got {number:.3g}. Give a smaller one")
         if not least <= number <= most:
             wanted = f"of at least {least:g}" if most >= _MOST else f"from {least:g} to {most:g}"
             raise UserError(f"{key} must be a number {wanted}, got {number!r}. Choose one in that range")

@@ -100,8 +100,8 @@ def world_size(config: Mapping[str, Any]) -> int:
         value = config["trainer"][key]
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(
-                f"trainer.{key} must be a whole number of at least 1, got {value!r}: the batch is divided by it, "
-                f"so it is part of a run. Try trainer.{key}=1"
+                f"trainer.{key} must be a whole number of at least 1, got {value!r}: it divides the batch, "
+                f"so it is part of the run's identity. Try trainer.{key}=1"
             )
         counts.append(value)
     return counts[0] * counts[1]

@@ -33,7 +33,7 @@ def check_modes(evaluation: Mapping[str, Any], callbacks: Mapping[str, Any]) -> 
         if isinstance(node, Mapping) and "mode" in node and isinstance(monitor := node.get("monitor"), str):
             check_mode(where, monitor, node["mode"])
             if "mode" not in without_mode(where, node):
-                _say(f"{where}.mode is gone: which direction is better follows from {where}.monitor. Leave it out")
+                _say(f"{where}.mode was removed: the direction follows from {where}.monitor. Leave it out")
 
 
 def check_mode(where: str, monitor: str, told: Any) -> None:

@@ -164,7 +164,7 @@ def parse(section: type[T], given: Any, where: str = "") -> T:
     if not isinstance(given, Mapping):
         first = next(f"{where}.{key}={kinds(hint)[0].example()}" for key, hint in leaves(section))
         raise UserError(
-            f"{where} holds values by name ({', '.join(names)}), and can't be {shortened(given)} itself. "
+            f"{where} is a section with the keys ({', '.join(names)}), and can't be {shortened(given)} itself. "
             f"Try {getattr(section, 'EXAMPLE', first)}"
         )
     prefix = f"{where}." if where else ""
@@ -183,9 +183,7 @@ def absent(section: type, name: str, prefix: str = "") -> Any:
     """What a key is that a configuration does not have. Raises UserError where it must have it."""
     if name in optional(section):
         return optional(section)[name]
-    raise UserError(
-        f"{prefix}{name} is missing, and it has no default. Give {prefix}{name}, or leave out ~{prefix}{name}"
-    )
+    raise UserError(f"{prefix}{name} is missing and has no default. Give {prefix}{name}, or leave out ~{prefix}{name}")
 
 
 def value(hint: Any, given: Any, where: str) -> Any:

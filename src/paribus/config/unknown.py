@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 
 _RESUME = (
-    "a killed run goes on by itself when its command is given again; to begin with other weights, give your model an "
-    "argument for their file"
+    "to resume a killed run, give the same command again; to start from other weights, give your model an argument for "
+    "their file"
 )
 # What users of Lightning, of lightning-hydra-template and of scripts write -> what it is here.
 HABITS = {
@@ -55,10 +55,10 @@ ANSWERS = {
     "resume_from_checkpoint": f"{_RESUME}",
     "train": "every run trains unless it has a record; paribus evaluate RUN tests its weights again",
     "test": "every run is tested at its end; paribus evaluate RUN tests its weights again",
-    "task": "the task is image classification, which is built in",
-    "benchmark": "it is left to torch",
+    "task": "the task is always image classification",
+    "benchmark": "torch decides this",
 }
-VARIABLES = "Values that only interpolations read stand under vars: +vars.{name}=VALUE"
+VARIABLES = "Values that only interpolations read belong under vars: +vars.{name}=VALUE"
 
 
 def unknown(key: str, known: Sequence[str]) -> str:

@@ -192,11 +192,11 @@ def analyse(
         zero=zero,
     )
     if verdict in ("not critical", "gradient-flat"):
-        reason += f"; refining ended because {refined.reason}"
+        reason += f"; the refinement ended because {refined.reason}"
     if verdict == "minimum-like" and eigenvalues is not None and (flat_directions := count(eigenvalues, zero).zero):
-        reason += f"; {flat_directions} are zero, where higher orders decide"
+        reason += f"; {flat_directions} are zero, so higher orders decide"
     if verdict == "minimum-like" and refined.route == "downhill":
-        reason += "; it was reached downhill, which leads to minima whatever is near"
+        reason += "; it was found by descending, which only leads to minima"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)

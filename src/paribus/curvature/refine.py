@@ -14,8 +14,8 @@ from paribus.curvature.space import EPS, Space
 
 FAR = 1e3  # times max(1, ||theta|| at the start): a descent that comes so far has no end
 AT_INFINITY = (
-    "the loss tends to zero while θ grows: its infimum lies at infinity, and weight decay (--decay) would give it a "
-    "critical point"
+    "the loss tends to zero while θ grows: its infimum lies at infinity. --decay adds the weight decay, with which "
+    "it has a critical point"
 )
 Route = Literal["nearest", "downhill"]
 
@@ -151,7 +151,9 @@ def refine(
             return ended(AT_INFINITY if state.vanishing(1e-6) else _better(objective, state, reason))
         state.gradient_norms.append(state.gradient_norm)
         on_step(state)
-    state.reason = f"{steps} steps are spent (more go on from here)" if steps > 1 else "one step is spent"
+    state.reason = (
+        f"{steps} steps are used up (a larger --refine continues from here)" if steps > 1 else "one step is spent"
+    )
     if state.route == "downhill":
         length = float(state.theta.norm())
         state.reason += (
@@ -163,7 +165,7 @@ def refine(
 def _approach(objective: Objective, state: Refined, space: Space, patience: int, gain: float) -> str | None:
     """A step of the first route; why there is none, if so."""
     if space.norm == 0.0:
-        return "the gradient lies in the kernel of the Hessian"
+        return "the gradient lies in the null space of the Hessian"
     recent = state.gradient_norms[-patience - 1 :]
     if len(recent) > patience and recent[-1] > gain * recent[0]:
         return f"{patience} steps lowered the gradient norm by less than {100 * (1 - gain):.0f} %"
@@ -227,7 +229,8 @@ def _descend(objective: Objective, state: Refined, space: Space) -> str | None:
     length = float(theta.norm())
     if length > FAR * max(1.0, state.start_norm):
         return (
-            f"‖θ‖ grew from {state.start_norm:.3g} to {length:.3g} and the loss still falls: it has no minimum in reach"
+            f"‖θ‖ grew from {state.start_norm:.3g} to {length:.3g} and the loss still falls: "
+            "there is no minimum within reach"
         )
     return None
 
@@ -253,6 +256,6 @@ def _kink(objective: Objective, state: Refined, p: Tensor) -> str:
     if defect <= 0.1 * float(predicted.norm()) + rounding:
         return ""
     return (
-        ": the gradient jumps beside this point (a kink, as relu has), where no smooth critical point is in reach; "
-        "smooth activations such as tanh and gelu have none"
+        ": the gradient jumps near this point (a kink, as relu has), so no smooth critical point is within reach; "
+        "smooth activations such as tanh and gelu have no kinks"
     )

@@ -68,17 +68,17 @@ def judge(
     if flatness > FLAT and gradient_norm > ROUNDING * scale:
         return (
             "gradient-flat",
-            f"‖Hp + g‖ / (‖H‖ ‖p‖ + ‖g‖) = {flatness:.3f} > {FLAT}: the gradient is in the kernel of H",
+            f"‖Hp + g‖ / (‖H‖ ‖p‖ + ‖g‖) = {flatness:.3f} > {FLAT}: the gradient is in the null space of H",
         )
     if gradient_norm > CRITICAL * scale:
         return "not critical", f"‖g‖ = {gradient_norm:.3g} > {CRITICAL:g} ‖H‖ max(1, ‖θ‖) = {CRITICAL * scale:.3g}"
     if norm <= zero or norm == 0.0:
-        return "undetermined", "the Hessian is zero up to rounding: higher orders decide"
+        return "undetermined", "the Hessian is zero up to rounding, so higher orders decide"
     if bottom < -zero:
         return "strict saddle", f"λ_min = {bottom:.6g} < −{zero:.2g}"
     if bottom - bottom_error < -max(zero, 1e-6 * norm) or bottom_error > 1e-6 * norm:
         return "undetermined", (
-            f"no negative curvature was found, but λ_min = {bottom:.3g} is only known to within {bottom_error:.2g}: "
+            f"no negative curvature was found, but λ_min = {bottom:.3g} has an error of up to {bottom_error:.2g}: "
             "allow more products"
         )
     return "minimum-like", f"no eigenvalue below −{zero:.2g}"

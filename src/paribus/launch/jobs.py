@@ -71,7 +71,7 @@ class Jobs:
                 *(Job(lines[id], (id,)) for id in free if id not in together),
             ]
             if len(jobs) < len(free):
-                say(f"{len(free)} runs in {len(jobs)} jobs: runs that share a program train as one")
+                say(f"{len(free)} runs in {len(jobs)} jobs: runs with the same program are trained as a stack")
             results, reason = self.attempt([job.line for job in jobs])
             for job, result in zip(jobs, results, strict=True):
                 failed = result is not None and result.status == JobStatus.FAILED
@@ -112,12 +112,12 @@ class Jobs:
         record = self.store.read(id)
         if record is not None and record.failure is not None:
             return record.failure["message"]
-        stands = "it goes on from its last checkpoint" if record is not None else "it had not begun"
-        return f"killed: its job ended without a result; {stands}{reason}"
+        stands = "it resumes from its last checkpoint" if record is not None else "it had not begun"
+        return f"killed: the job ended without a result; {stands}{reason}"
 
     def wait(self, ids: Sequence[str]) -> None:
         """Until one of the runs is let go of by whoever trains it."""
-        say(f"waiting for {len(ids)} runs that other processes train")
+        say(f"waiting for {len(ids)} runs that other processes are training")
         while all(self.store.is_locked(id) for id in ids):
             time.sleep(self.poll_seconds)
 

@@ -82,7 +82,7 @@ class LocalLauncher:
         if self.failed_for_good:
             raise RunsFailed(self.failed_for_good)
         if self.stopping:
-            raise Interrupted(f"stopped: {self.board.done} of {total} runs are done; the same command goes on")
+            raise Interrupted(f"stopped: {self.board.done} of {total} runs are done; the same command resumes")
         return [self.results[number] for number in range(len(commands))]
 
     # ------------------------------------------------------------------------------------------ starting
@@ -204,7 +204,7 @@ class LocalLauncher:
             return result
         if code < 0:
             name = signal.Signals(-code).name
-            memory = " (by the system, if memory was short)" if name == "SIGKILL" else ""
+            memory = " (perhaps by the system, for lack of memory)" if name == "SIGKILL" else ""
             return Result("killed", message=f"ended by {name}{memory}")
         if code == 130:
             return Result("killed", message="ended by SIGTERM")
@@ -227,7 +227,7 @@ class LocalLauncher:
         log = next(path for path in (folder / "train.log", folder / "output.log", self.output(job)) if path.exists())
         lines = [f"failed: {job.name}: {cause.kind}: {cause.message}", *cause.traceback.splitlines(), f"  {log}"]
         if again:
-            lines.append("  it is tried again, from its last checkpoint")
+            lines.append("  it is tried again and resumes from its last checkpoint")
         self.board.say("\n".join(lines))
         if again:
             job.alone = True  # beside others it may have had too little memory
@@ -265,7 +265,7 @@ class LocalLauncher:
         rest = len(job.runs) - job.ended
         self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=None)
         if result.message:
-            self.board.say(f"{rest} runs go alone: {result.message}")
+            self.board.say(f"{rest} runs are trained one by one: {result.message}")
         self.board.finished(seconds, "", job.ended)
         self.board.total -= rest
         self.keep_output(job)
@@ -312,7 +312,7 @@ class LocalLauncher:
     def stop_all(self) -> None:
         """Every running job stops at its next safe point and saves."""
         self.stopping = "told"
-        self.board.say(f"stopping: {len(self.running)} runs save and stop; Ctrl-C stops them at once")
+        self.board.say(f"stopping: {len(self.running)} runs save and stop. Press Ctrl-C again to stop at once")
         for key in self.running:
             self.server.stop(key)
 
@@ -324,7 +324,7 @@ class LocalLauncher:
         def handle(number: int, frame: Any) -> None:
             if self.stopping and number == signal.SIGINT:
                 close_shared()
-                raise Interrupted("stopped at once; the same command goes on from the last checkpoints")
+                raise Interrupted("stopped at once; the same command resumes from the last checkpoints")
             self.stopping = self.stopping or "asked"
 
         previous = {number: signal.signal(number, handle) for number in numbers}

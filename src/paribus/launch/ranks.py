@@ -54,8 +54,8 @@ def run_ranks(
     """
     if run.trainer.num_nodes > 1:
         raise UserError(
-            f"trainer.num_nodes={run.trainer.num_nodes}: several machines are started by a cluster, "
-            "one process for each device; on this machine use trainer.num_nodes=1"
+            f"trainer.num_nodes={run.trainer.num_nodes}: runs across several machines are not supported. "
+            "Use trainer.num_nodes=1"
         )
     own = server is None
     server = server or ForkServer.start()
@@ -85,7 +85,7 @@ def run_ranks(
         if own:
             server.close()
     if any(code == 130 for code in codes.values()):
-        raise Interrupted("stopped; the same command goes on with this run")
+        raise Interrupted("stopped; the same command resumes this run")
     if any(codes.values()):
         rank = next(rank for rank, code in codes.items() if code)  # the one that failed first
         said = Path(server.output) if rank == 0 and server.output else errors[rank]
@@ -123,7 +123,7 @@ def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event
         except KeyboardInterrupt as error:
             for key in keys:
                 server.kill(key)
-            raise Interrupted("stopped at once; the same command goes on from the last checkpoint") from error
+            raise Interrupted("stopped at once; the same command resumes from the last checkpoint") from error
         if stop.is_set() and not told:
             told = True
             for key in keys:

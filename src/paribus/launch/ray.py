@@ -28,7 +28,7 @@ class Tasks:
                 ray.init(**init)
             except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
                 raise UserError(
-                    f"hydra.launcher.init={dict(init)}: {error}. address=null starts a cluster of this machine alone"
+                    f"hydra.launcher.init={dict(init)}: {error}. Use address=null to start a cluster on this machine"
                 ) from error
         # A process of its own for each task: what one run leaves in torch must not reach the next.
         self.task = ray.remote(max_calls=1, max_retries=retries)(run_order)

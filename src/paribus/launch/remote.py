@@ -160,7 +160,7 @@ class Collection:
                     said = time.monotonic()
                     say(f"{len(answers)} of {len(sent)} jobs have ended")
         except BaseException:
-            say(f"cancelling {len(tickets) - len(answers)} jobs; the same command goes on with their runs")
+            say(f"cancelling {len(tickets) - len(answers)} jobs; the same command resumes their runs")
             for number, ticket in enumerate(tickets):
                 if number not in answers:
                     ticket.cancel()

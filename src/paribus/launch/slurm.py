@@ -59,7 +59,7 @@ class Arrays:
                 warnings.simplefilter("ignore", ResourceWarning)  # processes that submitit starts and does not wait for
                 return [Job(job, grace) for job in executor.submit_array(list(orders))]
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-            raise UserError(f"SLURM does not take the jobs: {error}. Look at hydra.launcher.*") from error
+            raise UserError(f"SLURM rejected the jobs: {error}. Look at hydra.launcher.*") from error
         except (AssertionError, NameError, TypeError, ValueError) as error:
             raise UserError(f"hydra.launcher: {error}") from error
         except RuntimeError as error:

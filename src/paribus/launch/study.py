@@ -29,8 +29,8 @@ def check_sweeper(settings: Any) -> None:
     """Raises UserError for the plugin's own sweeper, which minimizes whatever a run returns unless it is told."""
     if str(settings.hydra.sweeper.get("_target_")).startswith("hydra_plugins.hydra_optuna_sweeper."):
         raise UserError(
-            "hydra/sweeper=optuna takes no direction from the metric, and would look for the worst accuracy. Use "
-            "hparams_search=optuna, whose sweeper does"
+            "hydra/sweeper=optuna ignores the direction of the metric, and would search for the worst accuracy. Use "
+            "hparams_search=optuna"
         )
 
 
@@ -98,7 +98,7 @@ class Trials:
         try:
             id, composed = self.composer.run(overrides)
             if (own := composed.run.optimized_metric) != self.metric:
-                raise UserError(f"a search has one optimized_metric, got {own} beside {self.metric}. Set it once")
+                raise UserError(f"a search has one optimized_metric, got {own} and {self.metric}. Set it once")
             return id, own
         except UserError as error:
             return None, str(error)

@@ -104,9 +104,9 @@ class Sweep:
                     self.store.replace(each.id)
             else:
                 self.accepted.add(each.id)
-        done = "are trained again" if reaction == "retrain" else "are used all the same"
+        done = "are trained again" if reaction == "retrain" else "are used although they have changed"
         say(
-            f"{len(found)} finished runs {done} (on_change={reaction}); changed since they were trained:{listed(found)}"
+            f"{len(found)} finished runs {done} (on_change={reaction}); changes since they were trained:{listed(found)}"
         )
         return bool(reaction == "retrain")
 
@@ -126,12 +126,14 @@ class Sweep:
             return []
         now = shared_server().call(fingerprints, {key: cells[0][0].run for key, cells in groups.items()})
         if unknown := sum(len(cells) for key, cells in groups.items() if not now[key]):
-            say(f"whether the data of {unknown} finished runs are still the same is not known: they can't be loaded")
+            say(
+                f"the data of {unknown} finished runs can't be loaded, so it is unknown whether they are still the same"
+            )
         return [
             Changed(
                 cell.id,
                 name_of(cell.arm, cell.seed),
-                (f"the data (fingerprint {now[key]}, it was {then})",),
+                (f"the data (fingerprint {now[key]} now, {then} then)",),
                 cell.run.on_change,
             )
             for key, cells in groups.items()
@@ -179,7 +181,7 @@ class Sweep:
                 reasons[f"{cell.arm or 'the run'}: {reason}"] = None
         if reasons and self.on_invalid == "stop":
             raise UserError(
-                "\n  ".join(["some configurations of this sweep can't work, so nothing is trained:", *reasons])
+                "\n  ".join(["some configurations of this sweep can't work, so no run is trained:", *reasons])
                 + "\nExclude them (ablation.when), or train the others with hydra.sweeper.on_invalid=skip"
             )
         for line in reasons:
@@ -205,8 +207,8 @@ class Sweep:
         )
         later = ""
         if not plan.complete:
-            later = ", more when these are tuned" if to_train else ", waiting for tuning runs that failed"
-        twice = f"; {len(plan.duplicates)} named twice are trained once" if plan.duplicates else ""
+            later = ", and more when these are tuned" if to_train else ", the others wait for tuning runs that failed"
+        twice = f"; {len(plan.duplicates)} duplicates are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
 
     def conclude(self, plans: Sequence[Plan]) -> None:
@@ -217,7 +219,7 @@ class Sweep:
             also = f", {diverged} diverged" if diverged else ""
             say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
         ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
-        say(f"look at them: paribus table {ablation}".rstrip())
+        say(f"to see the table: paribus table {ablation}".rstrip())
 
     def write(self, plans: Sequence[Plan]) -> None:
         """What the sweep consists of, for tables of sweeps that no file describes."""

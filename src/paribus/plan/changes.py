@@ -13,7 +13,7 @@ from paribus.store.record import Record
 
 _LISTED = 10
 REMEDY = (
-    "train them again with on_change=retrain (their folders are kept in outputs/replaced), or use their results with "
+    "train them again with on_change=retrain (keeps their folders in outputs/replaced), or use their results with "
     "on_change=reuse"
 )
 
@@ -85,6 +85,6 @@ def name_of(arm: str | None, seed: int) -> str:
 def refuse(found: Sequence[Changed]) -> UserError:
     """What a training says that would have to mix runs of before and after a change."""
     return UserError(
-        f"{len(found)} finished runs of this command were trained with something else than what is there now:"
+        f"{len(found)} finished runs of this command were trained with other code, files or data than those of today:"
         f"{listed(found)}\nRemedy: {REMEDY}"
     )

@@ -30,7 +30,7 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
             overrides = parse_overrides(arguments)
         keys = varied_keys(overrides)
         if any(override.key_or_group == "members" for override in overrides):
-            raise UserError("members is what a sweep tells the job of a stack. Drop it: stack=auto makes stacks")
+            raise UserError("members is set by a sweep for the job of a stack. Leave it out; stack=auto makes stacks")
         plans: list[Plan] = []
         plain: list[list[str]] = []
         for product, more in _products(overrides, composer):

@@ -71,7 +71,7 @@ def explain(error: BaseException) -> str:
     if not isinstance(error, OverrideParseException) and (broken := broken_file()):
         return broken
     if isinstance(error, RecursionError):
-        return "the defaults of an option file, or the interpolations of a value, lead back to themselves"
+        return "the defaults of an option file, or the interpolations of a value, form a circle"
     if isinstance(error, OverrideParseException):
         reason = text.splitlines()[0]
         return f"{error.override} is not an override ({reason}). Write key=value, group=option or +new.key=value"
@@ -99,7 +99,7 @@ def explain(error: BaseException) -> str:
         return f"{what}, named in the defaults of {where}.yaml, does not exist. Look in {config_dir()}"
     said = " ".join(line.strip() for line in text.splitlines() if line.strip())
     if not isinstance(error, HydraException | OmegaConfBaseException):
-        said = f"Hydra can't make a configuration of this: {type(error).__name__}: {said}"
+        said = f"Hydra can't compose a configuration from this: {type(error).__name__}: {said}"
     return said[:LONGEST] + (" ..." if len(said) > LONGEST else "")
 
 
@@ -111,20 +111,22 @@ def broken_file() -> str | None:
         except OSError as error:
             return f"{path} can't be read: {error.strerror}. Options are files"
         except UnicodeDecodeError as error:
-            return f"{path} must be text in UTF-8, and its byte {error.start} is none. Save it as UTF-8"
+            return f"{path} must be text in UTF-8, but byte {error.start} is not. Save it as UTF-8"
         except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-            return f"{path} is no YAML: {' '.join(str(error).split())}. Mend or remove the file"
+            return f"{path} is not valid YAML: {' '.join(str(error).split())}. Correct or remove the file"
         if content is not None and not isinstance(content, dict):
-            return f"{path} must map keys to values, got {type(content).__name__}: {str(content)[:50]!r}. Mend the file"
+            return (
+                f"{path} must map keys to values, got {type(content).__name__}: {str(content)[:50]!r}. Correct the file"
+            )
     return None
 
 
 def _nearest_key(key: str) -> str:
     parts = key.split(".")
     if parts[0] == "ablation" and len(parts) > 1:  # its parser knows which keys there are
-        return f"{key} is not set in this ablation file. To add it write +{key}=VALUE"
+        return f"{key} is not set in this ablation file. To add it, write +{key}=VALUE"
     own = parts[0] in _CLASSES or parts[:2] in (["data", "source"], ["norm", "activation"], ["norm", "weight"])
-    added = f" An argument that its class takes besides is added by +{key}=VALUE" if own and len(parts) > 1 else ""
+    added = f" To add another argument of the class, write +{key}=VALUE" if own and len(parts) > 1 else ""
     known = [each for each in _known_keys() if parts[0] == "hydra" or not each.startswith("hydra.")]
     return unknown(key, known) + added
 

@@ -48,7 +48,7 @@ def arms(ablation: Ablation) -> tuple[list[Arm], list[Excluded]]:
     for number in range(len(ablation.when)):
         if number not in applied:
             raise AblationError(
-                f"{ablation.source}: ablation.when[{number}] applies to no arm of the design {ablation.design}"
+                f"{ablation.source}: ablation.when[{number}] matches no arm of the design {ablation.design}"
             )
     found = [each for each in built if isinstance(each, Arm)]
     equal_budgets(ablation, found)
@@ -96,7 +96,7 @@ def equal_budgets(ablation: Ablation, compared: list[Arm]) -> None:
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
         raise AblationError(
-            f"{ablation.source}: ablation.tune must have equally many points for every arm, got {listed}"
+            f"{ablation.source}: ablation.tune must have the same number of points for every arm, got {listed}"
         )
 
 

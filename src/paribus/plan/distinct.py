@@ -23,7 +23,7 @@ def why_refused(groups: Sequence[Sequence[str]]) -> str:
     """What the user reads: the names, why that is no comparison, and what to do."""
     listed = "; ".join(" and ".join(name or "the run" for name in names) for names in groups)
     return (
-        f"arms must differ in something that is part of a run, and these share all their runs: {listed}. Labels, "
+        f"arms must differ in something that changes the runs, but these share all their runs: {listed}. Labels, "
         "places and observers are no part of it, and options may come to the same. Drop one of them, or exclude it "
         "(ablation.when)"
     )

@@ -23,7 +23,9 @@ def needed_by_ablations(store: Store) -> dict[str, set[str]]:
         try:
             plans = plan_command([f"ablation={name}"], store.read, composer)
         except UserError as error:
-            raise UserError(f"which runs ablation={name} needs is unknown: {error}. Mend or move the file") from error
+            raise UserError(
+                f"which runs ablation={name} needs is unknown: {error}. Correct or move the file"
+            ) from error
         needed[name] = {cell.id for plan in plans for cell in plan.cells}
     return needed
 

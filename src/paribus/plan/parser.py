@@ -88,13 +88,16 @@ class _Parser:
             source=self.source,
         )
         if ablation.seeds.looks and design == "path":
-            raise self.error("ablation.seeds.cap", "adds seeds to open verdicts, and a path has its own rule. Drop it")
+            raise self.error(
+                "ablation.seeds.cap",
+                "adds seeds to open verdicts, which the design path does not support. Leave it out",
+            )
         if ablation.select_on.startswith("test/"):
             raise self.error(
-                "ablation.select_on", f"must not look at the test split, got {ablation.select_on}. Use val/acc"
+                "ablation.select_on", f"must not be a metric of the test split, got {ablation.select_on}. Use val/acc"
             )
         if higher_is_better(ablation.select_on) is None:
-            raise self.error("ablation.select_on", f"must be a metric with a better end, got {ablation.select_on}")
+            raise self.error("ablation.select_on", f"must be a metric with a known direction, got {ablation.select_on}")
         return self.regimes(ablation, section.get("regimes"))
 
     def known(self, where: str, section: Mapping[str, Any], keys: Sequence[str]) -> None:
@@ -186,7 +189,7 @@ class _Parser:
             if isinstance(item, Mapping):
                 raise self.error(f"{where}.{key}", f"must be a value, got a mapping. Write {key}.NAME: VALUE")
             if key == "seed" or key.startswith("seeds."):
-                raise self.error(f"{where}.{key}", "can't be set: seeds are what arms share. Use ablation.seeds")
+                raise self.error(f"{where}.{key}", "can't be set, because arms share their seeds. Use ablation.seeds")
         return dict(value)
 
     def apart(self, factors: Sequence[Factor], tune: Mapping[str, Axis]) -> None:
@@ -227,11 +230,11 @@ class _Parser:
             if exclude is not None and (not isinstance(exclude, str) or not exclude.strip()):
                 raise self.error(f"{where}.exclude", f"must be the reason in words, got {exclude!r}")
             if exclude is not None and all(factor_level_first(factors, *item) for item in condition.items()):
-                raise self.error(where, "excludes the baseline, which every arm is compared with")
+                raise self.error(where, "excludes the baseline, with which every arm is compared")
             sets = self.sets(f"{where}.set", given.get("set"))
             varied = {key for factor in factors for level in factor.levels for key in level.sets}
             if hidden := [key for key in sets if key in varied]:
-                raise self.error(f"{where}.set.{hidden[0]}", "is what a factor varies: the rule would hide its level")
+                raise self.error(f"{where}.set.{hidden[0]}", "is varied by a factor, so a rule must not set it")
             rules.append(Rule(condition, exclude, sets, self.axes(f"{where}.tune", given.get("tune"))))
         return tuple(rules)
 
@@ -277,7 +280,8 @@ class _Parser:
         if both := sorted(set(tune) & set(report)):
             raise self.error(
                 where,
-                f"must be disjoint for tuning and reporting (else the tuned arm wins by luck), both have {both[0]}",
+                f"must not share seeds between tuning and reporting, or a tuned arm could win by "
+                f"chance; both have {both[0]}",
             )
         vary = given.get("vary", list(STREAMS))
         if not isinstance(vary, list) or not vary or any(stream not in STREAMS for stream in vary):
@@ -291,7 +295,7 @@ class _Parser:
         """Further reporting seeds up to `cap`, and the numbers of seeds after which verdicts are looked at."""
         if "cap" not in given:
             if "step" in given:
-                raise self.error("ablation.seeds.step", "is for adding seeds up to a cap: give ablation.seeds.cap too")
+                raise self.error("ablation.seeds.step", "only has a meaning with a cap: give ablation.seeds.cap too")
             return (), ()
         for key in ("cap", "step"):
             value = given.get(key, len(report))
@@ -372,7 +376,7 @@ class _Parser:
             if least is None and not (is_percent(of) if smallest is None else of == metric or alike(of, metric)):
                 raise self.error(
                     f"{where}.smallest_effect",
-                    f"must be given: the smallest difference in {of} that is of interest, in its unit",
+                    f"must be given: the smallest difference in {of} that matters, in its unit",
                 )
             ends = arms["arm"], arms["versus"]
             found.append(Hypothesis(str(given["id"]), str(given["claim"]), *ends, direction, of, least, literature))
@@ -391,7 +395,7 @@ class _Parser:
             sets = self.sets(f"{where}.set", given.get("set"))
             for factor in ablation.factors:
                 if hidden := [key for level in factor.levels for key in level.sets if key in sets]:
-                    raise self.error(f"{where}.set.{hidden[0]}", f"is what the factor {factor.name} varies")
+                    raise self.error(f"{where}.set.{hidden[0]}", f"is varied by the factor {factor.name}")
             if given.get("tune") is False:
                 # No tuning in this regime, neither the file's nor that of a rule.
                 fixed = tuple(replace(rule, tune={}) for rule in ablation.when)

@@ -120,7 +120,8 @@ class _Planner:
             key = parsed(text).key_or_group
             if key in varied or key == "seed" or key.startswith("seeds."):
                 raise UserError(
-                    f"{text}: the ablation {self.ablation.name} decides {key} itself, for each of its runs. Drop it"
+                    f"{text}: the ablation {self.ablation.name} varies or tunes {key} itself, so "
+                    "you can't override it. Leave it out"
                     + (
                         ", or write ablation.seeds=NUMBER"
                         if key.startswith("seed")

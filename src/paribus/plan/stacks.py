@@ -23,7 +23,7 @@ from paribus.plan.cells import Cell
 MOST = 256  # members of one job: each holds a lock and a history
 FINER = 3  # jobs to a slot, where programs differ,
 LARGE = 16  # of so many members at least: on a CPU larger stacks gain little over these
-LONELY = "no other run to train has the same program"
+LONELY = "no other missing run has the same program"
 OWN = ("seeds", "repetition", "optimizer", "scheduler", "clip", "decay", "lr_scaling", "loss")
 _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "optimized_metric", "hydra", "vars")
 # Classes and functions are known by their public names (`targets`).
@@ -98,7 +98,7 @@ def stacks(
             continue
         best = measured(key) if stack == "auto" else None
         if best == 1:
-            reason = "measured on this machine: these runs are faster one by one"
+            reason = "a measurement on this machine shows that these runs are faster one by one"
             groups += [Group((cell,), reason) for cell in members]
             continue
         # A program has the share of the slots that it has of the runs; many small programs fill them by themselves.
@@ -129,11 +129,11 @@ def alone_because(run: Run) -> str | None:
     trainer = run.trainer
     schedule = target_of(run.scheduler)
     if run.processes > 1 or trainer.strategy != "auto":
-        return f"trainer.strategy={trainer.strategy}: a run of several processes has the devices to itself"
+        return f"trainer.strategy={trainer.strategy}: a run of several processes uses the devices alone"
     if schedule == _PLATEAU:
-        return "scheduler=plateau: its rate follows its own validation loss, so it has a state outside of the program"
+        return "scheduler=plateau: its rate follows its own validation loss, which is a state outside the program"
     if schedule not in _CURVES and schedule != _BATCH_GROWTH:
-        return f"scheduler: {schedule} may follow the run, and a stack knows Paribus's own schedules only"
+        return f"scheduler: {schedule} may depend on the run; a stack supports only the schedules of Paribus"
     if run.length.unit == "seconds":
         return "budget.seconds: the runs of a stack share the clock"
     if run.precision.startswith("16-"):
@@ -141,20 +141,21 @@ def alone_because(run: Run) -> str | None:
     if trainer.channels_last:
         return "trainer.channels_last=true: a stack has a memory format of its own"
     if trainer.profiler:
-        return f"trainer.profiler={trainer.profiler}: a profile is of one run"
+        return f"trainer.profiler={trainer.profiler}: a profile shows one run"
     if (statistics := run.evaluation.statistics) != "moving":
-        return f"evaluation.statistics={statistics}: a stack evaluates with moving statistics"
+        return f"evaluation.statistics={statistics}: a stack evaluates with moving statistics only"
     if run.data.resident is False:
-        return "data.resident=false: workers read the samples of one order"
+        return "data.resident=false: workers read the samples in one order"
     for name, node in run.callback_nodes.items():
         callback, *within = targets(node)
         if callback in _EARLY_STOPPING:
             return f"callbacks.{name}: runs that stop early do not end together"
         if callback in _PROBES:
-            return f"callbacks.{name}: it measures one network within a share of that run's own time"
+            return f"callbacks.{name}: it measures a single network and limits its time by that of the run"
         if callback not in _CALLBACKS or within:
             return (
-                f"callbacks.{name}: {', '.join([callback, *within])} may act on the run, and a stack does not know how"
+                f"callbacks.{name}: {', '.join([callback, *within])} may change the run in a way "
+                "that a stack can't repeat"
             )
     return None
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from paribus.config.metrics import higher_is_better
 from paribus.plan.findings import Finding, findings, looks_of, score, waits
-from paribus.report.arms import Arms, ReportError, arms_by, is_seed
+from paribus.report.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.report.shared import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.multiple import holm, not_beaten
@@ -104,8 +104,9 @@ def aggregate(
     sort: bool = False,
     level: float = 0.95,
     looks: Looks | None = None,
+    plan: Plan | None = None,
 ) -> Aggregate:
-    """One row for each arm.
+    """One row for each arm. plan: of the arms, where they have one.
 
     arms: label -> records, None for a run that is not trained yet; or records, see `arms_by`.
     metrics: names in a record's metrics or timing, or "parameters".
@@ -129,13 +130,13 @@ def aggregate(
         ended = [record.status for records in arms.values() for record in records if record is not None]
         counted = ", ".join(f"{ended.count(status)} {status}" for status in dict.fromkeys(sorted(ended)))
         raise ReportError(
-            f"a table needs at least one run that is done, and {name} has none"
-            + (f" ({counted}). Look at them: paribus report" if counted else ". Train: paribus train -m ...")
+            f"{name} has no finished run, and a table needs one"
+            + (f" ({counted}). To see the failures: paribus report" if counted else f". {how_to_train(plan)}")
         )
     for metric in metrics:
         if all(math.isnan(_value(run, metric)) for run in done) and not any(metric in _names(run) for run in done):
             known = dict.fromkeys(known for run in done for known in _names(run))
-            raise ReportError(f"a metric is something that runs logged, got {metric}. There are {', '.join(known)}")
+            raise ReportError(f"the runs have not logged the metric {metric}. There are {', '.join(known)}")
     if baseline is not None and baseline not in arms:
         raise ReportError(f"the baseline is one of the arms {', '.join(arms)}, got {baseline}")
     base = next(row for row in rows if baseline in (None, row.arm))
@@ -173,7 +174,7 @@ def aggregate_plan(
     """
     arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
     looks = looks_of(plan.ablation)
-    found = aggregate(plan.name, arms, metrics, mix, baseline=baseline, sort=sort, level=level, looks=looks)
+    found = aggregate(plan.name, arms, metrics, mix, baseline=baseline, sort=sort, level=level, looks=looks, plan=plan)
     tuned = {key for each in plan.tuned.values() for key in each.point}
     found.varied = [key for key in found.varied if key not in tuned]
     found.plan, found.findings = plan, findings(plan, read, level) if judge else []

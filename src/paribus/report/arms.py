@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paribus.base.errors import UserError
 from paribus.store.record import Record
+
+if TYPE_CHECKING:
+    from paribus.plan.cells import Plan
 
 Arms = Mapping[str, Sequence[Record | None]]  # label -> records; None is a run without a record
 ABSENT = "(default)"
@@ -16,6 +19,13 @@ ABSENT = "(default)"
 
 class ReportError(UserError, ValueError):
     """A table or figure can't be made of these records."""
+
+
+def how_to_train(plan: Plan | None) -> str:
+    """The remedy where no run has finished: the command that trains the runs of the plan."""
+    if plan is None or plan.ablation is None:
+        return "Train its runs: paribus train"
+    return f"Train it: paribus train -m ablation={plan.ablation.name}"
 
 
 def is_seed(key: str) -> bool:
@@ -90,7 +100,7 @@ def arms_by(
     for key in keys:
         if key not in known:
             raise ReportError(
-                f"rows are made of choices of the records, got {key}. There are {', '.join(sorted(known))}"
+                f"rows can only be choices of the records, got {key}. There are {', '.join(sorted(known))}"
             )
     groups: dict[tuple[Any, ...], list[Record | None]] = {}
     for record in sorted(records, key=lambda record: record.created or ""):

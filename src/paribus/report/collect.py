@@ -44,7 +44,7 @@ def is_setting(item: str) -> bool:
 def only_settings(overrides: Sequence[str], remedy: str) -> None:
     """Without an ablation nothing is composed, so no override could have an effect. Raises UserError for the first."""
     if others := [item for item in overrides if not is_setting(item)]:
-        raise UserError(f"{others[0]}: without ablation=NAME it has no effect here. {remedy}")
+        raise UserError(f"{others[0]} has no effect without ablation=NAME. {remedy}")
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,11 @@ def collect(
     read: of a record by its id, where the caller remembers them. composer: remembers compositions, for asking again.
     """
     if not names_ablation(overrides):
-        only_settings(overrides, "The newest sweep is shown; rows are chosen with --by KEY")
+        only_settings(overrides, "The newest sweep is shown; choose its rows with --by KEY")
     elif by:
-        raise UserError(f"--by {by[0]}: with an ablation its arms are the rows. Drop --by, or ablation=NAME")
+        raise UserError(
+            f"--by {by[0]} has no effect with an ablation, whose arms are the rows. Drop --by, or ablation=NAME"
+        )
     store = Store(outputs_folder(overrides, composer))
     read = read or store.read
     if names_ablation(overrides):
@@ -113,7 +115,7 @@ def collect(
 def note_changes(found: Sequence[Changed]) -> None:
     """The numbers are those of what was trained then; what is there now would give others."""
     if found:
-        said = f"{len(found)} of these runs were trained before something that they use has changed"
+        said = f"{len(found)} of these runs use code, files or data that have changed since"
         say(f"note: {said}:{listed(found)}")
 
 
@@ -147,7 +149,7 @@ def newest_sweep(store: Store) -> list[dict[str, Any]]:
             raise ValueError("it lists no arms")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{found[-1]} must say what the newest sweep consists of, and it can't be read ({error}). Run the sweep "
+            f"{found[-1]}, the list of the newest sweep, can't be read ({error}). Run the sweep "
             "again, or remove its folder"
         ) from error
     return plans
@@ -188,7 +190,7 @@ def studies(
 def chosen(store: Store, overrides: Sequence[str], composer: Composer) -> list[Record]:
     """All records, or those of an ablation with its tuning runs."""
     if not names_ablation(overrides):
-        only_settings(overrides, "All runs are taken; some of them are listed by paribus runs KEY=VALUE")
+        only_settings(overrides, "It always takes all runs. To list some of them: paribus runs KEY=VALUE")
         return list(store.scan())
     found: dict[str, Record] = {}
     for each in collect(overrides, composer=composer):

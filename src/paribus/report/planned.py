@@ -60,7 +60,10 @@ class Planned:
         for plan in self.plans:
             yield from _lines(plan, self.states, shared)
         if self.changed:
-            yield f"  finished, but changed since: {len(self.changed)} runs{listed(self.changed)}\n  {REMEDY}"
+            yield (
+                f"  finished, but with changed code, files or data: {len(self.changed)} "
+                f"runs{listed(self.changed)}\n  {REMEDY}"
+            )
         yield from _stacked(self.groups)
         yield _total(self.missing, len(self.states), self.estimate, self.slots)
 
@@ -72,7 +75,7 @@ class Planned:
 def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = True) -> Planned:
     """The plan of `paribus train -m OVERRIDES`.
 
-    measure: time a few updates of each kind of run that no record tells the time of.
+    measure: time a few updates of each kind of run whose time no record tells.
     grouped: say which runs are stacked.
 
     Raises UserError for a command line or an ablation file that can't mean anything, and where no run of it can work.
@@ -136,13 +139,13 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
     for each in plan.invalid:
         yield f"  can't work: {each.name}: {each.reason}"
     if plan.duplicates:
-        yield f"  named twice, trained once: {len(plan.duplicates)} runs"
+        yield f"  duplicates, trained once: {len(plan.duplicates)} runs"
     done = sum(states[cell.id] in FINISHED for cell in plan.cells)
     several = sum(shared[cell.id] > 1 for cell in plan.cells)
     yield (
         f"{plan.name}: {len(plan.arms)} arms, {len(plan.cells)} runs, {done} done, {len(plan.cells) - done} to train"
         + (f", {several} shared with another plan" if several else "")
-        + ("" if plan.complete else "; more when these are tuned")
+        + ("" if plan.complete else "; more runs when these are tuned")
     )
 
 
@@ -159,7 +162,10 @@ def _groups(missing: Sequence[Cell], slots: int, store: Store) -> list[Group]:
 def _stacked(groups: Sequence[Group]) -> Iterator[str]:
     """Which runs are trained together, and why the others are not."""
     if together := [len(group.cells) for group in groups if len(group.cells) > 1]:
-        yield f"  {sum(together)} runs in {len(together)} stacks, unless a measurement says that they are faster alone"
+        yield (
+            f"  {sum(together)} runs will be trained in {len(together)} stacks (single runs where "
+            "a measurement shows that is faster)"
+        )
     for reason, cells in reasons(groups).items():
         yield f"  {len(cells)} alone: {reason}"
 
@@ -172,7 +178,7 @@ def _total(missing: Mapping[str, Cell], runs: int, estimate: Estimate, slots: in
     if (seconds := estimate.seconds_on(slots)) is not None:
         line += f": about {duration(seconds)} with {slots} at a time" + (f" for {estimate.known}" if without else "")
     if without:
-        line += f"; no record tells the time of {without} of them (--measure times a few updates)"
+        line += f"; time unknown for {without} runs; add --measure to time a few updates"
     return line
 
 

@@ -80,7 +80,7 @@ def _check_mix(mix: Sequence[str], records: Sequence[Record]) -> None:
     known = [*facts, *dict.fromkeys(name for record in records for name in record.choices)]
     if strange := [key for key in mix if key not in known]:
         raise ReportError(
-            f"--mix names something that runs may differ in, got {strange[0]}.{near(strange[0], known)} "
+            f"--mix needs a name of something in which runs may differ, got {strange[0]}.{near(strange[0], known)} "
             f"There are {', '.join(facts)}, and the choices of the runs"
         )
 
@@ -107,6 +107,6 @@ def _refusal(records: Sequence[Record], key: str, whose: str) -> ReportError:
     values = _values(records, key)
     shown = "; ".join(f"{value} (run {record.id})" for value, record in list(values.items())[:3])
     return ReportError(
-        f"a table compares runs that are equal in everything it does not vary, and {whose} differ in {key}: "
-        f"{shown}. Leave some out, or accept it with --mix {key}"
+        f"the runs of a table may differ only in what it varies, but {whose} differ in {key}: "
+        f"{shown}. Leave some runs out, or allow it with --mix {key}"
     )

@@ -171,7 +171,7 @@ def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
 def _winner(arm: str, trials: Sequence[Any], select_on: str, read: Read) -> Tuned:
     scores = [[tuning_score(read(id), select_on) for id in ids.split()] for _, ids in trials]
     if any(value is None for values in scores for value in values):
-        raise ReportError(f"the tuning runs of {arm} must be there to say which value is best, and some have no record")
+        raise ReportError(f"the tuning runs of {arm} are needed to choose the best value, and some have no record")
     points = [(point, tuple(ids.split())) for point, ids in trials]
     return winner(points, [[float(v) for v in values if v is not None] for values in scores],
                   bool(higher_is_better(select_on)))  # fmt: skip

@@ -11,7 +11,7 @@ from paribus.plan.ablation import Ablation
 from paribus.plan.cells import Cell, Plan
 from paribus.plan.findings import Finding, implied, judged, score
 from paribus.report.aggregate import Aggregate, aggregate_plan
-from paribus.report.arms import Arms, ReportError
+from paribus.report.arms import Arms, ReportError, how_to_train
 from paribus.report.source import plan_of
 from paribus.store.record import Record
 
@@ -122,10 +122,8 @@ def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:
 def need_runs(studies: Sequence[Study]) -> None:
     """Raises ReportError where no study has a run that has ended: done, diverged or failed."""
     if not any(present(of, "done", "diverged", "failed") for each in studies for of in each.arms.values()):
-        name = studies[0].name if studies else "this ablation"
-        raise ReportError(
-            f"a report needs at least one run that has ended, and {name} has none. Train: paribus train -m ..."
-        )
+        name, plan = (studies[0].name, studies[0].plan) if studies else ("this ablation", None)
+        raise ReportError(f"{name} has no finished run yet. {how_to_train(plan)}")
 
 
 def _trial(cell: Cell, ablation: Ablation, record: Record) -> Trial:

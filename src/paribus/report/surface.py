@@ -27,7 +27,7 @@ def table(drawn: Drawn, paths: Sequence[Path], tolerance: float) -> str:
         elif drawn.lowest is None:
             outcome = f"{steps} steps; the surface has no lowest point"
         elif path.settled is not None:
-            outcome = "arrived" if path.settled == path.arrived else "arrived, left, and came back"
+            outcome = "arrived" if path.settled == path.arrived else "arrived, left, and returned"
         elif path.arrived is not None:
             outcome = f"arrived, and did not stay in {steps} steps"
         else:

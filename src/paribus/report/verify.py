@@ -53,7 +53,7 @@ def _check(region: Region, read: Read) -> Checked:
             return result
         sheet = build(region.source, read)
     except ReportError as error:
-        result.drift.append(f"the records no longer make this table: {error}")
+        result.drift.append(f"this table can't be made from the records any more: {error}")
         return result
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
         result.drift.append(f"its comment is damaged or of another version ({error!r}). Write the table again")
@@ -83,13 +83,14 @@ def _compare_rows(theirs: list[list[str]], ours: list[list[str]], heads: Sequenc
         renamed = iter(rest)
         pairs = [(row, same if same is not None else next(renamed)) for row, same in pairs]
         rest = []
-    result.drift += [f"row {_name(row)!r} is not in the table that the records make" for row in rest]
+    result.drift += [f"row {_name(row)!r} is not in the table that the records give" for row in rest]
     for row, same in pairs:
         if same is None:
             result.drift.append(f"row {_name(row)!r} is missing")
         elif len(same) != len(row):
             result.drift.append(
-                f"row {_name(same)!r} has {len(same)} columns, the records make {len(row)}. Choose with --columns"
+                f"row {_name(same)!r} has {len(same)} columns, but the records give {len(row)}. "
+                "Choose them with --columns"
             )
         else:
             for head, said, right in list(zip(heads, same, row, strict=True))[1:]:
@@ -119,7 +120,7 @@ def _compare_words(theirs: Sequence[str], ours: Sequence[str], result: Checked) 
     for text in ours:
         said = known.get(_skeleton(text))
         if said is None:
-            result.notices.append(f"reworded, its numbers are not checked: {_plain(text)[:60]}...")
+            result.notices.append(f"reworded, so its numbers are not checked: {_plain(text)[:60]}...")
             continue
         a, b = _tokens(said), _tokens(text)
         result.numbers += len(b)

@@ -100,7 +100,7 @@ def _compare(api: Any, path: str, store: Store, upload: Upload) -> Difference:
     except _wandb_errors() as error:
         if "not find" not in str(error) and "no history" not in str(error) and (reason := unreachable(5.0)):
             raise UserError(
-                f"W&B stopped answering ({reason}). What has arrived is marked; the same command goes on with the rest"
+                f"W&B stopped answering ({reason}). Complete uploads are marked; the same command uploads the rest"
             ) from error
         rows, summary = [], {}
     return difference(upload.record, history, rows, summary)

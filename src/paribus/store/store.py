@@ -110,10 +110,14 @@ class Store:
         known = self.ids()
         prefix = Path(name).name
         matching = [prefix] if prefix in known else [id for id in known if prefix and id.startswith(prefix)]
-        if len(matching) != 1:
-            found = f"{len(matching)} runs do: {', '.join(matching[:5])}" if matching else f"none in {self.runs} does"
+        if not matching:
             given = name if len(name) <= 100 else f"{name[:100]}..."
-            raise UserError(f"a run is named by its id or the beginning of it, got {given!r}, and {found}")
+            raise UserError(f"no run in {self.runs} has an id that starts with {given!r}. List ids: paribus runs")
+        if len(matching) > 1:
+            shown = ", ".join(matching[:5])
+            raise UserError(
+                f"{len(matching)} runs have an id that starts with {prefix!r}: {shown}. Give more of the id"
+            )
         record = self.read(matching[0])
         if record is None:
             raise UserError(f"{self.run_dir(matching[0])} has no readable record. Train the run again")

@@ -60,7 +60,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
             self.save(trainer)
         if stop and not task.data.exhausted:
             raise Interrupted(
-                f"stopped after {task.data.cursor.step} updates and saved; the same command goes on from there"
+                f"stopped after {task.data.cursor.step} updates and saved; the same command resumes from there"
             )
 
     def save(self, trainer: pl.Trainer) -> None:

@@ -30,7 +30,7 @@ def usable(record: Record, run: Run, store: Store) -> tuple[bool, str]:
     said, reaction = " and ".join(what), run.on_change
     begun = finished or (store.run_dir(record.id) / "checkpoints" / "last.ckpt").exists()
     if begun and reaction == "reuse":
-        return True, f"{said} changed since, and it is used all the same (on_change=reuse)"
+        return True, f"{said} changed since, but it is used nevertheless (on_change=reuse)"
     if begun and reaction == "stop":
         state = f"is {record.status} already" if finished else "was interrupted"
         raise UserError(
@@ -51,4 +51,4 @@ def changed_data(record: Record, run: Run) -> tuple[list[str], str]:
         now = build.build_data(run, build.build_setting(run)).splits.fingerprint
     except UserError as error:
         return [], f"whether its data are still the same is not known: {error}"
-    return ([], "") if now == then else ([f"the data (fingerprint {now}, it was {then})"], "")
+    return ([], "") if now == then else ([f"the data (fingerprint {now} now, {then} then)"], "")

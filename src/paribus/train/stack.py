@@ -191,7 +191,7 @@ class _Training:
     def hand_back(self, members: Sequence[Member], reason: str) -> None:
         """Leave members to jobs of their own: fresh processes, which run side by side."""
         self.reason = self.reason or reason
-        say(f"{len(members)} runs go alone: {reason}")
+        say(f"{len(members)} runs are trained one by one: {reason}")
 
     def decide(self) -> tuple[int, bool]:
         """How many members go together, and whether their program is compiled: decided once for a group."""

@@ -163,7 +163,7 @@ def test_nothing_done_yet_is_refused_for_a_file_and_shown_while_it_runs(make):
     made = make()
     made.records.clear()
     empty = study("batch", {"a": [None], "b": [None]}, ["test/acc"], made.plans[0], made.records.get, lambda id: {})
-    with pytest.raises(ReportError, match=r"batch has none. Train: paribus train -m"):
+    with pytest.raises(ReportError, match=r"batch has no finished run yet. Train it: paribus train -m ablation="):
         need_runs([empty])
     text = page("batch", [empty], claims(made.plans[:1], made.records.get), COMMAND, Live(0, 10, "0 of 10", "v"))
     assert "No run of batch is done yet" in text

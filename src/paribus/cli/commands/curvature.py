@@ -78,7 +78,7 @@ def command(
     )
     show(describe(result), end="")
     if escape is not None and "escape" not in result:
-        show(f"no escape: there is no strict saddle to leave ({result['verdict']})")
+        show(f"not escaped: the point is not a strict saddle ({result['verdict']})")
     folder = store.run_dir(record.id) / "curvature"
     write_atomically(folder / "curvature.json", json.dumps(result, indent=1))
     for path in (folder / "curvature.json", *save(spectrum(result), folder / "spectrum")):

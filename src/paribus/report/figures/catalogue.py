@@ -64,7 +64,7 @@ def _curves(x: str) -> Callable[[Study], Drawn]:
         logged = {key for runs in curves.values() for run in runs for key in run}
         metrics = [metric for metric in ("train/loss", "val/loss", "val/acc") if metric in logged]
         if not metrics:
-            return Missing("no run has logged a loss or an accuracy over time")
+            return Missing("no run has a history of a loss or an accuracy")
         return learning_curves(study.name, curves, metrics, x)
 
     return draw
@@ -73,7 +73,7 @@ def _curves(x: str) -> Callable[[Study], Drawn]:
 def _sensitivity(study: Study) -> Drawn:
     found = tuned_scores(study)
     if found is None:
-        return Missing("nothing is tuned over numbers here (ablation.tune)")
+        return Missing("the ablation tunes no numeric key (ablation.tune)")
     key, scores = found
     tuned = study.plan.tuned
     chosen = {arm: float(t.point[key]) for arm, t in tuned.items() if key in t.point}
@@ -91,21 +91,21 @@ def _best_of_k(study: Study) -> Drawn:
 def _forest(study: Study) -> Drawn:
     compared = comparisons(study)
     if not compared or study.table is None:
-        return Missing("no arm shares two seeds with the baseline that are done")
+        return Missing("no arm has two finished seeds in common with the baseline")
     return forest(study.name, compared, study.metric, study.table.baseline.arm, study.smallest, study.table.level)
 
 
 def _seeds(study: Study) -> Drawn:
     values = seed_values(study)
     if max((len(of) for of in values.values()), default=0) < 2:
-        return Missing("no arm has two runs that are done")
+        return Missing("no arm has two finished runs")
     return seed_dots(study.name, values, study.metric)
 
 
 def _profile(study: Study) -> Drawn:
     scores = run_scores(study)
     if not any(math.isfinite(score) for of in scores.values() for score in of) or max(map(len, scores.values())) < 2:
-        return Missing("no arm has two runs that are done")
+        return Missing("no arm has two finished runs")
     return profile(study.name, scores, study.metric)
 
 

@@ -108,7 +108,7 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
         panel.set_xlim(-0.6, len(arms) - 0.4)
         panel.grid(axis="x", visible=False)
         panel.set_ylabel(title(metric))
-        heading(figure, name, f"each run; lines join the {len(seeds)} seeds,", "bars are means over seeds")
+        heading(figure, name, f"dots: runs; lines join the {len(seeds)} seeds,", "bars: means over seeds")
     return figure
 
 
@@ -195,7 +195,7 @@ def waterfall(name: str, steps: Sequence[Step], metric: str, level: float = 0.95
         heading(
             figure,
             name,
-            "what each step of the path adds, over shared seeds",
+            "gain of each step of the path, over shared seeds",
             f"whisker: its {100 * level:g} % t interval",
         )
     return figure

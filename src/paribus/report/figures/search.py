@@ -79,7 +79,7 @@ def sensitivity(
         panel.set_ylabel(title(metric))
         legend(figure, arms)
         n = counted([len(own) for of in scores.values() for own in of.values()])
-        said = ["cross: runs diverged there, and are not in the mean"] if some else []
+        said = ["cross: runs diverged there and are excluded from the mean"] if some else []
         heading(figure, name, f"mean over {n} tuning seeds; ring: the value chosen", *said)
     return figure
 

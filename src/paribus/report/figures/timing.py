@@ -48,7 +48,7 @@ def batch_times(
         heading(
             figure,
             name,
-            "time over the batch size; dots: runs, lines: means",
+            "time against batch size; dots: runs, lines: means",
             f"dotted: {SATURATED:g} x the smallest batch",
         )
     return figure
