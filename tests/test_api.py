@@ -210,7 +210,7 @@ def test_figures_of_a_sweep_of_a_run_and_of_runs_put_together(run, sweep):
         (lambda: paribus.train(3), "overrides are words"),
         (lambda: paribus.train("model=mlp,mlpp", multirun=True), "mlpp"),
         (lambda: paribus.plan(ablation="normz"), "ablation=normz is not an option"),
-        (lambda: paribus.load("zzz"), "a run is named by its id"),
+        (lambda: paribus.load("zzz"), "has an id that starts with"),
         (lambda: paribus.figure("pie"), "a figure is one of"),
         (lambda: paribus.figure("path"), "path can't be drawn: the design is not a path"),
         (lambda: paribus.figure("training"), "training is of one run"),
