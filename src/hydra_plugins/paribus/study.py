@@ -20,7 +20,7 @@ class StudySweeper(Sweeper):
 
         from paribus.base.directions import direction
         from paribus.base.errors import UserError
-        from paribus.launch.jobs import say
+        from paribus.base.terminal import say
         from paribus.launch.settings import check_settings, plain
         from paribus.launch.study import Trials
         from paribus.plan.composer import Composer
@@ -55,9 +55,11 @@ class StudySweeper(Sweeper):
         search.launcher = self.trials
 
     def sweep(self, arguments: list[str]) -> None:
+        import logging
+
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        optuna.logging.set_verbosity(logging.ERROR)
         try:
             self.inner.sweep(arguments)
         except ValueError:

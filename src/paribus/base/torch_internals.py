@@ -11,7 +11,7 @@ import importlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -159,17 +159,23 @@ FUNCTIONS_IN_C: str = torch.nn.functional.gelu.__module__
 # ------------------------------------------------------------------------------------------ operations
 
 
+_Mode = TypeVar("_Mode", bound="_Blind")
+
+
 class _Blind:
     """In place of the mode below: whoever traces goes on without a trace."""
 
-    def __enter__(self) -> None:
+    def __enter__(self: _Mode) -> _Mode:
         raise RuntimeError(f"torch {torch.__version__} does not show its operations on their way to the kernels")
 
     def __exit__(self, *error: object) -> None: ...
 
 
 # A context in which `__torch_dispatch__(operation, types, args, kwargs)` stands for every operation.
-DispatchMode: Any = find("utils._python_dispatch.TorchDispatchMode") or _Blind
+if TYPE_CHECKING:
+    DispatchMode = _Blind
+else:
+    DispatchMode = find("utils._python_dispatch.TorchDispatchMode") or _Blind
 SHOWS_OPERATIONS = DispatchMode is not _Blind
 # The class of an operation with fixed types of arguments, such as torch.ops.aten.add.Tensor.
 OpOverload: type = type(torch.ops.aten.add.Tensor)

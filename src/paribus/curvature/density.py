@@ -51,7 +51,8 @@ class Density:
         used = self.weights.ravel() > 0
         z = (grid[:, None] - self.nodes.ravel()[None, used]) / width
         bumps = np.exp(-0.5 * z**2) / (width * np.sqrt(2 * np.pi))
-        return bumps @ self.weights.ravel()[used] / len(self.nodes)
+        result: np.ndarray = bumps @ self.weights.ravel()[used] / len(self.nodes)
+        return result
 
 
 def spectral_density(

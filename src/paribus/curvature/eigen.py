@@ -97,7 +97,8 @@ def extreme(
 def random_unit(n: int, generator: torch.Generator, dtype: torch.dtype = torch.float64) -> Tensor:
     """A direction (n,), uniform on the sphere."""
     v = torch.randn(n, generator=generator, dtype=torch.float64, device=generator.device)
-    return (v / v.norm()).to(dtype)
+    result: Tensor = (v / v.norm()).to(dtype)
+    return result
 
 
 def noise_floor(product: Callable[[Tensor], Tensor], n: int, generator: torch.Generator, pairs: int = 2) -> float:

@@ -174,7 +174,8 @@ class _WeightNorm(nn.Module):
 
     def forward(self, length: Tensor, direction: Tensor) -> Tensor:
         axes = [axis for axis in range(direction.ndim) if axis != self.dim]
-        return direction * (length / torch.linalg.vector_norm(direction, dim=axes, keepdim=True))
+        result: Tensor = direction * (length / torch.linalg.vector_norm(direction, dim=axes, keepdim=True))
+        return result
 
 
 def _make_twice_differentiable(network: nn.Module) -> None:

@@ -66,7 +66,8 @@ class Space:
         least = max(0.0, -float(values[0])) + len(values) * EPS * self.norm
 
         def at(shift: float) -> np.ndarray:
-            return -slopes / (values + shift)
+            result: np.ndarray = -slopes / (values + shift)
+            return result
 
         def too_long(shift: float) -> float:
             return 1 / radius - 1 / float(np.linalg.norm(at(shift)))
@@ -87,7 +88,8 @@ class Space:
 
     def _lift(self, coordinates: np.ndarray, turn: np.ndarray | None) -> Tensor:
         turned = coordinates if turn is None else turn @ coordinates
-        return self.directions @ torch.from_numpy(np.ascontiguousarray(turned)).to(self.directions)
+        result: Tensor = self.directions @ torch.from_numpy(np.ascontiguousarray(turned)).to(self.directions)
+        return result
 
 
 def flatness(image: Tensor, step: Tensor, gradient: Tensor, norm: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ class ImageFolder:
         ]
 
 
-class ImageFiles(Dataset):
+class ImageFiles(Dataset[Any]):
     """(x (C, H, W) uint8, y) for each (path, label)."""
 
     def __init__(self, files: Sequence[tuple[Path, int]], shape: tuple[int, int, int]):

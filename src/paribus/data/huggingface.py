@@ -68,7 +68,7 @@ class HuggingFace:
         return LazyData(train, train.labels(), test, test.labels())
 
 
-class Rows(Dataset):
+class Rows(Dataset[Any]):
     """(x (C, H, W) uint8, y) for each row."""
 
     def __init__(self, rows: Any, image: str, label: str, shape: tuple[int, int, int]):

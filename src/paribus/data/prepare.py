@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class TensorSet:
 class LazySet:
     """Samples that workers read one by one: `indices` of a data set, with labels of our own (they may be noisy)."""
 
-    dataset: Dataset
+    dataset: Dataset[Any]
     indices: Tensor
     y: Tensor
     mean: Tensor
@@ -187,7 +188,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     return _moments(total, squares, x.numel() // x.shape[1])
 
 
-def _lazy_statistics(dataset: Dataset, indices: Tensor, sample: int = 2000) -> tuple[Tensor, Tensor]:
+def _lazy_statistics(dataset: Dataset[Any], indices: Tensor, sample: int = 2000) -> tuple[Tensor, Tensor]:
     """From evenly spaced samples: reading a large set twice would take as long as an epoch."""
     chosen = indices[:: max(1, len(indices) // sample)].tolist()
     return _statistics(torch.stack([dataset[i][0] for i in chosen]))
@@ -204,7 +205,7 @@ def _plain(channels: int, scale: float) -> tuple[Tensor, Tensor]:
     return torch.zeros(1, channels, 1, 1), torch.full((1, channels, 1, 1), scale)
 
 
-def _read_all(dataset: Dataset) -> Tensor:
+def _read_all(dataset: Dataset[Any]) -> Tensor:
     return torch.stack([dataset[index][0] for index in range(len(dataset))])  # type: ignore[arg-type]
 
 

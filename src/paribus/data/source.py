@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -28,9 +28,9 @@ class RawData:
 class LazyData:
     """Samples that are read one by one: data sets of (x (C, H, W) uint8, y int), and their labels."""
 
-    train: Dataset
+    train: Dataset[Any]
     train_y: Tensor
-    test: Dataset
+    test: Dataset[Any]
     test_y: Tensor
 
 

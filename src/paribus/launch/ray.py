@@ -58,7 +58,8 @@ class Task:
         return bool(self.ray.wait([self.reference], timeout=0)[0])
 
     def result(self) -> list[Returned]:
-        return self.ray.get(self.reference)
+        result: list[Returned] = self.ray.get(self.reference)
+        return result
 
     def cancel(self) -> None:
         self.ray.cancel(self.reference, force=True)

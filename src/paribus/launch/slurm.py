@@ -97,7 +97,8 @@ class Job:
         try:
             if not paths.result_pickle.exists():
                 raise JobLost(f"job {self.job.job_id} ended as {self.job.state}; its log is {paths.stderr}")
-            return self.job.result()
+            result: list[Returned] = self.job.result()
+            return result
         finally:  # they hold the command line with all its values
             for path in (paths.submitted_pickle, paths.result_pickle):
                 with suppress(OSError):

@@ -182,11 +182,11 @@ class SyncBatchNorm(BatchNorm):
         values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         local = values.numel() // values.shape[1]
         # Two rounds, mean first: the difference of mean squares would cancel.
-        sums = _AllReduceSum.apply(torch.cat([values.sum(axes), values.new_tensor([local])]))
+        sums = _AllReduceSum.apply(torch.cat([values.sum(axes), values.new_tensor([local])]))  # type: ignore[no-untyped-call]
         count = sums[-1]
         mean = sums[:-1] / count
         centred = values - _column(mean, values)
-        var = _AllReduceSum.apply(centred.square().sum(axes)) / count
+        var = _AllReduceSum.apply(centred.square().sum(axes)) / count  # type: ignore[no-untyped-call]
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_((var * count / (count - 1)).to(self.running_var.dtype), self.momentum)

@@ -63,7 +63,8 @@ class WeightNorm(nn.Module):
     """
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
-        return weight_v * (weight_g / weight_v.flatten(1).norm(dim=1).view_as(weight_g))
+        result: Tensor = weight_v * (weight_g / weight_v.flatten(1).norm(dim=1).view_as(weight_g))
+        return result
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return torch.norm_except_dim(weight, 2, 0), weight

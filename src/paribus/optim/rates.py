@@ -85,23 +85,27 @@ def _adam(state: State, group: State) -> Tensor:
     step = float(state["step"]) + 1.0
     beta1, beta2 = map(float, group["betas"])
     second = state["max_exp_avg_sq"] if group.get("amsgrad") else state["exp_avg_sq"]
-    return (1 - beta1**step) * ((second / (1 - beta2**step)).sqrt() + group["eps"])
+    result: Tensor = (1 - beta1**step) * ((second / (1 - beta2**step)).sqrt() + group["eps"])
+    return result
 
 
 def _rmsprop(state: State, group: State) -> Tensor:
     second = state["square_avg"]
     if group.get("centered"):
         second = (second - state["grad_avg"].square()).clamp_min(0.0)
-    return second.sqrt() + group["eps"]
+    result: Tensor = second.sqrt() + group["eps"]
+    return result
 
 
 def _adagrad(state: State, group: State) -> Tensor:
     decay = 1.0 + float(state["step"]) * group["lr_decay"]
-    return decay * (state["sum"].sqrt() + group["eps"])
+    result: Tensor = decay * (state["sum"].sqrt() + group["eps"])
+    return result
 
 
 def _root_mean_square(state: State, group: State) -> Tensor:
-    return state["square_avg"].sqrt() + group["eps"]
+    result: Tensor = state["square_avg"].sqrt() + group["eps"]
+    return result
 
 
 _DENOMINATORS: dict[str, Callable[[State, State], Tensor] | None] = {

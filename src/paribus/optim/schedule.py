@@ -123,7 +123,8 @@ class Exponential(Schedule):
         _within("final", self.final, 1e-12, 1.0)
 
     def base(self, t: float) -> float:
-        return self.final**t
+        result: float = self.final**t
+        return result
 
 
 @dataclass
@@ -139,7 +140,8 @@ class Polynomial(Schedule):
         _within("final", self.final, 0.0, 1.0)
 
     def base(self, t: float) -> float:
-        return self.final + (1.0 - self.final) * (1.0 - t) ** self.power
+        result: float = self.final + (1.0 - self.final) * (1.0 - t) ** self.power
+        return result
 
 
 @dataclass

@@ -94,7 +94,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         assert isinstance(content["terms"], str)
     except (OSError, ValueError, KeyError, TypeError, AssertionError):  # damaged: planned again
         return None
-    return content
+    result: dict[str, Any] | None = content
+    return result
 
 
 def _name(texts: Sequence[str]) -> str:

@@ -42,14 +42,16 @@ class Measured:
         known = self.read().get(program, {}).get(REFUSED)
         if not known or known["sources"] != hashes(known["sources"]):
             return None
-        return known["reason"]
+        result: str | None = known["reason"]
+        return result
 
     def refuse(self, program: str, reason: str, sources: Iterable[Path | str]) -> None:
         """sources: the files of the code that it was found out about."""
         self.remember(program, REFUSED, {"reason": reason, "sources": hashes(map(str, sources))})
 
     def decision(self, program: str, machine: str) -> dict[str, Any] | None:
-        return self.read().get(program, {}).get(machine)
+        result: dict[str, Any] | None = self.read().get(program, {}).get(machine)
+        return result
 
     def remember(self, program: str, machine: str, decision: dict[str, Any]) -> None:
         content = self.read()

@@ -84,7 +84,8 @@ class Merger:
             hydra = content.pop("hydra", None) or {}
             more = "${hydra:" in str(content) or (hydra.get("sweeper") or {}).get("params")
             self._contents[key] = None if more else content
-        return self._contents[key]
+        result: dict[str, Any] | None = self._contents[key]
+        return result
 
     def _tree(self) -> ConfigFiles:
         if self._files is None:

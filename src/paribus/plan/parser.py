@@ -329,7 +329,8 @@ class _Parser:
     def metric(self, where: str, name: Any) -> str:
         if name not in KNOWN:
             raise self.error(where, f"must be a metric of a run, got {name!r}: {nearest_metric(str(name))}")
-        return name
+        result: str = name
+        return result
 
     def smallest_effect(self, where: str, value: Any, of: Any) -> float | None:
         if value is None:

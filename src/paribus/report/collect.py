@@ -152,7 +152,8 @@ def newest_sweep(store: Store) -> list[dict[str, Any]]:
             f"{found[-1]}, the list of the newest sweep, can't be read ({error}). Run the sweep "
             "again, or remove its folder"
         ) from error
-    return plans
+    result: list[dict[str, Any]] = plans
+    return result
 
 
 def _is_arms(arms: Any) -> bool:

@@ -88,7 +88,8 @@ def _arrived(folder: Path, server: str, parts: list[Path]) -> bool:
         content = json.loads((folder / "wandb" / MARK).read_text())
     except (OSError, ValueError):
         return False
-    return content.get("server") == server and content.get("bytes") == _sizes(parts)
+    result: bool = content.get("server") == server and content.get("bytes") == _sizes(parts)
+    return result
 
 
 def _sizes(parts: list[Path]) -> dict[str, int]:

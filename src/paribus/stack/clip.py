@@ -12,7 +12,10 @@ from paribus.metrics import wide
 
 def norms(grads: Mapping[str, Tensor]) -> Tensor:
     """The 2-norm of all gradients of each replica, (R,), from stacked ones (R, ...)."""
-    return torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads.values()]).norm(dim=0)
+    result: Tensor = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads.values()]).norm(
+        dim=0
+    )
+    return result
 
 
 class StackedClip:

@@ -40,14 +40,15 @@ class ReplicaFunctions(TorchFunctionMode):
         if func is F.batch_norm:
             return self.batch_norm(*args, **kwargs)
         if func is F.linear and not kwargs:
-            return _Linear.apply(*args) if len(args) == 3 else _Linear.apply(*args, None)
+            return _Linear.apply(*args) if len(args) == 3 else _Linear.apply(*args, None)  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
     def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0.0:
             return x
-        kept = _Kept.apply(x.detach(), 1.0 - p, self.generators)
-        return x * (kept / (1.0 - p) if p < 1.0 else kept)
+        kept = _Kept.apply(x.detach(), 1.0 - p, self.generators)  # type: ignore[no-untyped-call]
+        result: Tensor = x * (kept / (1.0 - p) if p < 1.0 else kept)
+        return result
 
     def batch_norm(
         self,
@@ -62,7 +63,8 @@ class ReplicaFunctions(TorchFunctionMode):
     ) -> Tensor:
         if running_mean is not None and running_var is not None and x.ndim == 2:
             if training:
-                return _BatchNorm.apply(x, running_mean, running_var, weight, bias, momentum, eps)
+                result: Tensor = _BatchNorm.apply(x, running_mean, running_var, weight, bias, momentum, eps)  # type: ignore[no-untyped-call]
+                return result
             scale = torch.rsqrt(running_var + eps) if weight is None else torch.rsqrt(running_var + eps) * weight
             return torch.addcmul(-running_mean * scale if bias is None else bias - running_mean * scale, x, scale)
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
@@ -97,7 +99,7 @@ class _Linear(torch.autograd.Function):
 
         x, weight = rows(x, in_dims[0]), rows(weight, in_dims[1])
         bias = None if bias is None else rows(bias, in_dims[2])
-        return _BatchedLinear.apply(x.flatten(1, -2), weight, bias).unflatten(1, x.shape[1:-1]), 0
+        return _BatchedLinear.apply(x.flatten(1, -2), weight, bias).unflatten(1, x.shape[1:-1]), 0  # type: ignore[no-untyped-call]
 
 
 class _BatchedLinear(torch.autograd.Function):
@@ -138,7 +140,7 @@ class _BatchNorm(torch.autograd.Function):
                 return tensor
             return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
-        return _StackedBatchNorm.apply(*map(rows, args, in_dims)), 0
+        return _StackedBatchNorm.apply(*map(rows, args, in_dims)), 0  # type: ignore[no-untyped-call]
 
 
 class _StackedBatchNorm(torch.autograd.Function):

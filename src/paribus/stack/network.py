@@ -105,7 +105,8 @@ class StackedNetwork(nn.Module):
         """`forward` with these parameters and buffers, (R, ...) each, in place of its own."""
         call = vmap(self._call, in_dims=(0, 0, None if shared else 0), randomness="different")
         with ReplicaFunctions(self.generators):
-            return call(parameters, buffers, x)
+            result: Tensor = call(parameters, buffers, x)
+            return result
 
     def _call(self, parameters: State, buffers: State, x: Tensor) -> Any:
         return functional_call(self.program, (parameters, buffers), (x,))

@@ -18,7 +18,8 @@ def holm(p: Sequence[float]) -> list[float]:
     order = real[np.argsort(values[real], kind="stable")]
     adjusted = values.copy()
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(len(order), 0, -1) * values[order]))
-    return adjusted.tolist()
+    result: list[float] = adjusted.tolist()
+    return result
 
 
 def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:

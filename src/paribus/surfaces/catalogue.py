@@ -76,7 +76,8 @@ class Valley(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return 0.5 * self.curvature * (x.square() + y.square() / self.condition)
+        result: Tensor = 0.5 * self.curvature * (x.square() + y.square() / self.condition)
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (0.8, 4.0)
@@ -101,7 +102,8 @@ class TwoWalls(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return self.wall * ((x.square() + self.delta**2).sqrt() - self.delta) + 0.5 * self.slope * y.square()
+        result: Tensor = self.wall * ((x.square() + self.delta**2).sqrt() - self.delta) + 0.5 * self.slope * y.square()
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (0.7, -4.0)
@@ -137,7 +139,8 @@ class Saddle(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return 0.5 * (x.square() - y.square()) + 0.25 * y.pow(4)
+        result: Tensor = 0.5 * (x.square() - y.square()) + 0.25 * y.pow(4)
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (1.2, 1e-3)
@@ -156,7 +159,8 @@ class MonkeySaddle(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return x.pow(3) - 3.0 * x * y.square()
+        result: Tensor = x.pow(3) - 3.0 * x * y.square()
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (1.0, 1e-3)
@@ -205,7 +209,10 @@ class Beale(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return (1.5 - x + x * y).square() + (2.25 - x + x * y.square()).square() + (2.625 - x + x * y.pow(3)).square()
+        result: Tensor = (
+            (1.5 - x + x * y).square() + (2.25 - x + x * y.square()).square() + (2.625 - x + x * y.pow(3)).square()
+        )
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (1.0, 1.5)
@@ -225,7 +232,8 @@ class Rosenbrock(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         x, y = theta
-        return (1.0 - x).square() + self.bend * (y - x.square()).square()
+        result: Tensor = (1.0 - x).square() + self.bend * (y - x.square()).square()
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (-1.5, 1.5)
@@ -247,7 +255,8 @@ class ManyMinima(Surface):
 
     def __call__(self, theta: Tensor) -> Tensor:
         (x,) = theta
-        return self.parabola * x.square() - self.wave * torch.cos(self.frequency * x)
+        result: Tensor = self.parabola * x.square() - self.wave * torch.cos(self.frequency * x)
+        return result
 
     def origin(self) -> tuple[float, ...]:
         return (7.0,)

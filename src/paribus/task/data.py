@@ -158,7 +158,7 @@ class ImageData(pl.LightningDataModule):
         if isinstance(train, TensorSet):
             return ChunkLoader(self)
         return DataLoader(
-            cast(Dataset, train),
+            cast(Dataset[Any], train),
             batch_sampler=RemainingBatches(self),
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
@@ -202,7 +202,7 @@ class ImageData(pl.LightningDataModule):
         else:
             batches = equally_many(len(part), min(batch_size, 256), rank, world)
             loader = DataLoader(
-                cast(Dataset, part),
+                cast(Dataset[Any], part),
                 batch_sampler=[list(batch) for batch in batches if batch],
                 num_workers=self.workers,
                 worker_init_fn=leave_signals,

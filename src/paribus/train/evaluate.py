@@ -144,7 +144,8 @@ def load_weights(path: Path) -> dict[str, Any]:
     try:
         content = archive.read(path)
         if "evaluation_weights" in content:
-            return content["evaluation_weights"]
+            result: dict[str, Any] = content["evaluation_weights"]
+            return result
         state = content["state_dict"]
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}. Was the run trained with callbacks=none?") from error

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.base.errors import UserError
@@ -212,7 +213,7 @@ def build_trainer(
             )
             leave_signals(trainer)
             return trainer
-        except (pl.utilities.exceptions.MisconfigurationException, RuntimeError) as error:
+        except (MisconfigurationException, RuntimeError) as error:
             # "No supported gpu backend found!" and the like
             raise UserError(f"trainer: {error} Use trainer=cpu, or a machine that has the device") from error
 

@@ -92,7 +92,8 @@ class Preflight:
         key = what + json.dumps(parts, sort_keys=True, default=str)
         if key not in self._built:
             self._built[key] = make()
-        return self._built[key]
+        result: T = self._built[key]
+        return result
 
 
 def _processes(run: Run) -> tuple[object, ...]:

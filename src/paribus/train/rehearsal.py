@@ -189,7 +189,8 @@ class _Rehearsal:
         device = x.device
         with _Casts() as casts:
             network.to(device)(x.double())
-        return casts.seen
+        result: bool = casts.seen
+        return result
 
 
 def _difference(alone: _Account, stacked: _Account, tolerance: float) -> str | None:

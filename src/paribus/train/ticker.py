@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-from paribus.train.progress import duration
+from paribus.base.durations import duration
 
 
 class Ticker:

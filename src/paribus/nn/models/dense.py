@@ -29,7 +29,8 @@ class Linear(nn.Module):
         self.head = nn.Linear(math.prod(shape), num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(x.flatten(1))
+        result: Tensor = self.head(x.flatten(1))
+        return result
 
 
 class MLP(nn.Sequential):

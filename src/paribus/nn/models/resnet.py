@@ -122,4 +122,5 @@ class ResNet(nn.Module):
         self.head = nn.Linear(inputs, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.mean(self.stages(self.stem(x)), (2, 3)))
+        result: Tensor = self.head(torch.mean(self.stages(self.stem(x)), (2, 3)))
+        return result

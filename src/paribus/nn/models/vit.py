@@ -31,7 +31,8 @@ class _Layer(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         x = x + self.out(attended.transpose(1, 2).reshape(n, t, c))
-        return x + self.mlp(self.norm2(x))
+        result: Tensor = x + self.mlp(self.norm2(x))
+        return result
 
 
 class ViT(nn.Module):
@@ -83,4 +84,5 @@ class ViT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.patches(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.token.expand(len(x), -1, -1), tokens], 1) + self.position
-        return self.head(self.norm(self.layers(tokens))[:, 0])
+        result: Tensor = self.head(self.norm(self.layers(tokens))[:, 0])
+        return result

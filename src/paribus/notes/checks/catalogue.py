@@ -28,7 +28,10 @@ class Check:
     needs: str | None = None
 
     def load(self) -> Callable[[Store], Sequence[Measurement]]:
-        return getattr(importlib.import_module(f"paribus.notes.checks.{self.module}"), self.function)
+        result: Callable[[Store], Sequence[Measurement]] = getattr(
+            importlib.import_module(f"paribus.notes.checks.{self.module}"), self.function
+        )
+        return result
 
     @property
     def fingerprint(self) -> str:

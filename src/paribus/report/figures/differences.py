@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from paribus.config.metrics import is_percent
 from paribus.report.figures.axes import as_it_stands, counted, heading, letters, name_ticks, shortened
-from paribus.report.numbers import decimals, is_percent, p_value, scale, text, title
+from paribus.report.numbers import decimals, p_value, scale, text, title
 from paribus.report.style import RC, look
 from paribus.report.tidy import Compared, Step
 from paribus.stats.intervals import Mean

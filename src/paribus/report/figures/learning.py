@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from paribus.config.metrics import is_percent
 from paribus.report.arms import ReportError
 from paribus.report.curves import Curve, mean_curve
 from paribus.report.figures.axes import counted, error_scale, heading, is_loss, legend, log_losses, room, size
-from paribus.report.numbers import is_percent, scale, title
+from paribus.report.numbers import scale, title
 from paribus.report.style import RC, look
 
 History = Mapping[str, Sequence[float]]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paribus.config.metrics import higher_is_better
+from paribus.config.metrics import higher_is_better, is_percent
 from paribus.report.figures.axes import (
     as_it_stands,
     counted,
@@ -24,7 +24,7 @@ from paribus.report.figures.axes import (
     room,
     size,
 )
-from paribus.report.numbers import is_percent, scale, title
+from paribus.report.numbers import scale, title
 from paribus.report.style import RC, look
 from paribus.stats.intervals import mean_interval
 from paribus.stats.proportions import clopper_pearson

@@ -10,10 +10,10 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from paribus.config.metrics import higher_is_better
+from paribus.config.metrics import higher_is_better, is_percent
 from paribus.report import tidy
 from paribus.report.escape import plain
-from paribus.report.numbers import is_percent, scale, title
+from paribus.report.numbers import scale, title
 from paribus.report.page.thin import short
 from paribus.report.study import Study
 from paribus.report.tidy import SATURATED

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.base.redaction import redacted_text
+from paribus.config.metrics import is_percent
 from paribus.report.arms import level_text
 from paribus.report.escape import plain
-from paribus.report.numbers import NONE, is_percent, scale, short
+from paribus.report.numbers import NONE, scale, short
 from paribus.report.study import Study, present
 from paribus.store.record import Record
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from paribus.base.version import __version__
+from paribus.config.metrics import higher_is_better
 from paribus.report.arms import level_text
 from paribus.report.escape import plain
 from paribus.report.numbers import title
@@ -59,7 +60,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
     looks = _looks(max((len(each.arms) for each in studies), default=0))
     data = {"looks": looks, "studies": drawn, "regimes": regimes, "records": records}
     ablation = studies[0].ablation
-    return _template().render(
+    result: str = _template().render(
         name=plain(name),
         ablation=ablation,
         claims=[_claim(each) for each in claims],
@@ -79,6 +80,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
         version=__version__,
         words=words,
     )
+    return result
 
 
 def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +144,8 @@ def _forest(number: int, study: Study) -> dict[str, Any] | None:
     low, high = low - margin, high + margin
 
     def at(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
+        result: float = round(100 * (value - low) / (high - low), 2)
+        return result
 
     places = {arm: anchor(number, k) for k, arm in enumerate(study.arms)}
     rows = [
@@ -173,7 +176,7 @@ def _first_shown(study: Study) -> set[int]:
     """Of many arms, the baseline and those with the best means are drawn at first."""
     if study.table is None or len(study.arms) <= charts.MANY:
         return set(range(len(study.arms)))
-    sign = -1.0 if charts.higher_is_better(study.metric) is False else 1.0
+    sign = -1.0 if higher_is_better(study.metric) is False else 1.0
     means = {row.arm: sign * row.cells[study.metric].mean.mean for row in study.table.rows}
     order = sorted(means, key=lambda arm: (math.isnan(means[arm]), -means[arm]))
     chosen = {study.table.baseline.arm, *order[: charts.MANY - 1]}
