@@ -3,7 +3,7 @@
     python scripts/kill_test.py [--kills 50] [--seeds 6] [--updates 2000] [--seed 0] [--case stack --case tuning]
 
 Ablations of several kinds (see CASES; all of them unless some are named) are trained twice: once undisturbed, and once
-with SIGKILL at random moments, after each of which the same command goes on; where one is done before its last kill, it
+with SIGKILL at random moments, after each of which the same command resumes; where one is done before its last kill, it
 begins again from nothing. A moment is drawn from: while it starts; some time after the first update; when a checkpoint,
 a record or a history is being written. Some kills hit the whole process group, some the launcher alone, whose processes
 must end with it. In the end the records and every weight must be those of the undisturbed one, bit for bit.

@@ -30,7 +30,7 @@ def test_every_flipped_bit_of_the_numbers_is_noticed(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04" + bytes(100)])
 def test_what_is_no_archive_is_said(tmp_path, content):
     (tmp_path / "it.pt").write_bytes(content)
-    with pytest.raises(ValueError, match="no whole archive"):
+    with pytest.raises(ValueError, match="not a complete archive"):
         archive.read(tmp_path / "it.pt")
 
 

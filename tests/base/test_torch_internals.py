@@ -93,7 +93,7 @@ def test_hooks_are_seen_and_assumed_where_torch_does_not_say(monkeypatch):
 
 
 def test_without_a_schema_or_a_view_of_operations_tracing_says_so():
-    with pytest.raises(RuntimeError, match="does not say what"):
+    with pytest.raises(RuntimeError, match="does not tell the arguments"):
         internals.schema(object())
     with pytest.raises(RuntimeError, match="does not show its operations"), internals._Blind():
         pass

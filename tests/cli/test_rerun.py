@@ -76,7 +76,7 @@ def test_what_differs_is_said(run):
     assert not any("stack" in line for line in rerun.changes(record))
     del record.provenance["segments"]  # of an earlier version
     record.timing |= {"stack": 8, "steps": 100}
-    said = "it was not trained alone (updates 0 to 100 in a stack of 8), and stacks round otherwise"
+    said = "it was not trained alone (updates 0 to 100 in a stack of 8), and stacks round differently"
     assert any(line.startswith(said) for line in rerun.changes(record))
     record.provenance["segments"] = [{"from": 0, "to": 40, "stack": 8}, {"from": 40, "to": 100, "stack": 1}]
     said = "it was not trained alone (updates 0 to 40 in a stack of 8, updates 40 to 100 alone), and"

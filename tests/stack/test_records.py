@@ -194,7 +194,7 @@ def test_a_stack_that_does_not_fit_is_halved(runs, monkeypatch, capsys):
     run = runs()
     assert [record.status for record in run.stacked(lines)] == ["done"] * 5
     assert sizes == [5, 3, 2, 2]  # and the fifth alone
-    assert "does not fit into memory: on with 3 at a time" in capsys.readouterr().err
+    assert "does not fit into memory; training 3 at a time" in capsys.readouterr().err
 
 
 def test_a_bug_is_recorded_for_every_member_and_the_next_command_tries_again(runs, monkeypatch):

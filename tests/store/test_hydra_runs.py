@@ -102,7 +102,7 @@ def test_awkward_jobs_are_imported_as_far_as_they_go_and_named(tmp_path):
     assert "CUDA out of memory" in notes(found, "sweep/4")[0]
     assert "not imported" in notes(found, "sweep/6")[0]
     assert "it has no config.yaml" in notes(found, "sweep/7")[0]
-    assert "only its overrides are" in notes(found, "sweep/8")[0]
+    assert "only the overrides are known" in notes(found, "sweep/8")[0]
     assert twice.is_dir()
     assert diverging.is_dir()
 

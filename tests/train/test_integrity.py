@@ -136,7 +136,7 @@ def test_outputs_that_vanish_while_a_run_trains(tmp_path, what, stack):
     own = ["+callbacks.vanish._target_=vanishing.Vanish", f"+callbacks.vanish.what='{what}'"]
     result = subprocess.run([*line, *own], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 1, result.stderr
-    assert "removed while the run trained" in result.stderr
+    assert "removed during the training" in result.stderr
     assert "Traceback" not in result.stderr
     for run in (tmp_path / "outputs" / "runs").iterdir():
         record = Store(tmp_path / "outputs").read(run.name)

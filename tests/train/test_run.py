@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_put_aside(paribus, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     assert paribus("train", *QUICK).code == 0
     assert (run / "checkpoints" / "last.damaged").exists()
-    assert "does not go on from it" in (run / "train.log").read_text()
+    assert "does not resume from it" in (run / "train.log").read_text()
 
 
 def test_a_run_that_is_being_trained_is_left_alone(paribus, tmp_path, compose):
@@ -248,8 +248,8 @@ def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_sam
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("trainer=ddp trainer.devices=2", "a run of 2 processes can't be trained within this one: use `paribus train`"),
-        ("members=list.json", "members=list.json lists a stack of runs, and one is trained here"),
+        ("trainer=ddp trainer.devices=2", "a run of 2 processes can't be trained within this process. Use `paribus train`"),
+        ("members=list.json", "members=list.json lists the runs of a stack, but this command trains a single run"),
     ],
 )
 def test_what_needs_other_processes_is_refused_where_nobody_starts_them(run_of, tmp_path, override, said):

@@ -24,7 +24,7 @@ def read(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"it is no whole archive: {error}") from error
+        raise ValueError(f"it is not a complete archive: {error}") from error
     if damaged is not None:
         raise ValueError(f"the checksum of {damaged} within it is wrong")
     return torch.load(path, map_location="cpu", weights_only=True)

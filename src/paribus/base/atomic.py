@@ -64,8 +64,8 @@ def _cleaned_up(temporary: Path, path: Path) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What the system says of a file that it does not take; torch's own writer loses it."""
     if isinstance(error, FileNotFoundError):
-        return "its folder was removed while the run trained"
-    return (isinstance(error, OSError) and error.strerror) or "the disk is full or takes no file of this size"
+        return "its folder was removed during the training"
+    return (isinstance(error, OSError) and error.strerror) or "the disk is full or does not accept a file of this size"
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -188,7 +188,7 @@ def schema(operation: Any) -> Any:
     """
     found = getattr(operation, "_schema", None)
     if found is None:
-        raise RuntimeError(f"torch {torch.__version__} does not say what {operation} takes and returns")
+        raise RuntimeError(f"torch {torch.__version__} does not tell the arguments and results of {operation}")
     return found
 
 

@@ -10,9 +10,14 @@ import click
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
 FORMATS = click.Choice([*SUFFIXES.values()])
 FORMAT = click.option(
-    "--format", "form", type=FORMATS, help="Default: by the ending of -o (.md, .tex, .html, .csv), else markdown."
+    "--format",
+    "form",
+    type=FORMATS,
+    help="The format (default: by the ending of -o, .md, .tex, .html or .csv; otherwise markdown).",
 )
-OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, not the terminal.")
+OUTPUT = click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal."
+)
 _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps")
 
 

@@ -48,7 +48,7 @@ class ImageFolder:
         self.classes = sorted(folder.name for folder in train.iterdir() if folder.is_dir())
         if extra := {folder.name for folder in test.iterdir() if folder.is_dir()} - set(self.classes):
             raise ValueError(
-                f"{test} has classes that {train} has not: {', '.join(sorted(extra))}. Rename or remove them"
+                f"{test} has classes that {train} does not have: {', '.join(sorted(extra))}. Rename or remove them"
             )
         self.num_classes = len(self.classes)
 
@@ -56,7 +56,7 @@ class ImageFolder:
         train, test = self._files(self.train), self._files(self.test)
         if not train or not test:
             raise MissingDataError(
-                f"{self.root} holds {len(train)} training and {len(test)} test images; both are needed"
+                f"{self.root} holds {len(train)} training and {len(test)} test images, but both are needed"
             )
         if leak := _contents(path for path, _ in train).keys() & _contents(path for path, _ in test).keys():
             known = _contents(path for path, _ in test)

@@ -149,7 +149,7 @@ class _Parser:
             listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
             raise self.error("ablation.factors", f"must have equally many levels in the design paired, got {listed}")
         if max(counts.values()) < 2:
-            raise self.error("ablation.factors", "must vary something: every factor has one level only")
+            raise self.error("ablation.factors", "must vary something, but every factor has only one level")
         owner: dict[str, str] = {}
         for factor in factors:
             for key in dict.fromkeys(key for level in factor.levels for key in level.sets):

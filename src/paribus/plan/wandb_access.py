@@ -36,7 +36,7 @@ def unreachable(seconds: float) -> str | None:
     """
     url = base_url()
     if time.monotonic() - _silent.get(url, -math.inf) < RETRY_SECONDS:
-        return "it did not answer a moment ago"
+        return "it did not answer the last question"
     request = urllib.request.Request(
         f"{url}/graphql",
         json.dumps({"query": "query Viewer { viewer { id } }", "operationName": "Viewer"}).encode(),

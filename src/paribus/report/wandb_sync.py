@@ -39,9 +39,7 @@ class Outcome:
 def check_access(wait: float) -> None:
     """Raises UserError where there is no key or no server."""
     if not has_key():
-        raise UserError(
-            f"uploading to {base_url()} needs a key, and there is none. Set WANDB_API_KEY, or run: wandb login"
-        )
+        raise UserError(f"uploading to {base_url()} needs a key. Set WANDB_API_KEY, or run: wandb login")
     if reason := unreachable(wait):
         raise UserError(
             f"W&B at {base_url()} can't be reached ({reason}). Nothing is lost: the same command tries again"

@@ -85,7 +85,7 @@ class _Look:
 
     def at(self, value: Any, where: str) -> None:
         if len(self._seen) > MOST:
-            raise Unstackable(f"{where} leads to more than {MOST} values, too many to compare")
+            raise Unstackable(f"{where} leads to more than {MOST} values, which are too many to compare")
         if isinstance(value, _PLAIN):
             self.values[where] = (type(value).__name__, repr(value))
             return
@@ -102,11 +102,13 @@ class _Look:
         if isinstance(value, nn.Module):
             self._module(value, where)
         elif isinstance(value, Tensor):
-            raise Unstackable(f"{where} is a tensor outside of parameters and buffers (register_buffer makes it one)")
+            raise Unstackable(
+                f"{where} is a tensor that is neither a parameter nor a buffer (register_buffer makes it a buffer)"
+            )
         elif _is_array(value):
-            raise Unstackable(f"{where} is an array outside of parameters and buffers")
+            raise Unstackable(f"{where} is an array that is neither a parameter nor a buffer")
         elif isinstance(value, torch.Generator | random.Random) or type(value).__module__.startswith("numpy.random"):
-            raise Unstackable(f"{where} is a random stream of its own")
+            raise Unstackable(f"{where} is a random generator of its own")
         elif isinstance(value, Mapping):
             self._mapping(value, where)
         elif isinstance(value, list | tuple | collections.deque):
@@ -116,7 +118,7 @@ class _Look:
         elif isinstance(value, set | frozenset):
             self.values[where] = (type(value).__name__, sorted(map(repr, value)))
         elif isinstance(value, collections.abc.Iterator):
-            raise Unstackable(f"{where} is an iterator, which is somewhere else in every call")
+            raise Unstackable(f"{where} is an iterator, which has another position in every call")
         else:
             self._object(value, where)
 

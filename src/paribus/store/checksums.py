@@ -26,7 +26,7 @@ def checksums(folder: Path) -> dict[str, str]:
     Raises StorageFailed where somebody has removed them while it trained.
     """
     if gone := [name for name in SMALL if not (folder / name).is_file()]:
-        raise StorageFailed(f"{folder} was removed while the run trained: {', '.join(gone)} is gone")
+        raise StorageFailed(f"{folder} was removed during the training: {', '.join(gone)} is gone")
     return {name: sha256(folder / name) for name in (*SMALL, *CHECKPOINTS) if (folder / name).is_file()}
 
 

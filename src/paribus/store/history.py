@@ -59,7 +59,7 @@ class HistoryWriter:
         self._written = time.monotonic()
         if self._columns and not self.path.exists():  # appending would begin a file without its head
             self._rows = []
-            raise StorageFailed(f"{self.path} was removed while the run trained")
+            raise StorageFailed(f"{self.path} was removed during the training")
         if not self._rows:
             return
         rows, self._rows = self._rows, []

@@ -57,7 +57,7 @@ def read_csv(path: Path, notes: list[str]) -> list[Row]:
     except (OSError, ValueError, csv.Error) as error:
         raise NoLogs(f"{path.name} can't be read: {error}") from error
     if odd:
-        notes.append(f"{odd} fields of {path.name} are no numbers and were left out")
+        notes.append(f"{odd} fields of {path.name} are not numbers and were left out")
     return merged(rows)
 
 

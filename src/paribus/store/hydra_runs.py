@@ -54,7 +54,7 @@ def adopt_hydra(root: Path, progress: Callable[[int, int], None] = lambda done, 
     Raises UserError where there is none.
     """
     if not root.is_dir():
-        raise UserError(f"import takes a folder of Hydra's or wandb:ENTITY/PROJECT, got {root}, which is no folder")
+        raise UserError(f"import takes a folder of Hydra's or wandb:ENTITY/PROJECT, got {root}, which is not a folder")
     adoption = Adoption()
     jobs: list[_Job] = []
     folders = {path.parent for path in root.rglob(".hydra") if path.is_dir()}
@@ -109,7 +109,7 @@ def _read(folder: Path, origin: str, root: Path) -> _Job:
         groups = {k: v for k, v in chosen.items() if isinstance(k, str) and isinstance(v, str)}
         script = str(hydra.get("job", {}).get("name") or script)
     except (OSError, ValueError, AttributeError) as error:
-        notes.append(f"the options chosen are not known ({_first_line(error)}); only its overrides are")
+        notes.append(f"the chosen options are unknown ({_first_line(error)}); only the overrides are known")
     parent = folder.parent
     sweep = str(parent.relative_to(root.parent)) if folder != root else root.name
     return _Job(folder, origin, sweep, settings, groups, overrides, script, notes)
@@ -127,7 +127,7 @@ def _adopted(job: _Job, varied: Sequence[str]) -> Adopted:
     metrics, rows = last_values(rows), trained(rows)
     seed = _at(settings, "seed")
     if not isinstance(seed, int) or isinstance(seed, bool) or abs(seed) >= 2**63:
-        job.notes.append(f"has no seed ({seed!r}): repeats of it can't be paired with other arms")
+        job.notes.append(f"has no seed ({seed!r}), so its repetitions can't be paired with other arms")
         seed = None
     status, failure = _status(job, rows, metrics, problem)
     if failure:

@@ -41,7 +41,7 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             raise Busy(
-                f"only one process works on {what} at a time, and {holder} does. Wait for it, or stop it"
+                f"only one process may work on {what} at a time, and {holder} is doing so. Wait for it, or stop it"
             ) from None
         except OSError as error:
             warnings.warn(

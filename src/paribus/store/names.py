@@ -80,7 +80,7 @@ def unpacked(path: Path) -> bytes:
         with gzip.open(path) as file:
             content = file.read(PACKED_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"it is no whole gzip file ({error})") from error
+        raise ValueError(f"it is not a complete gzip file ({error})") from error
     if len(content) > PACKED_BYTES:
         raise ValueError(f"it unpacks to more than {PACKED_BYTES >> 20} MB")
     return content

@@ -79,14 +79,14 @@ class Record:
         except (ValueError, RecursionError) as error:
             raise RecordError(f"not valid JSON: {error}") from error
         if not isinstance(content, dict):
-            raise RecordError(f"a record is an object, got {type(content).__name__}")
+            raise RecordError(f"a record must be a JSON object, got {type(content).__name__}")
         if content.get("schema") != SCHEMA:
             raise RecordError(f"a record has schema {SCHEMA} in this version, got {content.get('schema')!r}")
         if missing := {"id", "status"} - set(content):
-            raise RecordError(f"a record has {', '.join(sorted(missing))}, which this one lacks")
+            raise RecordError(f"a record has {', '.join(sorted(missing))}, which are missing here")
         for name, value in content.items():
             if name not in _FORMS:
-                raise RecordError(f"{name!r} is no field of a record")
+                raise RecordError(f"{name!r} is not a field of a record")
             if type(value) not in _FORMS[name]:  # of JSON; a bool is no int
                 raise RecordError(f"{name} can't be {value!r}")
         if not is_id(content["id"]):

@@ -44,7 +44,7 @@ def already(run: Run, store: Store, id: str) -> Record | None:
         return None
     if not (damaged := store.damage(record)):
         return record
-    say(f"{id} is {record.status}, but its {' and '.join(damaged)} is not what was recorded: it is trained again")
+    say(f"{id} is {record.status}, but its {' and '.join(damaged)} differs from the record, so it is trained again")
     if "history.csv" in damaged:
         store.put_aside(id, ["history.csv", "checkpoints/last.ckpt"])
     return None

@@ -57,7 +57,7 @@ def analyse_record(
     theta = objective.point(run.network)
     if not math.isfinite(objective.value(theta)):
         raise UserError(
-            f"the loss of {record.id} is not finite at these weights: the run has diverged. Try --checkpoint"
+            f"the loss of {record.id} is not finite at these weights, so the run has diverged. Try --checkpoint"
         )
     folder = store.run_dir(record.id) / "curvature"
     settings = {

@@ -99,7 +99,7 @@ def reloadable(record: Record, store: Store, trust: bool) -> Run:
             "at config.yaml there. If you know who wrote it, add --trust, which evaluate, curvature and landscape take"
         )
     if gone:
-        say(f"{record.id}: nothing reads {', '.join(gone)} any more; left out")
+        say(f"{record.id}: {', '.join(gone)} has no effect any more and is left out")
     return run
 
 
@@ -150,6 +150,6 @@ def load_weights(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}. Was the run trained with callbacks=none?") from error
     except Exception as error:  # zip, pickle and key errors: the file is damaged or no checkpoint
-        raise UserError(f"{path} is damaged or no checkpoint: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path} is damaged or not a checkpoint: {type(error).__name__}: {error}") from error
     prefix = "network."
     return {key.removeprefix(prefix): value for key, value in state.items()}

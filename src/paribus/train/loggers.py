@@ -53,7 +53,7 @@ class SafeWandbLogger(WandbLogger):
             self.experiment.finish(exit_code=exit_code)
         except TimeoutError:
             was_silent()
-            log.warning("W&B did not take everything in time; the rest is kept. Upload it later: paribus sync")
+            log.warning("W&B did not receive everything in time; the rest is stored. Upload it later: paribus sync")
         except Exception as error:
             log.warning("W&B could not finish its run (%s: %s).", type(error).__name__, error)
 
@@ -115,7 +115,7 @@ def wandb_logger(
             ),
         )
         if mode == "offline":
-            log.info("W&B is offline; upload later: paribus sync (or: wandb sync %s)", experiment.settings.sync_dir)
+            log.info("W&B is offline. To upload later: paribus sync (or: wandb sync %s)", experiment.settings.sync_dir)
         elif mode == "online":
             log.info("W&B: %s", experiment.url)
         return SafeWandbLogger(experiment, str(folder))

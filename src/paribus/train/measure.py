@@ -51,7 +51,9 @@ def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, o
     size = best_size(found, most, bench.x.device)
     compile = wanted or (size > 1 and compiling_pays(bench, found, size, updates, -(-most // size)))
     store.remember(key, machine, decision(found, size, most, compile))
-    log.info("stack of %d of %d runs; ms per update of one run by size: %s", size, most, milliseconds(found))
+    log.info(
+        "stack of %d of %d runs; ms per update of one run, by size of the stack: %s", size, most, milliseconds(found)
+    )
     return size, compile
 
 

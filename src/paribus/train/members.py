@@ -44,7 +44,7 @@ def read_members(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
             raise ValueError("it lists no runs")
         group = content.get("group") or [run_id(each["config"]) for each in members]
         if not {run_id(each["config"]) for each in members} <= set(group):
-            raise ValueError("its group lacks some of its runs")
+            raise ValueError("some of its runs are missing")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"members={path} must be a list of runs that a sweep has written, and it can't be read "

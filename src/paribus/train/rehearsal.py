@@ -87,7 +87,7 @@ class _Rehearsal:
             alone = [self.alone(k) for k in range(len(self.members))]
             for account in alone[1:]:
                 if (where := first_difference(alone[0].held, account.held)) is not None:
-                    return f"{where} differs from run to run, and a stack has one for all"
+                    return f"{where} differs between the runs, but a stack has one for all"
             before = self.around
             for start in range(1, len(self.members), TOGETHER - 1):
                 chosen = [0, *range(start, min(start + TOGETHER - 1, len(self.members)))]
@@ -96,7 +96,7 @@ class _Rehearsal:
                     if (difference := self.difference(alone[k], account)) is not None:
                         return f"in a stack, {difference}"
             if (where := first_difference(before, self.surroundings())) is not None:
-                return f"{where} changes while networks are built and trained"
+                return f"{where} changes while networks are built or trained"
         except Unstackable as reason:
             return str(reason)
         return None
@@ -130,7 +130,7 @@ class _Rehearsal:
         recorder.buffers(task.network)
         account.held = held(things)
         if (where := first_difference(before, account.held)) is not None:
-            raise Unstackable(f"{where} changes while it trains, so what it does may depend on it")
+            raise Unstackable(f"{where} changes during training, so its behaviour may depend on it")
         if watch.moved:
             raise Unstackable(f"it draws from the global random stream of {watch.moved}")
         return account
@@ -198,7 +198,7 @@ def _difference(alone: _Account, stacked: _Account, tolerance: float) -> str | N
     names = [*alone.marks, *(name for name in stacked.marks if name not in alone.marks)]
     for name in sorted(names, key=lambda name: name == "scale"):
         if name not in alone.marks or name not in stacked.marks:
-            return f"{name} is there in one of the two only"
+            return f"{name} exists in only one of the two"
         one, other = alone.marks[name], stacked.marks[name]
         size = float(one.abs().nan_to_num().max())
         # A gradient that is zero but for rounding (of a bias before a norm, say) is compared with the others.
@@ -207,7 +207,7 @@ def _difference(alone: _Account, stacked: _Account, tolerance: float) -> str | N
             gap = float((one - other).abs().nan_to_num(math.inf).max()) / max(size, 1e-300)
             return f"{name} differs from that of the run alone by {gap:.2g} of its size"
     if set(alone.metrics) != set(stacked.metrics):
-        return f"other metrics are found: {sorted(set(alone.metrics) ^ set(stacked.metrics))}"
+        return f"the metrics differ: {sorted(set(alone.metrics) ^ set(stacked.metrics))}"
     for name, value in alone.metrics.items():
         found = stacked.metrics[name]
         counted = name.rpartition("/")[2].startswith(("acc", "ece"))

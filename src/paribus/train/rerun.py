@@ -42,7 +42,7 @@ def rerun(record: Record, store: Store, ranks: Ranks | None = None, folder: Path
     if not record.has_result:
         raise UserError(f"run {record.id} is {record.status}: there is nothing to compare with. Train it first")
     if "imported" in record.provenance:
-        raise UserError(f"run {record.id} was imported: rerun trains runs of Paribus, and nothing else")
+        raise UserError(f"run {record.id} was imported, and rerun trains only runs of Paribus")
     run = reloadable(record, store, trust=False)
     undamaged(record, store, "history.csv")
     threads = run.trainer.threads or record.provenance.get("hardware", {}).get("threads")
@@ -65,7 +65,7 @@ def compare(record: Record, store: Store, new: Record, other: Store) -> list[Com
     if all(path.exists() for path in paths):
         found.append(weights(*(tensors(path) for path in paths)))
     else:
-        found.append(Comparison("final weights", "not compared: no checkpoint is kept", None))
+        found.append(Comparison("final weights", "not compared: there is no checkpoint", None))
     return [*found, metrics(record.metrics, new.metrics)]
 
 
@@ -140,7 +140,7 @@ def changes(record: Record) -> list[str]:
     if then.get("commit") != now["commit"]:
         found.append(f"commit {then.get('commit')} then, {now['commit']} now")
     if then.get("dirty") or now["dirty"]:
-        found.append("the code has changes that are not committed")
+        found.append("the code has uncommitted changes")
     return found + interruptions(record)
 
 
@@ -155,7 +155,7 @@ def interruptions(record: Record) -> list[str]:
         kinds = {None: "in unknown company", 1: "alone"}
         how = [(each, kinds.get(each["stack"], f"in a stack of {each['stack']}")) for each in segments]
         parts = ", ".join(f"updates {each['from']:.0f} to {each['to']:.0f} {words}" for each, words in how)
-        found.append(f"it was not trained alone ({parts}), and stacks round otherwise: stack=off gives equal bits")
+        found.append(f"it was not trained alone ({parts}), and stacks round differently; stack=off gives equal bits")
     for key in ("threads", "device", "torch"):
         values = list(dict.fromkeys(str(each[key]) for each in segments if key in each))
         if len(values) > 1:

@@ -111,7 +111,7 @@ def state_of(folder: Path, name: str) -> dict[str, Any] | None:
     if reason is not None:
         if history.exists():
             put_aside(history, reason)
-        put_aside(path, f"goes on from a history that {reason}")
+        put_aside(path, f"resumes from a history that {reason}")
         return None
     return state
 
@@ -119,7 +119,7 @@ def state_of(folder: Path, name: str) -> dict[str, Any] | None:
 def put_aside(path: Path, reason: str) -> None:
     aside = path.with_suffix(".damaged")
     path.replace(aside)
-    log.warning("%s %s: moved to %s; training does not go on from it.", path, reason, aside.name)
+    log.warning("%s %s: moved to %s; training does not resume from it.", path, reason, aside.name)
 
 
 def _whole(points: Mapping[str, Mapping[Point, str]]) -> list[Restart]:

@@ -59,10 +59,12 @@ def train(
     this run; Interrupted when the user stops it; the exception itself for a bug, after the record says so.
     """
     if run.members is not None:
-        raise UserError(f"members={run.members} lists a stack of runs, and one is trained here: leave it out")
+        raise UserError(
+            f"members={run.members} lists the runs of a stack, but this command trains a single run. Leave it out"
+        )
     if run.processes > 1 and ranks is None:
         raise UserError(
-            f"a run of {run.processes} processes can't be trained within this one: use `paribus train`, or one "
+            f"a run of {run.processes} processes can't be trained within this process. Use `paribus train`, or one "
             "device (trainer.devices=1)"
         )
     store = Store(Path(run.paths.outputs))

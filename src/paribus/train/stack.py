@@ -122,7 +122,7 @@ class _Training:
         if not self.members:
             return self.failures
         if not isinstance(self.data.splits.train, TensorSet):
-            say("samples are read by workers: the members of the stack are trained one after the other")
+            say("workers read the samples, so the members of the stack are trained one after the other")
             self.alone(self.members)
             return self.failures
         if len(self.members) > 1 and (reason := self.objection()) is not None:
@@ -182,7 +182,9 @@ class _Training:
 
         found = objection(self.members, self.setting, self.data)
         if found is None:
-            log.info("%s: a stack trains as its runs do alone (three updates of each compared)", ", ".join(strangers))
+            log.info(
+                "%s: the stack trains as its runs do alone (three updates of each were compared)", ", ".join(strangers)
+            )
             return None
         reason = self.without_secrets(f"{', '.join(strangers)}: {found}")
         Measured(self.store.root).refuse(program(self.members[0].run), reason, sources(strangers))
@@ -234,13 +236,13 @@ class _Training:
                     cause = error.__cause__ or error
                     log.error("%s", self.without_secrets("".join(traceback.format_exception(cause))))
                     self.hand_back(
-                        living, self.without_secrets(f"a stack of them failed before its first update ({brief(cause)})")
+                        living, self.without_secrets(f"their stack failed before its first update ({brief(cause)})")
                     )
                     return
                 if failure_type(error) == "out_of_memory" and len(members) > 1:
                     members = running(members)
                     half = (len(members) + 1) // 2
-                    say(f"a stack of {len(members)} does not fit into memory: on with {half} at a time")
+                    say(f"a stack of {len(members)} does not fit into memory; training {half} at a time")
                     error.__traceback__ = None  # it holds on to the memory
                     parts = members[:half], members[half:]
                     break

@@ -27,7 +27,9 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
         parsed = parse_overrides(overrides)
         varied = varied_keys(parsed)
         if varied and not multirun:
-            raise UserError(f"{varied[0]} has several values, and one descent takes one. Add -m for all of them")
+            raise UserError(
+                f"{varied[0]} has several values, but one descent takes a single one. Add -m to run all of them"
+            )
         jobs = combinations(parsed)
         composed = [load(job, "surface") for job in jobs]
     found: dict[tuple[str, str], tuple[Any, list[Path], float]] = {}

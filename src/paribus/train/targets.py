@@ -160,7 +160,8 @@ def _is_installed(place: Path) -> bool:
 
 def _refused(where: str, path: str, what: str) -> UserError:
     return UserError(
-        f"{where}._target_ names code that is run, so it must come from Paribus, torch, torchmetrics, Lightning, the "
+        f"{where}._target_ names code that Paribus calls, so it must come from Paribus, torch, "
+        "torchmetrics, Lightning, the "
         f"optional optimizers or your own project, and {path} {what}. Write a class or function of your own, or trust "
         f"an installed package: export {SETTING}=NAME"
     )

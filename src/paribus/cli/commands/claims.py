@@ -11,9 +11,16 @@ from paribus.cli.strict import Command
 @click.command(cls=Command)
 @click.argument("ablations", nargs=-1)
 @FORMAT
-@click.option("--only", multiple=True, metavar="ID", help="Claims whose id begins so, such as 1.3; several times.")
-@click.option("--run", is_flag=True, help="First train and check what is missing; goes on where it was stopped.")
-@click.option("--results", type=click.Path(dir_okay=False), help="Show this file, results/records.json.gz, instead.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="ID",
+    help="Only claims whose id begins with this, such as 1.3. May be given several times.",
+)
+@click.option("--run", is_flag=True, help="First train and check what is missing. The same command resumes it.")
+@click.option(
+    "--results", type=click.Path(dir_okay=False), help="Show the claims of this file, such as results/records.json.gz."
+)
 @OUTPUT
 def command(
     ablations: tuple[str, ...],

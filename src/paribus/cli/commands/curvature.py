@@ -18,25 +18,54 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("run")
-@click.option("--checkpoint", type=click.Path(dir_okay=False), help="Another checkpoint file of the same network.")
+@click.option("--checkpoint", type=click.Path(dir_okay=False), help="Use another checkpoint file of the same network.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
-@click.option("--samples", type=click.IntRange(1, 10**9), help="Take so many, evenly spaced (default: all).")
+@click.option("--samples", type=click.IntRange(1, 10**9), help="Use this many samples, evenly spaced (default: all).")
 @click.option("--decay", is_flag=True, help="Add the run's weight decay to the loss, as a penalty on the weights.")
-@click.option("--refine", type=click.IntRange(0, 10**6), default=200, show_default=True, help="Newton steps at most.")
-@click.option("--dense", type=click.IntRange(2, 10**5), default=3000, show_default=True, help="Largest dense Hessian.")
 @click.option(
-    "--products", type=click.IntRange(5, 10**6), default=200, show_default=True, help="For each eigenvalue at most."
+    "--refine", type=click.IntRange(0, 10**6), default=200, show_default=True, help="Largest number of Newton steps."
 )
-@click.option("--probes", type=click.IntRange(0, 10**5), default=10, show_default=True, help="Of the spectral density.")
 @click.option(
-    "--steps", type=click.IntRange(2, 10**5), default=40, show_default=True, help="Lanczos steps of each probe."
+    "--dense",
+    type=click.IntRange(2, 10**5),
+    default=3000,
+    show_default=True,
+    help="Compute the full Hessian up to this number of parameters.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the random vectors.")
 @click.option(
-    "--escape", type=click.IntRange(0, 10**9), metavar="UPDATES", help="Leave a saddle, and train on for so many."
+    "--products",
+    type=click.IntRange(5, 10**6),
+    default=200,
+    show_default=True,
+    help="Largest number of Hessian-vector products for each eigenvalue.",
 )
-@click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
-@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+@click.option(
+    "--probes",
+    type=click.IntRange(0, 10**5),
+    default=10,
+    show_default=True,
+    help="Number of random vectors for the spectral density.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(2, 10**5),
+    default=40,
+    show_default=True,
+    help="Lanczos steps for each random vector.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the random vectors."
+)
+@click.option(
+    "--escape",
+    type=click.IntRange(0, 10**9),
+    metavar="UPDATES",
+    help="Leave a saddle, and train for this many updates.",
+)
+@click.option(
+    "--trust", is_flag=True, help="Reload an imported run, which calls the code that its configuration names."
+)
+@click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(
     run: str,
     checkpoint: str | None,

@@ -9,9 +9,9 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("--entity", help="The W&B team or user (default: the one of the key).")
+@click.option("--entity", help="The W&B team or user (default: that of the key).")
 @click.option("--project", help="The W&B project (default: the one that the ablation logs to).")
-@click.option("--dry-run", is_flag=True, help="Print the JSON; needs no network and no key.")
+@click.option("--dry-run", is_flag=True, help="Print the JSON. Needs no network and no key.")
 def command(overrides: tuple[str, ...], entity: str | None, project: str | None, dry_run: bool) -> None:
     from paribus.cli.dashboard import dashboard
 

@@ -9,9 +9,11 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("run")
-@click.option("--checkpoint", type=click.Path(dir_okay=False), help="Another checkpoint file of the same network.")
-@click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
-@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+@click.option("--checkpoint", type=click.Path(dir_okay=False), help="Use another checkpoint file of the same network.")
+@click.option(
+    "--trust", is_flag=True, help="Reload an imported run, which calls the code that its configuration names."
+)
+@click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(run: str, checkpoint: str | None, trust: bool, outputs: str | None) -> None:
     from paribus.cli.reports import evaluate_run
 

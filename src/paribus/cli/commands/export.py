@@ -9,7 +9,9 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="FILE.csv or FILE.parquet.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Write to FILE.csv or FILE.parquet."
+)
 @click.option("--histories", is_flag=True, help="One line for each value over time, instead of one for each run.")
 def command(overrides: tuple[str, ...], output: str, histories: bool) -> None:
     from paribus.cli.export import export

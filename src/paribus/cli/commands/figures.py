@@ -11,8 +11,10 @@ from paribus.cli.strict import Command
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
-@click.option("--only", multiple=True, metavar="NAME", help="Only this figure; a pattern such as 'learning_*' will do.")
-@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Draw only this figure, or figures by a pattern such as 'learning_*'."
+)
+@click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
     from paribus.cli.figures import write_figures
 

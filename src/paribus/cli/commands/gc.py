@@ -8,10 +8,16 @@ from paribus.cli.strict import Command, without_effect
 
 
 @click.command(cls=Command)
-@click.option("--recent", metavar="SPAN", default="14d", show_default=True, help="Runs and sweeps younger are kept.")
-@click.option("--dry-run", is_flag=True, help="List only.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+@click.option(
+    "--recent",
+    metavar="SPAN",
+    default="14d",
+    show_default=True,
+    help="Keep runs and sweeps that are younger than this.",
+)
+@click.option("--dry-run", is_flag=True, help="Only list them.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     from paribus.cli.gc import collect_garbage
 

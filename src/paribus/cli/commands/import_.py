@@ -13,9 +13,13 @@ from paribus.cli.strict import Command, Finite, without_effect
 @click.command(cls=Command)
 @click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT|FILE.json.gz")
 @click.option("--by", multiple=True, help="Choices that make the arms (default: all that the runs vary).")
-@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records go (default: as for train).")
+@click.option("--outputs", type=click.Path(file_okay=False), help="The folder for the records (default: as for train).")
 @click.option(
-    "--wait", type=Finite(0, 86_400), default=60.0, show_default=True, help="Seconds to wait for an answer of W&B."
+    "--wait",
+    type=Finite(0, 86_400),
+    default=60.0,
+    show_default=True,
+    help="How many seconds to wait for an answer from W&B.",
 )
 def command(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
     from pathlib import Path

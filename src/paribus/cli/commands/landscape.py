@@ -2,7 +2,7 @@
 
 One run: a line and a plane of filter-normalised random directions around its weights, and its trajectory on its
 principal components if it was trained with callbacks=[default,snapshots]. Writes PNG, PDF, JSON and a page that
-needs nothing else. Stop it at any time: the same command goes on.
+needs nothing else. Stop it at any time: the same command resumes.
 """
 
 from __future__ import annotations
@@ -23,26 +23,43 @@ from paribus.cli.strict import Command, Finite, without_effect
 @click.argument("run")
 @click.argument("other", required=False)
 @click.option(
-    "--points", type=click.IntRange(3, 1001), default=25, show_default=True, help="Along each axis of a plane."
+    "--points",
+    type=click.IntRange(3, 1001),
+    default=25,
+    show_default=True,
+    help="Number of points along each axis of a plane.",
 )
-@click.option("--span", type=Finite(0, 1e6, min_open=True), default=1.0, show_default=True, help="Half the width.")
+@click.option(
+    "--span", type=Finite(0, 1e6, min_open=True), default=1.0, show_default=True, help="Half the width of the slice."
+)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="train", show_default=True)
 @click.option(
-    "--samples", type=click.IntRange(1, 10**9), default=1000, show_default=True, help="The loss is a mean over."
+    "--samples",
+    type=click.IntRange(1, 10**9),
+    default=1000,
+    show_default=True,
+    help="Number of samples over which the loss is averaged.",
 )
 @click.option(
     "--statistics",
     type=click.Choice(["recomputed", "moving"]),
     default="recomputed",
     show_default=True,
-    help="Of batch norm: recomputed from training data at each point, or those of the run's end.",
+    help="Batch statistics: recomputed from training data at each point, or those of the run's end.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the random directions."
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the random directions."
 )
-@click.option("--trust", is_flag=True, help="Reload an imported run: calls what its configuration names.")
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Default: the folder landscape/ of the run.")
-@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+@click.option(
+    "--trust", is_flag=True, help="Reload an imported run, which calls the code that its configuration names."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="The folder for the files (default: landscape/ in the folder of the run).",
+)
+@click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(run: str, other: str | None, output: str | None, outputs: str | None, trust: bool, **view: Any) -> None:
     from paribus.base.atomic import write_atomically
     from paribus.plan.outputs import store_of

@@ -9,8 +9,8 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Everything, for a program.")
-@click.option("--measure", is_flag=True, help="Time a few updates where no record tells how long a run takes.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--measure", is_flag=True, help="Time a few updates of runs whose duration no record tells.")
 def command(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:
     from paribus.cli.plan import show_plan
 

@@ -12,7 +12,7 @@ from paribus.cli.strict import Command
 @click.argument("overrides", nargs=-1)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), default="report.html", show_default=True)
 @click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
-@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+@click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
     from paribus.cli.page import write_page
 

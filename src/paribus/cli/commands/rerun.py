@@ -9,7 +9,7 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("run")
-@click.option("--outputs", type=click.Path(file_okay=False), help="Where the records lie (default: as for train).")
+@click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(run: str, outputs: str | None) -> None:
     from paribus.cli.rerun import rerun_run
 

@@ -9,11 +9,13 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("filters", nargs=-1)
-@click.option("--newer", metavar="SPAN", help="Created within 12h, 2d, ...")
-@click.option("--older", metavar="SPAN", help="Created longer ago than that.")
-@click.option("--sort", "by", metavar="KEY", help="age, test/acc, optimizer.lr, ...; -KEY for the largest first.")
-@click.option("-n", "--limit", type=click.IntRange(1, 10**9), help="Show only the first ones.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--newer", metavar="SPAN", help="Show runs created within 12h, 2d, ...")
+@click.option("--older", metavar="SPAN", help="Show runs created longer ago than 12h, 2d, ...")
+@click.option(
+    "--sort", "by", metavar="KEY", help="Sort by age, test/acc, optimizer.lr, ...; -KEY puts the largest first."
+)
+@click.option("-n", "--limit", type=click.IntRange(1, 10**9), help="Show only this many runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
 ) -> None:

@@ -9,7 +9,7 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(overrides: tuple[str, ...], as_json: bool) -> None:
     from paribus.cli.status import print_status
 

@@ -17,7 +17,7 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("overrides", nargs=-1)
-@click.option("-m", "--multirun", is_flag=True, help="Every combination of the values given, key=a,b.")
+@click.option("-m", "--multirun", is_flag=True, help="Run every combination of the given values, key=a,b.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="figures", show_default=True)
 def command(overrides: tuple[str, ...], multirun: bool, output: str) -> None:
     check_folder(output)

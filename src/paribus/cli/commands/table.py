@@ -15,19 +15,25 @@ from paribus.cli.strict import Command, without_effect
 @click.argument("overrides", nargs=-1)
 @FORMAT
 @click.option(
-    "--metric", "metrics", multiple=True, help="Such as test/acc; several times; arms are compared by the first."
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="A metric such as test/acc. May be given several times; the first one compares the arms.",
 )
 @click.option(
     "--columns",
     default="",
-    help="Metrics, and difference, p, sign_flip, d_z, improvement, detectable, tuned, n, diverged, at_chance: a,b,...",
+    help="Names separated by commas: metrics, difference, p, sign_flip, d_z, improvement, "
+    "detectable, tuned, n, diverged, at_chance.",
 )
-@click.option("--spread", default="sd", help="What stands behind ±: sd, or interval (half the 95 % interval).")
-@click.option("--grid", help="ROWS,COLUMNS: two factors; none: a row for each arm (default: where the design is such).")
-@click.option("--baseline", help="The arm that others are compared with (default: the ablation's).")
-@click.option("--sort", is_flag=True, help="Best arm first.")
+@click.option("--spread", default="sd", help="The number after ±: sd, or interval (half the 95 % interval).")
+@click.option(
+    "--grid", help="ROWS,COLUMNS: two factors; none: a row for each arm (default: a grid if the design is one)."
+)
+@click.option("--baseline", help="The arm with which others are compared (default: that of the ablation).")
+@click.option("--sort", is_flag=True, help="Put the best arm first.")
 @click.option("--by", multiple=True, help="Keys whose values make the rows (without an ablation).")
-@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+@click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 @OUTPUT
 @uncollected()
 def command(

@@ -9,9 +9,11 @@ from paribus.cli.strict import Command
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("--port", type=click.IntRange(0, 65535), default=8778, show_default=True, help="0: any that is free.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8778, show_default=True, help="Port; 0 takes any free one."
+)
 @click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
-@click.option("--mix", multiple=True, help="Something that the runs may differ in: budget, data, world_size, ...")
+@click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], port: int, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
     from paribus.cli.page import watch_page
 
