@@ -248,7 +248,7 @@ def test_batch_norm_can_evaluate_with_other_statistics_and_evaluate_says_the_sam
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("trainer=ddp trainer.devices=2", "a run of 2 processes can't be trained within this process. Use `paribus train`"),
+        ("trainer=ddp trainer.devices=2", "a run of 2 processes can't be trained within this process. Use"),
         ("members=list.json", "members=list.json lists the runs of a stack, but this command trains a single run"),
     ],
 )
