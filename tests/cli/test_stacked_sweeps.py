@@ -110,7 +110,7 @@ def test_a_stranger_s_network_that_can_not_be_stacked_trains_as_with_stack_off(p
     assert paribus("train", "-m", *sweep, "stack=off", "paths.outputs=alone").code == 0
     result = paribus("train", "-m", *sweep, "stack=4", "hydra.launcher.slots=1")
     assert result.code == 0, result.err
-    assert "4 runs go alone: masked.Masked: the network.mask is a tensor" in result.err
+    assert "4 runs are trained one by one: masked.Masked: the network.mask is a tensor" in result.err
     alone = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("alone/runs/*/record.json")}
     assert {id: record["metrics"] for id, record in records(tmp_path).items()} == {
         id: record["metrics"] for id, record in alone.items()

@@ -212,7 +212,7 @@ def test_the_file_says_cap_and_step():
         ({"seeds": {"report": 1, "cap": 5}}, r"seeds\.cap must be above .*2 or more"),
         ({"seeds": {"report": 5, "cap": "many"}}, r"seeds\.cap must be a number"),
         ({"seeds": {"report": 5, "cap": 9, "step": 0}}, r"seeds\.step must be a number"),
-        ({"seeds": {"report": 5, "step": 2}}, r"seeds\.step is for adding.*cap"),
+        ({"seeds": {"report": 5, "step": 2}}, r"seeds\.step only has a meaning with a cap"),
         ({"seeds": {"report": 5, "cap": 9}, "design": "path"}, r"seeds\.cap .*path"),
     ],
 )

@@ -60,8 +60,8 @@ def seeds(*overrides, number=3):
         (network("MaskOnOurs"), "the network.mask is a tensor"),
         (network("patched"), "is a tensor"),
         (network("NumberOfASeed"), "the network.scale differs between the runs"),
-        (network("Recurrent"), "is a tensor outside"),
-        (network("Recurrent", "kind=GRU"), "is a tensor outside"),
+        (network("Recurrent"), "is a tensor that is neither"),
+        (network("Recurrent", "kind=GRU"), "is a tensor that is neither"),
         (network("LooksAtValues"), "vmap can't call it"),
         (network("LooksAtValuesLater"), "vmap can't call it"),
         (network("Counts"), "the network.calls"),
@@ -193,7 +193,7 @@ def test_members_that_can_not_go_together_are_handed_back_and_it_is_remembered(r
     assert (record.status, record.failure["type"]) == ("failed", HANDED_BACK)
     assert "strangers.Mask: the network.mask is a tensor" in record.failure["message"]
     assert [run.store.read(id) for id in run.ids(lines)] == [None] * 3
-    assert "3 runs go alone: strangers.Mask" in capsys.readouterr().err
+    assert "3 runs are trained one by one: strangers.Mask" in capsys.readouterr().err
     assert Measured(run.folder).refusal(program(run.run_of(lines[0]))) == record.failure["message"]
     assert json.loads((run.folder / "stacks.json").read_text())
 

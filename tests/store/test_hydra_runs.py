@@ -96,7 +96,7 @@ def test_awkward_jobs_are_imported_as_far_as_they_go_and_named(tmp_path):
     assert records["sweep/0"].choices["model.optimizer.lr"] == 0.2
     assert "given twice (0.1 and 0.2); Hydra took the last" in notes(found, "sweep/0")[0]
     assert "no csv/version_*/metrics.csv" in notes(found, "sweep/1")[0]
-    assert "1 fields of metrics.csv are no numbers" in notes(found, "sweep/2")[0]
+    assert "1 fields of metrics.csv are not numbers" in notes(found, "sweep/2")[0]
     assert records["sweep/2"].metrics == {"val/acc": 0.7, "val/acc_best": 0.7, "train/loss": 0.1}
     assert "ended after epoch 0 of 3" in notes(found, "sweep/3")[0]
     assert "CUDA out of memory" in notes(found, "sweep/4")[0]
