@@ -67,7 +67,7 @@ def test_its_links_and_the_checks_that_it_names_exist(path):
     text = "\n".join(map(source, cells(path)))
     for link in re.findall(r"\]\(([^)\s]+\.md)\)", text):
         assert (path.parent / link).resolve().exists(), link
-    assert set(re.findall(r'checks\["([^"]+)"\]', text)) <= {check.id for check in CHECKS}
+    assert set(re.findall(r'check(?:s\[|\()"([^"]+)"', text)) <= {check.id for check in CHECKS}
     for name in re.findall(r"ablation=(\w+)", text):
         assert name in shipped()
 
@@ -103,8 +103,9 @@ def test_what_it_imports_of_ours_is_there(name):
 
     cells = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
     lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
-    ours = [line for line in lines if line.startswith("from paribus")]
-    assert ours
+    ours = [line for line in lines if line.startswith(("from paribus", "import paribus"))]
+    if not name.startswith("1.1"):  # it analyses a network that is no run: one that `paribus train` can't describe
+        assert ours == ["import paribus"]
     for line in ours:
         exec(line, {})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from paribus.api.runs import TrainedRun
@@ -34,7 +34,7 @@ Figures = Literal[
 
 def figure(
     kind: Figures,
-    *what: str | TrainedRun | Mapping[str, Sequence[TrainedRun]],
+    *what: str | TrainedRun | Mapping[str, Iterable[TrainedRun | str]],
     title: str | None = None,
     regime: str | None = None,
     metrics: Sequence[str] = (),
@@ -45,9 +45,10 @@ def figure(
 
     what: of an ablation or the newest sweep, words of the command line: figure("forest", ablation="norms").
         Of a run ("training", "gradient_over_loss", "edge_of_stability"), the run or its id.
-        Of runs that you put together, a mapping: figure("learning_curves_epochs", {"small": runs, "large": others}).
+        Of runs that you put together, a mapping of runs or ids: figure("seeds", {"small": runs, "large": others}).
     title: of runs that you put together. regime: which one, where an ablation has several.
-    metrics: the first is the one that arms are compared by. mix: something that the runs may differ in.
+    metrics: of curves, those that are drawn; else the first is the one that arms are compared by.
+    mix: something that the runs may differ in.
 
     Raises UserError for an unknown kind, and where the records don't support the figure, with the reason.
     """
@@ -62,13 +63,41 @@ def figure(
         if groups:
             if len(what) > 1 or settings:
                 raise UserError("runs that you put together are one mapping, name -> runs, and nothing beside it")
-            studies = [_put_together(groups[0], title, metrics, mix)]
+            runs = {name: [_run(each) for each in of] for name, of in groups[0].items()}
+            if (x := _AXES.get(kind)) is not None:
+                return _curves(title or " and ".join(runs), runs, metrics, x)
+            studies = [_put_together(runs, title, metrics, mix)]
         else:
             studies = _studies(tuple(str(each) for each in what), settings, mix)
         if kind == catalogue.REGIMES:
             return _found(kind, catalogue.of_regimes(studies[0].name.partition(" [")[0], studies))
         [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind])
         return _found(kind, drawn)
+
+
+_AXES = {
+    "learning_curves_epochs": "epoch",
+    "learning_curves_updates": "step",
+    "learning_curves_seconds": "seconds",
+}
+
+
+def _curves(title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Sequence[str], x: str) -> Figure:
+    """Curves need no comparison of their runs, so any runs may stand beside each other."""
+    from paribus.report.figures.learning import learning_curves
+
+    histories = {name: [run.store.history(run.id) for run in of] for name, of in runs.items()}
+    return learning_curves(title, histories, tuple(metrics) or ("train/loss", "val/loss", "val/acc"), x)
+
+
+def _run(given: TrainedRun | str) -> TrainedRun:
+    """The run, or that of an id."""
+    from paribus.plan.outputs import store_of
+
+    if isinstance(given, TrainedRun):
+        return given
+    store = store_of(None)
+    return TrainedRun(store.find(given), store)
 
 
 def _found(kind: str, drawn: Any) -> Figure:
