@@ -84,3 +84,8 @@ def test_no_nvidia_package_came_with_torch():
     names = {(dist.metadata["Name"] or "").lower() for dist in importlib.metadata.distributions()}
     if torch.version.cuda is None:  # a CPU build must have stayed one
         assert not {name for name in names if name.startswith(("nvidia", "torchvision", "triton"))}
+
+
+def test_the_wheel_says_that_it_is_typed(installed):
+    [marker] = installed.glob("lib/python*/site-packages/paribus/py.typed")
+    assert marker.read_text() == ""
