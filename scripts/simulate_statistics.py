@@ -1,4 +1,4 @@
-"""Does paribus.stats keep its promises? Coverage, errors, tuning bias, verdicts, power, sequential seeds.
+"""Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, power, sequential seeds.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 

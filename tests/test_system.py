@@ -1,4 +1,4 @@
-"""What tests need from the system: installed where that can be done, else one line says what was skipped."""
+"""Programs of the system that tests need: installed where possible, else one line says what was skipped."""
 
 import os
 

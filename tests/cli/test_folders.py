@@ -1,4 +1,4 @@
-"""Where people work and what they call things: any name goes, and every command looks in the same folder."""
+"""Folders and names in which people work: any name is allowed, and every command looks in the same folder."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What surrounds a command: its streams, its folder, its options. Nothing is taken in silence."""
+"""The surroundings of a command: its streams, its folder, its options. Nothing is ignored in silence."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What every hostile input is held against: nothing is run, written elsewhere, leaked, or ends in a traceback."""
+"""The checks of every hostile input: nothing is run, written elsewhere or leaked, and nothing ends in a traceback."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What decays: the weights that multiply activations, in shipped networks and in those of others."""
+"""Weight decay: it acts on the weights that multiply activations, in shipped networks and in those of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which statistics batch norm evaluates with."""
+"""The statistics with which batch norm evaluates."""
 
 import pytest
 import torch

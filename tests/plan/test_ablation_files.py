@@ -1,4 +1,4 @@
-"""From the name of an ablation to its file: users' own names first, then short names of what comes with Paribus."""
+"""Names of ablations and their files: the user's own names first, then short names of those that come with Paribus."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""From ablations and sweeps to cells: which runs there are, and how results decide on more of them."""
+"""The cells of ablations and sweeps, and how results decide on more of them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which arms a design compares."""
+"""The arms that a design compares."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which runs were planned as one job."""
+"""The groups of runs that were planned as one job."""
 
 import json
 

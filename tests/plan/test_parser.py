@@ -1,4 +1,4 @@
-"""What an ablation file may say, and that every mistake in one is named by file and key."""
+"""The ablation file: what it may contain. Every mistake in one is named by file and key."""
 
 import pytest
 

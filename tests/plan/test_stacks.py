@@ -1,4 +1,4 @@
-"""Which runs share a program, and why others go alone."""
+"""The runs that share a program, and the reasons why others are trained alone."""
 
 from dataclasses import replace
 

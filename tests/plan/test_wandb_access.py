@@ -1,4 +1,4 @@
-"""Whether there is a W&B to talk to is known within the time that one is ready to wait."""
+"""The question whether W&B answers: it takes no longer than one is ready to wait."""
 
 import os
 import time

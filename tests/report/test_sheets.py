@@ -1,4 +1,4 @@
-"""What is printed of ablations: a table for each regime, grids of two factors, tuned values, verdicts."""
+"""The sheets of ablations: a table for each regime, grids of two factors, tuned values, verdicts."""
 
 from __future__ import annotations
 

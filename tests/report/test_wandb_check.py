@@ -1,4 +1,4 @@
-"""What W&B gives back is compared with the record number by number."""
+"""The comparison of a W&B run with its record, number by number."""
 
 import math
 

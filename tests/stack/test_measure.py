@@ -1,4 +1,4 @@
-"""What is measured before a stack is trained."""
+"""The measurement before a stack is trained."""
 
 import functools
 from contextlib import nullcontext

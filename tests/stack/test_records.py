@@ -1,4 +1,4 @@
-"""What members of a stack leave behind is what they would have left alone."""
+"""Records of the members of a stack: they are those that the runs would have alone."""
 
 import csv
 import functools

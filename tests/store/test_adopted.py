@@ -1,4 +1,4 @@
-"""What importers have in common: rows become histories, and no run counts twice."""
+"""The common part of importers: rows become histories, and no run counts twice."""
 
 import math
 import re

@@ -163,7 +163,7 @@ def test_tensorboard_logs(tmp_path):
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: None])
 def test_a_folder_without_jobs(tmp_path, make):
     make(tmp_path / "x")
-    with pytest.raises(UserError, match=r"no folder|none below"):
+    with pytest.raises(UserError, match=r"not a folder|none below"):
         adopt_hydra(tmp_path / "x")
 
 

@@ -1,4 +1,4 @@
-"""What optimizers do on surfaces, against what theory says they do."""
+"""Optimizers on surfaces, compared with theory."""
 
 import functools
 import math

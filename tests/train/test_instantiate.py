@@ -1,4 +1,4 @@
-"""Which values an annotation takes."""
+"""The values that an annotation accepts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind, that it is not trained twice, and that it goes on where it was killed."""
+"""The record of a run: it is not trained twice, and it resumes where it was killed."""
 
 import csv
 import json

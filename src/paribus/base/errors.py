@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this. It ends a command with exit code 2 and no traceback."""
+"""UserError, the exception for mistakes that the user can correct: exit code 2, one message, no traceback."""
 
 from __future__ import annotations
 

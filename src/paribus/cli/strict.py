@@ -1,4 +1,4 @@
-"""Commands that take nothing in silence: no empty words, no numbers that are none, no option that has no effect."""
+"""The base of all commands: it refuses empty words, numbers that are not finite, and options without effect."""
 
 from __future__ import annotations
 

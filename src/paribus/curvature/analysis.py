@@ -1,4 +1,4 @@
-r"""Is it a minimum or a saddle? All steps in order: refine, reject, spectrum, count, judge, confirm."""
+r"""The analysis of a point: minimum or saddle? In order: refine, reject, spectrum, count, judge, confirm."""
 
 from __future__ import annotations
 

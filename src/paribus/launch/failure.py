@@ -1,4 +1,4 @@
-"""Turns exceptions into what a person reads: a user's mistake is one message and exit code 2."""
+"""Messages for exceptions: a user's mistake is one message and exit code 2."""
 
 from __future__ import annotations
 

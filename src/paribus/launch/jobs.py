@@ -1,4 +1,4 @@
-"""Trains runs through any of Hydra's launchers, and judges what became of them by their records.
+"""The training of runs through any of Hydra's launchers. Their records decide whether they succeeded.
 
 A launcher's word is not enough: jobs that were killed have been reported as completed (hydra#1928), one dead job makes
 some launchers forget the results of all others, and another launcher may be working on the same runs.

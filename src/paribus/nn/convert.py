@@ -1,4 +1,4 @@
-"""Puts any norm of conf/norm into a network that was built with batch norm."""
+"""The conversion of a network with batch norm to any norm of conf/norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch norm's moving statistics for weights that no training batch has gone through."""
+"""Moving statistics of batch norm for weights that no training batch has passed through."""
 
 from __future__ import annotations
 

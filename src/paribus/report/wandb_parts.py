@@ -1,4 +1,4 @@
-"""Offline parts of runs for W&B in their folders, and which of them are known to have arrived."""
+"""The offline parts of runs for W&B in their folders, and a list of those that have arrived."""
 
 from __future__ import annotations
 

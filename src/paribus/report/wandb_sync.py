@@ -1,4 +1,4 @@
-"""Uploads to W&B what runs have kept for it, and believes nothing: each run is read back and compared with its record.
+"""Uploads of offline runs to W&B. Each run is read back and compared with its record.
 
 W&B's own client marks a run as synced even where the upload has failed, and what a killed process had not yet written
 is in none of its files. So what turns out to be missing is filled in from the record, and only a run that agrees is

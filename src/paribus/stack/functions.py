@@ -1,4 +1,4 @@
-"""Functions that vmap would call slowly or otherwise than a single run: dropout, attention, linear maps, norms."""
+"""Replacements for functions that are slow or different under vmap: dropout, attention, linear maps, norms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing arms that share their seeds."""
+"""The comparison of arms that share their seeds."""
 
 from __future__ import annotations
 

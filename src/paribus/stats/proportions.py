@@ -1,4 +1,4 @@
-"""Shares of runs, and what divergence does to a mean."""
+"""Proportions of runs, and means that count diverged runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adding seeds until a verdict is settled, without paying for the peeking."""
+"""Sequential seeds: they are added until the verdict is settled, with thresholds for repeated tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing a grid point, and what the choice is worth. Higher scores are better: pass losses negated."""
+"""The choice of a grid point, and its expected score. Higher scores are better: pass losses negated."""
 
 from __future__ import annotations
 

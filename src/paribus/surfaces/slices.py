@@ -1,4 +1,4 @@
-r"""Lines and planes through the space of a network's weights: where to look at its loss."""
+r"""Lines and planes through the space of a network's weights, on which its loss is evaluated."""
 
 from __future__ import annotations
 

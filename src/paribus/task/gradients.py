@@ -1,4 +1,4 @@
-"""Probes of gradients: their noise, their turns, and their size where training stops improving."""
+"""Probes of gradients: their noise, the angle between successive ones, and their norm at a plateau."""
 
 from __future__ import annotations
 

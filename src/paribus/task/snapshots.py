@@ -1,4 +1,4 @@
-"""The weights along the way: what the picture of a trajectory is made of."""
+"""Snapshots of the weights during training, for pictures of the trajectory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network is built and tried on a real device, in a process of its own.
+"""The trial of a network on the real device, in a process of its own.
 
 Code of others may read values while it builds a network (`torch.linspace(0, 0.1, 3).tolist()` for stochastic depth) or
 decide by values in its forward pass. On the meta device there are none. What such code does to its process (memory, a

@@ -1,4 +1,4 @@
-"""The objects of one run, built from its configuration; every mistake that a config can hold is met here."""
+"""The objects of one run, built from its configuration. Mistakes in a config are reported here."""
 
 from __future__ import annotations
 

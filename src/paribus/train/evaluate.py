@@ -1,4 +1,4 @@
-"""Reload a recorded run, and compute its test metrics again."""
+"""The evaluation of a recorded run: reload it and compute its test metrics again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds objects from config nodes; whatever a node gets wrong becomes one message that names the node."""
+"""The construction of objects from config nodes. A mistake in a node becomes one message that names it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision how many members of a stack go together, and whether it is compiled: measured once."""
+"""The decision, by one measurement, how many members form a stack and whether it is compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preflight: what can be known to fail before training fails here, and not in the middle of the night."""
+"""Preflight: the checks of a configuration before training, so that a mistake is reported at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rehearsal of a stack: whether strangers' code trains in it as it trains alone, found out before it begins.
+"""The rehearsal of a stack: a test, before it begins, that the user's code trains in it as it does alone.
 
 Each member takes its first updates twice, by the code that trains runs and by the code that trains stacks: on its own
 network, batches, augmentation, seeds, loss and optimizer. Losses, gradients, buffers and an evaluation must agree. This

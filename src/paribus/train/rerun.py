@@ -1,4 +1,4 @@
-"""Train a recorded run again from its configuration, and find the first difference."""
+"""The repetition of a recorded run: train it again, and find the first difference."""
 
 from __future__ import annotations
 

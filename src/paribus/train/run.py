@@ -1,4 +1,4 @@
-"""The training entry: a run in, a record out. Trains nothing that has a record, goes on where a killed run stood."""
+"""The training entry: a run in, a record out. It trains no run that has a record, and resumes a killed run."""
 
 from __future__ import annotations
 

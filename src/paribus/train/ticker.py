@@ -1,4 +1,4 @@
-"""Progress of long computations that are no training."""
+"""Progress of long computations other than training."""
 
 from __future__ import annotations
 
