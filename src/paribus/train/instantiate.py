@@ -128,18 +128,32 @@ def _is_directive(key: str) -> bool:
     return key.startswith("_") and key.endswith("_")
 
 
+_NAMES = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a word",
+    list: "a list",
+    tuple: "a list",
+    dict: "a mapping",
+    type(None): "null",
+    None: "null",
+}
+
+
 def _describe(hint: Any) -> str:
-    if hint is None or hint is type(None):
-        return "null"
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
-    if hint in names:
-        return names[hint]
+    """What a parameter with this annotation takes, in the words of a configuration."""
     origin = typing.get_origin(hint)
+    if (name := _NAMES.get(origin or hint)) is not None:
+        return name
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(option) for option in typing.get_args(hint))
+        options = typing.get_args(hint)
+        # Those that a configuration can write: of "float | Tensor" a number.
+        plain = [option for option in options if option in _NAMES or typing.get_origin(option) is not None]
+        return " or ".join(_describe(option) for option in plain or options)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, typing.get_args(hint)))
-    return "a list" if origin in (list, tuple) else str(hint).replace("typing.", "")
+    return f"an object of {hint.__qualname__}" if inspect.isclass(hint) else str(hint).replace("typing.", "")
 
 
 @functools.cache
