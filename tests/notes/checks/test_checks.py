@@ -73,7 +73,7 @@ def test_the_largest_batch_is_read_off_the_records(store, monkeypatch):
     assert found.measured == 4.0  # what comes after the first that is too slow does not count
     assert found.outcome == "REFUTED"
     empty = Store(store.root / "elsewhere")
-    with pytest.raises(UserError, match="paribus train -m ablation=batch_time"):
+    with pytest.raises(UserError, match="paribus train -m ablation=notes/batch_time"):
         batches.largest_batch(empty)
 
 
