@@ -22,9 +22,10 @@ from paribus.config.schema import (
     Node,
     Nodes,
     Whole,
-    absent,
     is_section,
     keys,
+    missing,
+    optional,
     value,
 )
 from paribus.config.sections import (
@@ -179,7 +180,7 @@ class Runs:
             self(config)
 
     def __call__(self, config: Mapping[str, Any]) -> Run:
-        names, values = keys(Run), {}
+        names, values = keys(Run), dict(optional(Run))
         for name, given in config.items():
             kind = type(given)
             place = (name, kind, id(given) if kind is dict or kind is list else given)
@@ -189,8 +190,7 @@ class Runs:
                 found = self._parsed[place] = value(names[name], given, name), given
             values[name] = found[0]
         if len(values) < len(names):
-            for name in names.keys() - values.keys():
-                values[name] = absent(Run, name)
+            raise missing(next(name for name in names if name not in values))
         if new := (together := _together(config)) not in self._together:
             check_modes(config["evaluation"], config.get("callbacks") or {})
         run = Run(**values, resolved=config)

@@ -183,7 +183,11 @@ def absent(section: type, name: str, prefix: str = "") -> Any:
     """What a key is that a configuration does not have. Raises UserError where it must have it."""
     if name in optional(section):
         return optional(section)[name]
-    raise UserError(f"{prefix}{name} is missing and has no default. Give {prefix}{name}, or leave out ~{prefix}{name}")
+    raise missing(f"{prefix}{name}")
+
+
+def missing(key: str) -> UserError:
+    return UserError(f"{key} is missing and has no default. Give {key}, or leave out ~{key}")
 
 
 def value(hint: Any, given: Any, where: str) -> Any:
