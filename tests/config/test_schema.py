@@ -148,7 +148,7 @@ def test_the_parsed_run_holds_the_values_of_its_configuration():
         ("trainer.accumulate_grad_batches", "trainer.accumulate=VALUE"),
         ("data.augment", "augmentation=OPTION"),
         ("data.num_workers", "data.workers=VALUE"),
-        ("ckpt_path", "to resume a killed run"),
+        ("ckpt_path", "To resume a killed run"),
         ("train", "unless it has a record"),
         ("task", "image classification"),
         ("width", "vars.width=VALUE"),

@@ -183,7 +183,7 @@ def test_that_a_direction_is_gone_is_said_once(paribus, monkeypatch):
     modes._say.cache_clear()
     swept = paribus("train", "-m", *merged(*QUICK, "evaluation.mode=max", "seed=0,1", "budget.epochs=1"))
     assert swept.code == 0, swept.err
-    assert swept.err.count("evaluation.mode is gone") == 1
+    assert swept.err.count("evaluation.mode was removed") == 1
 
 
 def test_the_identity_holds_the_direction_as_before(compose):
