@@ -196,7 +196,7 @@ def analyse(
     if verdict == "minimum-like" and eigenvalues is not None and (flat_directions := count(eigenvalues, zero).zero):
         reason += f"; {flat_directions} are zero, so higher orders decide"
     if verdict == "minimum-like" and refined.route == "downhill":
-        reason += "; it was found by descending, which only leads to minima"
+        reason += "; it was reached downhill, which only leads to minima"
     confirmation = None
     if verdict == "strict saddle":
         confirmation = confirm(objective, theta, refined.gradient, bottom.vector, bottom.value)

@@ -97,6 +97,12 @@ def explain(error: BaseException) -> str:
     if missing := re.search(r"In '([^']+)': Could not find '([^']+)'", text):
         where, what = missing.groups()
         return f"{what}, named in the defaults of {where}.yaml, does not exist. Look in {config_dir()}"
+    if text.startswith("Error merging override ") and (cause := str(error.__cause__ or "").strip()):
+        override = text.removeprefix("Error merging override ").strip()
+        if cause.startswith("Cannot merge DictConfig with ListConfig"):
+            key, _, value = override.lstrip("+").partition("=")
+            return f"{key} must be a list, got the mapping {value}. Write {key}=[VALUE,VALUE]"
+        return f"{override} can't be set: {cause.splitlines()[0]}"
     said = " ".join(line.strip() for line in text.splitlines() if line.strip())
     if not isinstance(error, HydraException | OmegaConfBaseException):
         said = f"Hydra can't compose a configuration from this: {type(error).__name__}: {said}"
