@@ -142,7 +142,7 @@ def test_folders_that_are_not_as_they_should_be(image_folder, tmp_path):
     with pytest.raises(MissingDataError, match="no train"):
         ImageFolder(str(tmp_path / "none"))
     (image_folder / "test" / "new").mkdir()
-    with pytest.raises(ValueError, match=r"classes that .* has not: new"):
+    with pytest.raises(ValueError, match=r"classes that .* does not have: new"):
         ImageFolder(str(image_folder))
 
 
