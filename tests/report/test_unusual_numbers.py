@@ -94,7 +94,7 @@ def test_tables_and_page_take_any_number(whose, number):
 def test_an_ablation_whose_metric_nobody_logged_is_refused_with_those_that_there_are():
     study = made()
     put(study, "all runs", "metrics", "test/acc", None)
-    with pytest.raises(ReportError, match=r"got test/acc\. There are test/loss, val/acc"):
+    with pytest.raises(ReportError, match=r"the metric test/acc\. There are test/loss, val/acc"):
         study.gather()
 
 
