@@ -34,7 +34,7 @@ class Training:
 @pytest.fixture
 def training(monkeypatch, paribus):
     training = Training()
-    monkeypatch.setattr("paribus.launch.dispatch.dispatch", training)
+    monkeypatch.setattr("paribus.launch.composed.dispatch", training)
     return training
 
 
@@ -127,8 +127,8 @@ def test_several_trials_at_a_time_are_one_batch_of_the_launcher(paribus, trainin
         ("hydra.sweeper.sampler.seed=null", "hydra.sweeper.sampler.seed=0"),
         ("optimized_metric=val/f1", "must be a metric of which one direction is better"),
         ("optimized_metric=lr", "must be a metric of which one direction is better"),
-        ("hydra.sweeper.direction=minimize", "direction is minimize, but val/acc_best is to maximize"),
-        ("hydra.sweeper.direction=[maximize,minimize]", "but val/acc_best is to maximize"),
+        ("hydra.sweeper.direction=minimize", "direction is minimize, but val/acc_best has the direction maximize"),
+        ("hydra.sweeper.direction=[maximize,minimize]", "but val/acc_best has the direction maximize"),
     ],
 )
 def test_settings_that_a_study_can_not_have(paribus, training, setting, said):
@@ -155,7 +155,7 @@ def test_the_direction_of_a_study_is_that_of_its_metric(paribus, monkeypatch):
         Store(run.paths.outputs).write(record)
         return record
 
-    monkeypatch.setattr("paribus.launch.dispatch.dispatch", train)
+    monkeypatch.setattr("paribus.launch.composed.dispatch", train)
     result = paribus(*STUDY, "optimized_metric=val/loss_best")
     assert result.code == 0, result.err
     assert f"best of 8 trials: {min(values.values()):.6g}" in result.err
