@@ -187,7 +187,7 @@ def test_an_arm_that_can_not_be_is_named_and_the_others_are_planned(planned):
 
 @pytest.mark.parametrize("override", ["norm=none", "optimizer.lr=1", "seed=3", "seeds.order=3"])
 def test_the_command_line_does_not_set_what_the_ablation_decides(planned, override):
-    with pytest.raises(UserError, match=r"decides .* itself"):
+    with pytest.raises(UserError, match=r"varies or tunes .* itself"):
         planned(FILE, overrides=[*BASE, override])
 
 
