@@ -19,12 +19,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from paribus.ablation.cells import Plan
+from paribus.ablation.command import plan_command
 from paribus.base.durations import duration
+from paribus.config.composer import Composer
 from paribus.notes import ablations as notes
 from paribus.notes.checks import stored
-from paribus.plan.cells import Plan
-from paribus.plan.command import plan_command
-from paribus.plan.composer import Composer
 from paribus.store.provenance import provenance
 from paribus.store.store import Store
 

@@ -27,11 +27,11 @@ import torch
 import usual_lightning as usual
 from torch import nn
 
+from paribus.config.compose import load, resolved
 from paribus.config.run import Run
-from paribus.plan.compose import load, resolved
+from paribus.run import build
+from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
 from paribus.store.history import HistoryWriter
-from paribus.train import build
-from paribus.train.fit import build_callbacks, build_task, build_trainer, quiet_lightning
 
 
 def run_of(model: str, batch: int, epochs: int, threads: int) -> Run:

@@ -12,11 +12,11 @@ import random
 import resource
 import time
 
+from paribus.ablation.parser import parse
+from paribus.ablation.planner import plan_ablation
+from paribus.config.compose import hydra_context, load, resolved
+from paribus.config.composer import Composer
 from paribus.config.identity import run_id
-from paribus.plan.compose import hydra_context, load, resolved
-from paribus.plan.composer import Composer
-from paribus.plan.parser import parse
-from paribus.plan.planner import plan_ablation
 
 FILE = {
     "name": "big",

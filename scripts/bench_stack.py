@@ -57,17 +57,17 @@ import torch
 from bench_overhead import hand_written, spread, usual_lightning
 from bench_sweep import SCRIPTS, measured
 
+from paribus.config.compose import load, resolved
+from paribus.config.composer import Composer
 from paribus.config.run import Run
-from paribus.launch.slots import cores
-from paribus.plan.compose import load, resolved
-from paribus.plan.composer import Composer
-from paribus.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
+from paribus.extras.stack.decision import SHARE, TOO_SHORT, bench_of
+from paribus.extras.stack.execute import train_stack
+from paribus.extras.stack.measure import Bench, Findings, explore, peak_bytes, seconds_of
+from paribus.extras.stack.members import Member
+from paribus.run import build
+from paribus.run.bookkeeping import new_record
 from paribus.store.store import Store
-from paribus.train import build
-from paribus.train.bookkeeping import new_record
-from paribus.train.measure import SHARE, TOO_SHORT, bench_of
-from paribus.train.members import Member
-from paribus.train.stack import train_stack
+from paribus.sweep.slots import cores
 
 RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15]
 OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "radam"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paribus.plan.command import plan_command
+from paribus.ablation.command import plan_command
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import yaml
 
+from paribus.ablation.cells import Plan
+from paribus.evidence.aggregate import aggregate_plan
+from paribus.evidence.arms import ReportError
 from paribus.notes.shipped import Shipped
-from paribus.plan.cells import Plan
-from paribus.report import render
-from paribus.report.aggregate import aggregate_plan
-from paribus.report.arms import ReportError
-from paribus.report.columns import View, metric_column, with_interval
 from paribus.report.numbers import title
-from paribus.report.sheet import Column, Entry, Sheet
+from paribus.report.tables import render
+from paribus.report.tables.columns import View, metric_column, with_interval
+from paribus.report.tables.sheet import Column, Entry, Sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "docs" / "cards"

@@ -109,7 +109,7 @@ def _child(line: Line, here: Path) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.argv = ["paribus", *line.words]
         from paribus.cli.main import run_command
-        from paribus.launch.failure import guarded
+        from paribus.sweep.failure import guarded
 
         try:
             code = guarded(run_command)
@@ -131,12 +131,12 @@ def prepare(template: Path) -> str:
     os.environ.update(WANDB_MODE="disabled", PARIBUS_DATA=str(template / "data"), HYDRA_FULL_ERROR="1")
     for name in ("PARIBUS_OUTPUTS", "WANDB_API_KEY"):
         os.environ.pop(name, None)
-    from paribus.launch.server import preload
+    from paribus.sweep.server import preload
 
     template.mkdir(parents=True)
     preload()
     import paribus.cli.train  # noqa: F401
-    from paribus.plan.composer import Composer
+    from paribus.config.composer import Composer
 
     here = os.getcwd()
     os.chdir(template)
@@ -160,8 +160,8 @@ def _without_training() -> None:
     """One update for a run, and none for the jobs of a sweep, which are checked in this process."""
     from paribus.config.identity import BUDGET_UNITS
     from paribus.config.run import Run
-    from paribus.launch import fork, jobs, sweep
-    from paribus.train import build, fit
+    from paribus.run import build, fit
+    from paribus.sweep import fork, jobs, sweep
 
     class Here:
         def call(self, function: Any, *arguments: Any) -> Any:

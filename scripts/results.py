@@ -16,14 +16,14 @@ from typing import Any
 
 import yaml
 
+from paribus.ablation.cells import Plan
+from paribus.ablation.command import plan_command
+from paribus.ablation.outputs import outputs_folder
+from paribus.config.composer import Composer
 from paribus.notes import ablations as notes
 from paribus.notes import shipped
 from paribus.notes.checks import stored
 from paribus.notes.results import document, times
-from paribus.plan.cells import Plan
-from paribus.plan.command import plan_command
-from paribus.plan.composer import Composer
-from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import studies
 from paribus.store.reader import Reader
 from paribus.store.store import Store

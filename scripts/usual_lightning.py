@@ -24,9 +24,9 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from paribus.config import config_dir
+from paribus.config.compose import resolved
 from paribus.config.run import Run
-from paribus.plan.compose import resolved
-from paribus.train import build
+from paribus.run import build
 
 HYDRA = ["hydra/sweeper=basic", "hydra/launcher=basic"]
 FOLDERS = ["hydra.output_subdir=.hydra", "hydra.sweep.subdir=${hydra.job.num}"]

@@ -55,7 +55,7 @@ class Result:
 def paribus(tmp_path, monkeypatch, capsys):
     """Runs a `paribus` command in this process, in an empty folder, as a shell would: exit code, output, errors."""
     from paribus.cli.main import run_command
-    from paribus.launch.failure import guarded
+    from paribus.sweep.failure import guarded
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PARIBUS_OUTPUTS", raising=False)
@@ -75,7 +75,7 @@ def paribus(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def compose():
     """The resolved configuration of a command line."""
-    from paribus.plan.compose import load, resolved
+    from paribus.config.compose import load, resolved
 
     return lambda *overrides: resolved(load(list(overrides)))
 
@@ -94,7 +94,7 @@ def wandb_server(monkeypatch, tmp_path):
     import wandb
     from wandb_server import WandbServer
 
-    from paribus.plan import wandb_access
+    from paribus.extras.wandb import access as wandb_access
 
     wandb.teardown()  # settings are read once a process
     server = WandbServer()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import paribus
-import paribus.train.run  # a package of the same name as a function
+import paribus.run.execute  # a package of the same name as a function
 from paribus.api import Figures
 from paribus.base.errors import UserError
 
@@ -246,7 +246,7 @@ def test_descents_and_checks():
 def test_a_users_code_is_typed(tmp_path):
     code = tmp_path / "user.py"
     code.write_text(
-        "import paribus\nimport paribus.train.run\n"
+        "import paribus\nimport paribus.run.execute\n"
         "reveal_type(paribus.train('model=mlp'))\nreveal_type(paribus.train('seed=1,2', multirun=True))\n"
         "reveal_type(paribus.load('a').network)\nparibus.figure('pie')\nparibus.plan(3)\n"
     )

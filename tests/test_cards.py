@@ -9,10 +9,10 @@ import torch
 from made_studies import made
 from torch import nn
 
+from paribus.config.compose import load, resolved
 from paribus.notes.shipped import Shipped
-from paribus.optim.build import build_optimizer
-from paribus.plan.compose import load, resolved
-from paribus.train.instantiate import instantiate
+from paribus.run.instantiate import instantiate
+from paribus.techniques.optimizers.build import build_optimizer
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("cards", ROOT / "scripts" / "cards.py")

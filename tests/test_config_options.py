@@ -7,16 +7,16 @@ import pytest
 import torch
 import yaml
 
+from paribus.ablation.command import plan_command
+from paribus.ablation.planner import ablations_of
 from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.ablations import shipped
+from paribus.config.compose import load, resolved
+from paribus.config.composer import Composer
 from paribus.config.run import Run
-from paribus.plan.command import plan_command
-from paribus.plan.compose import load, resolved
-from paribus.plan.composer import Composer
-from paribus.plan.planner import ablations_of
-from paribus.train import build
-from paribus.train.instantiate import check_arguments, instantiate
+from paribus.run import build
+from paribus.run.instantiate import check_arguments, instantiate
 
 CONF = config_dir()
 OPTIONS = sorted(
@@ -44,7 +44,7 @@ def test_an_option_says_in_its_first_line_what_it_is(option):
     assert len(first) < 140
 
 
-# Options of conf/surface belong to another root; tests/cli/test_curvature.py composes them.
+# Options of conf/surface belong to another root; tests/extras/curvature/test_command.py composes them.
 @pytest.mark.parametrize(
     "option", [option for option in OPTIONS if option not in SEARCHES and not option.startswith("surface/")]
 )

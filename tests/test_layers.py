@@ -44,7 +44,7 @@ HEAVY = {"torch", "torchmetrics", "pytorch_lightning", "lightning_fabric", "skle
 
 
 def package(name):
-    """The package of a file: of paribus.plan.cells it is plan. Files beside the packages are packages themselves."""
+    """The package of a file: of paribus.ablation.cells it is plan. Files beside the packages are packages themselves."""
     first, _, rest = name.partition(".")
     return rest.partition(".")[0] if first == "paribus" else first
 

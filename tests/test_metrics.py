@@ -6,9 +6,9 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
-from paribus.losses import CrossEntropy, ScalarSquaredError
-from paribus.metrics import EvaluationTotals, Totals
-from paribus.stack.evaluation import StackedLoss
+from paribus.extras.stack.evaluation import StackedLoss
+from paribus.run.metrics import EvaluationTotals, Totals
+from paribus.techniques.losses import CrossEntropy, ScalarSquaredError
 
 
 def data(n=500, k=7):

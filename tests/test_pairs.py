@@ -10,11 +10,11 @@ from allpairspy import AllPairs
 
 from paribus.base.errors import UserError
 from paribus.config import config_dir
+from paribus.config.compose import load, resolved
 from paribus.config.run import Run
-from paribus.plan.compose import load, resolved
+from paribus.run.execute import execute
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.run import execute
 
 
 def options(group):

@@ -94,7 +94,7 @@ def test_links_of_pages_lead_to_files_and_their_commands_exist(path):
 
 @pytest.mark.parametrize("path", [page for page in PAGES if page.startswith(("ARCHI", "CONTRIB", "docs/internals"))])
 def test_source_files_that_pages_name_exist(path):
-    """Written as train/fit.py, relative to src/paribus, or from the root of the project."""
+    """Written as run/fit.py, relative to src/paribus, or from the root of the project."""
     text = (ROOT / path).read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w./-])(?:[\w-]+/)+\w+\.py\b", text))
     assert not [file for file in sorted(named) if not any((root / file).exists() for root in (SOURCE, ROOT))]

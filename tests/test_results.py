@@ -37,13 +37,13 @@ def test_shipped_files_are_small_and_pictures_are_there():
 
 def test_every_shipped_ablation_has_its_page_and_its_tables():
     """Also those with runs that diverged, whose losses are nan."""
+    from paribus.ablation.command import plan_command
+    from paribus.config.composer import Composer
     from paribus.notes.shipped import Shipped
-    from paribus.plan.command import plan_command
-    from paribus.plan.composer import Composer
     from paribus.report.page.render import page
-    from paribus.report.source import Options, sheets
     from paribus.report.study import study
-    from paribus.report.table import document
+    from paribus.report.tables.source import Options, sheets
+    from paribus.report.tables.table import document
     from paribus.report.verdicts import claims
 
     found, composer = Shipped.read(ROOT / "results" / "records.json.gz"), Composer()

@@ -12,12 +12,12 @@ import torch
 
 from paribus.base.errors import UserError
 from paribus.config import config_dir
+from paribus.config.compose import load, resolved
 from paribus.config.identity import run_id
 from paribus.config.run import Run
-from paribus.plan.compose import load, resolved
+from paribus.run.execute import execute
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.run import execute
 
 # Small enough for two updates in a tenth of a second.
 BASE = [

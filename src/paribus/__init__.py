@@ -51,8 +51,8 @@ class _Surface(ModuleType):
     """This package, with the functions of `paribus.api` as attributes.
 
     `train` and `plan` are packages too. Python makes a package that is imported an attribute of the one around it, so
-    `import paribus.train.run` would put the package where the function was. Here the function stays;
-    `from paribus.train.run import ...` works as ever, since it does not look at attributes.
+    `import paribus.run.execute` would put the package where the function was. Here the function stays;
+    `from paribus.run.execute import ...` works as ever, since it does not look at attributes.
     """
 
     def __getattr__(self, name: str) -> Any:

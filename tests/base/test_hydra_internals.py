@@ -5,9 +5,9 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.base import hydra_internals
 from paribus.base.hydra_internals import ConfigFiles, Unsupported, error_of
-from paribus.plan.compose import hydra_context, load, parse_overrides, resolved
-from paribus.plan.composer import Composer
-from paribus.plan.merger import Merger
+from paribus.config.compose import hydra_context, load, parse_overrides, resolved
+from paribus.config.composer import Composer
+from paribus.config.merger import Merger
 
 LINE = ["norm=layer", "optimizer=adam", "seed=3"]
 

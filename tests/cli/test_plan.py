@@ -4,14 +4,14 @@ import json
 
 import pytest
 
+from paribus.ablation.command import plan_command
+from paribus.ablation.estimate import Costs
 from paribus.base.durations import duration
-from paribus.plan.chosen import chosen
-from paribus.plan.command import plan_command
-from paribus.plan.estimate import Costs
-from paribus.stack.measure import Findings
+from paribus.config.chosen import chosen
+from paribus.extras.stack.measure import Findings
+from paribus.run.trial import measure
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.train.trial import measure
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1"]
 
@@ -113,7 +113,7 @@ def test_members_of_a_stack_are_estimated_as_such(monkeypatch):
     """Where an update of eight runs together takes half as long as one of a run alone."""
     [plan] = plan_command([*QUICK[:-1], "budget.epochs=10000"], lambda id: None)
     found = Findings({1: 1.0, 8: 0.5})
-    monkeypatch.setattr("paribus.stack.measure.explore", lambda *of, **options: found)
+    monkeypatch.setattr("paribus.extras.stack.measure.explore", lambda *of, **options: found)
     alone, together = (measure(plan.cells[0], size)[2] for size in (1, 8))
     assert together < alone / 4
 

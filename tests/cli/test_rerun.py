@@ -57,7 +57,7 @@ def test_a_run_is_bit_identical_until_something_is_changed(paribus, run, tmp_pat
 
 
 def test_what_differs_is_said(run):
-    from paribus.train import rerun
+    from paribus.run import rerun
 
     _, record = run
     weights = {"a": torch.tensor([1.0, float("nan")]), "b": torch.tensor([1.0])}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from paribus.plan.command import plan_command
+from paribus.ablation.command import plan_command
 from paribus.store.record import Record
 from paribus.store.store import Store
 

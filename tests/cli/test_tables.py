@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paribus.plan.command import plan_command
-from paribus.plan.composer import Composer
+from paribus.ablation.command import plan_command
+from paribus.config.composer import Composer
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -68,7 +68,9 @@ def test_a_callback_is_judged_by_its_class_and_not_by_its_key(compose):
     assert run_id(compose("+callbacks.plateau={_target_: mycb.Zero}")) != plain
     assert run_id(compose("callbacks=[default,sharpness]", "callbacks.sharpness._target_=mycb.Zero")) != plain
     assert run_id(compose("callbacks.progress._target_=mycb.Zero")) != plain
-    assert run_id(compose("+callbacks.mine={_target_: paribus.task.sharpness.Sharpness, every: 5}")) == plain
+    assert (
+        run_id(compose("+callbacks.mine={_target_: paribus.extras.curvature.sharpness.Sharpness, every: 5}")) == plain
+    )
     assert run_id(compose("callbacks.progress=null")) == plain
     assert run_id(compose("+callbacks.mine.every=5")) != plain  # of no class that is known
 

@@ -9,8 +9,8 @@ import fnmatch
 import pytest
 
 from paribus.config import config_dir
+from paribus.config.composer import Composer
 from paribus.config.identity import run_id
-from paribus.plan.composer import Composer
 
 # Patterns of keys that change no weight and no metric, each with the reason.
 HARMLESS = {

@@ -8,11 +8,11 @@ import typing
 import pytest
 
 from paribus.base.errors import UserError
+from paribus.config.compose import load, resolved
 from paribus.config.identity import run_id
 from paribus.config.run import Run, recorded
 from paribus.config.schema import Form, keys, kinds, leaves, optional, parse
 from paribus.config.sections import Descent
-from paribus.plan.compose import load, resolved
 
 SECTIONS = [(name, hint) for name, hint in keys(Run).items() if hasattr(hint, "__dataclass_fields__")]
 

@@ -9,7 +9,7 @@ import pytest
 from paribus.config import config_dir, targets
 from paribus.config.identity import run_id
 from paribus.config.targets import TARGETS, Target, hashed_name, import_path, is_observer, known, public_name
-from paribus.train.instantiate import instantiate
+from paribus.run.instantiate import instantiate
 
 NAMED = sorted(
     {
@@ -56,7 +56,7 @@ def test_a_public_name_and_any_import_path_are_one_run(compose):
 
 
 def test_a_public_name_is_built_like_an_import_path_also_within_a_node(tmp_path, monkeypatch):
-    from paribus.optim.schedule import Cosine
+    from paribus.techniques.schedules import Cosine
 
     assert isinstance(instantiate("scheduler", {"_target_": "paribus.scheduler.Cosine"}), Cosine)
     (tmp_path / "ownholder.py").write_text("def keep(inner):\n    return {'inner': inner}\n")
@@ -68,12 +68,12 @@ def test_a_public_name_is_built_like_an_import_path_also_within_a_node(tmp_path,
 
 def test_a_file_can_move_and_old_configs_still_name_what_was_in_it(monkeypatch, compose):
     before = run_id(compose("scheduler=cosine"))
-    moved = Target("old.place.Cosine", at="paribus.optim.schedule.Cosine", also=("between.Cosine",))
+    moved = Target("old.place.Cosine", at="paribus.techniques.schedules.Cosine", also=("between.Cosine",))
     monkeypatch.setattr(targets, "TARGETS", {"paribus.scheduler.Cosine": moved})
-    paths = ("paribus.scheduler.Cosine", "old.place.Cosine", "between.Cosine", "paribus.optim.schedule.Cosine")
+    paths = ("paribus.scheduler.Cosine", "old.place.Cosine", "between.Cosine", "paribus.techniques.schedules.Cosine")
     monkeypatch.setattr(targets, "_NAMES", dict.fromkeys(paths, "paribus.scheduler.Cosine"))
     assert {hashed_name(path) for path in paths} == {"old.place.Cosine"}
-    assert {import_path(path) for path in paths} == {"paribus.optim.schedule.Cosine"}
+    assert {import_path(path) for path in paths} == {"paribus.techniques.schedules.Cosine"}
     ids = {run_id(compose("scheduler=cosine", f"scheduler._target_={path}")) for path in paths}
     assert len(ids) == 1
     assert ids != {before}  # the first path is what counts: a row must not change it
@@ -94,11 +94,11 @@ def test_a_second_version_is_another_run(monkeypatch, compose):
 
 
 def test_observers_are_known_by_their_class_and_hold_no_code_of_others():
-    sharpness = functools.partial(dict, _target_="paribus.task.sharpness.Sharpness")
+    sharpness = functools.partial(dict, _target_="paribus.extras.curvature.sharpness.Sharpness")
     assert is_observer(sharpness(every=10))
     assert not is_observer(sharpness(every={"_target_": "mine.Every"}))
     assert not is_observer(sharpness(every=[{"_target_": "mine.Every"}]))
     assert not is_observer({"_target_": "mycb.Zero"})
-    assert not is_observer({"_target_": "paribus.task.ema.EMA"})
+    assert not is_observer({"_target_": "paribus.run.callbacks.ema.EMA"})
     assert not is_observer({})
     assert not is_observer(None)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from paribus.plan.cells import Cell, Plan
-from paribus.plan.compose import hydra_context
-from paribus.plan.composer import Composer
-from paribus.plan.parser import parse
-from paribus.plan.planner import plan_ablation
+from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.parser import parse
+from paribus.ablation.planner import plan_ablation
+from paribus.config.compose import hydra_context
+from paribus.config.composer import Composer
 from paribus.store.record import Record
 
 COMPOSER = Composer()

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from paribus.ablation.cells import Cell, Plan, Tuned
+from paribus.ablation.parser import parse
 from paribus.config.composed import Composed
-from paribus.plan.cells import Cell, Plan, Tuned
-from paribus.plan.parser import parse
 from paribus.report.study import Study, study
 from paribus.store.record import Record
 

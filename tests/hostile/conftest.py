@@ -60,9 +60,9 @@ def attack(paribus, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def trained_outputs(tmp_path_factory):
     """The outputs of one small run."""
+    from paribus.config.compose import load, resolved
     from paribus.config.run import Run
-    from paribus.plan.compose import load, resolved
-    from paribus.train.run import train
+    from paribus.run.execute import train
 
     torch.set_num_threads(1)  # as in every test: sums have one order
     outputs = tmp_path_factory.mktemp("trained") / "outputs"

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from paribus.config.run import recorded
+from paribus.run.foreign import is_own, outside
 from paribus.store.store import Store
-from paribus.train.foreign import is_own, outside
 
 # Changes of a record, none of which it may be used with.
 UNUSABLE = {
@@ -81,9 +81,9 @@ TARGETS = {
     "a command by position": ("data.source", {"_target_": "os.system", "_args_": [RUN_BY]}),
     "subprocess": ("model", {"_target_": "subprocess.run", "args": RUN_BY, "shell": True}),
     "os by way of torch": ("model", {"_target_": "torch.os.system", "_args_": [RUN_BY]}),
-    "shutil by way of ours": ("loss", {"_target_": "paribus.train.run.shutil.rmtree", "path": "outputs"}),
+    "shutil by way of ours": ("loss", {"_target_": "paribus.run.execute.shutil.rmtree", "path": "outputs"}),
     "a writer of ours": ("data.source", {"_target_": "paribus.base.atomic.write_atomically", "text": "x"}),
-    "a download of ours": ("data.source", {"_target_": "paribus.data.files.download", "url": "file:secret.yaml"}),
+    "a download of ours": ("data.source", {"_target_": "paribus.datasets.files.download", "url": "file:secret.yaml"}),
     "an extension of C": ("model", {"_target_": "torch.utils.cpp_extension.load", "name": "x", "sources": []}),
     "a pickle": ("model", {"_target_": "torch.load", "f": "evil.pt", "weights_only": False}),
     "the hub": ("model", {"_target_": "torch.hub.load", "repo_or_dir": ".", "source": "local", "model": "x"}),
@@ -176,12 +176,12 @@ def test_a_record_that_can_be_used_is(attack, trained):
 
 
 SOURCES = {
-    "a data set of the hub": {"_target_": "paribus.data.huggingface.HuggingFace", "path": "somebody/else"},
-    "a folder elsewhere": {"_target_": "paribus.data.folder.ImageFolder", "root": "/etc"},
-    "the way up": {"_target_": "paribus.data.huggingface.HuggingFace", "path": ".."},
-    "through a link": {"_target_": "paribus.data.folder.ImageFolder", "root": "link"},
-    "a download": {"_target_": "paribus.data.cifar.CIFAR", "root": "gone"},
-    "a known data set elsewhere": {"_target_": "paribus.data.idx.IDX", "name": "mnist", "root": "/etc"},
+    "a data set of the hub": {"_target_": "paribus.datasets.huggingface.HuggingFace", "path": "somebody/else"},
+    "a folder elsewhere": {"_target_": "paribus.datasets.folder.ImageFolder", "root": "/etc"},
+    "the way up": {"_target_": "paribus.datasets.huggingface.HuggingFace", "path": ".."},
+    "through a link": {"_target_": "paribus.datasets.folder.ImageFolder", "root": "link"},
+    "a download": {"_target_": "paribus.datasets.cifar.CIFAR", "root": "gone"},
+    "a known data set elsewhere": {"_target_": "paribus.datasets.idx.IDX", "name": "mnist", "root": "/etc"},
     "own code with a path": {"_target_": "strangers.Source", "where": "/etc/passwd"},
     "own code with an address": {"_target_": "strangers.Source", "options": ["https://host/x"]},
 }
@@ -204,5 +204,5 @@ def test_a_run_trained_here_reads_its_data_wherever_they_lie(trained, trained_ou
     assert is_own(record, own)
     assert not is_own(record, copy)
     for root, found in (("data/x", None), (str(own.root / "x"), None), ("/etc", "/etc"), ("..", "..")):
-        source = {"_target_": "paribus.data.folder.ImageFolder", "root": root}
+        source = {"_target_": "paribus.datasets.folder.ImageFolder", "root": root}
         assert outside(base.but({"data.source": source}), own) == found

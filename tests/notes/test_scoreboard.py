@@ -13,7 +13,7 @@ from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.results import document
 from paribus.report.scoreboard import NOT_RUN, csv_text, detectable
-from paribus.report.table import RENDER
+from paribus.report.tables.table import RENDER
 from paribus.report.verdicts import claims
 from paribus.stats.effect import paired_power
 from paribus.store.store import Store

@@ -10,14 +10,14 @@ import re
 import pytest
 from made_studies import METRICS, Made, made
 
-from paribus.report.aggregate import aggregate_plan
-from paribus.report.arms import ReportError
+from paribus.evidence.aggregate import aggregate_plan
+from paribus.evidence.arms import ReportError
 from paribus.report.figures import catalogue
 from paribus.report.numbers import short
 from paribus.report.page.records import value_text
 from paribus.report.page.render import page
-from paribus.report.source import Options, sheets
-from paribus.report.table import csv_text, document
+from paribus.report.tables.source import Options, sheets
+from paribus.report.tables.table import csv_text, document
 from paribus.report.verdicts import claims
 
 NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "huge": 1e200, "tiny": 5e-324, "missing": None}

@@ -15,8 +15,8 @@ class ClusterLauncher(Launcher):
     """Sends command lines to be trained elsewhere, and waits for all of them."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from paribus.launch.settings import check_settings, plain
-        from paribus.launch.study import check_sweeper
+        from paribus.sweep.settings import check_settings, plain
+        from paribus.sweep.study import check_sweeper
 
         check_sweeper(config)
         check_settings("hydra.launcher", plain(config.hydra.launcher))
@@ -37,8 +37,8 @@ class SlurmLauncher(ClusterLauncher):
         self.parameters = dict(parameters)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from paribus.launch.remote import Collection, orders
-        from paribus.launch.slurm import Arrays
+        from paribus.extras.cluster.remote import Collection, orders
+        from paribus.extras.cluster.slurm import Arrays
 
         submit = Arrays(self.settings, self.parameters)
         return Collection(submit).run(orders(job_overrides, self.runs_per_job))
@@ -57,8 +57,8 @@ class SubmititLocalLauncher(ClusterLauncher):
         self.parameters = dict(parameters)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from paribus.launch.remote import Collection, orders
-        from paribus.launch.slurm import Arrays
+        from paribus.extras.cluster.remote import Collection, orders
+        from paribus.extras.cluster.slurm import Arrays
 
         submit = Arrays(self.settings, self.parameters)
         return Collection(submit, self.parallel).run(orders(job_overrides, self.runs_per_job))
@@ -81,8 +81,8 @@ class RayLauncher(ClusterLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from omegaconf import OmegaConf
 
-        from paribus.launch.ray import Tasks
-        from paribus.launch.remote import Collection, orders
+        from paribus.extras.cluster.ray import Tasks
+        from paribus.extras.cluster.remote import Collection, orders
 
         asked: Any = OmegaConf.to_container(OmegaConf.create({"init": self.init, "remote": self.remote}), resolve=True)
         submit = Tasks(asked["init"], asked["remote"], self.retries)

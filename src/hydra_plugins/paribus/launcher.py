@@ -13,16 +13,16 @@ from omegaconf import DictConfig
 
 
 class ParibusLauncher(Launcher):
-    """Hydra's side of `paribus.launch.local.LocalLauncher`; `given` are its options."""
+    """Hydra's side of `paribus.sweep.local.LocalLauncher`; `given` are its options."""
 
     def __init__(self, **given: Any):
         self.given = given
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from paribus.launch.fork import shared_server
-        from paribus.launch.options import Options
-        from paribus.launch.study import check_sweeper
-        from paribus.plan.composer import Composer
+        from paribus.config.composer import Composer
+        from paribus.sweep.fork import shared_server
+        from paribus.sweep.options import Options
+        from paribus.sweep.study import check_sweeper
 
         check_sweeper(config)
         self.options = Options.parse(self.given)
@@ -33,7 +33,7 @@ class ParibusLauncher(Launcher):
         self.server = shared_server()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from paribus.launch.local import LocalLauncher
+        from paribus.sweep.local import LocalLauncher
 
         folder = Path(self.settings.hydra.sweep.dir)
         return LocalLauncher(self.options, self.composer, self.server, folder).launch(job_overrides)

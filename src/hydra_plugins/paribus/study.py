@@ -21,9 +21,9 @@ class StudySweeper(Sweeper):
         from paribus.base.directions import direction
         from paribus.base.errors import UserError
         from paribus.base.terminal import say
-        from paribus.launch.settings import check_settings, plain
-        from paribus.launch.study import Trials
-        from paribus.plan.composer import Composer
+        from paribus.config.composer import Composer
+        from paribus.sweep.settings import check_settings, plain
+        from paribus.sweep.study import Trials
 
         own = config.hydra.sweeper
         if own.storage is not None:

@@ -13,11 +13,11 @@ from omegaconf import DictConfig
 class ParibusSweeper(Sweeper):
     """Plans, hands the missing cells to the launcher, and plans again until nothing is missing.
 
-    on_invalid: stop or skip, see `paribus.launch.sweep`. params: further axes, which the plan reads.
+    on_invalid: stop or skip, see `paribus.sweep.sweep`. params: further axes, which the plan reads.
     """
 
     def __init__(self, **given: Any):
-        from paribus.launch.options import check_sweeper
+        from paribus.sweep.options import check_sweeper
 
         check_sweeper(given)
         self.on_invalid = given.get("on_invalid", "stop")
@@ -32,8 +32,8 @@ class ParibusSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from paribus.launch.sweep import Sweep
-        from paribus.plan.composer import Composer
+        from paribus.config.composer import Composer
+        from paribus.sweep.sweep import Sweep
 
         # Ours remembers what the plan composed, and composes nothing again.
         composer = getattr(self.jobs, "composer", None) or Composer(

@@ -11,7 +11,7 @@ from paribus.api.words import own_hydra, words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from paribus.surfaces.drawn import Drawn, Path
+    from paribus.extras.surfaces.drawn import Drawn, Path
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Descents:
 
     def figure(self) -> Figure:
         """The surface with all trajectories, and what is left of the loss over steps."""
-        from paribus.report.surface import figure
+        from paribus.extras.surfaces.report import figure
 
         return figure(self.surface, self.paths)
 
     def __str__(self) -> str:
-        from paribus.report.surface import table
+        from paribus.extras.surfaces.report import table
 
         return table(self.surface, self.paths, self.tolerance)
 
@@ -48,7 +48,7 @@ def surface(*overrides: str, multirun: bool = False, **settings: Any) -> list[De
 
     Raises UserError for a command line that can't be composed, or several values without multirun.
     """
-    from paribus.train.surface import descents
+    from paribus.extras.surfaces.run import descents
 
     with own_hydra():
         return [Descents(*each) for each in descents(words(overrides, settings), multirun)]

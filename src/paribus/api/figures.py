@@ -92,7 +92,7 @@ def _curves(title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Seque
 
 def _run(given: TrainedRun | str) -> TrainedRun:
     """The run, or that of an id."""
-    from paribus.plan.outputs import store_of
+    from paribus.ablation.outputs import store_of
 
     if isinstance(given, TrainedRun):
         return given
@@ -111,7 +111,7 @@ def _found(kind: str, drawn: Any) -> Figure:
 
 def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[str, Any]:
     """Title and history of the one run that is named."""
-    from paribus.plan.outputs import outputs_folder
+    from paribus.ablation.outputs import outputs_folder
     from paribus.report.figures.named import title_of
     from paribus.store.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from paribus.report.arms import varied
+from paribus.evidence.arms import varied
 from paribus.store.query import Run
 
 if TYPE_CHECKING:

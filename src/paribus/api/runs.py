@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from paribus.plan.outputs import store_of
+from paribus.ablation.outputs import store_of
 from paribus.store.record import Record, Status
 from paribus.store.store import Store
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-    from paribus.task.data import ImageData
+    from paribus.run.data import ImageData
 
 Part = Literal["train", "val", "test"]
 
@@ -71,14 +71,14 @@ class TrainedRun:
 
     def load(self, checkpoint: str | Path | None = None, *, trust: bool = False) -> LoadedRun:
         """The run with its network and its data; see `paribus.load`."""
-        from paribus.train.evaluate import reload
+        from paribus.run.evaluate import reload
 
         found = reload(self.record, self.store, None if checkpoint is None else Path(checkpoint), trust=trust)
         return LoadedRun(self.record, self.store, found.network.eval(), found.data, found.device)
 
     def evaluate(self, checkpoint: str | Path | None = None, *, trust: bool = False) -> dict[str, float]:
         """The test metrics, computed again from the recorded checkpoint or from another one."""
-        from paribus.train.evaluate import evaluate_record
+        from paribus.run.evaluate import evaluate_record
 
         return evaluate_record(self.record, self.store, None if checkpoint is None else Path(checkpoint), trust=trust)
 
@@ -102,8 +102,8 @@ class TrainedRun:
         refine: Newton steps at most. dense: largest Hessian that is computed as a whole.
         probes, seed: random vectors of the spectral density.
         """
-        from paribus.curvature.analysis import Effort
-        from paribus.train.curvature import analyse_record
+        from paribus.extras.curvature.analysis import Effort
+        from paribus.extras.curvature.recorded import analyse_record
 
         found = analyse_record(
             self.record,
@@ -119,7 +119,7 @@ class TrainedRun:
         return Curvature(found)
 
     def __str__(self) -> str:
-        from paribus.train.bookkeeping import summary
+        from paribus.run.bookkeeping import summary
 
         return f"{self.id} {self.status}: {summary(self.record)}"
 
@@ -159,12 +159,12 @@ class Curvature:
 
     def figure(self) -> Figure:
         """The spectrum, its negative part in red."""
-        from paribus.report.curvature import spectrum
+        from paribus.extras.curvature.report import spectrum
 
         return spectrum(self.values)
 
     def __str__(self) -> str:
-        from paribus.report.curvature import describe
+        from paribus.extras.curvature.report import describe
 
         return describe(self.values)
 

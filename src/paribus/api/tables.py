@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from paribus.ablation.outputs import store_of
 from paribus.api.words import own_hydra, words
-from paribus.plan.outputs import store_of
-from paribus.report import planned, tables
-from paribus.report.table import lines
+from paribus.report import planned
+from paribus.report.tables import asked as tables
+from paribus.report.tables.table import lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ def records(
     with own_hydra():
         found = query.runs(store, given, newer=oldest, older=youngest)
         if ablation is not None:
-            from paribus.plan.composer import Composer
+            from paribus.config.composer import Composer
             from paribus.report.collect import chosen
 
             its = {each.id for each in chosen(store, words((), {"ablation": ablation}), Composer())}

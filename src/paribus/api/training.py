@@ -43,8 +43,8 @@ def _run(given: list[str]) -> TrainedRun:
     with own_hydra():
         from hydra.types import RunMode
 
-        from paribus.launch.composed import train_composed
-        from paribus.plan.compose import load, user_errors
+        from paribus.config.compose import load, user_errors
+        from paribus.sweep.composed import train_composed
 
         with user_errors():
             config = load(given)
@@ -59,14 +59,14 @@ def _sweep(given: list[str]) -> pd.DataFrame:
     with own_hydra(), _process_as_it_was():
         from hydra.core.global_hydra import GlobalHydra
 
-        from paribus.plan.compose import user_errors
+        from paribus.config.compose import user_errors
 
         GlobalHydra.instance().clear()  # Hydra's application makes its own
         with user_errors():
             main(["-m", *given])
+    from paribus.ablation.command import plan_command
+    from paribus.ablation.outputs import outputs_folder
     from paribus.api.frame import frame
-    from paribus.plan.command import plan_command
-    from paribus.plan.outputs import outputs_folder
     from paribus.store.query import run_of
 
     with own_hydra():

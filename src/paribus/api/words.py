@@ -15,7 +15,7 @@ def words(overrides: tuple[str, ...], settings: Mapping[str, Any]) -> list[str]:
 
     Raises UserError for a word that is no override: an option, or a value that is no text.
     """
-    from paribus.plan.grammar import override_value
+    from paribus.config.grammar import override_value
 
     for word in overrides:
         if not isinstance(word, str):

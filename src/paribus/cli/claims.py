@@ -8,28 +8,28 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paribus.ablation.ablation_files import all_names, file_of
+from paribus.ablation.command import plan_command
+from paribus.ablation.estimate import Costs
+from paribus.ablation.file import Ablation
+from paribus.ablation.outputs import outputs_folder
+from paribus.ablation.planner import ablations_of
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.memory import uncollected
 from paribus.base.terminal import say
 from paribus.base.text import near
 from paribus.cli.reports import write
+from paribus.config.compose import group_options, hydra_context
+from paribus.config.composer import Composer
 from paribus.notes import ablations as notes
 from paribus.notes import scoreboard as by_section
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
 from paribus.notes.shipped import Shipped
-from paribus.plan.ablation import Ablation
-from paribus.plan.ablation_files import all_names, file_of
-from paribus.plan.command import plan_command
-from paribus.plan.compose import group_options, hydra_context
-from paribus.plan.composer import Composer
-from paribus.plan.estimate import Costs
-from paribus.plan.outputs import outputs_folder
-from paribus.plan.planner import ablations_of
 from paribus.report import scoreboard
 from paribus.report.scoreboard import Line, csv_text
-from paribus.report.table import RENDER
+from paribus.report.tables.table import RENDER
 from paribus.report.verdicts import Claim, claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store

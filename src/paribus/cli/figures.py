@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import UserError
 from paribus.base.terminal import say, show
-from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import is_setting
 from paribus.store.store import Store
 

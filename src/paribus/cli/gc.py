@@ -7,11 +7,11 @@ import sys
 
 import click
 
+from paribus.ablation.needed import needed_by_ablations, needed_by_sweeps
+from paribus.ablation.outputs import store_of
 from paribus.base.durations import duration, in_seconds, seconds_since
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
-from paribus.plan.needed import needed_by_ablations, needed_by_sweeps
-from paribus.plan.outputs import store_of
 from paribus.store.space import remove, unneeded
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from paribus.base.version import __version__
-from paribus.launch.failure import run_and_exit
+from paribus.sweep.failure import run_and_exit
 
 FOLDER = Path(__file__).parent / "commands"
 

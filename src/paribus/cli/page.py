@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from paribus.ablation.outputs import outputs_folder
 from paribus.base.terminal import show
 from paribus.cli.reports import write
-from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import studies
 from paribus.store.store import Store
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def write_page(overrides: Sequence[str], output: str, by: Sequence[str], mix: Sequence[str]) -> None:
     """The report as a file. Raises UserError while no run is done."""
-    from paribus.plan.composer import Composer
+    from paribus.config.composer import Composer
     from paribus.report.study import need_runs
 
     composer = Composer()
@@ -32,7 +32,7 @@ def write_page(overrides: Sequence[str], output: str, by: Sequence[str], mix: Se
 
 def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequence[str]) -> None:
     """Serves the report and builds it again when records change, until interrupted."""
-    from paribus.plan.composer import Composer
+    from paribus.config.composer import Composer
     from paribus.report.page.serve import Built, Watcher
 
     composer = Composer()
@@ -62,8 +62,8 @@ def _page(overrides: Sequence[str], found: Sequence[Study], store: Store, live: 
 
 
 def _live(found: Sequence[Study], store: Store) -> Live:
+    from paribus.ablation.status import progress
     from paribus.cli.status import left, said
-    from paribus.plan.status import progress
     from paribus.report.page.render import Live
 
     parts = [progress(each.plan, store) for each in found]

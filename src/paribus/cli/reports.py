@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paribus.ablation.outputs import store_of
 from paribus.base.errors import UserError
 from paribus.base.terminal import say, show
-from paribus.plan.outputs import store_of
 
 
 def write(text: str, output: str | None) -> None:
@@ -25,7 +25,7 @@ def write(text: str, output: str | None) -> None:
 def evaluate_run(run: str, checkpoint: str | None, trust: bool, outputs: str | None) -> None:
     store = store_of(outputs)
     record = store.find(run)
-    from paribus.train.evaluate import evaluate_record
+    from paribus.run.evaluate import evaluate_record
 
     results = evaluate_record(record, store, Path(checkpoint) if checkpoint else None, trust=trust)
     agree = True

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
+from paribus.ablation.outputs import store_of
 from paribus.base.terminal import show
-from paribus.plan.outputs import store_of
 
 
 def rerun_run(run: str, outputs: str | None) -> None:
     """Prints what is identical and the first difference; exit code 1 where there is one."""
     store = store_of(outputs)
     record = store.find(run)
-    from paribus.launch.ranks import run_ranks
-    from paribus.train.rerun import changes, rerun
+    from paribus.run.rerun import changes, rerun
+    from paribus.sweep.ranks import run_ranks
 
     compared = rerun(record, store, run_ranks)
     for each in compared:

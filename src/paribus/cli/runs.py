@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from paribus.ablation.outputs import outputs_folder
 from paribus.base.durations import duration, in_seconds
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
-from paribus.plan.outputs import outputs_folder
 from paribus.report.collect import is_setting
 from paribus.store import query
 from paribus.store.store import Store

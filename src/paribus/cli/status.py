@@ -6,19 +6,19 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from paribus.ablation.inputs import Inputs
+from paribus.ablation.outputs import outputs_folder
+from paribus.ablation.status import STATES, Progress, progress
 from paribus.base.durations import duration
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
-from paribus.plan.inputs import Inputs
-from paribus.plan.outputs import outputs_folder
-from paribus.plan.status import STATES, Progress, progress
 from paribus.report.collect import names_ablation
 from paribus.store.store import Store
 
 
 def print_status(overrides: Sequence[str], as_json: bool) -> None:
-    from paribus.plan.command import plan_command
-    from paribus.plan.composer import Composer
+    from paribus.ablation.command import plan_command
+    from paribus.config.composer import Composer
 
     if not names_ablation(overrides):
         raise UserError("paribus status needs an ablation: paribus status ablation=NAME. For single runs: paribus runs")

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from paribus.ablation.outputs import store_of
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 from paribus.cli.reports import write
-from paribus.plan.outputs import store_of
 from paribus.store.names import read_bounded
 from paribus.store.reader import Reader
 
@@ -23,7 +23,7 @@ def write_table(
     overrides: Sequence[str], form: str, metrics: Sequence[str], by: Sequence[str], output: str | None, **asked: Any
 ) -> None:
     """asked: the other fields of `report.source.Options`."""
-    from paribus.report.tables import tables
+    from paribus.report.tables.asked import tables
 
     found = tables(overrides, metrics, by, **asked)
     # In a terminal the comments for `paribus verify` would only be noise.
@@ -32,7 +32,7 @@ def write_table(
 
 def verify_file(path: str, outputs: str | None) -> None:
     """Prints what was checked; raises UserError where the paper and the records differ."""
-    from paribus.report.verify import verify
+    from paribus.report.tables.verify import verify
 
     store = store_of(outputs)
     read = Reader(store)

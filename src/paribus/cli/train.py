@@ -12,8 +12,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from paribus.config import config_dir
-from paribus.launch.fork import shared_server
-from paribus.plan.grammar import with_quotes
+from paribus.config.grammar import with_quotes
+from paribus.sweep.fork import shared_server
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
-        from paribus.launch.composed import train_composed
+        from paribus.sweep.composed import train_composed
 
         job = HydraConfig.get()
         try:

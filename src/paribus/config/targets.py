@@ -37,76 +37,156 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN"),
-    "paribus.model.Linear": Target("paribus.nn.models.dense.Linear"),
-    "paribus.model.MLP": Target("paribus.nn.models.dense.MLP"),
-    "paribus.model.ResNet": Target("paribus.nn.models.resnet.ResNet"),
-    "paribus.model.ViT": Target("paribus.nn.models.vit.ViT"),
-    "paribus.norm.batch": Target("paribus.nn.norm.batch"),
-    "paribus.norm.batch_renorm": Target("paribus.nn.norm.batch_renorm"),
-    "paribus.norm.group": Target("paribus.nn.norm.group"),
-    "paribus.norm.instance": Target("paribus.nn.norm.instance"),
-    "paribus.norm.layer": Target("paribus.nn.norm.layer"),
-    "paribus.norm.layer_channels_last": Target("paribus.nn.norm.layer_channels_last"),
-    "paribus.norm.rms": Target("paribus.nn.norm.rms"),
-    "paribus.norm.sync_batch": Target("paribus.nn.norm.sync_batch"),
-    "paribus.norm.spectral_norm": Target("paribus.nn.parametrize.spectral_norm"),
-    "paribus.norm.weight_norm": Target("paribus.nn.parametrize.weight_norm"),
-    "paribus.loss.CrossEntropy": Target("paribus.losses.CrossEntropy"),
-    "paribus.loss.ScalarSquaredError": Target("paribus.losses.ScalarSquaredError"),
-    "paribus.loss.SoftmaxSquaredError": Target("paribus.losses.SoftmaxSquaredError"),
-    "paribus.loss.SquaredError": Target("paribus.losses.SquaredError"),
-    "paribus.optimizer.AdagradRMS": Target("paribus.optim.notes.AdagradRMS"),
-    "paribus.optimizer.Muon": Target("paribus.optim.muon.Muon"),
-    "paribus.optimizer.RMSPropNotes": Target("paribus.optim.notes.RMSPropNotes"),
-    "paribus.optimizer.Shampoo": Target("paribus.optim.shampoo.Shampoo"),
-    "paribus.scheduler.BatchGrowth": Target("paribus.optim.schedule.BatchGrowth"),
-    "paribus.scheduler.Constant": Target("paribus.optim.schedule.Constant"),
-    "paribus.scheduler.Cosine": Target("paribus.optim.schedule.Cosine"),
-    "paribus.scheduler.CosineRestarts": Target("paribus.optim.schedule.CosineRestarts"),
-    "paribus.scheduler.Exponential": Target("paribus.optim.schedule.Exponential"),
-    "paribus.scheduler.InverseSqrt": Target("paribus.optim.schedule.InverseSqrt"),
-    "paribus.scheduler.MultiStep": Target("paribus.optim.schedule.MultiStep"),
-    "paribus.scheduler.OneCycle": Target("paribus.optim.schedule.OneCycle"),
-    "paribus.scheduler.Plateau": Target("paribus.optim.schedule.Plateau"),
-    "paribus.scheduler.Polynomial": Target("paribus.optim.schedule.Polynomial"),
-    "paribus.scheduler.Step": Target("paribus.optim.schedule.Step"),
-    "paribus.scheduler.WSD": Target("paribus.optim.schedule.WSD"),
-    "paribus.augmentation.CropFlip": Target("paribus.data.augment.CropFlip"),
-    "paribus.augmentation.CutMix": Target("paribus.data.augment.CutMix"),
-    "paribus.augmentation.Cutout": Target("paribus.data.augment.Cutout"),
-    "paribus.augmentation.Identity": Target("paribus.data.augment.Identity"),
-    "paribus.augmentation.MixUp": Target("paribus.data.augment.MixUp"),
-    "paribus.source.CIFAR": Target("paribus.data.cifar.CIFAR", places=("root",)),
-    "paribus.source.Digits": Target("paribus.data.digits.Digits"),
-    "paribus.source.HuggingFace": Target("paribus.data.huggingface.HuggingFace", files=("path",)),
-    "paribus.source.IDX": Target("paribus.data.idx.IDX", places=("root",)),
-    "paribus.source.ImageFolder": Target("paribus.data.folder.ImageFolder", files=("root",)),
-    "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic"),
-    "paribus.callback.Checkpoints": Target("paribus.train.checkpoints.Checkpoints", observes=True),
-    "paribus.callback.EMA": Target("paribus.task.ema.EMA"),
-    "paribus.callback.EarlyStopping": Target("paribus.task.early_stopping.EarlyStopping"),
-    "paribus.callback.GradientCosine": Target("paribus.task.gradients.GradientCosine", observes=True),
-    "paribus.callback.GradientMonitor": Target("paribus.task.monitors.GradientMonitor", observes=True),
-    "paribus.callback.LearningRateMonitor": Target("paribus.task.monitors.LearningRateMonitor", observes=True),
-    "paribus.callback.NoiseScale": Target("paribus.task.gradients.NoiseScale", observes=True),
-    "paribus.callback.Plateau": Target("paribus.task.gradients.Plateau", observes=True),
-    "paribus.callback.Progress": Target("paribus.train.progress.Progress", observes=True),
-    "paribus.callback.Sharpness": Target("paribus.task.sharpness.Sharpness", observes=True),
-    "paribus.callback.Snapshots": Target("paribus.task.snapshots.Snapshots", observes=True),
-    "paribus.logger.csv": Target("paribus.train.loggers.csv_logger", observes=True),
-    "paribus.logger.tensorboard": Target("paribus.train.loggers.tensorboard_logger", observes=True),
-    "paribus.logger.wandb": Target("paribus.train.loggers.wandb_logger", observes=True),
-    "paribus.surface.Beale": Target("paribus.surfaces.catalogue.Beale"),
-    "paribus.surface.ManyMinima": Target("paribus.surfaces.catalogue.ManyMinima"),
-    "paribus.surface.MonkeySaddle": Target("paribus.surfaces.catalogue.MonkeySaddle"),
-    "paribus.surface.Quadratic": Target("paribus.surfaces.catalogue.Quadratic"),
-    "paribus.surface.Rosenbrock": Target("paribus.surfaces.catalogue.Rosenbrock"),
-    "paribus.surface.Saddle": Target("paribus.surfaces.catalogue.Saddle"),
-    "paribus.surface.ThreeFactors": Target("paribus.surfaces.catalogue.ThreeFactors"),
-    "paribus.surface.TwoFactors": Target("paribus.surfaces.catalogue.TwoFactors"),
-    "paribus.surface.TwoWalls": Target("paribus.surfaces.catalogue.TwoWalls"),
-    "paribus.surface.Valley": Target("paribus.surfaces.catalogue.Valley"),
+    "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
+    "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
+    "paribus.model.MLP": Target("paribus.nn.models.dense.MLP", at="paribus.techniques.models.dense.MLP"),
+    "paribus.model.ResNet": Target("paribus.nn.models.resnet.ResNet", at="paribus.techniques.models.resnet.ResNet"),
+    "paribus.model.ViT": Target("paribus.nn.models.vit.ViT", at="paribus.techniques.models.vit.ViT"),
+    "paribus.norm.batch": Target("paribus.nn.norm.batch", at="paribus.techniques.norms.norm.batch"),
+    "paribus.norm.batch_renorm": Target(
+        "paribus.nn.norm.batch_renorm", at="paribus.techniques.norms.norm.batch_renorm"
+    ),
+    "paribus.norm.group": Target("paribus.nn.norm.group", at="paribus.techniques.norms.norm.group"),
+    "paribus.norm.instance": Target("paribus.nn.norm.instance", at="paribus.techniques.norms.norm.instance"),
+    "paribus.norm.layer": Target("paribus.nn.norm.layer", at="paribus.techniques.norms.norm.layer"),
+    "paribus.norm.layer_channels_last": Target(
+        "paribus.nn.norm.layer_channels_last", at="paribus.techniques.norms.norm.layer_channels_last"
+    ),
+    "paribus.norm.rms": Target("paribus.nn.norm.rms", at="paribus.techniques.norms.norm.rms"),
+    "paribus.norm.sync_batch": Target("paribus.nn.norm.sync_batch", at="paribus.techniques.norms.norm.sync_batch"),
+    "paribus.norm.spectral_norm": Target(
+        "paribus.nn.parametrize.spectral_norm", at="paribus.techniques.norms.parametrize.spectral_norm"
+    ),
+    "paribus.norm.weight_norm": Target(
+        "paribus.nn.parametrize.weight_norm", at="paribus.techniques.norms.parametrize.weight_norm"
+    ),
+    "paribus.loss.CrossEntropy": Target("paribus.losses.CrossEntropy", at="paribus.techniques.losses.CrossEntropy"),
+    "paribus.loss.ScalarSquaredError": Target(
+        "paribus.losses.ScalarSquaredError", at="paribus.techniques.losses.ScalarSquaredError"
+    ),
+    "paribus.loss.SoftmaxSquaredError": Target(
+        "paribus.losses.SoftmaxSquaredError", at="paribus.techniques.losses.SoftmaxSquaredError"
+    ),
+    "paribus.loss.SquaredError": Target("paribus.losses.SquaredError", at="paribus.techniques.losses.SquaredError"),
+    "paribus.optimizer.AdagradRMS": Target(
+        "paribus.optim.notes.AdagradRMS", at="paribus.techniques.optimizers.notes.AdagradRMS"
+    ),
+    "paribus.optimizer.Muon": Target("paribus.optim.muon.Muon", at="paribus.techniques.optimizers.muon.Muon"),
+    "paribus.optimizer.RMSPropNotes": Target(
+        "paribus.optim.notes.RMSPropNotes", at="paribus.techniques.optimizers.notes.RMSPropNotes"
+    ),
+    "paribus.optimizer.Shampoo": Target(
+        "paribus.optim.shampoo.Shampoo", at="paribus.techniques.optimizers.shampoo.Shampoo"
+    ),
+    "paribus.scheduler.BatchGrowth": Target(
+        "paribus.optim.schedule.BatchGrowth", at="paribus.techniques.schedules.BatchGrowth"
+    ),
+    "paribus.scheduler.Constant": Target("paribus.optim.schedule.Constant", at="paribus.techniques.schedules.Constant"),
+    "paribus.scheduler.Cosine": Target("paribus.optim.schedule.Cosine", at="paribus.techniques.schedules.Cosine"),
+    "paribus.scheduler.CosineRestarts": Target(
+        "paribus.optim.schedule.CosineRestarts", at="paribus.techniques.schedules.CosineRestarts"
+    ),
+    "paribus.scheduler.Exponential": Target(
+        "paribus.optim.schedule.Exponential", at="paribus.techniques.schedules.Exponential"
+    ),
+    "paribus.scheduler.InverseSqrt": Target(
+        "paribus.optim.schedule.InverseSqrt", at="paribus.techniques.schedules.InverseSqrt"
+    ),
+    "paribus.scheduler.MultiStep": Target(
+        "paribus.optim.schedule.MultiStep", at="paribus.techniques.schedules.MultiStep"
+    ),
+    "paribus.scheduler.OneCycle": Target("paribus.optim.schedule.OneCycle", at="paribus.techniques.schedules.OneCycle"),
+    "paribus.scheduler.Plateau": Target("paribus.optim.schedule.Plateau", at="paribus.techniques.schedules.Plateau"),
+    "paribus.scheduler.Polynomial": Target(
+        "paribus.optim.schedule.Polynomial", at="paribus.techniques.schedules.Polynomial"
+    ),
+    "paribus.scheduler.Step": Target("paribus.optim.schedule.Step", at="paribus.techniques.schedules.Step"),
+    "paribus.scheduler.WSD": Target("paribus.optim.schedule.WSD", at="paribus.techniques.schedules.WSD"),
+    "paribus.augmentation.CropFlip": Target("paribus.data.augment.CropFlip", at="paribus.techniques.augment.CropFlip"),
+    "paribus.augmentation.CutMix": Target("paribus.data.augment.CutMix", at="paribus.techniques.augment.CutMix"),
+    "paribus.augmentation.Cutout": Target("paribus.data.augment.Cutout", at="paribus.techniques.augment.Cutout"),
+    "paribus.augmentation.Identity": Target("paribus.data.augment.Identity", at="paribus.techniques.augment.Identity"),
+    "paribus.augmentation.MixUp": Target("paribus.data.augment.MixUp", at="paribus.techniques.augment.MixUp"),
+    "paribus.source.CIFAR": Target("paribus.data.cifar.CIFAR", at="paribus.datasets.cifar.CIFAR", places=("root",)),
+    "paribus.source.Digits": Target("paribus.data.digits.Digits", at="paribus.datasets.digits.Digits"),
+    "paribus.source.HuggingFace": Target(
+        "paribus.data.huggingface.HuggingFace", at="paribus.datasets.huggingface.HuggingFace", files=("path",)
+    ),
+    "paribus.source.IDX": Target("paribus.data.idx.IDX", at="paribus.datasets.idx.IDX", places=("root",)),
+    "paribus.source.ImageFolder": Target(
+        "paribus.data.folder.ImageFolder", at="paribus.datasets.folder.ImageFolder", files=("root",)
+    ),
+    "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic", at="paribus.datasets.synthetic.Synthetic"),
+    "paribus.callback.Checkpoints": Target(
+        "paribus.train.checkpoints.Checkpoints", at="paribus.run.callbacks.checkpoints.Checkpoints", observes=True
+    ),
+    "paribus.callback.EMA": Target("paribus.task.ema.EMA", at="paribus.run.callbacks.ema.EMA"),
+    "paribus.callback.EarlyStopping": Target(
+        "paribus.task.early_stopping.EarlyStopping", at="paribus.run.callbacks.early_stopping.EarlyStopping"
+    ),
+    "paribus.callback.GradientCosine": Target(
+        "paribus.task.gradients.GradientCosine", at="paribus.extras.curvature.gradients.GradientCosine", observes=True
+    ),
+    "paribus.callback.GradientMonitor": Target(
+        "paribus.task.monitors.GradientMonitor", at="paribus.run.callbacks.monitors.GradientMonitor", observes=True
+    ),
+    "paribus.callback.LearningRateMonitor": Target(
+        "paribus.task.monitors.LearningRateMonitor",
+        at="paribus.run.callbacks.monitors.LearningRateMonitor",
+        observes=True,
+    ),
+    "paribus.callback.NoiseScale": Target(
+        "paribus.task.gradients.NoiseScale", at="paribus.extras.curvature.gradients.NoiseScale", observes=True
+    ),
+    "paribus.callback.Plateau": Target(
+        "paribus.task.gradients.Plateau", at="paribus.extras.curvature.gradients.Plateau", observes=True
+    ),
+    "paribus.callback.Progress": Target(
+        "paribus.train.progress.Progress", at="paribus.run.callbacks.progress.Progress", observes=True
+    ),
+    "paribus.callback.Sharpness": Target(
+        "paribus.task.sharpness.Sharpness", at="paribus.extras.curvature.sharpness.Sharpness", observes=True
+    ),
+    "paribus.callback.Snapshots": Target(
+        "paribus.task.snapshots.Snapshots", at="paribus.extras.surfaces.snapshots.Snapshots", observes=True
+    ),
+    "paribus.logger.csv": Target(
+        "paribus.train.loggers.csv_logger", at="paribus.run.loggers.csv_logger", observes=True
+    ),
+    "paribus.logger.tensorboard": Target(
+        "paribus.train.loggers.tensorboard_logger", at="paribus.run.loggers.tensorboard_logger", observes=True
+    ),
+    "paribus.logger.wandb": Target(
+        "paribus.train.loggers.wandb_logger", at="paribus.run.loggers.wandb_logger", observes=True
+    ),
+    "paribus.surface.Beale": Target("paribus.surfaces.catalogue.Beale", at="paribus.extras.surfaces.catalogue.Beale"),
+    "paribus.surface.ManyMinima": Target(
+        "paribus.surfaces.catalogue.ManyMinima", at="paribus.extras.surfaces.catalogue.ManyMinima"
+    ),
+    "paribus.surface.MonkeySaddle": Target(
+        "paribus.surfaces.catalogue.MonkeySaddle", at="paribus.extras.surfaces.catalogue.MonkeySaddle"
+    ),
+    "paribus.surface.Quadratic": Target(
+        "paribus.surfaces.catalogue.Quadratic", at="paribus.extras.surfaces.catalogue.Quadratic"
+    ),
+    "paribus.surface.Rosenbrock": Target(
+        "paribus.surfaces.catalogue.Rosenbrock", at="paribus.extras.surfaces.catalogue.Rosenbrock"
+    ),
+    "paribus.surface.Saddle": Target(
+        "paribus.surfaces.catalogue.Saddle", at="paribus.extras.surfaces.catalogue.Saddle"
+    ),
+    "paribus.surface.ThreeFactors": Target(
+        "paribus.surfaces.catalogue.ThreeFactors", at="paribus.extras.surfaces.catalogue.ThreeFactors"
+    ),
+    "paribus.surface.TwoFactors": Target(
+        "paribus.surfaces.catalogue.TwoFactors", at="paribus.extras.surfaces.catalogue.TwoFactors"
+    ),
+    "paribus.surface.TwoWalls": Target(
+        "paribus.surfaces.catalogue.TwoWalls", at="paribus.extras.surfaces.catalogue.TwoWalls"
+    ),
+    "paribus.surface.Valley": Target(
+        "paribus.surfaces.catalogue.Valley", at="paribus.extras.surfaces.catalogue.Valley"
+    ),
     # Of libraries: the name that their documentation uses, and the file that it comes from today.
     "pytorch_lightning.callbacks.EarlyStopping": Target(
         "pytorch_lightning.callbacks.EarlyStopping",

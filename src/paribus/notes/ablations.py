@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from paribus.ablation.ablation_files import file_of
 from paribus.config.ablations import shipped
-from paribus.plan.ablation_files import file_of
 
 FOLDER = "notes"
 LAST = "batch_time"  # it measures time: everything else should be over

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paribus.ablation.cells import Plan
 from paribus.base.durations import duration
+from paribus.evidence.arms import ReportError
 from paribus.notes import scoreboard
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.shipped import Shipped
-from paribus.plan.cells import Plan
-from paribus.report import render
-from paribus.report.arms import ReportError
 from paribus.report.scoreboard import NOT_RUN, Line
-from paribus.report.sheet import Column, Entry, Sheet
-from paribus.report.source import Options, sheets
+from paribus.report.tables import render
+from paribus.report.tables.sheet import Column, Entry, Sheet
+from paribus.report.tables.source import Options, sheets
 from paribus.report.verdicts import claims
 from paribus.store.record import Record
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from paribus.evidence.measurement import Measurement
 from paribus.notes.checks.catalogue import Check
-from paribus.notes.checks.result import Measurement
 from paribus.notes.checks.stored import Stored
 from paribus.report import scoreboard
 from paribus.report.numbers import NONE, short
 from paribus.report.scoreboard import MEASURED, NOT_RUN, OUTCOMES, Line, of_claim
-from paribus.report.sheet import Entry, Sheet
+from paribus.report.tables.sheet import Entry, Sheet
 from paribus.report.verdicts import Claim
 
 SECTIONS: Mapping[str, str] = {

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.ablation.cells import Plan, Read
 from paribus.base.errors import UserError
 from paribus.notes.checks.stored import Stored
-from paribus.plan.cells import Plan, Read
-from paribus.report.source import pack, unpack
+from paribus.report.tables.source import pack, unpack
 from paribus.store.names import bounded, unpacked
 from paribus.store.record import Record
 

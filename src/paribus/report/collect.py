@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from paribus.ablation.cells import Plan, Read
+from paribus.ablation.changes import Changed, changed_inputs, changed_runs, listed, name_of
+from paribus.ablation.inputs import Inputs
+from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import UserError
 from paribus.base.terminal import say
 from paribus.config.run import recorded
-from paribus.plan.cells import Plan, Read
-from paribus.plan.changes import Changed, changed_inputs, changed_runs, listed, name_of
-from paribus.plan.inputs import Inputs
-from paribus.plan.outputs import outputs_folder
-from paribus.report.arms import arms_by
+from paribus.evidence.arms import arms_by
 from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.reader import Reader
 from paribus.store.record import Record
 from paribus.store.store import Store
 
 if TYPE_CHECKING:
-    from paribus.plan.composer import Composer
+    from paribus.config.composer import Composer
     from paribus.report.study import Study
 
 SWEEP_BYTES = 256 << 20
@@ -81,7 +81,7 @@ def collect(
     store = Store(outputs_folder(overrides, composer))
     read = read or store.read
     if names_ablation(overrides):
-        from paribus.plan.command import plan_command
+        from paribus.ablation.command import plan_command
 
         planned = plan_command(overrides, read, composer)
         note_changes(changed_runs(planned, read, Inputs(store.root)))

@@ -9,20 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.changes import REMEDY, Changed, changed_runs, listed
+from paribus.ablation.command import plan_command
+from paribus.ablation.estimate import Costs, Estimate
+from paribus.ablation.inputs import Inputs
+from paribus.ablation.outputs import outputs_folder
 from paribus.base.durations import duration
 from paribus.base.errors import UserError
 from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
-from paribus.plan.cells import Cell, Plan
-from paribus.plan.changes import REMEDY, Changed, changed_runs, listed
-from paribus.plan.command import plan_command
-from paribus.plan.compose import hydra_context, load, parse_overrides, user_errors
-from paribus.plan.composer import Composer
-from paribus.plan.estimate import Costs, Estimate
-from paribus.plan.inputs import Inputs
-from paribus.plan.measured import Measured
-from paribus.plan.outputs import outputs_folder
-from paribus.plan.stacks import Group, reasons, stacks
+from paribus.config.compose import hydra_context, load, parse_overrides, user_errors
+from paribus.config.composer import Composer
+from paribus.extras.stack.measured import Measured
+from paribus.extras.stack.planning import Group, reasons, stacks
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
 
@@ -95,7 +95,7 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     slots = os.cpu_count() or 1
     groups = _groups(list(missing.values()), slots, store) if measure or grouped else []
     if measure and estimate.unknown:
-        from paribus.train.trial import measure as measured
+        from paribus.run.trial import measure as measured
 
         together = {cell.id: len(group.cells) for group in groups for cell in group.cells}
         for number, (cell, runs) in enumerate(estimate.unknown):
@@ -109,7 +109,7 @@ def _check_hydra(overrides: Sequence[str]) -> None:
     """Raises UserError for settings of Hydra's own node that the sweep would refuse."""
     if not any(each.lstrip("+~").startswith("hydra") for each in overrides):
         return
-    from paribus.launch.options import check_hydra
+    from paribus.sweep.options import check_hydra
 
     with hydra_context(), user_errors():
         single = [each for each in parse_overrides(overrides) if not each.is_sweep_override()]

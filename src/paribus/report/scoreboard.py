@@ -8,11 +8,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paribus.plan.findings import Finding
-from paribus.report.columns import with_interval
+from paribus.ablation.findings import Finding
 from paribus.report.escape import spreadsheet
 from paribus.report.numbers import NONE, scale, short, text, title
-from paribus.report.sheet import Column, Entry, Sheet, label_of
+from paribus.report.tables.columns import with_interval
+from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
 from paribus.report.verdicts import Claim, compared, finding_notes
 from paribus.stats.effect import minimum_detectable_effect, required_pairs
 

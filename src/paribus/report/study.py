@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paribus.plan.ablation import Ablation
-from paribus.plan.cells import Cell, Plan
-from paribus.plan.findings import Finding, implied, judged, score
-from paribus.report.aggregate import Aggregate, aggregate_plan
-from paribus.report.arms import Arms, ReportError, how_to_train
-from paribus.report.source import plan_of
+from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.file import Ablation
+from paribus.ablation.findings import Finding, implied, judged, score
+from paribus.evidence.aggregate import Aggregate, aggregate_plan
+from paribus.evidence.arms import Arms, ReportError, how_to_train
+from paribus.report.tables.source import plan_of
 from paribus.store.record import Record
 
 History = Mapping[str, Sequence[float]]

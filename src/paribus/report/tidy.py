@@ -7,8 +7,8 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
+from paribus.ablation.tuning import best_point
 from paribus.config.metrics import higher_is_better
-from paribus.plan.tuning import best_point
 from paribus.report.study import Study, batch_size
 from paribus.stats.intervals import mean_interval
 from paribus.stats.paired import paired_difference

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paribus.plan.findings import Finding, findings
-from paribus.report.columns import with_interval
+from paribus.ablation.findings import Finding, findings
 from paribus.report.numbers import NONE, p_value, scale, short, title
-from paribus.report.sheet import Column, Entry, Sheet, label_of
+from paribus.report.tables.columns import with_interval
+from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
 from paribus.stats.verdict import ClaimVerdict, over_regimes
 
 if TYPE_CHECKING:
-    from paribus.plan.cells import Plan, Read
+    from paribus.ablation.cells import Plan, Read
 
 
 @dataclass(frozen=True)

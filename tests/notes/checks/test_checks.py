@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from paribus.base.errors import UserError
+from paribus.evidence.measurement import Measurement, exact, overall
 from paribus.notes.checks import batches, norms, rates, targets
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.checks.critical import saddle_escape
-from paribus.notes.checks.result import Measurement, exact, overall
-from paribus.optim.notes import AdagradRMS
-from paribus.optim.schedule import Constant
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.techniques.optimizers.notes import AdagradRMS
+from paribus.techniques.schedules import Constant
 
 QUICK = [check for check in CHECKS if check.module in ("targets", "norms") or check.id == "1.1b"]
 
@@ -60,7 +60,7 @@ def test_spectral_norm_of_a_convolution_is_not_its_slope(store):
 
 
 def test_the_largest_batch_is_read_off_the_records(store, monkeypatch):
-    from paribus.plan.cells import Cell, Plan
+    from paribus.ablation.cells import Cell, Plan
 
     times = {"b1": 1.0, "b2": 1.1, "b4": 1.4, "b8": 1.6, "b16": 1.2}
     for arm, ms in times.items():

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from scipy import stats
 
-from paribus.report.arms import ReportError
+from paribus.evidence.arms import ReportError
 from paribus.report.figures import save
 from paribus.report.figures.axes import shortened, tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study

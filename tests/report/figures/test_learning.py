@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.report.arms import ReportError
-from paribus.report.curves import mean_curve
+from paribus.evidence.arms import ReportError
+from paribus.evidence.curves import mean_curve
 from paribus.report.figures import learning_curves, save
-from paribus.report.style import look
+from paribus.report.figures.style import look
 
 
 def history(seed: int, epochs: int = 8, rate: float = 0.3) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from paribus.report.arms import ReportError
+from paribus.evidence.arms import ReportError
 from paribus.report.page.render import Live, page
 from paribus.report.study import need_runs, study
 from paribus.report.verdicts import claims

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from paribus.base.commands import Command
 from paribus.cli.options import FORMAT, OUTPUT, format_of
-from paribus.cli.strict import Command
 
 
 @click.command(cls=Command)

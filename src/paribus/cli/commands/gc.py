@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paribus.cli.strict import Command, without_effect
+from paribus.base.commands import Command, without_effect
 
 
 @click.command(cls=Command)

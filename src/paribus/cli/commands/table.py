@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from paribus.base.commands import Command, without_effect
 from paribus.base.memory import uncollected
 from paribus.cli.options import FORMAT, OUTPUT, format_of
-from paribus.cli.strict import Command, without_effect
 
 
 @click.command(cls=Command)

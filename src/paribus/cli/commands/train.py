@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paribus.cli.strict import Command
+from paribus.base.commands import Command
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -8,14 +8,14 @@ from statistics import fmean
 import torch
 from torch import nn
 
+from paribus.ablation.command import plan_command
 from paribus.base.errors import UserError
-from paribus.notes.checks.result import Measurement, Outcome
-from paribus.plan.command import plan_command
+from paribus.evidence.measurement import Measurement, Outcome
+from paribus.extras.surfaces.catalogue import ManyMinima
 from paribus.stats.multiple import holm
 from paribus.stats.paired import paired_difference
 from paribus.stats.verdict import verdict
 from paribus.store.store import Store
-from paribus.surfaces.catalogue import ManyMinima
 
 SATURATED = 1.5  # an update that takes so many times that of one sample does not take "about the same time"
 LARGE = 256  # the notes call a batch of the whole training set very large; below this one nobody would

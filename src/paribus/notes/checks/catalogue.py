@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paribus.notes.checks.result import Measurement
+from paribus.evidence.measurement import Measurement
 from paribus.store.store import Store
 
 

@@ -9,25 +9,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from paribus.curvature.analysis import Effort, analyse
-from paribus.curvature.escape import confirm
-from paribus.curvature.objective import Function, Risk
-from paribus.data.digits import Digits
-from paribus.data.prepare import TensorSet, prepare
-from paribus.data.seeds import mix
-from paribus.losses import CrossEntropy
-from paribus.nn.models.dense import MLP
-from paribus.notes.checks.result import Measurement, Outcome, exact
-from paribus.optim.schedule import Constant
+from paribus.datasets.digits import Digits
+from paribus.datasets.prepare import TensorSet, prepare
+from paribus.datasets.seeds import mix
+from paribus.evidence.measurement import Measurement, Outcome, exact
+from paribus.extras.curvature.analysis import Effort, analyse
+from paribus.extras.curvature.escape import confirm
+from paribus.extras.curvature.objective import Function, Risk
+from paribus.extras.surfaces.catalogue import TwoFactors
+from paribus.extras.surfaces.descend import descend
 from paribus.stats.proportions import clopper_pearson
 from paribus.store.store import Store
-from paribus.surfaces.catalogue import TwoFactors
-from paribus.surfaces.descend import descend
+from paribus.techniques.losses import CrossEntropy
+from paribus.techniques.models.dense import MLP
+from paribus.techniques.schedules import Constant
 
 SETTLED = 10.0  # a gradient norm that fell at least so many times is that of a critical point
 # A descent would prefer minima. So many products hold the whole Hessian of 226 parameters: fewer and quicker steps.
 FAIR = Effort(refine_steps=200, refine_products=300, probes=0, downhill=False)
-PATIENCE, IMPROVES = 5, 0.01  # as in paribus.task.gradients.Plateau
+PATIENCE, IMPROVES = 5, 0.01  # as in paribus.extras.curvature.gradients.Plateau
 
 
 def plateaus(store: Store) -> list[Measurement]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from paribus.nn import norm
-from paribus.nn.batch_norm import BatchNorm, BatchRenorm
-from paribus.nn.parametrize import spectral_norm
-from paribus.notes.checks.result import Measurement, exact
+from paribus.evidence.measurement import Measurement, exact
 from paribus.store.store import Store
+from paribus.techniques.norms import norm
+from paribus.techniques.norms.batch_norm import BatchNorm, BatchRenorm
+from paribus.techniques.norms.parametrize import spectral_norm
 
 
 def scale_blindness(store: Store) -> list[Measurement]:

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from paribus.curvature.eigen import extreme, random_unit
-from paribus.curvature.objective import Risk
-from paribus.data.seeds import mix
-from paribus.losses import SquaredError
-from paribus.nn.models.dense import MLP
+from paribus.datasets.seeds import mix
+from paribus.evidence.measurement import Measurement, Outcome, exact
+from paribus.extras.curvature.eigen import extreme, random_unit
+from paribus.extras.curvature.objective import Risk
+from paribus.extras.surfaces.catalogue import Quadratic, TwoWalls, Valley
+from paribus.extras.surfaces.descend import descend
 from paribus.notes.checks.critical import digits
-from paribus.notes.checks.result import Measurement, Outcome, exact
-from paribus.optim.notes import AdagradRMS
-from paribus.optim.schedule import Constant, Cosine, Polynomial, Schedule
 from paribus.stats.intervals import mean_interval
 from paribus.store.store import Store
-from paribus.surfaces.catalogue import Quadratic, TwoWalls, Valley
-from paribus.surfaces.descend import descend
+from paribus.techniques.losses import SquaredError
+from paribus.techniques.models.dense import MLP
+from paribus.techniques.optimizers.notes import AdagradRMS
+from paribus.techniques.schedules import Constant, Cosine, Polynomial, Schedule
 
 Make = Callable[..., Optimizer]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from paribus.base.atomic import write_atomically
 from paribus.base.errors import UserError
+from paribus.evidence.measurement import Measurement, overall
 from paribus.notes.checks.catalogue import CHECKS, Check
-from paribus.notes.checks.result import Measurement, overall
 from paribus.store.names import read_bounded
 from paribus.store.provenance import provenance
 from paribus.store.store import Store

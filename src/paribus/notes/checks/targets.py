@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from paribus.losses import CrossEntropy, Loss, ScalarSquaredError, SoftmaxSquaredError
-from paribus.notes.checks.result import Measurement, exact
+from paribus.evidence.measurement import Measurement, exact
 from paribus.store.store import Store
+from paribus.techniques.losses import CrossEntropy, Loss, ScalarSquaredError, SoftmaxSquaredError
 
 
 def distances(store: Store) -> list[Measurement]:

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from paribus.report.escape import plain
-from paribus.report.style import look
+from paribus.report.figures.style import look
 
 LONGEST = 40  # characters of a name
 SECTIONS = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=\w+=)")  # of the key in a.b.key=value

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from paribus.evidence.arms import ReportError
 from paribus.report import tidy
-from paribus.report.arms import ReportError
 from paribus.report.figures.differences import forest, regimes, seed_dots, waterfall
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training

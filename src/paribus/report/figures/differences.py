@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from paribus.config.metrics import is_percent
 from paribus.report.figures.axes import as_it_stands, counted, heading, letters, name_ticks, shortened
+from paribus.report.figures.style import RC, look
 from paribus.report.numbers import decimals, p_value, scale, text, title
-from paribus.report.style import RC, look
 from paribus.report.tidy import Compared, Step
 from paribus.stats.intervals import Mean
 

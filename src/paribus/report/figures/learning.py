@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from paribus.config.metrics import is_percent
-from paribus.report.arms import ReportError
-from paribus.report.curves import Curve, mean_curve
+from paribus.evidence.arms import ReportError
+from paribus.evidence.curves import Curve, mean_curve
 from paribus.report.figures.axes import counted, error_scale, heading, is_loss, legend, log_losses, room, size
+from paribus.report.figures.style import RC, look
 from paribus.report.numbers import scale, title
-from paribus.report.style import RC, look
 
 History = Mapping[str, Sequence[float]]
 AXES = {"epoch": "epoch", "step": "update", "seconds": "training time (s)"}

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from paribus.report.arms import ReportError
+from paribus.evidence.arms import ReportError
 from paribus.report.figures.axes import error_scale, heading, log_losses
 from paribus.report.figures.learning import AXES, History
+from paribus.report.figures.style import RC, look
 from paribus.report.numbers import scale, title
-from paribus.report.style import RC, look
 
 SPLITS = ("train", "val", "test")
 

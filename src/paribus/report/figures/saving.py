@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paribus.base.errors import UserError
-from paribus.report.style import SAVING
+from paribus.report.figures.style import SAVING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

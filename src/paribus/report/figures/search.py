@@ -24,8 +24,8 @@ from paribus.report.figures.axes import (
     room,
     size,
 )
+from paribus.report.figures.style import RC, look
 from paribus.report.numbers import scale, title
-from paribus.report.style import RC, look
 from paribus.stats.intervals import mean_interval
 from paribus.stats.proportions import clopper_pearson
 from paribus.stats.tuning import best_of_k as expected_best

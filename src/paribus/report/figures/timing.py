@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from paribus.report.figures.axes import heading, legend, log_ticks, plain_logs, size
-from paribus.report.style import RC, look
+from paribus.report.figures.style import RC, look
 from paribus.report.tidy import SATURATED
 from paribus.stats.intervals import mean_interval
 

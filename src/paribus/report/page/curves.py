@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from paribus.report.curves import mean_curve
+from paribus.evidence.curves import mean_curve
 from paribus.report.numbers import scale, title
 from paribus.report.page.charts import axis
 from paribus.report.page.thin import history_columns, kept_rows, points_each, short

@@ -10,7 +10,7 @@ from typing import Any
 
 from paribus.base.redaction import redacted_text
 from paribus.config.metrics import is_percent
-from paribus.report.arms import level_text
+from paribus.evidence.arms import level_text
 from paribus.report.escape import plain
 from paribus.report.numbers import NONE, scale, short
 from paribus.report.study import Study, present

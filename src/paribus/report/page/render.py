@@ -17,17 +17,17 @@ from markupsafe import Markup
 
 from paribus.base.version import __version__
 from paribus.config.metrics import higher_is_better
-from paribus.report.arms import level_text
+from paribus.evidence.arms import level_text
 from paribus.report.escape import plain
+from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.numbers import title
 from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
-from paribus.report.render import html_notes, html_table
-from paribus.report.sheet import Entry
-from paribus.report.sheets import arms_sheet
 from paribus.report.study import Study
-from paribus.report.style import COLOURS, DASHES, MARKERS, look
+from paribus.report.tables.render import html_notes, html_table
+from paribus.report.tables.sheet import Entry
+from paribus.report.tables.sheets import arms_sheet
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from paribus.ablation.findings import Finding
 from paribus.config.metrics import is_percent
-from paribus.plan.findings import Finding
-from paribus.report.columns import with_interval
 from paribus.report.numbers import p_value, scale, title
+from paribus.report.tables.columns import with_interval
 from paribus.report.verdicts import Claim
 
 REGIMES = {

@@ -1,0 +1,87 @@
+"""Cells of an ablation or a sweep, each with the id and the resolved configuration of its run, and plans of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from paribus.ablation.designs import Excluded
+from paribus.ablation.file import Ablation
+from paribus.ablation.tuning import Point
+from paribus.config.composed import Composed
+from paribus.config.run import Run
+from paribus.store.record import Record
+
+Read = Callable[[str], Record | None]  # the record of a run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An arm with one seed, at one point of its tuning grid: a run.
+
+    overrides: the command line that trains it. composed: what this command line resolves to; nothing of a cell that
+    stands in for a record.
+    """
+
+    arm: str
+    seed: int
+    purpose: Literal["tune", "report"]
+    overrides: tuple[str, ...]
+    id: str
+    composed: Composed = field(default_factory=lambda: Composed({}, {}))
+
+    @property
+    def run(self) -> Run:
+        return self.composed.run
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """The option chosen of each config group."""
+        return self.composed.choices
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid.
+
+    trials: every point of the grid with the ids of its runs, in the order of the tuning seeds.
+    """
+
+    point: Point
+    score: float
+    edges: tuple[str, ...]
+    trials: tuple[tuple[Point, tuple[str, ...]], ...] = ()
+
+
+@dataclass
+class Plan:
+    """The cells of an ablation (in one regime) or of a sweep, as far as they are known.
+
+    arms: the rows of the table; None for the reporting runs of an arm whose tuning is not finished.
+    levels: of each arm, by factor.
+    tuning: the runs that tuning and the choice of a path need.
+    duplicates: cells that a sweep names twice.
+    excluded, invalid: arms that are not trained and why; invalid ones are mistakes.
+    complete: no cell depends on a result that is not there.
+    ablation: what is planned; None for a plain sweep.
+    """
+
+    name: str
+    metric: str = "test/acc"
+    arms: dict[str, list[Cell | None]] = field(default_factory=dict)
+    levels: dict[str, dict[str, str]] = field(default_factory=dict)
+    tuning: list[Cell] = field(default_factory=list)
+    duplicates: list[Cell] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
+    invalid: list[Excluded] = field(default_factory=list)
+    tuned: dict[str, Tuned] = field(default_factory=dict)
+    complete: bool = True
+    ablation: Ablation | None = None
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Each run once, in the order of training: all arms with the first seed, then with the next."""
+        report = [cell for cells in self.arms.values() for cell in cells if cell is not None]
+        ordered = [*sorted(self.tuning, key=lambda cell: cell.seed), *sorted(report, key=lambda cell: cell.seed)]
+        return list({cell.id: cell for cell in reversed(ordered)}.values())[::-1]

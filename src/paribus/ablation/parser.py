@@ -1,0 +1,428 @@
+"""Reads an ablation file; whatever it gets wrong becomes one message that names the file and the key."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from paribus.ablation.file import (
+    DESIGNS,
+    DIRECTIONS,
+    STREAMS,
+    Ablation,
+    AblationError,
+    Factor,
+    Hypothesis,
+    Level,
+    Rule,
+    Seeds,
+    level_name,
+)
+from paribus.ablation.tuning import Axis, is_number
+from paribus.base.directions import kind
+from paribus.base.redaction import redacted_names
+from paribus.base.text import near
+from paribus.config.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
+
+MOST_SEEDS = 100_000
+TUNING_SEEDS = 5  # default number of them
+FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
+HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
+
+
+def parse(section: Mapping[str, Any], source: str | None = None) -> list[Ablation]:
+    """The ablations of a file: one for each of its regimes, or just one.
+
+    source: what error messages call the file.
+
+    Raises AblationError that names file and key for anything that is missing, unknown, contradictory or of the wrong
+    form. Options of config groups are not looked at here.
+    """
+    return _Parser(source or f"ablation {section.get('name', '(unnamed)')}").parse(section)
+
+
+class _Parser:
+    KEYS = (
+        *("name", "claim", "design", "factors", "baseline", "when", "tune", "regimes", "seeds"),
+        *("metric", "select_on", "smallest_effect", "hypotheses"),
+    )
+
+    def __init__(self, source: str):
+        self.source = source
+
+    def error(self, key: str, message: str) -> AblationError:
+        return AblationError(f"{self.source}: {key} {message}")
+
+    def parse(self, section: Mapping[str, Any]) -> list[Ablation]:
+        self.known("ablation", section, self.KEYS)
+        name = section.get("name")
+        if not isinstance(name, str) or not is_words(name):
+            raise self.error("ablation.name", f"must be a word, got {name!r}")
+        if not is_words(section.get("claim", "-"), more_lines=True):
+            raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
+        design = section.get("design", "one_factor")
+        if design not in DESIGNS:
+            raise self.error(
+                "ablation.design", f"must be one of {', '.join(DESIGNS)}, got {design!r}{near(design, DESIGNS)}"
+            )
+        factors = self.factors(section.get("factors"), section.get("baseline"), design)
+        tune = self.axes("ablation.tune", section.get("tune"))
+        self.apart(factors, tune)
+        smallest = self.smallest_effect(
+            "ablation.smallest_effect", section.get("smallest_effect"), section.get("metric", "test/acc")
+        )
+        ablation = Ablation(
+            name=name,
+            design=design,
+            factors=factors,
+            seeds=self.seeds(section.get("seeds", 3), tuned=bool(tune) or design == "path"),
+            sets={},
+            when=self.when(section.get("when"), factors),
+            tune=tune,
+            metric=self.metric("ablation.metric", section.get("metric", "test/acc")),
+            select_on=self.metric("ablation.select_on", section.get("select_on", "val/acc")),
+            smallest_effect=smallest,
+            hypotheses=self.hypotheses(section.get("hypotheses"), factors, section.get("metric", "test/acc"), smallest),
+            source=self.source,
+        )
+        if ablation.seeds.looks and design == "path":
+            raise self.error(
+                "ablation.seeds.cap",
+                "adds seeds to open verdicts, which the design path does not support. Leave it out",
+            )
+        if ablation.select_on.startswith("test/"):
+            raise self.error(
+                "ablation.select_on", f"must not be a metric of the test split, got {ablation.select_on}. Use val/acc"
+            )
+        if higher_is_better(ablation.select_on) is None:
+            raise self.error("ablation.select_on", f"must be a metric with a known direction, got {ablation.select_on}")
+        return self.regimes(ablation, section.get("regimes"))
+
+    def known(self, where: str, section: Mapping[str, Any], keys: Sequence[str]) -> None:
+        for key in section:
+            if key not in keys:
+                raise self.error(f"{where}.{key}", f"is unknown.{near(key, keys)} Known: {', '.join(keys)}")
+
+    def mapping(self, where: str, value: Any, what: str) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping) or not value or not all(isinstance(key, str) for key in value):
+            raise self.error(where, f"must map {what}, got {value!r}")
+        return value
+
+    def factors(self, section: Any, baseline: Any, design: str) -> tuple[Factor, ...]:
+        section = self.mapping("ablation.factors", section, "config keys to lists of levels")
+        factors = []
+        for name, given in section.items():
+            where = f"ablation.factors.{name}"
+            if isinstance(given, Mapping):
+                called = self.different(where, [str(level) for level in given])
+                levels = [
+                    Level(shown, str(level), self.sets(f"{where}.{level}", sets))
+                    for shown, (level, sets) in zip(redacted_names(called).values(), given.items(), strict=True)
+                ]
+            elif isinstance(given, Sequence) and not isinstance(given, str):
+                for value in given:
+                    if isinstance(value, Mapping):
+                        raise self.error(
+                            where, f"has a level that sets several keys: give it a name, {name}: {{NAME: {value}}}"
+                        )
+                called = self.different(where, [level_name(value) for value in given])
+                levels = [
+                    Level(shown, value, {name: value})
+                    for shown, value in zip(redacted_names(called, name).values(), given, strict=True)
+                ]
+            else:
+                raise self.error(where, f"must be a list of levels, or map names to what they set, got {given!r}")
+            if not levels:
+                raise self.error(where, "must have at least one level, got none")
+            factors.append(Factor(name, tuple(levels)))
+        factors = self.baseline_first(factors, baseline)
+        counts = {factor.name: len(factor.levels) for factor in factors}
+        if design == "leave_one_out" and (odd := [name for name, count in counts.items() if count != 2]):
+            raise self.error(
+                f"ablation.factors.{odd[0]}",
+                "must have two levels in the design leave_one_out, the one of the full recipe and the one without it, "
+                f"got {counts[odd[0]]}",
+            )
+        if design == "paired" and len(set(counts.values())) > 1:
+            listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
+            raise self.error("ablation.factors", f"must have equally many levels in the design paired, got {listed}")
+        if max(counts.values()) < 2:
+            raise self.error("ablation.factors", "must vary something, but every factor has only one level")
+        owner: dict[str, str] = {}
+        for factor in factors:
+            for key in dict.fromkeys(key for level in factor.levels for key in level.sets):
+                if key in owner:
+                    raise self.error(f"ablation.factors.{factor.name}", f"sets {key}, which {owner[key]} sets as well")
+                owner[key] = factor.name
+        return tuple(factors)
+
+    def different(self, where: str, names: list[str]) -> list[str]:
+        if twice := next((level for level in names if names.count(level) > 1), None):
+            raise self.error(where, f"names the level {twice} twice: {', '.join(names)}")
+        return names
+
+    def baseline_first(self, factors: Sequence[Factor], baseline: Any) -> list[Factor]:
+        chosen = {} if baseline is None else self.mapping("ablation.baseline", baseline, "factors to levels")
+        names = [factor.name for factor in factors]
+        for name, value in chosen.items():
+            where = f"ablation.baseline.{name}"
+            if name not in names:
+                raise self.error(where, f"is not a factor.{near(name, names)} Factors: {', '.join(names)}")
+            factor = factors[names.index(name)]
+            if factor.level(value) is None:
+                levels = [level.name for level in factor.levels]
+                raise self.error(where, f"must be a level of the factor, got {value!r}. Levels: {', '.join(levels)}")
+        ordered = []
+        for factor in factors:
+            first = factor.level(chosen[factor.name]) if factor.name in chosen else factor.levels[0]
+            assert first is not None
+            ordered.append(Factor(factor.name, (first, *(level for level in factor.levels if level is not first))))
+        return ordered
+
+    def sets(self, where: str, value: Any) -> Mapping[str, Any]:
+        """Config keys and their values; what a level or a rule sets."""
+        if value is None or value == {}:
+            return {}
+        for key, item in self.mapping(where, value, "config keys to values").items():
+            if isinstance(item, Mapping):
+                raise self.error(f"{where}.{key}", f"must be a value, got a mapping. Write {key}.NAME: VALUE")
+            if key == "seed" or key.startswith("seeds."):
+                raise self.error(f"{where}.{key}", "can't be set, because arms share their seeds. Use ablation.seeds")
+        return dict(value)
+
+    def apart(self, factors: Sequence[Factor], tune: Mapping[str, Axis]) -> None:
+        for factor in factors:
+            for level in factor.levels:
+                if both := [key for key in level.sets if key in tune]:
+                    raise self.error(
+                        f"ablation.tune.{both[0]}", f"is set by the factor {factor.name} too: drop one of them"
+                    )
+                if factor.name == "seed" or factor.name.startswith("seeds."):
+                    raise self.error(f"ablation.factors.{factor.name}", "can't be a factor. Use ablation.seeds")
+
+    def axes(self, where: str, section: Any) -> dict[str, Axis]:
+        if section is None:
+            return {}
+        axes = {}
+        for key, spec in self.mapping(where, section, "config keys to grids").items():
+            try:
+                axes[key] = Axis.parse(spec)
+            except ValueError as error:
+                raise self.error(f"{where}.{key}", str(error)) from None
+        return axes
+
+    def when(self, section: Any, factors: Sequence[Factor]) -> tuple[Rule, ...]:
+        if section is None:
+            return ()
+        if not isinstance(section, Sequence) or isinstance(section, str):
+            raise self.error("ablation.when", f"must be a list of rules, got {section!r}")
+        rules = []
+        for number, given in enumerate(section):
+            where = f"ablation.when[{number}]"
+            given = self.mapping(where, given, "if, and one of exclude or set and tune,")
+            self.known(where, given, ("if", "exclude", "set", "tune"))
+            condition = self.condition(f"{where}.if", given.get("if"), factors)
+            exclude = given.get("exclude")
+            if (exclude is None) == (given.get("set") is None and given.get("tune") is None):
+                raise self.error(where, "must have either exclude: REASON, or set or tune")
+            if exclude is not None and (not isinstance(exclude, str) or not exclude.strip()):
+                raise self.error(f"{where}.exclude", f"must be the reason in words, got {exclude!r}")
+            if exclude is not None and all(factor_level_first(factors, *item) for item in condition.items()):
+                raise self.error(where, "excludes the baseline, with which every arm is compared")
+            sets = self.sets(f"{where}.set", given.get("set"))
+            varied = {key for factor in factors for level in factor.levels for key in level.sets}
+            if hidden := [key for key in sets if key in varied]:
+                raise self.error(f"{where}.set.{hidden[0]}", "is varied by a factor, so a rule must not set it")
+            rules.append(Rule(condition, exclude, sets, self.axes(f"{where}.tune", given.get("tune"))))
+        return tuple(rules)
+
+    def condition(self, where: str, section: Any, factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
+        condition: dict[str, tuple[str, ...]] = {}
+        names = [factor.name for factor in factors]
+        for name, given in self.mapping(where, section, "factors to levels").items():
+            if name not in names:
+                raise self.error(f"{where}.{name}", f"is not a factor.{near(name, names)} Factors: {', '.join(names)}")
+            factor = factors[names.index(name)]
+            # A list is a list of levels, unless it is itself a level such as norm: [batch, weight].
+            values = given if isinstance(given, list) and factor.level(given) is None else [given]
+            found = []
+            for value in values:
+                if (level := factor.level(value)) is None:
+                    levels = [level.name for level in factor.levels]
+                    raise self.error(
+                        f"{where}.{name}",
+                        f"is no level of the factor: {value!r}.{near(value, levels)} Levels: {', '.join(levels)}",
+                    )
+                found.append(level.name)
+            if not found:
+                raise self.error(f"{where}.{name}", "names no level, so the rule can't apply")
+            condition[name] = tuple(found)
+        return condition
+
+    def seeds(self, given: Any, tuned: bool) -> Seeds:
+        where = "ablation.seeds"
+        if not isinstance(given, Mapping):
+            given = {"report": given}
+        if not given:
+            raise self.error(where, "must be a number of seeds, or map tune, report, cap, step, vary to theirs, got {}")
+        self.known(where, given, ("tune", "report", "cap", "step", "vary"))
+        report = self.seed_list(f"{where}.report" if len(given) > 1 else where, given.get("report", 10), 0)
+        default: Any = TUNING_SEEDS if tuned else []
+        tune = (
+            self.seed_list(f"{where}.tune", given.get("tune", default), FIRST_TUNING_SEED)
+            if tuned or "tune" in given
+            else ()
+        )
+        if tune and not tuned:
+            raise self.error(f"{where}.tune", "are given, but nothing is tuned: drop them, or add ablation.tune")
+        if both := sorted(set(tune) & set(report)):
+            raise self.error(
+                where,
+                f"must not share seeds between tuning and reporting, or a tuned arm could win by "
+                f"chance; both have {both[0]}",
+            )
+        vary = given.get("vary", list(STREAMS))
+        if not isinstance(vary, list) or not vary or any(stream not in STREAMS for stream in vary):
+            raise self.error(f"{where}.vary", f"must be a list of {', '.join(STREAMS)}, got {vary!r}")
+        more, looks = self.sequential(given, report, tune)
+        return Seeds(tune, report, tuple(stream for stream in STREAMS if stream in vary), more, looks)
+
+    def sequential(
+        self, given: Mapping[str, Any], report: tuple[int, ...], tune: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Further reporting seeds up to `cap`, and the numbers of seeds after which verdicts are looked at."""
+        if "cap" not in given:
+            if "step" in given:
+                raise self.error("ablation.seeds.step", "only has a meaning with a cap: give ablation.seeds.cap too")
+            return (), ()
+        for key in ("cap", "step"):
+            value = given.get(key, len(report))
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
+                raise self.error(
+                    f"ablation.seeds.{key}", f"must be a number of seeds, 1 to {MOST_SEEDS}, got {value!r}"
+                )
+        cap, step = given["cap"], given.get("step", len(report))
+        if cap <= len(report) or len(report) < 2:
+            raise self.error(
+                "ablation.seeds.cap", f"must be above the {len(report)} reporting seeds (2 or more), got {cap}"
+            )
+        new = itertools.islice((s for s in itertools.count(max(report) + 1) if s not in tune), cap - len(report))
+        return tuple(new), (*range(len(report), cap, step), cap)
+
+    def seed_list(self, where: str, given: Any, first: int) -> tuple[int, ...]:
+        def whole(value: Any) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool)
+
+        if whole(given) and 0 < given <= MOST_SEEDS:
+            return tuple(range(first, first + given))
+        seeds = given if isinstance(given, list) else []
+        if seeds and all(whole(seed) and 0 <= seed < 2**63 for seed in seeds) and len(set(seeds)) == len(seeds):
+            return tuple(seeds)
+        raise self.error(
+            where,
+            f"must be a number of seeds, 1 to {MOST_SEEDS}, or a list of different seeds (whole, 0 to 2^63 - 1), "
+            f"got {given!r}",
+        )
+
+    def metric(self, where: str, name: Any) -> str:
+        if name not in KNOWN:
+            raise self.error(where, f"must be a metric of a run, got {name!r}: {nearest_metric(str(name))}")
+        result: str = name
+        return result
+
+    def smallest_effect(self, where: str, value: Any, of: Any) -> float | None:
+        if value is None:
+            return None
+        if not is_number(value) or value <= 0:
+            raise self.error(where, f"must be a positive number in units of the metric, got {value!r}")
+        if is_percent(str(of)) and value >= 1:
+            raise self.error(where, f"must be a fraction below 1, as {of} is, got {value!r}. One point is 0.01")
+        return float(value)
+
+    def hypotheses(
+        self, section: Any, factors: Sequence[Factor], metric: Any, smallest: float | None
+    ) -> tuple[Hypothesis, ...]:
+        if section is None:
+            return ()
+        if not isinstance(section, Sequence) or isinstance(section, str):
+            raise self.error("ablation.hypotheses", f"must be a list, got {section!r}")
+        found: list[Hypothesis] = []
+        for number, given in enumerate(section):
+            where = f"ablation.hypotheses[{number}]"
+            given = self.mapping(where, given, "id, claim, arm, versus, direction")
+            self.known(where, given, HYPOTHESIS)
+            for key in ("id", "claim"):
+                if not is_words(given.get(key)) and not (key == "id" and is_number(given.get(key))):
+                    raise self.error(f"{where}.{key}", f"must be words, got {given.get(key)!r}")
+            literature = given.get("literature", "")
+            if not isinstance(literature, str):
+                raise self.error(f"{where}.literature", f"must be words, got {literature!r}")
+            arms = {}
+            for key in ("arm", "versus"):
+                condition = self.condition(f"{where}.{key}", given.get(key), factors)
+                if many := [name for name, levels in condition.items() if len(levels) > 1]:
+                    raise self.error(f"{where}.{key}.{many[0]}", "must be one level")
+                arms[key] = {name: level for name, [level] in condition.items()}
+            if arms["arm"] == arms["versus"]:
+                raise self.error(where, "compares an arm with itself: arm and versus are equal")
+            direction = given.get("direction", "greater")
+            if direction not in DIRECTIONS:
+                raise self.error(f"{where}.direction", f"must be {' or '.join(DIRECTIONS)}, got {direction!r}")
+            if any(other.id == str(given["id"]) for other in found):
+                raise self.error(f"{where}.id", f"{given['id']} is taken by another hypothesis")
+            of = self.metric(f"{where}.metric", given.get("metric", metric))
+            least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"), of)
+            if least is None and not (is_percent(of) if smallest is None else of == metric or alike(of, metric)):
+                raise self.error(
+                    f"{where}.smallest_effect",
+                    f"must be given: the smallest difference in {of} that matters, in its unit",
+                )
+            ends = arms["arm"], arms["versus"]
+            found.append(Hypothesis(str(given["id"]), str(given["claim"]), *ends, direction, of, least, literature))
+        return tuple(found)
+
+    def regimes(self, ablation: Ablation, section: Any) -> list[Ablation]:
+        if section is None:
+            return [ablation]
+        found = []
+        for name, given in self.mapping("ablation.regimes", section, "names to what differs").items():
+            where = f"ablation.regimes.{name}"
+            given = {} if given is None else given
+            if not isinstance(given, Mapping):
+                raise self.error(where, f"must be a mapping with set or tune, or empty, got {given!r}")
+            self.known(where, given, ("set", "tune"))
+            sets = self.sets(f"{where}.set", given.get("set"))
+            for factor in ablation.factors:
+                if hidden := [key for level in factor.levels for key in level.sets if key in sets]:
+                    raise self.error(f"{where}.set.{hidden[0]}", f"is varied by the factor {factor.name}")
+            if given.get("tune") is False:
+                # No tuning in this regime, neither the file's nor that of a rule.
+                fixed = tuple(replace(rule, tune={}) for rule in ablation.when)
+                seeds = ablation.seeds if ablation.design == "path" else replace(ablation.seeds, tune=())
+                found.append(replace(ablation, regime=name, sets=sets, tune={}, when=fixed, seeds=seeds))
+                continue
+            tune = self.axes(f"{where}.tune", given["tune"]) if "tune" in given else ablation.tune
+            self.apart(ablation.factors, tune)
+            seeds = ablation.seeds
+            if tune and not seeds.tune:
+                seeds = replace(seeds, tune=self.seed_list("ablation.seeds.tune", TUNING_SEEDS, FIRST_TUNING_SEED))
+            found.append(replace(ablation, regime=name, sets=sets, tune=tune, seeds=seeds))
+        return found
+
+
+def is_words(value: Any, more_lines: bool = False) -> bool:
+    """Whether it is text that can be shown: something in it, and no control characters."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    return (" ".join(value.split()) if more_lines else value).isprintable()
+
+
+def factor_level_first(factors: Sequence[Factor], name: str, levels: Sequence[str]) -> bool:
+    return next(factor for factor in factors if factor.name == name).levels[0].name in levels
+
+
+def alike(metric: str, other: str) -> bool:
+    """Whether two metrics have one unit: test/acc and val/acc_best have."""
+    return kind(metric) == kind(other)

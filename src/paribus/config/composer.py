@@ -1,0 +1,220 @@
+"""Resolved configurations of thousands of command lines: Hydra composes each distinct choice of options once.
+
+Hydra takes about 0.1 s to compose one configuration. The cells of a plan differ mostly in plain values (seeds, learning
+rates), and a plain value can be put into a composed configuration afterwards, wherever interpolations carry it; arms
+differ in the options of a few groups, see `merger`. Whatever is not certainly one of the two goes through Hydra, so the
+result is that of composing each cell the plain way.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import OverrideType
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from paribus.base.errors import UserError
+from paribus.config.compose import is_group, load, resolved, user_errors
+from paribus.config.composed import Composed
+from paribus.config.grammar import parsed, with_quotes
+from paribus.config.identity import Identities
+from paribus.config.merger import Merger
+from paribus.config.modes import with_mode
+from paribus.config.run import Runs
+
+Path = tuple[str, ...]
+_REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
+_WORD = re.compile(r"[\w.]+")
+_ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
+
+
+class Composer:
+    """Composes command lines, and remembers.
+
+    compose: from a command line to a configuration with Hydra's own node. settings: the configuration of the sweep,
+    where one runs: overrides of Hydra's own node are no longer on its command line.
+    """
+
+    def __init__(self, compose: Callable[[Sequence[str]], DictConfig] = load, settings: DictConfig | None = None):
+        self._compose = compose
+        self._axes = {} if settings is None else _axes(settings)
+        self._merger = Merger()
+        self._templates: dict[tuple[str, ...], _Template] = {}
+        self._identities = Identities()
+        self._runs = Runs()
+
+    def run(self, overrides: Sequence[str]) -> tuple[str, Composed]:
+        """The id and the configuration of the run that a command line describes; sections in common are checked once.
+
+        Raises UserError as a call does, and for the first value that can't be.
+        """
+        composed = self(overrides)
+        self._runs.check(composed.resolved)
+        return self._identities(composed.resolved), composed
+
+    def __call__(self, overrides: Sequence[str]) -> Composed:
+        """The configuration of a command line.
+
+        Raises UserError with the nearest names where Hydra can't compose it.
+        """
+        groups: list[str] = []
+        values: dict[Path, Any] = {}
+        overrides = tuple(map(with_quotes, overrides))
+        with user_errors():
+            for text in overrides:
+                path, value = _plain_value(text)
+                if path is None:
+                    groups.append(text)
+                else:
+                    values[path] = value
+            template = self._template(tuple(groups))
+            if (config := template.with_values(values)) is not None:
+                return Composed(config, template.choices, {**self._axes, **template.axes}, self._runs)
+            whole = self._compose(list(map(with_mode, overrides)))
+            return Composed(resolved(whole), _choices(whole), _axes(whole), self._runs)
+
+    def _template(self, groups: tuple[str, ...]) -> _Template:
+        if groups not in self._templates:
+            if (merged := self._merger(groups)) is not None:
+                self._templates[groups] = _Template(*merged)
+            else:
+                whole = self._compose(groups)
+                plain = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+                self._templates[groups] = _Template(plain, _choices(whole), _axes(whole))
+        return self._templates[groups]
+
+
+class _Template:
+    """One choice of options, composed; plain values are put into it."""
+
+    def __init__(self, config: DictConfig, choices: Mapping[str, Any], axes: Mapping[str, Any] | None = None):
+        self.choices = choices
+        self.axes = axes or {}
+        self._leaves: dict[Path, Any] = {}
+        _flatten((), OmegaConf.to_container(config, resolve=False), self._leaves)
+        try:
+            self._resolved: dict[str, Any] | None = resolved(config)
+        except OmegaConfBaseException:  # a value that must be given is missing: each cell gives its own
+            self._resolved = None
+        self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
+        self._entangled: set[Path] = set()  # values that others are made of in some other way
+        self._known: dict[Path, bool] = {}
+        self._sections: dict[tuple[Any, ...], Any] = {}
+        for path, text in self._leaves.items():
+            if not _interpolates(text):
+                continue
+            source = self._source(path)
+            if source is None and "${." in text.replace(" ", ""):
+                self._entangled.add(())  # relative to where it stands: could be made of any value
+            elif source is None:
+                words = _WORD.findall(_ENVIRONMENT.sub("", text))
+                self._entangled.update(tuple(word.strip(".").split(".")) for word in words)
+            else:
+                self._carried.setdefault(source, []).append(path)
+
+    def _source(self, path: Path) -> Path | None:
+        """The value that ${a.b} stands for, through chains of them; None for any other form."""
+        for _ in range(10):
+            if not _interpolates(self._leaves.get(path)):
+                return path if path in self._leaves else None
+            if not (match := _REFERENCE.fullmatch(self._leaves[path])):
+                return None
+            path = tuple(match.group(1).split("."))
+        return None
+
+    def with_values(self, values: Mapping[Path, Any]) -> dict[str, Any] | None:
+        """The resolved configuration with these values; None where only Hydra can say what it is."""
+        if self._resolved is None or not all(map(self._free, values)):
+            return None
+        changes: dict[str, dict[Path, Any]] = {}  # by section
+        for path, value in values.items():
+            for section, *rest in self._carried.get(path, ()):
+                changes.setdefault(section, {})[tuple(rest)] = value
+        for (section, *rest), value in values.items():
+            changes.setdefault(section, {})[tuple(rest)] = value
+        return {**self._resolved, **{section: self._changed(section, inner) for section, inner in changes.items()}}
+
+    def _free(self, path: Path) -> bool:
+        """Whether a value of it goes where interpolations carry it, and nowhere else."""
+        if path not in self._known:
+            leaf = path in self._leaves and not isinstance(self._leaves[path], list | dict)
+            self._known[path] = leaf and not any(path[: len(other)] == other[: len(path)] for other in self._entangled)
+        return self._known[path]
+
+    def _changed(self, section: str, changes: Mapping[Path, Any]) -> Any:
+        """A section with some leaves replaced, the same object for the same changes; unchanged parts are shared."""
+        if () in changes:
+            return changes[()]
+        key = (section, *((path, repr(value)) for path, value in changes.items()))  # 1, 1.0 and True are equal
+        if key not in self._sections:
+            assert self._resolved is not None
+            self._sections[key] = _changed(self._resolved[section], changes)
+        return self._sections[key]
+
+
+def _choices(config: DictConfig) -> Mapping[str, Any]:
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    assert isinstance(choices, dict)
+    return choices  # type: ignore[return-value]
+
+
+def _axes(config: DictConfig) -> Mapping[str, Any]:
+    """hydra.sweeper.params of our own sweeper; those of a search are no lists of values."""
+    sweeper = config.hydra.sweeper
+    if not str(sweeper.get("_target_")).endswith(".ParibusSweeper") or not sweeper.get("params"):
+        return {}
+    if not isinstance(sweeper.params, DictConfig):
+        raise UserError(
+            f"hydra.sweeper.params maps keys to their values, as in {{seed: '0,1'}}, got {sweeper.params!r}"
+        )
+    axes = OmegaConf.to_container(sweeper.params, resolve=True)
+    assert isinstance(axes, dict)
+    return {str(key): value for key, value in axes.items()}
+
+
+@functools.lru_cache(maxsize=100_000)
+def _plain_value(text: str) -> tuple[Path | None, Any]:
+    """(path, value) of an override that sets one plain value, (None, None) of any other."""
+    override = parsed(text)
+    key = override.key_or_group
+    if override.type is not OverrideType.CHANGE or override.is_sweep_override() or "/" in key or "@" in text:
+        return None, None
+    value = override.value()
+    if key.startswith("hydra.") or is_group(key) or not isinstance(value, bool | int | float | str | None):
+        return None, None
+    return (None, None) if _interpolates(value) or value == "???" else (tuple(key.split(".")), value)
+
+
+def _interpolates(value: Any) -> bool:
+    return isinstance(value, str) and "${" in value
+
+
+def _flatten(prefix: Path, node: Any, leaves: dict[Path, Any]) -> None:
+    if isinstance(node, dict) and node:
+        for key, item in node.items():
+            _flatten((*prefix, str(key)), item, leaves)
+    elif isinstance(node, list):
+        leaves[prefix] = node
+        for index, item in enumerate(node):
+            _flatten((*prefix, str(index)), item, leaves)
+    else:
+        leaves[prefix] = node
+
+
+def _changed(node: Any, changes: Mapping[Path, Any]) -> Any:
+    """A copy of nested dicts and lists with some leaves replaced; unchanged parts are shared."""
+    if isinstance(node, list):
+        numbered = {str(index): item for index, item in enumerate(node)}
+        return list(_changed(numbered, changes).values())
+    copy = dict(node)
+    below: dict[str, dict[Path, Any]] = {}
+    for (key, *rest), value in changes.items():
+        if rest:
+            below.setdefault(key, {})[tuple(rest)] = value
+        else:
+            copy[key] = value
+    return copy | {key: _changed(copy[key], inner) for key, inner in below.items()}

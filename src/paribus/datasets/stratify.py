@@ -1,0 +1,32 @@
+"""Random parts of a labelled set that keep the share of every class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from paribus.datasets.seeds import mix
+
+
+def stratified(y: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Splits the samples with labels y (N,) into N - size and `size`: two sorted tensors of indices.
+
+    Each class gives its share of the part, rounded by largest remainder so that the sizes are exact.
+
+    Raises ValueError unless 0 <= size <= N.
+    """
+    total = len(y)
+    if not 0 <= size <= total:
+        raise ValueError(f"a part must have between 0 and {total} samples, got {size}")
+    generator = torch.Generator().manual_seed(mix(seed, 0))
+    shuffled = torch.randperm(total, generator=generator)
+    counts = torch.bincount(y)
+    exact = counts.double() * size / max(total, 1)
+    quota = exact.floor().long()
+    rest = torch.argsort(exact - quota, descending=True, stable=True)[: size - int(quota.sum())]
+    quota[rest] += 1
+    chosen = torch.zeros(total, dtype=torch.bool)
+    labels = y[shuffled]
+    for label, number in enumerate(quota.tolist()):
+        chosen[shuffled[labels == label][:number]] = True
+    return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()

@@ -1,0 +1,1 @@
+"""Records in, numbers out: arms, aggregates, verdicts on claims. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Launchers beyond one machine: SLURM through submitit, and Ray."""

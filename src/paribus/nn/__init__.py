@@ -1,1 +1,0 @@
-"""Norms, weight parametrizations and models; torch only."""

@@ -1,0 +1,1 @@
+"""Tables as Markdown, LaTeX, HTML or CSV, each with its source, so that a paper can be verified."""

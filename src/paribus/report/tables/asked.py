@@ -1,0 +1,75 @@
+"""The tables that a command line asks for, in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paribus.ablation.cells import Plan
+from paribus.ablation.outputs import outputs_folder
+from paribus.config.composer import Composer
+from paribus.evidence.aggregate import Aggregate, aggregate_plan
+from paribus.report.collect import DEFAULT_METRICS, collect, logged
+from paribus.report.tables.columns import COLUMNS
+from paribus.report.tables.source import Options, plan_of, sheets
+from paribus.report.tables.table import csv_text, document
+from paribus.store.reader import Reader
+from paribus.store.store import Store
+
+
+@dataclass(frozen=True, repr=False)
+class Tables:
+    """A table for each plan, and the verdicts on their hypotheses; a notebook shows them as Markdown."""
+
+    plans: Sequence[Plan]
+    read: Reader
+    options: Options
+
+    def aggregates(self) -> list[Aggregate]:
+        """The numbers of each table."""
+        o = self.options
+        return [aggregate_plan(plan, self.read, o.metrics, o.mix, baseline=o.baseline) for plan in self.plans]
+
+    def text(self, form: str, trace: bool = False) -> str:
+        """markdown, latex, html or csv. trace: with the comments that `paribus verify` reads."""
+        if form == "csv":
+            return csv_text(self.aggregates())
+        return document(sheets(self.plans, self.read, self.options), form, trace)
+
+    def __str__(self) -> str:
+        return self.text("markdown")
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.text("markdown")
+
+    def to_markdown(self) -> str:
+        return self.text("markdown")
+
+    def to_latex(self) -> str:
+        r"""Table environments for \usepackage{booktabs,siunitx,graphicx}, with comments that `paribus verify` reads."""
+        return self.text("latex", trace=True)
+
+    def to_html(self) -> str:
+        """Fragments without style."""
+        return self.text("html", trace=True)
+
+
+def tables(overrides: Sequence[str], metrics: Sequence[str] = (), by: Sequence[str] = (), **asked: Any) -> Tables:
+    """The tables of an ablation (ablation=NAME among the overrides), or of the newest sweep.
+
+    metrics: arms are compared by the first. by: choices that make the rows, where no ablation is named.
+    asked: the other fields of `Options`.
+
+    Raises UserError where the records can't be compared, and for what is named wrongly.
+    """
+    composer = Composer()
+    read = Reader(Store(outputs_folder(overrides, composer)))
+    found = collect(overrides, by, asked.get("mix", ()), read, composer)
+    plans = [each.plan or plan_of(each.name, each.arms, DEFAULT_METRICS[0]) for each in found]
+    main = metrics[0] if metrics else plans[0].metric
+    named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and logged(plans, read, m)))
+    shown = tuple(dict.fromkeys((*named, *(name for name in asked.get("columns", ()) if name not in COLUMNS))))
+    return Tables(plans, read, Options(shown, **asked))

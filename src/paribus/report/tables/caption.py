@@ -1,0 +1,218 @@
+"""Captions: all that a reader who sees only the table must know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from paribus.config.metrics import is_percent
+from paribus.evidence.aggregate import Aggregate, Row
+from paribus.evidence.arms import level_text
+from paribus.report.numbers import p_value, ranges, scale, title, with_spread
+from paribus.report.tables.columns import View, detectable
+from paribus.stats.signflip import sign_flip_floor
+
+_WEIGHTS = {
+    "last": "of the weights after the last update",
+    "best": "of the weights that were best on validation",
+    "mixed": "of different checkpoints",
+    "varies": "of the checkpoint that each arm chooses",
+}
+_FIRST = ("data", "augmentation", "model", "norm", "loss", "optimizer", "scheduler", "batch_size")
+
+
+def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
+    """What was compared, on what, how often, how tuned, what the signs mean, what bold means, and how sure one may be.
+
+    shown: names of the columns, or "grid".
+    """
+    main, facts = table.metrics[0], table.facts
+    compared = [row for row in table.rows if row.cells[main].difference is not None]
+    parts = [f"Ablation {table.name}: {_factors(table)}, everything else being equal{_held(table)}."]
+    what = "standard deviation" if view.spread == "sd" else f"half the width of the {_interval(table)}"
+    if any(row.n > 1 for row in table.rows):
+        parts.append(f"{_cells(table, shown)} ± {what} over {_runs(table)}.")
+    else:
+        parts.append(f"Single runs, {_runs(table)}, which show nothing about the spread between seeds.")
+    if any(metric.startswith("test/") for metric in table.metrics):
+        parts.append(f"Test metrics are {_WEIGHTS[str(facts.get('evaluated', 'last'))]}, on the test split.")
+    parts += [*_tuning(table), *_sequential(table)]
+    if compared and "difference" in shown:
+        parts.append(
+            f"Difference: {title(main)} of the arm minus {table.baseline.arm}, mean over shared seeds, with its "
+            f"{_interval(table)}."
+        )
+    if compared and ({"p", "grid"} & {*shown}):
+        comparisons = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
+        parts.append(f"p: paired t test against {table.baseline.arm}, adjusted by Holm for {comparisons}.")
+    if compared and "sign_flip" in shown:
+        parts.append(_sign_flip(table, compared))
+    if compared and {"difference", "p", "grid"} & {*shown}:
+        parts += _power(table, compared)
+    if any(cell.best for row in table.rows for cell in row.cells.values()):
+        parts.append(
+            "Bold: not significantly worse than any other arm (one-sided paired t tests, "
+            f"{100 - 100 * table.level:g} %, Bonferroni, variance pooled over arms)."
+        )
+    mixed = [key.replace("_", " ") for key, value in facts.items() if value == "mixed"]
+    if mixed:
+        parts.append(f"CAUTION: the runs differ in {' and '.join(mixed)}.")
+    return " ".join(parts)
+
+
+def footnotes(table: Aggregate) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+    """What is not in the means, and the edges of tuning grids: notes, and for each arm the numbers of its notes."""
+    notes: list[str] = []
+    marks: dict[str, list[int]] = {row.arm: [] for row in table.rows}
+    for row in table.rows:
+        for note in (*_lost(table, row), *_edges(table, row)):
+            if note not in notes:
+                notes.append(note)
+            marks[row.arm].append(notes.index(note) + 1)
+    return notes, {arm: tuple(numbers) for arm, numbers in marks.items() if numbers}
+
+
+def excluded(table: Aggregate) -> list[str]:
+    """Arms that are not trained, and why."""
+    if table.plan is None:
+        return []
+    return [
+        *(f"Not compared: {each.name} ({each.reason})." for each in table.plan.excluded),
+        *(f"Can't be trained: {each.name} ({each.reason})." for each in table.plan.invalid),
+    ]
+
+
+def _lost(table: Aggregate, row: Row) -> list[str]:
+    main = table.metrics[0]
+    counts = {
+        "diverged": row.diverged,
+        "failed": row.failed,
+        "not finished yet": row.running,
+        "not trained yet": row.missing,
+    }
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    notes = []
+    if said:
+        total = row.n + sum(counts.values())
+        notes.append(f"Excluded from the means: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
+    if row.diverged:
+        rate = row.divergence
+        shown = f"Divergence rate {100 * rate.share:.0f} % (95 % Clopper-Pearson {100 * rate.low:.0f} to "
+        shown += f"{100 * rate.high:.0f} %)"
+        if (mean := row.cells[main].at_chance) is not None:
+            value, around = with_spread(mean.mean * scale(main), mean.sd * scale(main))
+            around = f" ± {around}" if around else ""
+            shown += f"; {title(main)} {value}{around} with diverged runs scored at chance (± standard deviation)"
+        notes.append(f"{shown}.")
+    for metric, cell in row.cells.items():
+        there = row.n if metric.startswith(("train/", "val/", "test/")) else 0
+        if there and (lost := row.n - len(cell.values)):
+            notes.append(f"Without a finite {title(metric)}: {lost} of the {row.n} finished runs.")
+    return notes
+
+
+def _edges(table: Aggregate, row: Row) -> list[str]:
+    tuned = table.plan.tuned.get(row.arm) if table.plan is not None else None
+    if tuned is None or not tuned.edges:
+        return []
+    return [f"The best {' and '.join(tuned.edges)} lies at the edge of its grid; a wider grid may have a better value."]
+
+
+def _cells(table: Aggregate, shown: Sequence[str]) -> str:
+    return f"{title(table.metrics[0]).capitalize()}: mean" if "grid" in shown else "Mean"
+
+
+def _interval(table: Aggregate) -> str:
+    return f"{100 * table.level:g} % {'repeated ' if table.looks else ''}t interval"
+
+
+def _tuning(table: Aggregate) -> list[str]:
+    plan = table.plan
+    if plan is None or plan.ablation is None:
+        return []
+    if not plan.tuned:
+        return ["No arm was tuned."] if plan.complete and not plan.ablation.seeds.tune else []
+    grids = [[point for point, _ in each.trials] for each in plan.tuned.values()]
+    said = []
+    for key in dict.fromkeys(key for each in plan.tuned.values() for key in each.point):
+        axes = {tuple(dict.fromkeys(point[key] for point in points if key in point)) for points in grids}
+        values = next(iter(axes))
+        if len(axes) > 1:
+            said.append(f"{key} over {len(values)} values chosen for each arm")
+        elif len(values) > 4:
+            said.append(f"{key} over {len(values)} values from {level_text(values[0])} to {level_text(values[-1])}")
+        else:
+            said.append(f"{key} over {', '.join(map(level_text, values))}")
+    seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
+    return [
+        f"Tuned for each arm: {' and '.join(said)} ({len(grids[0])} points), by the mean {by} over {len(seeds)} "
+        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting."
+    ]
+
+
+def _sequential(table: Aggregate) -> list[str]:
+    if table.looks is None:
+        return []
+    looks = ", ".join(map(str, table.looks.sizes))
+    return [
+        f"Verdicts were tested after {looks} seeds, and only arms with an open verdict got more seeds; p values and "
+        "intervals are corrected for the repeated tests (group-sequential, error spent linearly in the seeds)."
+    ]
+
+
+def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
+    pairs = max(row.cells[table.metrics[0]].difference.n for row in compared)  # type: ignore[union-attr]
+    said = "Sign flip: exact test of the same differences, not adjusted"
+    floor = sign_flip_floor(pairs)
+    if table.looks is not None:
+        stages = zip(table.looks.sizes, table.looks.shares, strict=True)
+        floor = min((sign_flip_floor(n) / share for n, share in stages if n <= pairs), default=1.0)
+    if floor > 1 - table.level:
+        return f"{said}; with {pairs} pairs its smallest possible value is {floor:.4g}."
+    return f"{said} (smallest possible value {p_value(floor)})."
+
+
+def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
+    main = table.metrics[0]
+    deviations = sorted(
+        difference.sd for row in compared if (difference := row.cells[main].difference) and difference.sd > 0
+    )
+    if not deviations or table.looks is not None:
+        return []
+    middle = deviations[len(deviations) // 2]
+    typical = next(row.cells[main] for row in compared if row.cells[main].difference.sd == middle)  # type: ignore[union-attr]
+    least = detectable(table, typical)
+    if math.isnan(least):
+        return []
+    unit = "points" if is_percent(main) else f"in {title(main)}"
+    size = least * scale(main)
+    shown = f"{size:.0f}" if 100 <= size < 1e6 else f"{size:.2g}"
+    return [f"A true difference of {shown} {unit} would be detected with 80 % power (typical arm)."]
+
+
+def _factors(table: Aggregate) -> str:
+    if not table.varied:
+        return f"{len(table.rows)} arm{'s' if len(table.rows) > 1 else ''}"
+    return f"{' and '.join(table.varied)} var{'ies' if len(table.varied) == 1 else 'y'}"
+
+
+def _held(table: Aggregate) -> str:
+    facts, held = table.facts, table.held
+    order = {key: rank for rank, key in enumerate(_FIRST)}
+    # Said in other words below.
+    keys = [key for key in held if key != "trainer" and not key.startswith("budget.")]
+    said = [f"{key} {held[key]}" for key in sorted(keys, key=lambda key: order.get(key, len(order)))]
+    if (budget := facts.get("budget")) not in (None, "mixed", "varies"):
+        said.append(str(budget).removesuffix("s") if str(budget).startswith("1 ") else str(budget))
+    if (world := facts.get("world_size")) not in (None, 1, "mixed", "varies"):
+        said.append(f"{world} processes")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _runs(table: Aggregate) -> str:
+    counts = sorted({row.n for row in table.rows})
+    n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+    seeds = table.seeds
+    return f"{n} run{'s' if counts[-1] > 1 else ''} per arm" + (
+        f" (seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)})" if seeds else ""
+    )

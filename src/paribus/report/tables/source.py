@@ -1,0 +1,177 @@
+"""The source of a table as plain data: it travels in a comment of the document, and makes the table again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from paribus.ablation.cells import Cell, Plan, Read, Tuned
+from paribus.ablation.designs import Excluded
+from paribus.ablation.file import Ablation, Hypothesis, Seeds
+from paribus.ablation.planner import tuning_score, winner
+from paribus.base.redaction import redacted
+from paribus.base.version import __version__
+from paribus.config.metrics import higher_is_better
+from paribus.evidence.aggregate import aggregate_plan
+from paribus.evidence.arms import Arms, ReportError
+from paribus.report.tables.columns import View
+from paribus.report.tables.sheet import Sheet
+from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
+from paribus.report.verdicts import claims, verdict_sheet
+
+KINDS = ("arms", "grid", "verdicts")
+_NONE = "-"  # in place of an id: a run that waits for tuning
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, beside the runs. metrics: of arms tables, the first is compared. grid: two factors,
+    rows and columns; () for a row for each arm; None for a grid where the design is one of two factors."""
+
+    metrics: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    spread: str = "sd"
+    mix: tuple[str, ...] = ()
+    baseline: str | None = None
+    sort: bool = False
+    level: float = 0.95
+    grid: tuple[str, ...] | None = None
+
+
+def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
+    """Everything that is printed of these plans: a table for each, and the verdicts on their hypotheses.
+
+    Raises ReportError where runs differ in what a table must not mix, and for what the options name wrongly.
+    """
+    found = []
+    for plan in plans:
+        chosen = options.grid
+        if chosen is None and not options.columns:
+            chosen = grid_factors(plan) or ()
+        kind = "grid" if chosen else "arms"
+        found.append(build(_source(kind, [plan], read, options, chosen or ()), read))
+    if any(plan.ablation is not None and plan.ablation.hypotheses for plan in plans):
+        found.append(build(_source("verdicts", plans, read, options, ()), read))
+    return found
+
+
+def plan_of(name: str, arms: Arms, metric: str) -> Plan:
+    """A plan of records that no ablation file describes."""
+    cells = {
+        arm: [None if r is None else Cell(arm, r.seed or 0, "report", (), r.id) for r in records]
+        for arm, records in arms.items()
+    }
+    return Plan(name, metric, arms=cells)
+
+
+def build(source: Mapping[str, Any], read: Read) -> Sheet:
+    """The sheet that a source describes, from the records as they are now.
+
+    Raises ReportError for a source of another form, and as `aggregate`.
+    """
+    if source.get("kind") not in KINDS:
+        raise ReportError(f"a table is one of {', '.join(KINDS)}, got {source.get('kind')!r}. Write it again")
+    plans = [unpack(each, read) for each in source["plans"]]
+    if source["kind"] == "verdicts":
+        return _with(verdict_sheet(claims(plans, read, source["level"]), source["level"]), source)
+    table = aggregate_plan(
+        plans[0],
+        read,
+        source["metrics"],
+        source["mix"],
+        baseline=source["baseline"],
+        sort=source["sort"],
+        level=source["level"],
+        judge=False,
+    )
+    view = View(source["spread"], tuple(source["columns"]))
+    if source["kind"] == "grid":
+        return _with(grid_sheet(table, tuple(source["grid"]), view), source)
+    return _with(arms_sheet(table, view), source)
+
+
+def absent(source: Mapping[str, Any], read: Read) -> list[tuple[str, str]]:
+    """(arm, id) of the runs that had a record when the table was made and have none now."""
+    found = []
+    for plan in source["plans"]:
+        known = {*plan["absent"].split()}
+        named = [(arm, ids) for arm, ids in plan["arms"].items()]
+        named += [(arm, ids) for arm, trials in plan["tuned"].items() for _, ids in trials]
+        for arm, ids in named:
+            found += [(arm, id) for id in ids.split() if id != _NONE and id not in known and read(id) is None]
+    return list(dict.fromkeys(found))
+
+
+def pack(plan: Plan, read: Read) -> dict[str, Any]:
+    """A plan as plain data; `unpack` is its inverse, as far as tables look."""
+    ids = {arm: [cell.id if cell else _NONE for cell in cells] for arm, cells in plan.arms.items()}
+    ablation = plan.ablation
+    return {
+        "name": plan.name,
+        "metric": plan.metric,
+        "arms": {arm: " ".join(each) for arm, each in ids.items()},
+        "absent": " ".join(id for each in ids.values() for id in each if id != _NONE and read(id) is None),
+        "levels": plan.levels,
+        "tuned": {
+            arm: [[redacted(dict(point)), " ".join(runs)] for point, runs in t.trials] for arm, t in plan.tuned.items()
+        },
+        "excluded": [[each.name, each.reason] for each in plan.excluded],
+        "invalid": [[each.name, each.reason] for each in plan.invalid],
+        "complete": plan.complete,
+        "ablation": None
+        if ablation is None
+        else {
+            "name": ablation.name,
+            "design": ablation.design,
+            "regime": ablation.regime,
+            "metric": ablation.metric,
+            "select_on": ablation.select_on,
+            "smallest_effect": ablation.smallest_effect,
+            "seeds": asdict(ablation.seeds),
+            "hypotheses": [{**asdict(each), "arm": dict(each.arm)} for each in ablation.hypotheses],
+        },
+    }
+
+
+def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
+    """The plan with the winners of its tuning chosen again, from the records as they are now."""
+    given = packed["ablation"]
+    ablation = None
+    if given is not None:
+        hypotheses = tuple(Hypothesis(**each) for each in given["hypotheses"])
+        seeds = Seeds(**{key: tuple(each) for key, each in given["seeds"].items()})
+        ablation = Ablation(**{**given, "factors": (), "seeds": seeds, "hypotheses": hypotheses})
+
+    def cell(arm: str, id: str) -> Cell | None:
+        return None if id == _NONE else Cell(arm, 0, "report", (), id)
+
+    return Plan(
+        packed["name"],
+        packed["metric"],
+        arms={arm: [cell(arm, id) for id in ids.split()] for arm, ids in packed["arms"].items()},
+        levels={arm: dict(levels) for arm, levels in packed["levels"].items()},
+        excluded=[Excluded(*each) for each in packed["excluded"]],
+        invalid=[Excluded(*each) for each in packed["invalid"]],
+        tuned={arm: _winner(arm, each, given["select_on"], read) for arm, each in packed["tuned"].items()},
+        complete=packed["complete"],
+        ablation=ablation,
+    )
+
+
+def _source(kind: str, plans: Sequence[Plan], read: Read, options: Options, grid: Sequence[str]) -> dict[str, Any]:
+    asked = {**asdict(options), "grid": list(grid)}
+    return {"paribus": __version__, "kind": kind, **asked, "plans": [pack(plan, read) for plan in plans]}
+
+
+def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
+    return Sheet(sheet.title, sheet.label, sheet.columns, sheet.rows, sheet.caption, sheet.notes, dict(source))
+
+
+def _winner(arm: str, trials: Sequence[Any], select_on: str, read: Read) -> Tuned:
+    scores = [[tuning_score(read(id), select_on) for id in ids.split()] for _, ids in trials]
+    if any(value is None for values in scores for value in values):
+        raise ReportError(f"the tuning runs of {arm} are needed to choose the best value, and some have no record")
+    points = [(point, tuple(ids.split())) for point, ids in trials]
+    return winner(points, [[float(v) for v in values if v is not None] for values in scores],
+                  bool(higher_is_better(select_on)))  # fmt: skip

@@ -1,0 +1,98 @@
+"""Tables as Markdown, LaTeX, HTML or CSV: of an aggregate, or everything that is printed of a plan."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from paribus.evidence.aggregate import Aggregate
+from paribus.report.escape import spreadsheet
+from paribus.report.tables import render
+from paribus.report.tables.columns import View
+from paribus.report.tables.sheet import Sheet
+from paribus.report.tables.sheets import arms_sheet
+from paribus.report.tables.trace import traced
+
+RENDER: Mapping[str, Callable[..., str]] = {"markdown": render.markdown, "latex": render.latex, "html": render.html}
+FORMATS = (*RENDER, "csv")
+
+
+def markdown(table: Aggregate, view: View | None = None) -> str:
+    """A row for each arm, then caption and footnotes."""
+    return render.markdown(arms_sheet(table, view))
+
+
+def latex(table: Aggregate, view: View | None = None) -> str:
+    r"""A table environment for \usepackage{booktabs,siunitx,graphicx}."""
+    return render.latex(arms_sheet(table, view))
+
+
+def html(table: Aggregate, view: View | None = None) -> str:
+    """A fragment without style, see `render.html`."""
+    return render.html(arms_sheet(table, view))
+
+
+def document(sheets: Sequence[Sheet], form: str, trace: bool = True) -> str:
+    """All sheets, with headings where they are several.
+
+    trace: with the comments that `paribus verify` reads.
+    """
+    parts = []
+    for sheet in sheets:
+        text = RENDER[form](sheet, heading=len(sheets) > 1)
+        parts.append(traced(text, sheet.source, form) if trace and sheet.source is not None else text)
+    return "\n".join(parts)
+
+
+def csv_text(tables: Sequence[Aggregate]) -> str:
+    """`lines` as CSV, in full precision; empty where there is no number."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    found = lines(tables)
+    writer.writerow(found[0])
+    for line in found:
+        writer.writerow(spreadsheet(_exact(value)) for value in line.values())
+    return buffer.getvalue()
+
+
+def lines(tables: Sequence[Aggregate]) -> list[dict[str, Any]]:
+    """One line for each table, arm and metric, as recorded (fractions, not percent).
+
+    difference to p_sign_flip: from the baseline, paired by seed, nan where there is none; at_chance: the mean with
+        diverged runs scored at chance; values are in the order of seeds, and runs are the ids of all that are done.
+    """
+    found = []
+    for table in tables:
+        tuned = table.plan.tuned if table.plan is not None else {}
+        for row in table.rows:
+            point = tuned[row.arm].point if row.arm in tuned else {}
+            for metric, cell in row.cells.items():
+                m, d = cell.mean, cell.difference
+                line: dict[str, Any] = {"table": table.name, "arm": row.arm, "metric": metric}
+                line |= {"n": m.n, "mean": m.mean, "sd": m.sd, "low": m.low, "high": m.high, "level": table.level}
+                line |= {"best": int(cell.best)}
+                line |= dict.fromkeys(_PAIRED, math.nan)
+                if d is not None:
+                    compared = (d.mean, d.low, d.high, d.n, d.d_z, d.p, cell.p_holm, d.p_sign_flip)
+                    line |= dict(zip(_PAIRED, compared, strict=True))
+                line |= {"at_chance": cell.at_chance.mean if cell.at_chance else math.nan}
+                line |= {name: getattr(row, name) for name in ("diverged", "failed", "running", "missing")}
+                line |= {"tuned": " ".join(f"{key}={value}" for key, value in point.items())}
+                line |= {"seeds": _joined(run.seed for run in row.runs), "values": _joined(cell.values.values())}
+                line |= {"runs": _joined(run.id for run in row.runs)}
+                found.append(line)
+    return found
+
+
+_PAIRED = ("difference", "difference_low", "difference_high", "pairs", "d_z", "p", "p_holm", "p_sign_flip")
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return " ".join(map(str, values))
+
+
+def _exact(value: Any) -> str:
+    return value if isinstance(value, str) else "" if math.isnan(value) else repr(value)

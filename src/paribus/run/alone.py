@@ -1,0 +1,104 @@
+"""The trial of a network on the real device, in a process of its own.
+
+Code of others may read values while it builds a network (`torch.linspace(0, 0.1, 3).tolist()` for stochastic depth) or
+decide by values in its forward pass. On the meta device there are none. What such code does to its process (memory, a
+crash in a library) must not reach the one that plans.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from paribus.base.errors import UserError
+from paribus.config.run import Run
+
+LIMIT = 600.0  # seconds
+MOST = 8  # samples of a batch: what a network needs is then little more than its weights
+_MARK = b"\nparibus-found:"
+
+
+def fault(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
+    """Why the network, loss and optimizer of a run can't work; None where they can.
+
+    shares: of the batches to come, how many samples each process gets.
+    """
+    from paribus.run.build import names
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "paribus.run.alone"],
+            input=pickle.dumps((sys.path, run, list(shares))),
+            capture_output=True,
+            env=environment,
+            timeout=LIMIT,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{names(run)} was not built and tried within {LIMIT:g} s. Look at its constructor and its forward pass"
+    _, mark, found = done.stdout.rpartition(_MARK)
+    if mark:
+        reason: str | None = pickle.loads(found)
+        return reason
+    return f"{names(run)} ended its process {_how(done.returncode)} while it was built and tried.{_last(done.stderr)}"
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"with exit code {code}"
+    more = ", as where memory is short" if -code == signal.SIGKILL else ""
+    return f"by signal {-code} ({signal.Signals(-code).name}{more})"
+
+
+def _last(stderr: bytes) -> str:
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return f" It said: {lines[-1][:300]}" if lines else ""
+
+
+def _tried(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
+    import torch
+
+    from paribus.run import build
+    from paribus.run.passes import try_on
+
+    torch.set_num_threads(1)
+    try:
+        try_on(run, build.build_setting(run), shares, _device(run), MOST)
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # whatever another's code raises
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({where})"
+    return None
+
+
+def _device(run: Run) -> str:
+    import torch
+
+    accelerator = run.trainer.accelerator
+    if accelerator in ("gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def main() -> None:
+    path, run, shares = pickle.loads(sys.stdin.buffer.read())
+    sys.path[:] = path  # python -m puts the current folder first, where the training would not look
+    found = _tried(run, shares)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(_MARK + pickle.dumps(found))
+    sys.stdout.buffer.flush()
+    os._exit(0)  # whatever threads and exit handlers the code of others has left
+
+
+if __name__ == "__main__":
+    main()

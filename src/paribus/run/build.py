@@ -1,0 +1,199 @@
+"""The objects of one run, built from its configuration. Mistakes in a config are reported here."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from paribus.base.directions import kind
+from paribus.base.errors import UserError
+from paribus.config.modes import check_mode, without_mode
+from paribus.config.nodes import monitored, name_of, scaled, target_of
+from paribus.config.run import Run
+from paribus.config.sections import Data
+from paribus.datasets.prepare import Splits, prepare
+from paribus.datasets.seeds import mix
+from paribus.datasets.source import Source
+from paribus.run.data import ImageData
+from paribus.run.instantiate import check_arguments, instantiate
+from paribus.run.position import Budget
+from paribus.techniques.losses import Loss
+from paribus.techniques.optimizers.build import build_optimizer
+from paribus.techniques.schedules import Schedule
+
+
+@contextmanager
+def as_user_error(where: str) -> Iterator[None]:
+    """A ValueError or TypeError within becomes a UserError that names the part of the config."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+@dataclass
+class Setting:
+    """What must be known before a network can be built, and costs nothing to know."""
+
+    source: Source
+    loss: Loss
+    schedule: Schedule
+    augmentation: Any
+
+
+def build_setting(run: Run) -> Setting:
+    source: Source = instantiate("data.source", run.data.source)
+    return Setting(
+        source=source,
+        loss=instantiate("loss", run.loss, num_classes=source.num_classes),
+        schedule=instantiate("scheduler", run.scheduler),
+        augmentation=instantiate("augmentation", run.augmentation),
+    )
+
+
+def stream(run: Run, name: Literal["init", "order", "augmentation"]) -> int:
+    """The seed of one of the three random streams: seeds.NAME, mixed with `repetition` unless that is 0."""
+    seed = {"init": run.seeds.init, "order": run.seeds.order, "augmentation": run.seeds.augmentation}[name]
+    return mix(seed, run.repetition) if run.repetition else seed
+
+
+def build_network(run: Run, setting: Setting) -> nn.Module:
+    """The network in its initial state, a function of seeds.init alone."""
+    # torch.manual_seed() would also seed every backend that the machine might have, for 3 ms; this is drawn on the CPU.
+    torch.default_generator.manual_seed(mix(stream(run, "init"), 0))
+    activation = instantiate("norm", run.norm.activation) if run.norm.activation else None
+    network: nn.Module = instantiate(
+        "model",
+        run.model,
+        choice=names(run),
+        shape=setting.source.shape,
+        num_outputs=setting.loss.num_outputs,
+        norm=activation,
+    )
+    if run.norm.weight:
+        with as_user_error("norm.weight"):
+            instantiate("norm.weight", run.norm.weight)(network)
+    return network
+
+
+def build_optim(run: Run, network: nn.Module) -> torch.optim.Optimizer:
+    check_arguments("optimizer", run.optimizer)
+    node = scaled(run.optimizer, lr_factor(run))
+    with as_user_error("optimizer"):
+        return build_optimizer(instantiate("optimizer", node), network, decay=run.decay)
+
+
+def lr_factor(run: Run) -> float:
+    """The factor on the learning rate for a global batch of B against a base of B_0: 1, B / B_0 or sqrt(B / B_0)."""
+    rule, base = run.lr_scaling.rule, run.lr_scaling.base_batch_size
+    if rule == "none":
+        return 1.0
+    batch = run.data.batch_size
+    if batch == "full":
+        raise UserError(f"lr_scaling.rule={rule} needs a number for data.batch_size, got full. Write the number")
+    return batch / base if rule == "linear" else math.sqrt(batch / base)
+
+
+def build_callbacks(run: Run) -> list[pl.Callback]:
+    """Raises UserError for a callback whose direction contradicts its metric's."""
+    found = []
+    for name, node in run.callback_nodes.items():
+        where = f"callbacks.{name}"
+        callback = instantiate(where, without_mode(where, node))
+        _check_direction(where, callback, run.evaluation.every)
+        found.append(callback)
+    return found
+
+
+def _check_direction(where: str, callback: pl.Callback, every: int) -> None:
+    """Of Lightning's callbacks that are told a direction; the default of most is min, whatever they monitor."""
+    monitor, told = getattr(callback, "monitor", None), getattr(callback, "mode", None)
+    if isinstance(monitor, str) and isinstance(told, str):
+        check_mode(where, monitor, told)
+    if isinstance(callback, pl.callbacks.EarlyStopping) and every != 1:
+        raise UserError(
+            f"{where}: Lightning's EarlyStopping counts epochs, and with evaluation.every={every} not every epoch has "
+            "a validation. Use callbacks=[default,early_stopping], which counts validations"
+        )
+
+
+def check_monitors(run: Run, loss: Loss) -> None:
+    """Raises UserError where something follows a calibration error that this loss does not have."""
+    if loss.confidence(torch.zeros(1, loss.num_outputs)) is not None:
+        return
+    named = {"evaluation.monitor": run.evaluation.monitor, "optimized_metric": run.optimized_metric}
+    named |= {f"callbacks.{name}.monitor": monitored(node) for name, node in run.callback_nodes.items()}
+    for key, metric in named.items():
+        if metric is not None and kind(metric) == "ece":
+            raise UserError(
+                f"{key}={metric}: loss={name_of(run.loss)} gives no confidences, so its calibration error is "
+                "always nan. Use the loss or the accuracy (val/loss, val/acc)"
+            )
+
+
+def build_data(run: Run, setting: Setting) -> ImageData:
+    """Loads the data. Raises UserError where files are missing or the batch size can't be."""
+    data = run.data
+    kept = _kept.get(_key(data))
+    with as_user_error("data"):
+        splits = replace(kept) if kept is not None else _prepare(setting.source, data)
+    with as_user_error("data.batch_size"):
+        return ImageData(
+            splits,
+            data.batch_size,
+            Budget(*run.length),
+            schedule=setting.schedule,
+            order_seed=stream(run, "order"),
+            drop_last=data.drop_last,
+            workers=data.workers,
+            world_size=run.processes,
+            channels_last=run.trainer.channels_last,
+        )
+
+
+_kept: dict[str, Splits] = {}  # of this process and of those that are forked from it
+_KEPT_AT_MOST = 4
+# Sources whose files are read by plain numpy: what they leave behind survives a fork.
+_KEEPABLE = {f"paribus.source.{name}" for name in ("CIFAR", "Digits", "IDX", "Synthetic")}
+
+
+def keep_splits(data: Data) -> None:
+    """Load the data sets of a config now, for all runs of processes that are forked from this one."""
+    if target_of(data.source) not in _KEEPABLE or _key(data) in _kept:
+        return
+    _kept[_key(data)] = _prepare(instantiate("data.source", data.source), data)
+    while len(_kept) > _KEPT_AT_MOST:
+        del _kept[next(iter(_kept))]
+
+
+def _prepare(source: Source, data: Data) -> Splits:
+    return prepare(
+        source,
+        validation=data.validation,
+        split_seed=data.split_seed,
+        subset=data.subset,
+        label_noise=data.label_noise,
+        noise_seed=data.noise_seed,
+        standardize=data.standardize,
+        resident=data.resident,
+    )
+
+
+def _key(data: Data) -> str:
+    """Equal where `_prepare` gives equal splits."""
+    parts = (data.validation, data.split_seed, data.subset, data.label_noise, data.noise_seed, data.standardize)
+    return json.dumps([os.getcwd(), data.source, *parts, data.resident])
+
+
+def names(run: Run) -> str:
+    """model=cnn with norm=batch: what messages about a network call it."""
+    return f"model={name_of(run.model)} with norm={'+'.join(map(name_of, run.norm.nodes)) or 'none'}"

@@ -1,0 +1,118 @@
+"""Resumable checkpoints: at intervals of time, at the end, and of the best weights."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from paribus.base.atomic import write_file_atomically
+from paribus.base.errors import Interrupted
+from paribus.extras.stack.checkpoint import Regroup
+from paribus.run.journal import Journal
+
+
+class Checkpoints(pl.callbacks.Checkpoint):
+    """Writes checkpoints/last.ckpt (everything that training needs to go on) and best.ckpt (the best weights).
+
+    every_seconds: longest time between two writes; the end of training always writes. Written by time and not by
+    epoch, because an epoch of a small data set lasts milliseconds and one of a large set hours.
+
+    A file appears whole or not at all, and loads with torch.load(weights_only=True).
+    """
+
+    def __init__(self, every_seconds: float = 60.0):
+        if every_seconds <= 0:
+            raise ValueError(f"callbacks.checkpoints.every_seconds must be positive, got {every_seconds}")
+        self.every_seconds = every_seconds
+        self.folder: Path | None = None  # set by the training entry: the run's own folder
+        self._last = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        task: Any = pl_module
+        # The end of an epoch, or of a run that diverged, is left to the next hook, which comes after its validation.
+        if not task.data.at_epoch_end() and not task.data.exhausted:
+            self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save_if_due(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.save(trainer)
+
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        task: Any = trainer.lightning_module
+        if not task.agrees_now:
+            return
+        # Several processes stop and save together, whoever of them was asked to or has the clock that says so.
+        late = time.monotonic() - self._last > self.every_seconds
+        stop, late = task.agreement.largest(task.stop_requested, late)
+        if stop or late:
+            self.save(trainer)
+        if stop and not task.data.exhausted:
+            raise Interrupted(
+                f"stopped after {task.data.cursor.step} updates and saved; the same command resumes from there"
+            )
+
+    def save(self, trainer: pl.Trainer) -> None:
+        assert self.folder is not None, "the training entry sets the folder"
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        task: Any = trainer.lightning_module
+        if trainer.is_global_zero:
+            task.journal.flush()  # what the checkpoint resumes from must have its past on disk
+        write_file_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
+        if task.best_weights is not None and trainer.is_global_zero:
+            save_best(self.folder, task.best_weights, task.journal)
+        self._last = time.monotonic()
+
+
+def save_best(folder: Path, weights: dict[str, torch.Tensor], journal: Journal) -> None:
+    best = {"state_dict": weights, "monitor": journal.monitor, "score": journal.best_score}
+    write_file_atomically(folder / "best.ckpt", functools.partial(torch.save, best))
+
+
+class StackCheckpoints(Checkpoints):
+    """Checkpoints of a stack: those of each of its runs, in the runs' own folders.
+
+    regroup: share of the stack that must have ended before the rest goes on as a smaller one.
+    """
+
+    def __init__(self, every_seconds: float = 60.0, regroup: float = 1 / 8):
+        super().__init__(every_seconds)
+        self.regroup = regroup
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        task: Any = pl_module
+        if not task.ended:
+            self._save_if_due(trainer)
+            return
+        living, size = task.living(), len(task.replicas)
+        smaller = living and not task.data.exhausted and size - len(living) >= self.regroup * size
+        if smaller:  # whoever goes on from the checkpoint goes on as what goes on now
+            task.next_rows = [task.rows[k] for k in living]
+        self.save(trainer)
+        if smaller:
+            raise Regroup
+
+    def save(self, trainer: pl.Trainer) -> None:
+        task: Any = trainer.lightning_module
+        for replica in task.replicas:
+            replica.journal.flush()
+        assert self.folder is not None, "the training entry sets the folder"
+        trainer.save_checkpoint(self.folder)  # StackIO writes one file a replica
+        for replica in task.replicas:
+            if replica.best_weights is not None and replica.folder is not None and replica.best_is_new:
+                save_best(replica.folder, replica.best_weights, replica.journal)
+                replica.best_is_new = False
+        task.release_ended()
+        self._last = time.monotonic()

@@ -1,0 +1,74 @@
+"""Exponential moving average of the weights, for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from paribus.base.torch_internals import foreach
+
+if TYPE_CHECKING:
+    from paribus.run.classification import Classification
+
+_lerp_ = foreach("lerp_")
+
+
+class EMA(pl.Callback):
+    r"""Evaluates with $\bar\theta \leftarrow \beta_t \bar\theta + (1 - \beta_t)\,\theta$, kept after every update.
+
+    decay: $\beta$, per update, in [0, 1).
+    warmup: use $\beta_t = \min(\beta, (1 + t) / (10 + t))$ in update t, so that the initial weights are soon forgotten.
+
+    Only parameters are averaged. Buffers are used as training left them: batch norm's statistics are averages
+    already, and the singular vectors of spectral norm (`_u`, `_v`) are unit vectors, which a mean of them is not.
+
+    Source: Polyak & Juditsky 1992; Tarvainen & Valpola 2017, arXiv:1703.01780.
+    """
+
+    def __init__(self, decay: float = 0.99, warmup: bool = True):
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"EMA's decay must lie in [0, 1), got {decay}. Try callbacks.ema.decay=0.99")
+        self.decay = decay
+        self.warmup = warmup
+        self.updates = 0
+        self.average: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        network: nn.Module = pl_module.network  # type: ignore[assignment]
+        own = {name: p.detach() for name, p in network.named_parameters()}
+        self.average = {name: self.average.get(name, p).to(p.device).clone() for name, p in own.items()}
+        self._pairs = (list(self.average.values()), list(own.values()))
+
+    def on_update(self, task: Classification) -> None:
+        beta = self.decay
+        if self.warmup:
+            beta = min(beta, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        averages, current = self._pairs
+        with torch.no_grad():
+            _lerp_(averages, current, 1.0 - beta)
+
+    @contextmanager
+    def evaluation_weights(self, task: Classification) -> Iterator[None]:
+        """The network's parameters are the average within the context, and bit for bit their own after it."""
+        parameters = [p.data for p in task.network.parameters()]
+        own = [p.clone() for p in parameters]
+        for p, average in zip(parameters, self.average.values(), strict=True):
+            p.copy_(average)
+        try:
+            yield
+        finally:
+            for p, value in zip(parameters, own, strict=True):
+                p.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"updates": self.updates, "average": self.average}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.updates = state_dict["updates"]
+        self.average = dict(state_dict["average"])

@@ -1,0 +1,60 @@
+"""Callbacks that watch and never act: their presence changes no weight, so they are not part of a run's identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+
+if TYPE_CHECKING:
+    from paribus.run.classification import Classification
+
+
+class GradientMonitor(pl.Callback):
+    r"""Per parameter, every `every` updates: gradient norm $\|g\|_2$ and update-to-weight ratio
+    $\|\theta_{t+1} - \theta_t\|_2 / \|\theta_t\|_2$.
+
+    Logged as grad_norm/NAME and update_ratio/NAME to the loggers (not to the history, whose columns are for tables).
+    A ratio near 1e-3 is a common rule of thumb for healthy training.
+    """
+
+    def __init__(self, every: int = 50):
+        if every < 1:
+            raise ValueError(f"callbacks.grad_monitor.every must be at least 1, got {every}")
+        self.every = every
+        self._before: dict[str, torch.Tensor] | None = None
+        self._values: dict[str, torch.Tensor] = {}
+
+    def on_gradients(self, task: Classification) -> None:
+        if (task.data.cursor.step + 1) % self.every == 0:
+            named = list(task.network.named_parameters())
+            self._before = {name: p.detach().clone() for name, p in named}
+            self._values = {f"grad_norm/{name}": p.grad.norm() for name, p in named if p.grad is not None}
+
+    def on_update(self, task: Classification) -> None:
+        if self._before is None:
+            return
+        for name, p in task.network.named_parameters():
+            before = self._before[name]
+            self._values[f"update_ratio/{name}"] = (p.detach() - before).norm() / before.norm().clamp_min(1e-12)
+        self._before = None
+        values = {key: float(value) for key, value in self._values.items()}
+        if task.trainer.is_global_zero:
+            for logger in task.trainer.loggers:
+                logger.log_metrics(values, step=task.data.cursor.step)
+
+
+class LearningRateMonitor(pl.Callback):
+    """Learning rate and momentum of every parameter group at the end of each epoch, as lr/GROUP and momentum/GROUP."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        task: Any = pl_module
+        values = {}
+        for number, group in enumerate(task.optimizer.param_groups):
+            values[f"lr/{number}"] = float(group["lr"])
+            if "momentum" in group or "betas" in group:
+                values[f"momentum/{number}"] = float(group.get("momentum", group.get("betas", (0.0,))[0]))
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.log_metrics(values, step=task.data.cursor.step)

@@ -1,0 +1,59 @@
+"""An estimate of a run's time, by training it for a second."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paribus.ablation.cells import Cell
+from paribus.config.chosen import chosen
+from paribus.config.identity import BUDGET_UNITS
+from paribus.extras.stack.members import Member
+from paribus.store.record import Record
+
+SECONDS = 1.0  # of training; the time of an update is steady after a few
+
+
+def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, float]:
+    """(choices, budget, seconds) of a whole run, as `Costs.add` takes them.
+
+    Trains a second of the run, at a constant learning rate and batch size, in a folder that is removed, and multiplies
+    the time of an update by the number of updates. What is not training (loading, building, one validation) counts as
+    it was.
+
+    together: runs of one job; where they are faster as a stack, the time of an update is that of one of its members.
+    """
+    from paribus.extras.stack.decision import bench_of
+    from paribus.extras.stack.measure import explore
+    from paribus.run import build
+    from paribus.run.fit import fit
+
+    choices, length = chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length)
+    updates = build.build_data(cell.run, build.build_setting(cell.run)).updates
+    if updates is None:
+        return choices, length, float(cell.run.length.amount)
+    run = cell.run.but(
+        {
+            "budget": {**dict.fromkeys(BUDGET_UNITS), "seconds": SECONDS},
+            "evaluation.every": 10**9,  # the last epoch is always validated
+            "logger": None,
+            "callbacks": None,
+            "scheduler": {"_target_": "paribus.scheduler.Constant"},
+            "trainer.threads": cell.run.trainer.threads or 1,  # as in a sweep
+        }
+    )
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        setting = build.build_setting(run)
+        data = build.build_data(run, setting)
+        timing = fit(run, setting, data, Record("measured", "running"), Path(folder)).timing
+        total = time.perf_counter() - started
+        each = timing["ms_per_update"] / 1e3
+        if together > 1:
+            member = Member(cell.run, Record("measured", "running"), Path(folder))
+            found = explore(bench_of([member] * together, setting, data, False), together, updates, share=0.0)
+            each *= found.each(found.best()) / found.each(1)
+    return choices, length, total - timing["update_seconds"] + updates * each

@@ -1,0 +1,36 @@
+"""One command line, trained wherever it is composed: a run in this process, a run of several, or a stack of runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paribus.config.run import Run
+from paribus.extras.stack.execute import train_stack
+from paribus.run.execute import train
+from paribus.store.record import Record
+from paribus.sweep.fork import ForkServer
+from paribus.sweep.ranks import run_ranks
+
+
+def dispatch(
+    run: Run,
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+    *,
+    server: ForkServer | None = None,
+    threads: int | None = None,
+    checked: bool = False,
+) -> Record:
+    """The record of a run, or of the first run of the stack that `members` lists.
+
+    server, threads: of the ranks, see `run_ranks`. checked: the configuration has come through preflight already.
+
+    Raises what `train` and `train_stack` raise.
+    """
+    if run.members is not None:
+        return train_stack(run, Path(run.members))
+    ranks = functools.partial(run_ranks, server=server, threads=threads)
+    return train(run, choices, overrides, ranks, checked=checked)

@@ -1,0 +1,259 @@
+"""A sweep from its command line to its last record: plan, train what is missing, and plan again with what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.changes import Changed, changed_runs, listed, moved_data, name_of, refuse
+from paribus.ablation.command import plan_command
+from paribus.ablation.inputs import Inputs, is_open
+from paribus.base.atomic import write_atomically
+from paribus.base.errors import RunsFailed, StorageFailed, UserError
+from paribus.base.terminal import say
+from paribus.config.compose import parse_overrides
+from paribus.config.composer import Composer
+from paribus.config.grammar import literal
+from paribus.config.sweep import varied_keys
+from paribus.extras.stack.jobs import jobs_of, members_file
+from paribus.extras.wandb.limits import check_wandb
+from paribus.store.store import Store
+from paribus.sweep.child import check_settings, fingerprints
+from paribus.sweep.fork import shared_server
+from paribus.sweep.jobs import Job, Jobs, Launch
+
+Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
+
+
+class Sweep:
+    """Stages of training with planning in between: tuning comes first, then the winners' reporting seeds.
+
+    launch: trains a list of command lines, as any of Hydra's launchers does.
+    settings: the composed configuration with Hydra's own node, of which the folders are read.
+    on_invalid: what to do where some configurations can't work: stop before anything is trained, or skip them.
+    """
+
+    def __init__(self, arguments: Sequence[str], composer: Composer, launch: Launch, settings: Any, on_invalid: str):
+        self.arguments = list(arguments)
+        self.composer = composer
+        self.folder = Path(settings.hydra.sweep.dir)
+        self.settings = settings
+        self.store = Store(Path(settings.paths.outputs))
+        self.on_invalid = on_invalid
+        self.jobs = Jobs(launch, self.store)
+        self.failures: dict[str, str] = {}  # run -> what went wrong
+        self.said: set[str] = set()
+        self.inputs = Inputs(self.store.root)
+        self.compared: set[str] = set()  # runs whose data have been compared, or that this sweep trains
+        self.accepted: set[str] = set()  # runs that are used though their inputs have changed
+        self.invalid: dict[str, str] = {}  # setting -> why it can't work; empty where it can
+
+    def run(self) -> None:
+        """Train everything that is missing.
+
+        Raises UserError before anything trains for a command line that can't be planned, and RunsFailed after the last
+        cell when some have failed: one failure does not keep the others from training.
+        """
+        self.store.locks()  # a folder that can't be written is said before anything is planned
+        stage = 0
+        while True:
+            plans = plan_command(self.arguments, self.store.read, self.composer)
+            for plan in plans:
+                check_wandb(plan)
+            if self.changed(plans):
+                continue  # plan again: what was put aside may have decided a winner
+            missing = self.without_invalid(plans, self.missing(plans))
+            if stage == 0:
+                self.write(plans)
+            for plan in plans:
+                self.announce(plan, missing, stage)
+            if not missing:
+                break
+            self.compared |= set(missing)
+            failures = self.train(missing)
+            for id, reason in failures.items():
+                cell, _ = missing[id]
+                self.failures[id] = f"{cell.arm} seed {cell.seed}: {reason}"
+            stage += 1
+        with suppress(StorageFailed) if self.failures else nullcontext():  # what failed is to be said
+            self.write(plans)
+        self.conclude(plans)
+        if self.failures:
+            raise RunsFailed(list(self.failures.values()))
+
+    def changed(self, plans: Sequence[Plan]) -> bool:
+        """Whether finished runs were put aside, since their inputs have changed and on_change is retrain.
+
+        Raises UserError that names them where on_change is stop.
+        """
+        found = changed_runs(plans, self.store.read, self.inputs)
+        found += self.changed_data(plans, {each.id for each in found})
+        found = [each for each in found if each.id not in self.accepted]
+        if not found:
+            return False
+        if (reaction := found[0].on_change) == "stop":
+            raise refuse(found)
+        for each in found:
+            if reaction == "retrain":
+                with self.store.lock(each.id):
+                    self.store.replace(each.id)
+            else:
+                self.accepted.add(each.id)
+        done = "are trained again" if reaction == "retrain" else "are used although they have changed"
+        say(
+            f"{len(found)} finished runs {done} (on_change={reaction}); changes since they were trained:{listed(found)}"
+        )
+        return bool(reaction == "retrain")
+
+    def changed_data(self, plans: Sequence[Plan], known: set[str]) -> list[Changed]:
+        """Finished runs on data that only loading can compare: of a stranger's source, or moved to another folder."""
+        groups: dict[str, list[tuple[Cell, str]]] = {}
+        for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
+            if cell.id in known or cell.id in self.compared or not self.jobs.finished(cell.id):
+                continue
+            self.compared.add(cell.id)
+            record = self.store.read(cell.id)
+            if record is None or not (then := record.comparable.get("data")):
+                continue
+            if is_open(cell.run) or moved_data(record, self.inputs(cell.run), cell.run):
+                groups.setdefault(json.dumps(asdict(cell.run.data), sort_keys=True), []).append((cell, then))
+        if not groups:
+            return []
+        now = shared_server().call(fingerprints, {key: cells[0][0].run for key, cells in groups.items()})
+        if unknown := sum(len(cells) for key, cells in groups.items() if not now[key]):
+            say(
+                f"the data of {unknown} finished runs can't be loaded, so it is unknown whether they are still the same"
+            )
+        return [
+            Changed(
+                cell.id,
+                name_of(cell.arm, cell.seed),
+                (f"the data (fingerprint {now[key]} now, {then} then)",),
+                cell.run.on_change,
+            )
+            for key, cells in groups.items()
+            for cell, then in cells
+            if now[key] and now[key] != then
+        ]
+
+    def train(self, missing: Missing) -> dict[str, str]:
+        """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""
+        lines = {id: command_line(cell, plan) for id, (cell, plan) in missing.items()}
+        written: list[Path] = []
+
+        def jobs(ids: Sequence[str]) -> list[Job]:
+            found = jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
+            written.extend(path for job in found if (path := members_file(job.line)) is not None)
+            return found
+
+        try:
+            return self.jobs.train(lines, jobs)
+        finally:  # they hold the real values of what is written nowhere else
+            for path in written:
+                with suppress(OSError):
+                    path.unlink()
+
+    def missing(self, plans: Sequence[Plan]) -> Missing:
+        """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""
+        cells = {cell.id: (cell, plan) for plan in reversed(plans) for cell in reversed(due(plan, self.is_missing))}
+        return {id: cells[id] for id in reversed(cells) if self.is_missing(id)}
+
+    def is_missing(self, id: str) -> bool:
+        return id not in self.failures and not self.jobs.finished(id)
+
+    def without_invalid(
+        self, plans: Sequence[Plan], missing: dict[str, tuple[Cell, Plan]]
+    ) -> dict[str, tuple[Cell, Plan]]:
+        """`missing` without the runs that can't work, which are found before any of them is trained.
+
+        Raises UserError that names them all, unless hydra.sweeper.on_invalid is skip.
+        """
+        settings = {id: cell.run.setting for id, (cell, _) in missing.items()}
+        self.preflight({settings[id]: cell for id, (cell, _) in missing.items() if settings[id] not in self.invalid})
+        reasons = {f"{each.name}: {each.reason}": None for plan in plans for each in plan.invalid}
+        for id, (cell, _) in missing.items():
+            if reason := self.invalid[settings[id]]:
+                reasons[f"{cell.arm or 'the run'}: {reason}"] = None
+        if reasons and self.on_invalid == "stop":
+            raise UserError(
+                "\n  ".join(["some configurations of this sweep can't work, so no run is trained:", *reasons])
+                + "\nExclude them (ablation.when), or train the others with hydra.sweeper.on_invalid=skip"
+            )
+        for line in reasons:
+            if line not in self.said:
+                say(f"left out: {line}")
+                self.said.add(line)
+        return {id: missing[id] for id in missing if not self.invalid[settings[id]]}
+
+    def preflight(self, cells: dict[str, Cell]) -> None:
+        """Fills `invalid` for one cell of each setting."""
+        if not cells:
+            return
+        # In a process that has torch already: this one would take seconds to import it, and never needs it.
+        runs = {setting: cell.run for setting, cell in cells.items()}
+        self.invalid.update(shared_server().call(check_settings, runs))
+
+    def announce(self, plan: Plan, missing: Missing, stage: int) -> None:
+        to_train = sum(cell.id in missing for cell in plan.cells)
+        if stage and not to_train:
+            return
+        counts = (
+            f"{len(plan.arms)} arms, {len(plan.cells)} runs: {len(plan.cells) - to_train} done, {to_train} to train"
+        )
+        later = ""
+        if not plan.complete:
+            later = ", and more when these are tuned" if to_train else ", the others wait for tuning runs that failed"
+        twice = f"; {len(plan.duplicates)} duplicates are trained once" if plan.duplicates else ""
+        say(f"{plan.name}: {counts}{later}{twice}")
+
+    def conclude(self, plans: Sequence[Plan]) -> None:
+        """The last word: how many runs have a result, and where to look at them."""
+        for plan in plans:
+            records = [record for cell in plan.cells if (record := self.store.read(cell.id)) is not None]
+            done, diverged = (sum(r.status == status for r in records) for status in ("done", "diverged"))
+            also = f", {diverged} diverged" if diverged else ""
+            say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
+        ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
+        say(f"to see the table: paribus table {ablation}".rstrip())
+
+    def write(self, plans: Sequence[Plan]) -> None:
+        """What the sweep consists of, for tables of sweeps that no file describes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = [
+            {
+                "name": plan.name,
+                "keys": varied_keys(parse_overrides(self.arguments)),
+                "arms": {arm: [cell.id for cell in cells if cell] for arm, cells in plan.arms.items()},
+                "tuning": [cell.id for cell in plan.tuning],
+            }
+            for plan in plans
+        ]
+        write_atomically(self.folder / "sweep.json", json.dumps({"plans": content}, indent=1))
+
+
+def due(plan: Plan, is_missing: Callable[[str], bool]) -> list[Cell]:
+    """The cells of a plan that can train now.
+
+    Winners wait until all arms are tuned, as in a sweep that nobody interrupts. One that is killed between two arms
+    would put the runs of the first together with others than it would have otherwise, and a stack rounds as its
+    members are.
+    """
+    if not any(is_missing(cell.id) for cell in plan.tuning):
+        return plan.cells
+    tuning = {cell.id for cell in plan.tuning}
+    waiting = {cell.id for arm in plan.tuned for cell in plan.arms.get(arm, ()) if cell is not None} - tuning
+    return [cell for cell in plan.cells if cell.id not in waiting]
+
+
+def command_line(cell: Cell, plan: Plan) -> list[str]:
+    """The job of a cell: its overrides, and the labels that its record and its W&B run carry.
+
+    A sweep over nothing but seeds has one arm, which has no name.
+    """
+    arm = [f"arm={literal(cell.arm)}"] if cell.arm else []
+    return [*cell.overrides, f"group={literal(plan.name)}", *arm]

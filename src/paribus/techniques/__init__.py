@@ -1,0 +1,1 @@
+"""Techniques that ablations vary: models, norms, optimizers, schedules, losses, augmentations. torch only."""

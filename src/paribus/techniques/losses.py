@@ -1,0 +1,154 @@
+r"""Losses for classification, and how a prediction is read off the outputs that each of them trains.
+
+Shapes: outputs z (N, O); target y (N,) class indices, or (N, K) soft targets, rows of probabilities.
+Half-precision outputs are computed with in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from paribus.techniques.augment import soft
+
+
+class Loss(nn.Module):
+    """The mean of `per_sample` over a batch, and the readings of the outputs.
+
+    num_classes: K of the data set.
+    """
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"classification needs at least two classes, got {num_classes}")
+        self.num_classes = num_classes
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs O a network needs."""
+        return self.num_classes
+
+    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The loss of each sample, (N,)."""
+        raise NotImplementedError
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return self.per_sample(outputs, target).mean()
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """The predicted classes, (N,)."""
+        return outputs.argmax(1)
+
+    def confidence(self, outputs: Tensor) -> Tensor | None:
+        """The probability that the outputs give to the predicted class, (N,); None where they give none."""
+        return _columns(outputs.float()).softmax(1).amax(1).flatten()
+
+
+class CrossEntropy(Loss):
+    r"""$-\sum_k \tilde y_k \log \mathrm{softmax}(z)_k$ with $\tilde y = (1 - s)\,y + s / K$.
+
+    label_smoothing: s in [0, 1). At 0 this is the negative log-likelihood of the labels.
+
+    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7, for the smoothing.
+    """
+
+    def __init__(self, num_classes: int, label_smoothing: float = 0.0):
+        super().__init__(num_classes)
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}. Try 0.1")
+        self.label_smoothing = label_smoothing
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(_float(outputs), target, label_smoothing=self.label_smoothing)
+
+    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
+        outputs = _columns(_float(outputs))
+        if outputs.ndim == 3:
+            target = (target.t() if target.ndim == 2 else target).unsqueeze(0)
+        losses = F.cross_entropy(outputs, target, reduction="none", label_smoothing=self.label_smoothing)
+        return losses.flatten()
+
+
+class SquaredError(Loss):
+    r"""$\sum_k (z_k - y_k)^2$ between the raw outputs and the one-hot target.
+
+    The output estimates P(k | x) itself, so confidence is the largest output, cut to [0, 1].
+
+    Source: Hui & Belkin 2021, arXiv:2006.07322.
+    """
+
+    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
+        outputs = _float(outputs)
+        return (outputs - soft(target, outputs.shape[1], outputs.dtype)).square().sum(1)
+
+    def confidence(self, outputs: Tensor) -> Tensor:
+        return outputs.float().amax(1).clamp(0.0, 1.0)
+
+
+class SoftmaxSquaredError(Loss):
+    r"""$\sum_k (\mathrm{softmax}(z)_k - y_k)^2$, the squared error of the lecture notes.
+
+    Its gradient in z vanishes for a confident wrong output: with p = softmax(z) it is 2 (diag(p) - p p^T)(p - y).
+
+    Also known as the Brier score (Brier 1950).
+    """
+
+    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
+        outputs = _float(outputs)
+        return (outputs.softmax(1) - soft(target, outputs.shape[1], outputs.dtype)).square().sum(1)
+
+
+class ScalarSquaredError(Loss):
+    r"""$(z - k / (K - 1))^2$ for class number k: a class index as a number, one output, the nearest class wins.
+
+    Classes next to each other in number are then close in target, which one-hot targets avoid.
+
+    order: class c stands at position order[c] on the line; null for the order of the numbers.
+
+    A soft target stands at the mean position of its classes. There is no confidence, so no calibration error.
+    """
+
+    position: Tensor
+
+    def __init__(self, num_classes: int, order: list[int] | None = None):
+        super().__init__(num_classes)
+        order = list(range(num_classes)) if order is None else order
+        if sorted(order) != list(range(num_classes)):
+            raise ValueError(f"order must hold every number from 0 to {num_classes - 1} once, got {order}")
+        self.register_buffer("position", torch.tensor(order, dtype=torch.float32) / (num_classes - 1), persistent=False)
+
+    @property
+    def num_outputs(self) -> int:
+        return 1
+
+    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
+        outputs = _float(outputs)
+        position = self.position.to(outputs)
+        goal = position[target] if target.ndim == 1 else target.to(outputs.dtype) @ position
+        return (outputs[:, 0] - goal).square()
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return (outputs.float() - self.position.to(outputs.device)).abs().argmin(1)
+
+    def confidence(self, outputs: Tensor) -> None:
+        return None
+
+
+REGISTER = {"AVX2": 32, "AVX512": 64}.get(torch.backends.cpu.get_cpu_capability(), 0)  # bytes
+FEW = 64  # rows: with fewer, two more operations take longer than they save
+
+
+def _columns(rows: Tensor) -> Tensor:
+    """(N, K) as the columns of (1, K, N), where softmax is faster over those.
+
+    torch's kernel takes the numbers of rows that do not fill a register one by one: ten classes, with AVX-512, three to
+    seven times slower than as columns. Longer rows are faster than columns.
+    """
+    short = rows.device.type == "cpu" and rows.shape[1] * rows.element_size() < REGISTER
+    return rows.t().contiguous().unsqueeze(0) if short and rows.shape[0] >= FEW else rows
+
+
+def _float(outputs: Tensor) -> Tensor:
+    return outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs

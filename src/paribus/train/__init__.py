@@ -1,1 +1,0 @@
-"""One run, from a resolved configuration to its record."""

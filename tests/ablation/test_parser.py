@@ -1,0 +1,163 @@
+"""The ablation file: what it may contain. Every mistake in one is named by file and key."""
+
+import pytest
+
+from paribus.ablation.file import AblationError, level_name
+from paribus.ablation.parser import parse
+from paribus.config.compose import load, resolved
+from paribus.config.grammar import override_value
+
+FILE = {"name": "a", "factors": {"norm": ["batch", "layer"], "optimizer.lr": [0.1, 0.01]}, "seeds": 2}
+TUNED = {"name": "a", "factors": {"norm": ["batch", "layer"]}, "tune": {"optimizer.lr": {"log": [0.01, 1.0, 3]}}}
+RULE = {"if": {"norm": "layer"}, "exclude": "because"}
+CLAIM = {"id": "1", "claim": "c", "arm": {"norm": "layer"}, "versus": {"norm": "batch"}}
+
+# (what is changed in a good file, the key that the message names)
+BAD = [
+    ({"name": None}, "ablation.name"),
+    ({"name": "  "}, "ablation.name"),
+    ({"name": 3}, "ablation.name"),
+    ({"sedes": 3}, "ablation.sedes"),
+    ({"design": "pathh"}, "ablation.design"),
+    ({"factors": None}, "ablation.factors"),
+    ({"factors": {}}, "ablation.factors"),
+    ({"factors": ["norm"]}, "ablation.factors"),
+    ({"factors": {"norm": []}}, "ablation.factors.norm"),
+    ({"factors": {"norm": "batch"}}, "ablation.factors.norm"),
+    ({"factors": {"norm": ["batch"]}}, "ablation.factors"),
+    ({"factors": {"norm": ["batch", "batch"]}}, "ablation.factors.norm"),
+    ({"factors": {"optimizer.lr": [1, 1.0]}}, "ablation.factors.optimizer.lr"),
+    ({"factors": {"norm": ["batch", {"norm": "layer"}]}}, "ablation.factors.norm"),
+    ({"factors": {"trick": {"on": {"norm": "batch"}, "off": "none"}}}, "ablation.factors.trick.off"),
+    ({"factors": {"trick": {"on": {"model": {"width": 3}}, "off": {}}}}, "ablation.factors.trick.on.model"),
+    ({"factors": {"seed": [0, 1]}}, "ablation.factors.seed"),
+    ({"factors": {"trick": {"on": {"seeds.order": 1}, "off": {}}}}, "ablation.factors.trick.on.seeds.order"),
+    ({"factors": {"norm": ["batch", "layer"], "t": {"a": {"norm": "rms"}, "b": {}}}}, "ablation.factors.t"),
+    ({"design": "leave_one_out", "factors": {"norm": ["batch", "layer", "rms"]}}, "ablation.factors.norm"),
+    ({"design": "paired", "factors": {"norm": ["batch", "layer"], "loss": ["mse"]}}, "ablation.factors"),
+    ({"baseline": "batch"}, "ablation.baseline"),
+    ({"baseline": {"norms": "batch"}}, "ablation.baseline.norms"),
+    ({"baseline": {"norm": "group"}}, "ablation.baseline.norm"),
+    ({"seeds": 0}, "ablation.seeds"),
+    ({"seeds": -2}, "ablation.seeds"),
+    ({"seeds": [1, 1]}, "ablation.seeds"),
+    ({"seeds": ["a"]}, "ablation.seeds"),
+    ({"seeds": [True, False]}, "ablation.seeds"),
+    ({"seeds": {"reprot": 3}}, "ablation.seeds.reprot"),
+    ({"seeds": {"tune": 3, "report": 3}}, "ablation.seeds.tune"),
+    ({**TUNED, "seeds": {"tune": [0, 1], "report": 3}}, "ablation.seeds"),
+    ({"seeds": {"report": 3, "vary": ["weights"]}}, "ablation.seeds.vary"),
+    ({"seeds": {"report": 3, "vary": []}}, "ablation.seeds.vary"),
+    ({"metric": "test/accuracy"}, "ablation.metric"),
+    ({"select_on": "test/acc"}, "ablation.select_on"),
+    ({"select_on": "steps"}, "ablation.select_on"),
+    ({"smallest_effect": 0}, "ablation.smallest_effect"),
+    ({"smallest_effect": "half"}, "ablation.smallest_effect"),
+    ({"tune": {"optimizer.lr": {"log": [0.01, 1.0, 3]}}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": {"log": [0.0, 1.0, 3]}}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": {"log": [1.0, 0.1, 3]}}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": {"log": [0.1, 1.0]}}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": {"log": [0.1, 1.0, 2.5]}}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": {"geometric": [0.1, 1.0, 3]}}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": [0.1, 0.1]}}, "ablation.tune.optimizer.lr"),
+    ({**TUNED, "tune": {"optimizer.lr": 0.1}}, "ablation.tune.optimizer.lr"),
+    ({"when": RULE}, "ablation.when"),
+    ({"when": [{"if": {"norm": "layer"}}]}, r"ablation.when\[0\]"),
+    ({"when": [{**RULE, "set": {"clip.norm": 1}}]}, r"ablation.when\[0\]"),
+    ({"when": [{**RULE, "exclude": ""}]}, r"ablation.when\[0\].exclude"),
+    ({"when": [{**RULE, "unless": {}}]}, r"ablation.when\[0\].unless"),
+    ({"when": [{**RULE, "if": {"norms": "layer"}}]}, r"ablation.when\[0\].if.norms"),
+    ({"when": [{**RULE, "if": {"norm": "layr"}}]}, r"ablation.when\[0\].if.norm"),
+    ({"when": [{**RULE, "if": {"norm": []}}]}, r"ablation.when\[0\].if.norm"),
+    ({"when": [{**RULE, "if": {"norm": "batch"}}]}, r"ablation.when\[0\]"),
+    ({"when": [{"if": {"norm": "layer"}, "set": {"optimizer.lr": 1}}]}, r"ablation.when\[0\].set.optimizer.lr"),
+    ({"when": [{"if": {"norm": "layer"}, "set": {"seed": 1}}]}, r"ablation.when\[0\].set.seed"),
+    ({"hypotheses": CLAIM}, "ablation.hypotheses"),
+    ({"hypotheses": [{**CLAIM, "id": None}]}, r"ablation.hypotheses\[0\].id"),
+    ({"hypotheses": [{**CLAIM, "arm": {"norm": "grup"}}]}, r"ablation.hypotheses\[0\].arm.norm"),
+    ({"hypotheses": [{**CLAIM, "arm": {"norm": ["layer", "batch"]}}]}, r"ablation.hypotheses\[0\].arm.norm"),
+    ({"hypotheses": [{**CLAIM, "versus": {"norm": "layer"}}]}, r"ablation.hypotheses\[0\]"),
+    ({"hypotheses": [{**CLAIM, "direction": "better"}]}, r"ablation.hypotheses\[0\].direction"),
+    ({"hypotheses": [{**CLAIM, "metric": "acc"}]}, r"ablation.hypotheses\[0\].metric"),
+    ({"hypotheses": [{**CLAIM, "literature": 2018}]}, r"ablation.hypotheses\[0\].literature"),
+    ({"hypotheses": [CLAIM, CLAIM]}, r"ablation.hypotheses\[1\].id"),
+    ({"regimes": ["F", "T"]}, "ablation.regimes"),
+    ({"regimes": {"F": {"tuning": False}}}, "ablation.regimes.F.tuning"),
+    ({"regimes": {"F": {"set": {"norm": "rms"}}}}, "ablation.regimes.F.set.norm"),
+    ({**TUNED, "regimes": {"F": {"tune": {"norm": ["batch", "rms"]}}}}, "ablation.tune.norm"),
+]
+
+
+@pytest.mark.parametrize(("change", "key"), BAD, ids=[f"{number}-{key}" for number, (_, key) in enumerate(BAD)])
+def test_a_bad_file_gets_one_message_with_file_and_key(change, key):
+    with pytest.raises(AblationError, match=rf"^conf/ablation/a.yaml: {key}[ ,]") as raised:
+        parse({**FILE, **change}, "conf/ablation/a.yaml")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_near_name_is_suggested():
+    for change, near in [
+        ({"desing": "grid"}, "design"),
+        ({"design": "grids"}, "grid"),
+        ({"baseline": {"nrom": "layer"}}, "norm"),
+        ({"metric": "test/accuracy"}, "test/acc"),
+    ]:
+        with pytest.raises(AblationError, match=f"[Dd]id you mean {near}"):
+            parse({**FILE, **change})
+
+
+def test_defaults_are_those_of_the_design_page():
+    [plain] = parse({"name": "a", "factors": {"norm": ["batch", "layer"]}})
+    assert (plain.design, plain.metric, plain.select_on) == ("one_factor", "test/acc", "val/acc")
+    assert plain.seeds.tune == ()
+    [tuned] = parse({**TUNED, "seeds": {"report": 10}})
+    assert len(tuned.seeds.tune) == 5
+    assert len(tuned.seeds.report) == 10
+    assert not set(tuned.seeds.tune) & set(tuned.seeds.report)
+
+
+def test_a_hypothesis_says_where_the_literature_stands():
+    said = "Wu & He 2018: below 16 images a batch"
+    [ablation] = parse({**FILE, "hypotheses": [CLAIM, {**CLAIM, "id": "2", "literature": said}]})
+    assert [each.literature for each in ablation.hypotheses] == ["", said]
+
+
+def test_a_level_that_sets_several_keys_has_a_name():
+    [ablation] = parse(
+        {"name": "a", "factors": {"recipe": {"plain": {}, "modern": {"optimizer": "adamw", "scheduler.warmup": 0.05}}}}
+    )
+    plain, modern = ablation.factors[0].levels
+    assert (plain.name, dict(plain.sets)) == ("plain", {})
+    assert dict(modern.sets) == {"optimizer": "adamw", "scheduler.warmup": 0.05}
+
+
+def test_one_file_yields_fixed_and_tuned_regimes_and_one_of_equal_updates():
+    fixed, tuned, same = parse(
+        {
+            **TUNED,
+            "seeds": {"tune": 2, "report": 3},
+            "when": [{"if": {"norm": "layer"}, "tune": {"optimizer.lr": [0.1, 0.2, 0.3]}}],
+            "regimes": {"F": {"tune": False}, "T": {}, "S": {"set": {"budget.updates": 100}}},
+        }
+    )
+    assert [each.title for each in (fixed, tuned, same)] == ["a [F]", "a [T]", "a [S]"]
+    assert not fixed.tune
+    assert not fixed.seeds.tune
+    assert not fixed.when[0].tune
+    assert tuned.tune == same.tune != {}
+    assert dict(same.sets) == {"budget.updates": 100}
+
+
+@pytest.mark.parametrize(
+    "level", [None, True, 3, 0.5, 1e-5, "batch", "true", "10", "1e3", "a b", "it's", ["batch", "weight"], {"a": 1}]
+)
+def test_levels_survive_hydras_grammar(level):
+    found = resolved(load([f"+x={override_value(level)}"]))["x"]
+    assert found == level
+    assert type(found) is type(level)
+
+
+def test_names_of_levels_read_as_in_yaml():
+    assert [level_name(level) for level in (None, True, 0.1, 1e-5, "batch", ["batch", "weight"])] == [
+        *("null", "true", "0.1", "1e-05", "batch", "batch+weight")
+    ]

@@ -1,0 +1,55 @@
+"""Every shipped record keeps its id: planning all ablations of conf/ablation leads to the packed ids again.
+
+A record that no plan asks for is lost, and its training with it. Packed plans hold ids and no configuration, so the
+ablations are planned as a user would, with the winners of tuning from the shipped records.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from paribus.ablation.command import plan_command
+from paribus.config.composer import Composer
+from paribus.notes.shipped import Shipped
+from paribus.store.retired import read_retired, why_retired
+
+RESULTS = Path(__file__).parents[2] / "results"
+SHIPPED = Shipped.read(RESULTS / "records.json.gz")
+RETIRED = read_retired(RESULTS / "retired.yaml")
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """All shipped ablations, planned as of now: ablation -> title -> plan."""
+    composer = Composer()
+    return {
+        name: {plan.name: plan for plan in plan_command([f"ablation={name}"], SHIPPED.record, composer)}
+        for name in SHIPPED.plans
+    }
+
+
+def places(plan):
+    """Where in the plan each run stands -> its id."""
+    found = {(arm, number): cell.id for arm, cells in plan.arms.items() for number, cell in enumerate(cells) if cell}
+    for arm, tuned in plan.tuned.items():
+        for point, ids in tuned.trials:
+            found |= {(arm, str(sorted(point.items())), number): id for number, id in enumerate(ids)}
+    return found
+
+
+def retired(id):
+    return (record := SHIPPED.record(id)) is not None and why_retired(record, RETIRED) is not None
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED.plans))
+def test_the_ids_of_a_shipped_ablation_come_out_again(name, planned):
+    for packed in SHIPPED.plans[name]:
+        now, then = places(planned[name][packed.name]), places(packed)
+        lost = {place: id for place, id in then.items() if not retired(id) and now.get(place) != id}
+        assert not lost, f"{len(lost)} of {len(then)} shipped records are lost, e.g. {next(iter(lost.items()))}"
+
+
+def test_every_shipped_record_is_asked_for_but_those_that_are_retired(planned):
+    asked = {cell.id for plans in planned.values() for plan in plans.values() for cell in plan.cells}
+    assert len(SHIPPED.records) > 9000
+    assert {id for id in SHIPPED.records if id not in asked} == {id for id in SHIPPED.records if retired(id)}

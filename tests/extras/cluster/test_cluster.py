@@ -1,0 +1,167 @@
+"""Runs on other machines: through submitit, with processes of this one and with a stand-in for SLURM."""
+
+import os
+import re
+from pathlib import Path
+
+import fake_slurm
+import pytest
+
+from paribus.extras.cluster.remote import Collection, Order, Returned, orders, portable
+from paribus.extras.cluster.slurm import Arrays
+from paribus.store.store import Store
+
+QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1", "norm=none"]
+
+
+def test_orders_hold_runs_of_equal_resources(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARIBUS_OUTPUTS", "elsewhere")
+    ddp = ["trainer=gpu", "trainer.devices=4", "trainer.strategy=ddp"]
+    lines = [["seed=0"], ["trainer=ddp_sim"], ["seed=1"], ["seed=2"], ddp]
+    made = orders(lines, runs_per_job=2)
+    assert [order.runs for order in made] == [
+        (("seed=0",), ("seed=1",)), (("seed=2",),), (("trainer=ddp_sim",),), (tuple(ddp),),
+    ]  # fmt: skip
+    assert [order.numbers for order in made] == [(0, 2), (3,), (1,), (4,)]
+    assert [(order.devices, order.on_gpu) for order in made] == [(1, False), (1, False), (2, False), (4, True)]
+    assert {order.folder for order in made} == {str(tmp_path)}
+    assert made[0].environment["PARIBUS_OUTPUTS"] == "elsewhere"
+    assert [Arrays.resources(order) for order in made[2:]] == [{"cpus_per_task": 2}, {"gpus_per_node": 4}]
+
+
+def test_an_error_that_can_not_travel_is_told():
+    class Local(Exception):
+        pass
+
+    assert str(portable(Local("what"))) == "Local: what"
+    same = portable(ValueError("what"))
+    assert isinstance(same, ValueError)
+
+
+class Ticket:
+    def __init__(self, polls, result):
+        self.polls, self.answer, self.cancelled = polls, result, False
+
+    def ended(self):
+        self.polls -= 1
+        return self.polls < 0
+
+    def result(self):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def cancel(self):
+        self.cancelled = True
+
+
+def order(*runs, devices=1):
+    """Runs called by their number and what they do."""
+    return Order(tuple((run,) for run in runs), tuple(int(run[0]) for run in runs), ".", {}, devices)
+
+
+def test_a_dead_job_takes_no_other_with_it(capsys):
+    tickets = {
+        "1": Ticket(3, RuntimeError("Job 17\nhas not produced any output (state: NODE_FAIL)\nlong log")),
+        "0": Ticket(0, [Returned(0.5), Returned(error=ValueError("odd"), trace="Traceback: odd")]),
+    }
+    sent = []
+
+    def submit(ready):
+        sent.append([each.runs[0][0] for each in ready])
+        return [tickets[each.runs[0][0]] for each in ready]
+
+    results = Collection(submit, parallel=1, poll_seconds=0.001).run([order("1"), order("0", "2")])
+    assert sent == [["1"], ["0"]]
+    assert [list(result.overrides) for result in results] == [["0"], ["1"], ["2"]]
+    assert [result.status.name for result in results] == ["COMPLETED", "FAILED", "FAILED"]
+    assert results[0].return_value == 0.5
+    said = capsys.readouterr().err
+    assert "failed: 1: RuntimeError: Job 17 has not produced any output (state: NODE_FAIL)" in said
+    assert "Traceback: odd" in said
+    assert "long log" not in said
+
+
+def test_ctrl_c_cancels_what_has_not_ended(capsys):
+    done, running = Ticket(0, [Returned(0.1)]), Ticket(10**9, [])
+
+    class Stop(Ticket):
+        def ended(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Collection(lambda ready: [done, running, Stop(0, [])], poll_seconds=0.001).run([order(n) for n in "012"])
+    assert (done.cancelled, running.cancelled) == (False, True)
+    assert "the same command resumes" in capsys.readouterr().err
+
+
+def test_an_array_of_slurm_for_each_number_of_devices(tmp_path, monkeypatch, capsys):
+    slurm = tmp_path / "slurm"
+    fake_slurm.install(slurm)
+    monkeypatch.setenv("PATH", f"{slurm}:{os.environ['PATH']}")
+    submit = Arrays(
+        {"cluster": "slurm", "folder": str(tmp_path / "jobs" / "%j")},
+        {"partition": "long", "timeout_min": 90, "array_parallelism": 7, "mem_gb": None},
+    )
+    sent = [order("0=", "3="), order("1=", devices=2), order("2=")]
+    results = Collection(submit).run(sent)
+    assert [list(result.overrides) for result in results] == [["0="], ["1="], ["2="], ["3="]]
+    assert all("is not an override" in str(result._return_value) for result in results), results
+    scripts = [path.read_text() for path in sorted(slurm.glob("*.sh"))]
+    assert [re.findall(r"--(array|cpus-per-task|partition|time)=(\S+)", text) for text in scripts] == [
+        [("array", "0-1%2"), ("cpus-per-task", "1"), ("partition", "long"), ("time", "90")],
+        [("cpus-per-task", "2"), ("partition", "long"), ("time", "90")],
+    ]
+
+
+def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "helpers"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "helpers"))
+    result = paribus(
+        "train", "-m", *QUICK, "hydra/launcher=submitit_local",
+        "+callbacks.end._target_=counting.Kill,pytorch_lightning.Callback",
+    )  # fmt: skip
+    assert result.code == 1, result.err
+    assert "killed: the job ended without a result; it resumes from its last checkpoint" in result.err
+    assert "1 runs failed" in result.err
+    store = Store(tmp_path / "outputs")
+    assert sorted(store.state(record) for record in store.scan()) == ["done", "interrupted"]
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
+
+
+def test_jobs_of_slurm_with_one_and_two_processes(paribus, tmp_path, monkeypatch):
+    """What SLURM sets (SLURM_NTASKS=1 and so on) must not tell the ranks of a run that they are something else."""
+    slurm = tmp_path / "slurm"
+    fake_slurm.install(slurm)
+    monkeypatch.setenv("PATH", f"{slurm}:{os.environ['PATH']}")
+    result = paribus(
+        "train", "-m", *QUICK, "trainer.precision=64-true", "trainer.strategy=ddp", "trainer.devices=1,2",
+        "hydra/launcher=submitit_slurm",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    records = list(Store(tmp_path / "outputs").scan())
+    one, two = sorted(records, key=lambda record: record.provenance["world_size"])
+    assert (one.status, two.status) == ("done", "done")
+    assert one.timing["samples"] == two.timing["samples"] == 60
+    assert two.metrics["train/loss"] == pytest.approx(one.metrics["train/loss"], rel=1e-9)
+    assert "hydra" not in one.provenance["command"]
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs", "slurm"}
+    assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("launcher", "said"),
+    [
+        (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_local"),
+        (["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=soon"], "timeout_min"),
+        (["hydra/launcher=submitit_local", "+hydra.launcher.partitoin=gpu"], "partitoin"),
+    ],
+)
+def test_a_launcher_that_can_not_work_says_why(paribus, tmp_path, monkeypatch, launcher, said):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    result = paribus("train", "-m", *QUICK, "seed=0,1", *launcher)
+    assert result.code == 2, result.err
+    assert said in result.err
+    assert "Traceback" not in result.err
+    assert not Path("outputs/runs").exists()

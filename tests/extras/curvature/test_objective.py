@@ -1,0 +1,137 @@
+"""Hessian-vector products of every model, norm and loss, against differences of gradients."""
+
+import copy
+
+import pytest
+import torch
+
+from paribus.config import config_dir
+from paribus.config.compose import load, resolved
+from paribus.config.run import Run
+from paribus.extras.curvature.objective import Function, Risk, flatten, unflatten_into
+from paribus.run import build
+from paribus.techniques.augment import soft
+from paribus.techniques.models.vit import ViT
+
+CONF = config_dir()
+# Smooth activations where there is a choice: differences say nothing across a kink.
+SMALL = {
+    "mlp": ["model.width=8", "model.activation=tanh"],
+    "cnn": ["model.widths=[8,8]", "model.activation=gelu"],
+    "resnet20": ["model.blocks=[1]", "model.widths=[8]"],
+    "resnet56": ["model.blocks=[1]", "model.widths=[8]"],
+    "resnet18": ["model.blocks=[1]", "model.widths=[8]"],
+    "resnet50": ["model.blocks=[1]", "model.widths=[8]"],
+    "vit_tiny": ["model.depth=1", "model.width=12", "model.heads=2", "norm=layer"],
+    "vit_small": ["model.depth=1", "model.width=12", "model.heads=2", "norm=layer"],
+}
+
+
+def names(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def risk_of(*overrides, statistics="moving", size=12):
+    run = Run.parse(resolved(load(list(overrides))))
+    setting = build.build_setting(run)
+    network = build.build_network(run, setting)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(size, *setting.source.shape, generator=generator)
+    y = torch.randint(0, 10, (size,), generator=generator)
+    network.train()
+    with torch.no_grad():
+        network(x)  # batch statistics of its own
+    return network, Risk(
+        network, setting.loss, lambda: zip(x.split(5), y.split(5), strict=True), size, statistics=statistics
+    )
+
+
+def check(network, risk):
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    theta = risk.point(network)
+    generator = torch.Generator().manual_seed(1)
+    u, v = (torch.randn(len(theta), generator=generator, dtype=torch.float64) for _ in range(2))
+    u, v = u / u.norm(), v / v.norm()
+    image = risk.product(theta, v)
+    assert bool(image.isfinite().all())
+    assert float(u @ image) == pytest.approx(float(v @ risk.product(theta, u)), rel=1e-6, abs=1e-9)  # symmetric
+    step = 1e-8  # so short that it meets no kink of a relu
+    difference = (risk.gradient(theta + step * v)[1] - risk.gradient(theta - step * v)[1]) / (2 * step)
+    error = float((difference - image).norm() / image.norm())
+    assert error < 1e-4, error
+    assert risk.products == 2
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+@pytest.mark.parametrize("norm", names("norm"))
+def test_products_with_every_norm(norm):
+    check(*risk_of("model=cnn", *SMALL["cnn"], f"norm={norm}"))
+
+
+@pytest.mark.parametrize("model", names("model"))
+def test_products_of_every_model(model):
+    check(*risk_of(f"model={model}", "norm=layer", *SMALL.get(model, [])))
+
+
+@pytest.mark.parametrize("loss", names("loss"))
+def test_products_of_every_loss(loss):
+    check(*risk_of("model=mlp", *SMALL["mlp"], f"loss={loss}"))
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral", "weight", "none", "sync_batch"])
+def test_the_function_that_training_descends(norm):
+    """With batch statistics and power iterations the gradient is that of the network in training."""
+    network, risk = risk_of("model=cnn", *SMALL["cnn"], f"norm={norm}", statistics="batch")
+    if norm != "spectral":  # its iterations change the function from one evaluation to the next only in training
+        check(network, risk)
+    theta = risk.point(network)
+    _, gradient = risk.gradient(theta)
+    twin = copy.deepcopy(network).double().train()
+    state = copy.deepcopy(twin.state_dict())
+    expected = torch.zeros_like(theta)
+    for x, y in risk.batches():
+        twin.load_state_dict(state)
+        twin.zero_grad()
+        risk.loss(twin(x.double()), y).backward()
+        expected += torch.cat([p.grad.flatten() for p in twin.parameters()]) * len(x) / risk.samples
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_dropout_is_off_and_no_random_number_is_taken():
+    network = ViT((1, 8, 8), 10, None, width=12, depth=1, heads=2, dropout=0.5)
+    x, y = torch.randn(6, 1, 8, 8), soft(torch.arange(6), 10, torch.float32)
+    risk = Risk(network, torch.nn.CrossEntropyLoss(), lambda: [(x, y.double())], 6, statistics="batch")
+    state = torch.get_rng_state()
+    values = {risk.value(risk.point(network)) for _ in range(3)}
+    risk.product(risk.point(network), risk.point(network))
+    assert len(values) == 1
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_batches_add_up_and_a_penalty_adds_its_diagonal():
+    network, risk = risk_of("model=mlp", "model.width=4", "norm=none", "model.activation=tanh")
+    theta = risk.point(network)
+    x, y = (torch.cat(parts) for parts in zip(*risk.batches(), strict=True))
+    whole = Risk(network, risk.loss, lambda: [(x, y)], len(x))
+    torch.testing.assert_close(whole.hessian(theta), risk.hessian(theta))
+    assert whole.value(theta) == pytest.approx(risk.value(theta))
+    penalty = torch.rand(len(theta), dtype=torch.float64)
+    decayed = Risk(network, risk.loss, lambda: [(x, y)], len(x), penalty=penalty)
+    torch.testing.assert_close(decayed.hessian(theta), whole.hessian(theta) + torch.diag(penalty))
+    torch.testing.assert_close(decayed.gradient(theta)[1], whole.gradient(theta)[1] + penalty * theta)
+
+
+def test_flatten_and_back():
+    network, risk = risk_of("model=mlp", "model.width=4")
+    theta = flatten(network)
+    unflatten_into(network, theta * 2)
+    torch.testing.assert_close(flatten(network), theta * 2)
+    assert sum(part.numel() for part in risk.unflatten(theta).values()) == len(theta)
+
+
+def test_a_linear_function_has_no_curvature():
+    line = Function(lambda t: 3 * t.sum())
+    theta = torch.ones(3, dtype=torch.float64)
+    assert torch.equal(line.product(theta, theta), torch.zeros(3, dtype=torch.float64))
+    assert torch.equal(line.hessian(theta), torch.zeros(3, 3, dtype=torch.float64))

@@ -1,0 +1,55 @@
+"""Two launchers that work on the same ablation at once never train the same run twice."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from paribus.store.store import Store
+
+ABLATION = """# @package _global_
+# Two losses, tuned.
+defaults:
+  - override /model: mlp
+model: {width: 8}
+data: {subset: 60, batch_size: 20}
+budget: {epochs: 15}
+callbacks: {count: {_target_: counting.Meet, file: starts.txt, sweeps: 2}}
+ablation:
+  name: mine
+  factors: {loss: [cross_entropy, mse]}
+  tune: {optimizer.lr: [0.02, 0.1]}
+  seeds: {tune: 1, report: 2}
+"""
+
+
+def test_two_sweeps_started_at_the_same_moment(tmp_path):
+    (tmp_path / "conf" / "ablation").mkdir(parents=True)
+    (tmp_path / "conf" / "ablation" / "mine.yaml").write_text(ABLATION)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[1] / "helpers"), "OMP_NUM_THREADS": "1"}
+    sweep = [sys.executable, "-m", "paribus", "train", "-m", "ablation=mine", "hydra.launcher.slots=1"]
+    both = [
+        subprocess.Popen(sweep, cwd=tmp_path, env={**environment, "SWEEP": name}, stderr=subprocess.PIPE, text=True)
+        for name in ("first", "second")
+    ]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+
+    starts = Counter(line.split()[0] for line in (tmp_path / "starts.txt").read_text().splitlines())
+    records = {record.id: record.status for record in Store(tmp_path / "outputs").scan()}
+    assert set(records.values()) == {"done"}
+    assert len(records) == 2 * 2 * 1 + 2 * 2
+    assert starts == Counter(dict.fromkeys(records, 1))
+    sweeps = {line.split()[1] for line in (tmp_path / "starts.txt").read_text().splitlines()}
+    assert sweeps == {"first", "second"}
+
+    table = subprocess.run(
+        [sys.executable, "-m", "paribus", "table", "ablation=mine", "--format", "csv"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [row for row in csv.DictReader(io.StringIO(table.stdout)) if row["metric"] == "test/acc"]
+    assert [row["n"] for row in rows] == ["2", "2"]
