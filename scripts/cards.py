@@ -18,8 +18,8 @@ import yaml
 from paribus.ablation.cells import Plan
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.evidence.arms import ReportError
-from paribus.notes.shipped import Shipped
 from paribus.report.numbers import title
+from paribus.report.packed import Shipped
 from paribus.report.tables import render
 from paribus.report.tables.columns import View, metric_column, with_interval
 from paribus.report.tables.sheet import Column, Entry, Sheet

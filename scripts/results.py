@@ -20,10 +20,11 @@ from paribus.ablation.cells import Plan
 from paribus.ablation.command import plan_command
 from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
+from paribus.evidence import checks
 from paribus.notes import ablations as notes
-from paribus.notes import shipped
 from paribus.notes.checks import stored
 from paribus.notes.results import document, times
+from paribus.report import packed as shipped
 from paribus.report.collect import studies
 from paribus.store.reader import Reader
 from paribus.store.store import Store
@@ -77,8 +78,8 @@ def pack() -> None:
             f"{RECORDS.name} has results of {', '.join(lost)}, which outputs/ lacks and which would be lost. "
             f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims notes --run"
         )
-    checks = [each for check in stored.chosen(()) if (each := stored.read(store, check.id)) is not None]
-    shipped.write(RECORDS, plans, read, checks)
+    made = [each for check in stored.chosen(()) if (each := checks.read(store, check.id)) is not None]
+    shipped.write(RECORDS, plans, read, made)
     for name, own in plans.items():
         draw(name, composer)
         note_time(name, own, read)

@@ -10,7 +10,7 @@ from made_studies import made
 from torch import nn
 
 from paribus.config.compose import load, resolved
-from paribus.notes.shipped import Shipped
+from paribus.report.packed import Shipped
 from paribus.run.instantiate import instantiate
 from paribus.techniques.optimizers.build import build_optimizer
 

@@ -20,7 +20,7 @@ def test_every_number_comes_out_of_the_shipped_records_again():
 def test_every_remark_belongs_to_a_claim_or_an_ablation_that_is_shipped():
     import yaml
 
-    from paribus.notes.shipped import Shipped
+    from paribus.report.packed import Shipped
 
     found = Shipped.read(ROOT / "results" / "records.json.gz")
     ids = {each.id for plans in found.plans.values() for plan in plans for each in plan.ablation.hypotheses}
@@ -39,7 +39,7 @@ def test_every_shipped_ablation_has_its_page_and_its_tables():
     """Also those with runs that diverged, whose losses are nan."""
     from paribus.ablation.command import plan_command
     from paribus.config.composer import Composer
-    from paribus.notes.shipped import Shipped
+    from paribus.report.packed import Shipped
     from paribus.report.page.render import page
     from paribus.report.study import study
     from paribus.report.tables.source import Options, sheets

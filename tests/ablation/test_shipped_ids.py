@@ -10,7 +10,7 @@ import pytest
 
 from paribus.ablation.command import plan_command
 from paribus.config.composer import Composer
-from paribus.notes.shipped import Shipped
+from paribus.report.packed import Shipped
 from paribus.store.retired import read_retired, why_retired
 
 RESULTS = Path(__file__).parents[2] / "results"

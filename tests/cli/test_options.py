@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from paribus.cli.options import SUFFIXES, check_folder, check_page, format_of
+from paribus.base.options import SUFFIXES, check_folder, check_page, format_of
 
 
 def test_the_ending_says_the_format():

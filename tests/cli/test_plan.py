@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from paribus.run.trial import measure
 
 from paribus.ablation.command import plan_command
 from paribus.ablation.estimate import Costs
 from paribus.base.durations import duration
 from paribus.config.chosen import chosen
 from paribus.extras.stack.measure import Findings
-from paribus.run.trial import measure
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -6,6 +6,7 @@ import pytest
 from paribus.base.errors import UserError
 from paribus.config import identity
 from paribus.config.identity import Identities, Repair, budget, run_id, semantics, world_size
+from paribus.config.targets import hashed_name
 
 HARMLESS = [
     "logger=csv",
@@ -145,7 +146,7 @@ def test_ids_are_those_of_the_canonical_json_whatever_sections_are_shared(compos
 
     def whole(value):
         if isinstance(value, dict):
-            return {key: whole(item) for key, item in value.items()}
+            return {key: hashed_name(item) if key == "_target_" else whole(item) for key, item in value.items()}
         if isinstance(value, list):
             return [whole(item) for item in value]
         return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -8,10 +8,11 @@ import pytest
 from made_ablations import Made
 
 from paribus.base.errors import UserError
-from paribus.notes import scoreboard, shipped
+from paribus.notes import scoreboard
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.results import document
+from paribus.report import packed as shipped
 from paribus.report.scoreboard import NOT_RUN, csv_text, detectable
 from paribus.report.tables.table import RENDER
 from paribus.report.verdicts import claims

@@ -22,12 +22,13 @@ from paribus.base.text import near
 from paribus.cli.reports import write
 from paribus.config.compose import group_options, hydra_context
 from paribus.config.composer import Composer
+from paribus.evidence.checks import read as read_check
 from paribus.notes import ablations as notes
 from paribus.notes import scoreboard as by_section
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
-from paribus.notes.shipped import Shipped
 from paribus.report import scoreboard
+from paribus.report.packed import Shipped
 from paribus.report.scoreboard import Line, csv_text
 from paribus.report.tables.table import RENDER
 from paribus.report.verdicts import Claim, claims
@@ -65,7 +66,7 @@ def show_claims(
 
         with uncollected():
             found = scoreboard.lines(claims_of([name for name in wanted if not notes.are(name)]))
-            made = [(check, stored.read(store, check.id)) for check in checks]
+            made = [(check, read_check(store, check.id)) for check in checks]
             found += by_section.lines(claims_of([name for name in wanted if notes.are(name)]), made)
     found = [line for line in found if not only or any(line.id.startswith(each) for each in only)]
     if not found:

@@ -1,4 +1,4 @@
-"""The `paribus` command. Each file in the folder `commands` is a command: no other file names it.
+"""The `paribus` command. Each file in a folder `commands`, here or in an extra, is a command: no other file names it.
 
 The list of commands takes the first line of each file, and imports none of them.
 """
@@ -17,7 +17,8 @@ import click
 from paribus.base.version import __version__
 from paribus.sweep.failure import run_and_exit
 
-FOLDER = Path(__file__).parent / "commands"
+HERE = Path(__file__).parents[1]
+FOLDERS = (HERE / "cli" / "commands", *sorted((HERE / "extras").glob("*/commands")))
 
 
 class Commands(click.Group):
@@ -25,7 +26,7 @@ class Commands(click.Group):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        for path in sorted(FOLDER.glob("[!_]*.py")):
+        for path in (path for folder in FOLDERS for path in sorted(folder.glob("[!_]*.py"))):
             with path.open(encoding="utf-8") as file:
                 line = file.readline().strip().strip('"')
             self.add_command(click.Command(path.stem.rstrip("_"), help=line))  # stands for it until it is called
@@ -39,7 +40,9 @@ class Commands(click.Group):
 
 def loaded(name: str) -> click.Command:
     """The command of a file, whose docstring is its help."""
-    module = importlib.import_module(f"paribus.cli.commands.{name + '_' * iskeyword(name)}")
+    file = f"{name}_.py" if iskeyword(name) else f"{name}.py"
+    path = next(folder / file for folder in FOLDERS if (folder / file).exists())
+    module = importlib.import_module(".".join(("paribus", *path.relative_to(HERE).with_suffix("").parts)))
     command: click.Command = module.command
     command.name, command.help = name, inspect.cleandoc(module.__doc__ or "")
     return command

@@ -157,7 +157,7 @@ TARGETS: Mapping[str, Target] = {
         "paribus.train.loggers.tensorboard_logger", at="paribus.run.loggers.tensorboard_logger", observes=True
     ),
     "paribus.logger.wandb": Target(
-        "paribus.train.loggers.wandb_logger", at="paribus.run.loggers.wandb_logger", observes=True
+        "paribus.train.loggers.wandb_logger", at="paribus.extras.wandb.logger.wandb_logger", observes=True
     ),
     "paribus.surface.Beale": Target("paribus.surfaces.catalogue.Beale", at="paribus.extras.surfaces.catalogue.Beale"),
     "paribus.surface.ManyMinima": Target(

@@ -11,7 +11,7 @@ from paribus.base.durations import duration
 from paribus.evidence.arms import ReportError
 from paribus.notes import scoreboard
 from paribus.notes.checks.catalogue import CHECKS
-from paribus.notes.shipped import Shipped
+from paribus.report.packed import Shipped
 from paribus.report.scoreboard import NOT_RUN, Line
 from paribus.report.tables import render
 from paribus.report.tables.sheet import Column, Entry, Sheet

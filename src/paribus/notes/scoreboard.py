@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from paribus.evidence.checks import Stored
 from paribus.evidence.measurement import Measurement
 from paribus.notes.checks.catalogue import Check
-from paribus.notes.checks.stored import Stored
 from paribus.report import scoreboard
 from paribus.report.numbers import NONE, short
 from paribus.report.scoreboard import MEASURED, NOT_RUN, OUTCOMES, Line, of_claim

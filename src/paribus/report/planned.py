@@ -21,10 +21,9 @@ from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
 from paribus.config.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.config.composer import Composer
-from paribus.extras.stack.measured import Measured
-from paribus.extras.stack.planning import Group, reasons, stacks
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
+from paribus.sweep.grouping import Outlook, grouping
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +32,7 @@ class Planned:
 
     states: of each run, by its id: missing, running, done, diverged, failed or changed.
     changed: finished runs whose inputs are no longer what they were trained with. missing: the runs to train, by id.
-    groups: the missing runs as they will be stacked. slots: runs that train at a time.
+    outlook: the missing runs as they will be put together. slots: runs that train at a time.
     """
 
     plans: Sequence[Plan]
@@ -41,7 +40,7 @@ class Planned:
     changed: Sequence[Changed]
     missing: Mapping[str, Cell]
     estimate: Estimate
-    groups: Sequence[Group]
+    outlook: Outlook
     slots: int
 
     def __str__(self) -> str:
@@ -64,7 +63,7 @@ class Planned:
                 f"  finished, but with changed code, files or data: {len(self.changed)} "
                 f"runs{listed(self.changed)}\n  {REMEDY}"
             )
-        yield from _stacked(self.groups)
+        yield from self.outlook.lines
         yield _total(self.missing, len(self.states), self.estimate, self.slots)
 
     def content(self) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     """The plan of `paribus train -m OVERRIDES`.
 
     measure: time a few updates of each kind of run whose time no record tells.
-    grouped: say which runs are stacked.
+    grouped: say which runs train together.
 
     Raises UserError for a command line or an ablation file that can't mean anything, and where no run of it can work.
     """
@@ -93,16 +92,16 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
     slots = os.cpu_count() or 1
-    groups = _groups(list(missing.values()), slots, store) if measure or grouped else []
+    wanted = missing and (measure or grouped)
+    outlook = grouping().outlook(list(missing.values()), slots, store) if wanted else Outlook()
     if measure and estimate.unknown:
-        from paribus.run.trial import measure as measured
+        from paribus.sweep.trial import measure as measured
 
-        together = {cell.id: len(group.cells) for group in groups for cell in group.cells}
         for number, (cell, runs) in enumerate(estimate.unknown):
             say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")
-            costs.add(*measured(cell, together[cell.id]))
+            costs.add(*measured(cell, outlook.sizes.get(cell.id, 1)))
         estimate = costs.estimate(missing.values())
-    return Planned(plans, states, changed, missing, estimate, groups, slots)
+    return Planned(plans, states, changed, missing, estimate, outlook, slots)
 
 
 def _check_hydra(overrides: Sequence[str]) -> None:
@@ -152,22 +151,6 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
 def _counted(states: Any) -> str:
     counts = Counter(states)
     return ", ".join(f"{number} {state}" for state, number in counts.items())
-
-
-def _groups(missing: Sequence[Cell], slots: int, store: Store) -> list[Group]:
-    measured = Measured(store.root)
-    return stacks(missing, missing[0].run.stack, slots, measured.best_size, measured.refusal) if missing else []
-
-
-def _stacked(groups: Sequence[Group]) -> Iterator[str]:
-    """Which runs are trained together, and why the others are not."""
-    if together := [len(group.cells) for group in groups if len(group.cells) > 1]:
-        yield (
-            f"  {sum(together)} runs will be trained in {len(together)} stacks (single runs where "
-            "a measurement shows that is faster)"
-        )
-    for reason, cells in reasons(groups).items():
-        yield f"  {len(cells)} alone: {reason}"
 
 
 def _total(missing: Mapping[str, Cell], runs: int, estimate: Estimate, slots: int) -> str:

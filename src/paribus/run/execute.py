@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import Interrupted, UserError, is_storage
+from paribus.base.extras import offered
 from paribus.base.memory import uncollected
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
-from paribus.extras.wandb.limits import check_run
 from paribus.run.bookkeeping import (
     already,
     failed,
@@ -69,7 +69,8 @@ def train(
         )
     store = Store(Path(run.paths.outputs))
     id = run.id
-    check_run(id, run, run.group, run.arm)
+    for check in offered("check_run"):
+        check(id, run, run.group, run.arm)
     with store.lock(id):
         if (record := already(run, store, id)) is not None:
             say(f"{id} is {record.status} already: {summary(record)}  ({store.run_dir(id)})")

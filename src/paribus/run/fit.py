@@ -24,14 +24,13 @@ from paribus.base.lightning_internals import leave_signals
 from paribus.base.redaction import redacted
 from paribus.base.signals import graceful_stop
 from paribus.config.run import Run
-from paribus.extras.stack.checkpoint import NEXT
 from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
 from paribus.run.classification import Classification
 from paribus.run.data import ImageData
 from paribus.run.instantiate import instantiate
 from paribus.run.loggers import finish
-from paribus.run.restart import usable_checkpoint
+from paribus.run.restart import NEXT, usable_checkpoint
 from paribus.run.segments import largest_stack
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record

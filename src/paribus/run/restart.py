@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base import archive
-from paribus.extras.stack.checkpoint import NEXT
 from paribus.store.history import HistoryError, read_history
 
 log = logging.getLogger("paribus")
 LAST = "last.ckpt"
+NEXT = "next.ckpt"  # of a member of a stack, until those of all members are written
 
 
 @dataclass(frozen=True)

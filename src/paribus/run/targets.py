@@ -57,13 +57,15 @@ KINDS: Mapping[str, Kind] = {
     "augmentation": Kind("an augmentation", classes="paribus.techniques.augment", method="__call__"),
     "data.source": Kind("a data source", classes="paribus.datasets", method="load"),
     "callbacks": Kind("a callback", "pytorch_lightning.Callback", True),
-    "logger": Kind("a logger", "pytorch_lightning.loggers.Logger", functions=("paribus.run.loggers",)),
+    "logger": Kind(
+        "a logger", "pytorch_lightning.loggers.Logger", functions=("paribus.run.loggers", "paribus.extras.wandb.logger")
+    ),
     "surface": Kind("a surface", "paribus.extras.surfaces.catalogue.Surface"),
 }
 # What may stand within a node: parts of networks, functions of tensors, optimizers and schedules.
 _PART = Kind(
     "a part of a network", "torch.nn.Module",
-    functions=("paribus.nn", "torch.nn.functional", "torch.nn.init", FUNCTIONS_IN_C),
+    functions=("paribus.techniques", "torch.nn.functional", "torch.nn.init", FUNCTIONS_IN_C),
 )  # fmt: skip
 _PARTS = (_PART, KINDS["optimizer"], KINDS["scheduler"])
 

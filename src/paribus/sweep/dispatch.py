@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from paribus.config.run import Run
-from paribus.extras.stack.execute import train_stack
 from paribus.run.execute import train
 from paribus.store.record import Record
 from paribus.sweep.fork import ForkServer
+from paribus.sweep.grouping import grouping
 from paribus.sweep.ranks import run_ranks
 
 
@@ -28,9 +28,9 @@ def dispatch(
 
     server, threads: of the ranks, see `run_ranks`. checked: the configuration has come through preflight already.
 
-    Raises what `train` and `train_stack` raise.
+    Raises what `train` and `Grouping.train` raise.
     """
     if run.members is not None:
-        return train_stack(run, Path(run.members))
+        return grouping().train(run, Path(run.members))
     ranks = functools.partial(run_ranks, server=server, threads=threads)
     return train(run, choices, overrides, ranks, checked=checked)

@@ -18,13 +18,13 @@ from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, JobFailed, RunsFailed, UserError
 from paribus.base.redaction import redacted_override, redacted_text
 from paribus.config.composer import Composer
-from paribus.extras.stack.jobs import runs_of
 from paribus.run.bookkeeping import failed, new_record, summary
 from paribus.store.lock import Busy
 from paribus.store.record import FINISHED, Record
 from paribus.sweep.board import Board, Running
 from paribus.sweep.child import Result, count_gpus, prepare, targets_of, train_job, visible
 from paribus.sweep.fork import ForkServer, close_shared
+from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
 from paribus.sweep.options import Options
 from paribus.sweep.ranks import scrubbed
@@ -65,7 +65,7 @@ class LocalLauncher:
         self.waiting = deque((number, tuple(command)) for number, command in enumerate(commands))
         self.ready: deque[Job] = deque()  # composed, but there was no slot, or no lock, or they are tried again
         self.running: dict[int, Job] = {}
-        self.runs = {number: runs_of(command) for number, command in enumerate(commands)}
+        self.runs = {number: grouping().runs_of(command) for number, command in enumerate(commands)}
         total = sum(len(runs) or 1 for runs in self.runs.values())
         self.board = Board(total, self.cpu.capacity)
         self.folder.mkdir(parents=True, exist_ok=True)

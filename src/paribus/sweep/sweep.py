@@ -15,16 +15,16 @@ from paribus.ablation.command import plan_command
 from paribus.ablation.inputs import Inputs, is_open
 from paribus.base.atomic import write_atomically
 from paribus.base.errors import RunsFailed, StorageFailed, UserError
+from paribus.base.extras import offered
 from paribus.base.terminal import say
 from paribus.config.compose import parse_overrides
 from paribus.config.composer import Composer
 from paribus.config.grammar import literal
 from paribus.config.sweep import varied_keys
-from paribus.extras.stack.jobs import jobs_of, members_file
-from paribus.extras.wandb.limits import check_wandb
 from paribus.store.store import Store
 from paribus.sweep.child import check_settings, fingerprints
 from paribus.sweep.fork import shared_server
+from paribus.sweep.grouping import grouping
 from paribus.sweep.jobs import Job, Jobs, Launch
 
 Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
@@ -63,8 +63,10 @@ class Sweep:
         stage = 0
         while True:
             plans = plan_command(self.arguments, self.store.read, self.composer)
-            for plan in plans:
-                check_wandb(plan)
+            for check in offered("check_run"):
+                for plan in plans:
+                    for cell in plan.cells:
+                        check(cell.id, cell.run, plan.name, cell.arm)
             if self.changed(plans):
                 continue  # plan again: what was put aside may have decided a winner
             missing = self.without_invalid(plans, self.missing(plans))
@@ -144,19 +146,18 @@ class Sweep:
     def train(self, missing: Missing) -> dict[str, str]:
         """Train these runs, in stacks where they can be; what went wrong with those that still have no result."""
         lines = {id: command_line(cell, plan) for id, (cell, plan) in missing.items()}
-        written: list[Path] = []
+        groups, started = grouping(), list[Job]()
 
         def jobs(ids: Sequence[str]) -> list[Job]:
-            found = jobs_of([missing[id][0] for id in ids], lines, self.settings, self.folder)
-            written.extend(path for job in found if (path := members_file(job.line)) is not None)
+            found = groups.jobs([missing[id][0] for id in ids], lines, self.settings, self.folder)
+            started.extend(found)
             return found
 
         try:
             return self.jobs.train(lines, jobs)
-        finally:  # they hold the real values of what is written nowhere else
-            for path in written:
-                with suppress(OSError):
-                    path.unlink()
+        finally:
+            for job in started:
+                groups.discard(job)
 
     def missing(self, plans: Sequence[Plan]) -> Missing:
         """The runs to train now, each once, however many plans share it; none that has failed in this sweep already."""

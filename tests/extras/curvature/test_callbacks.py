@@ -12,11 +12,11 @@ from paribus.config.compose import load, resolved
 from paribus.config.identity import run_id
 from paribus.config.run import Run
 from paribus.datasets.seeds import mix
-from paribus.extras.curvature.objective import flatten
 from paribus.extras.curvature.probe import training_risk
 from paribus.extras.curvature.sharpness import decay_on_diagonal
 from paribus.run import build
 from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+from paribus.run.weights import flatten
 from paribus.store.history import HistoryWriter
 from paribus.store.store import Store
 from paribus.techniques.optimizers.notes import AdagradRMS, RMSPropNotes

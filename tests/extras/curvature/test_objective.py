@@ -8,8 +8,9 @@ import torch
 from paribus.config import config_dir
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
-from paribus.extras.curvature.objective import Function, Risk, flatten, unflatten_into
+from paribus.extras.curvature.objective import Function, Risk
 from paribus.run import build
+from paribus.run.weights import flatten, unflatten_into
 from paribus.techniques.augment import soft
 from paribus.techniques.models.vit import ViT
 

@@ -159,7 +159,8 @@ def test_the_commands_of_this_file_and_of_wandb_import_no_torch(store):
 import sys
 from paribus.sweep.failure import guarded
 from paribus.cli.main import run_command
-import paribus.extras.wandb.sync, paribus.extras.wandb.dashboard, paribus.extras.exchange.hydra_runs, paribus.extras.exchange.wandb_runs
+import paribus.extras.wandb.sync, paribus.extras.wandb.dashboard
+import paribus.extras.exchange.hydra_runs, paribus.extras.exchange.wandb_runs
 assert "wandb" not in sys.modules
 for command in {commands!r}:
     sys.argv = ["paribus", *command]

@@ -2,12 +2,11 @@
 
 import pytest
 
-from paribus.ablation.cells import Cell, Plan
 from paribus.base.errors import UserError
 from paribus.config.composed import Composed
-from paribus.extras.wandb.limits import accepted, check_project, check_run, check_wandb, labels, shortened
+from paribus.extras.wandb.limits import accepted, check_project, check_run, labels, shortened
 
-LOGGER = {"wandb": {"_target_": "paribus.run.loggers.wandb_logger", "project": "paribus", "entity": None}}
+LOGGER = {"wandb": {"_target_": "paribus.extras.wandb.logger.wandb_logger", "project": "paribus", "entity": None}}
 
 
 def test_labels_of_an_arm():
@@ -40,15 +39,11 @@ def test_projects(project):
     check_project("paribus", "my team")
 
 
-def test_every_cell_of_a_plan_is_checked_if_it_logs_to_wandb(compose):
+def test_a_run_is_checked_if_it_logs_to_wandb(compose):
     config = {**compose(), "tags": ["x" * 65]}
-    quiet = Cell("batch", 0, "report", (), "0" * 16, Composed({**config, "logger": {}}, {}))
-    check_wandb(Plan("norm", arms={"batch": [quiet, None]}))
-    loud = Cell("layer", 0, "report", (), "1" * 16, Composed({**config, "logger": LOGGER}, {}))
+    check_run("abc", Composed({**config, "logger": {}}, {}).run, "norm", "batch")
     with pytest.raises(UserError, match="got one of 65"):
-        check_wandb(Plan("norm", arms={"batch": [quiet], "layer": [loud]}))
-    with pytest.raises(UserError, match="got one of 65"):
-        check_run("abc", loud.run, None, None)
+        check_run("abc", Composed({**config, "logger": LOGGER}, {}).run, "norm", "layer")
 
 
 def test_numbers_that_wandb_would_drop_keep_their_names():

@@ -8,7 +8,8 @@ from pytorch_lightning.loggers import CSVLogger
 
 from paribus.extras.wandb.check import difference, number
 from paribus.extras.wandb.limits import labels
-from paribus.run.loggers import SafeWandbLogger, finish, wandb_logger
+from paribus.extras.wandb.logger import SafeWandbLogger, wandb_logger
+from paribus.run.loggers import finish
 from paribus.store.store import Store
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=2", "logger=wandb"]

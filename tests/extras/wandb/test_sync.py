@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from paribus.extras.wandb import sync as wandb_sync
+from paribus.extras.wandb.logger import wandb_logger
 from paribus.extras.wandb.parts import MARK
-from paribus.run.loggers import finish, wandb_logger
+from paribus.run.loggers import finish
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-NODE = {"_target_": "paribus.run.loggers.wandb_logger", "project": "paribus", "entity": None}
+NODE = {"_target_": "paribus.extras.wandb.logger.wandb_logger", "project": "paribus", "entity": None}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from paribus.evidence import checks
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.store.store import Store
@@ -13,10 +14,10 @@ CHECK = next(check for check in CHECKS if check.id == "1.4a-e")
 
 def test_a_check_is_made_once_and_read_back(tmp_path):
     store = Store(tmp_path)
-    assert stored.read(store, CHECK.id) is None
+    assert checks.read(store, CHECK.id) is None
     assert not stored.current(store, CHECK)
     made = stored.make(store, CHECK)
-    assert stored.read(store, CHECK.id).as_dict() == made.as_dict()
+    assert checks.read(store, CHECK.id).as_dict() == made.as_dict()
     assert stored.current(store, CHECK)
     assert made.outcome == "SUPPORTED"
     assert made.provenance["versions"]["torch"]
@@ -44,9 +45,9 @@ def test_an_import_is_no_change_of_what_a_check_measures(tmp_path, monkeypatch):
 def test_a_damaged_file_counts_as_none_and_is_named(tmp_path):
     store = Store(tmp_path)
     stored.make(store, CHECK)
-    stored.path_of(store, CHECK.id).write_text("{")
+    checks.path_of(store, CHECK.id).write_text("{")
     with pytest.warns(UserWarning, match="counts as not made"):
-        assert stored.read(store, CHECK.id) is None
+        assert checks.read(store, CHECK.id) is None
 
 
 def test_checks_are_chosen_by_the_beginning_of_their_id():

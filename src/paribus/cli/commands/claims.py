@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from paribus.base.commands import Command
-from paribus.cli.options import FORMAT, OUTPUT, format_of
+from paribus.base.options import FORMAT, OUTPUT, format_of
 
 
 @click.command(cls=Command)

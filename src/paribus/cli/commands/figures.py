@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from paribus.base.commands import Command
-from paribus.cli.options import check_folder
+from paribus.base.options import check_folder
 
 
 @click.command(cls=Command)

@@ -8,7 +8,7 @@ import click
 
 from paribus.base.commands import Command, without_effect
 from paribus.base.memory import uncollected
-from paribus.cli.options import FORMAT, OUTPUT, format_of
+from paribus.base.options import FORMAT, OUTPUT, format_of
 
 
 @click.command(cls=Command)

@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.parametrize import ParametrizationList
 
 from paribus.base.torch_internals import RUNNING_NORMS, SPECTRAL_NORMS
+from paribus.run.weights import flatten
 from paribus.techniques.norms.batch_norm import BatchNorm
 from paribus.techniques.norms.parametrize import SpectralNorm
 
@@ -184,16 +185,3 @@ def _make_twice_differentiable(network: nn.Module) -> None:
             for position, parametrization in enumerate(module):
                 if type(parametrization).__name__ == "_WeightNorm":
                     module[position] = _WeightNorm(int(parametrization.dim))  # type: ignore[arg-type]
-
-
-def flatten(network: nn.Module) -> Tensor:
-    """A copy of the trainable parameters as one vector (n,), in the order of named_parameters()."""
-    return torch.cat([p.detach().reshape(-1) for p in network.parameters() if p.requires_grad])
-
-
-def unflatten_into(network: nn.Module, theta: Tensor) -> None:
-    """The inverse of flatten: overwrite the trainable parameters of a network."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    with torch.no_grad():
-        for p, part in zip(parameters, theta.split([p.numel() for p in parameters]), strict=True):
-            p.copy_(part.view(p.shape))

@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import UserError
 from paribus.extras.curvature.analysis import Analysis, Effort, analyse
 from paribus.extras.curvature.escape import follow
-from paribus.extras.curvature.objective import Risk, flatten, unflatten_into
+from paribus.extras.curvature.objective import Risk
 from paribus.run import build
 from paribus.run.evaluate import Reloaded, reload
+from paribus.run.stages import load_stages
 from paribus.run.ticker import Ticker
+from paribus.run.weights import flatten, unflatten_into
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -115,15 +116,6 @@ def decay_of(run: Reloaded) -> Tensor:
     optimizer = build.build_optim(run.configured, run.network)
     rates = {p: float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups for p in group["params"]}
     return torch.cat([torch.full_like(p, rates[p]).flatten() for p in run.network.parameters() if p.requires_grad])
-
-
-def load_stages(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """What an interrupted analysis with the same settings has found; {} where there is none, or a damaged file."""
-    try:
-        content = archive.read(path)
-        return content["stages"] if content["settings"] == settings else {}
-    except Exception:  # none yet, or zip, pickle and key errors: computed again, and overwritten
-        return {}
 
 
 def escape_saddle(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Sharpness(Probe):
     r"""The largest eigenvalue of the Hessian, and how near it is to where the optimizer becomes unstable.
 
-    Logged, with D the diagonal of rates that the optimizer applies to each coordinate (see paribus.techniques.optimizers.rates):
+    Logged, with D the diagonal of rates that the optimizer applies to each coordinate (see
+    paribus.techniques.optimizers.rates):
 
         sharpness                 $\lambda_{max}(H)$ of the training loss with its weight decay
         sharpness_preconditioned  $\lambda_{max}(D^{1/2} H D^{1/2}) / \eta$, for adaptive optimizers

@@ -74,8 +74,8 @@ def adopt_packed(path: Path, store: Store) -> None:
 
     Records that the list beside the file has retired are left out.
     """
-    from paribus.notes.checks import stored
-    from paribus.notes.shipped import Shipped
+    from paribus.evidence import checks
+    from paribus.report.packed import Shipped
 
     packed = Shipped.read(path)
     entries = read_retired(path.with_name("retired.yaml"))
@@ -86,10 +86,10 @@ def adopt_packed(path: Path, store: Store) -> None:
     for record in new:
         with store.lock(record.id):
             store.write(record)
-    checks = [check for id, check in packed.checks.items() if stored.read(store, id) is None]
-    for check in checks:
-        stored.write(store, check)
-    say(f"imported {len(new)} of {len(packed.records)} runs into {store.runs}, and {len(checks)} checks")
+    unknown = [check for id, check in packed.checks.items() if checks.read(store, id) is None]
+    for check in unknown:
+        checks.write(store, check)
+    say(f"imported {len(new)} of {len(packed.records)} runs into {store.runs}, and {len(unknown)} checks")
     say("look at them: paribus claims notes    train what they lack: paribus claims notes --run")
 
 

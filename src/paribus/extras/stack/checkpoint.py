@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
@@ -15,6 +17,8 @@ from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
 from paribus.extras.stack.network import flat, unflat
 from paribus.extras.stack.replica import Replica
+from paribus.run.callbacks.checkpoints import Checkpoints, save_best
+from paribus.run.restart import NEXT
 
 
 def member(
@@ -46,9 +50,6 @@ def share(value: Any, k: int, size: int) -> Any:
     if isinstance(value, dict):
         return {unflat(key) if isinstance(key, str) else key: share(item, k, size) for key, item in value.items()}
     return value[k].clone() if isinstance(value, Tensor) and value.ndim and len(value) == size else value
-
-
-NEXT = "next.ckpt"  # until those of all members are written
 
 
 class StackIO(CheckpointIO):
@@ -87,6 +88,43 @@ class StackIO(CheckpointIO):
 
 class Regroup(Exception):
     """Enough replicas have ended that the others had better go on as a smaller stack, from what has just been saved."""
+
+
+class StackCheckpoints(Checkpoints):
+    """Checkpoints of a stack: those of each of its runs, in the runs' own folders.
+
+    regroup: share of the stack that must have ended before the rest goes on as a smaller one.
+    """
+
+    def __init__(self, every_seconds: float = 60.0, regroup: float = 1 / 8):
+        super().__init__(every_seconds)
+        self.regroup = regroup
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        task: Any = pl_module
+        if not task.ended:
+            self._save_if_due(trainer)
+            return
+        living, size = task.living(), len(task.replicas)
+        smaller = living and not task.data.exhausted and size - len(living) >= self.regroup * size
+        if smaller:  # whoever goes on from the checkpoint goes on as what goes on now
+            task.next_rows = [task.rows[k] for k in living]
+        self.save(trainer)
+        if smaller:
+            raise Regroup
+
+    def save(self, trainer: pl.Trainer) -> None:
+        task: Any = trainer.lightning_module
+        for replica in task.replicas:
+            replica.journal.flush()
+        assert self.folder is not None, "the training entry sets the folder"
+        trainer.save_checkpoint(self.folder)  # StackIO writes one file a replica
+        for replica in task.replicas:
+            if replica.best_weights is not None and replica.folder is not None and replica.best_is_new:
+                save_best(replica.folder, replica.best_weights, replica.journal)
+                replica.best_is_new = False
+        task.release_ended()
+        self._last = time.monotonic()
 
 
 def _join(values: Sequence[Any]) -> Any:

@@ -21,6 +21,7 @@ from paribus.extras.stack.planning import program
 from paribus.run import build
 from paribus.run.data import ImageData
 from paribus.store.provenance import provenance
+from paribus.store.record import Record
 
 log = logging.getLogger("paribus")
 
@@ -93,6 +94,15 @@ def decision(found: Findings, size: int, most: int, compile: bool) -> dict[str, 
         "compiled_seconds": found.compiled,
         "compile_seconds": found.compile_seconds,
     }
+
+
+def relative_time(run: Run, size: int) -> float:
+    """The time of an update in the fastest stacks of `size` runs like this one, each, over that of one alone."""
+    setting = build.build_setting(run)
+    data = build.build_data(run, setting)
+    member = Member(run, Record("measured", "running"), Path())
+    found = explore(bench_of([member] * size, setting, data, False), size, data.updates or 0, share=0.0)
+    return found.each(found.best()) / found.each(1)
 
 
 def milliseconds(found: Findings) -> str:

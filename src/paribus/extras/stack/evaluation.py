@@ -91,7 +91,7 @@ def evaluate(
 def recomputed_statistics(
     stack: StackedNetwork, replicas: Sequence[int], batches: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[None]:
-    """As paribus.techniques.norms.statistics.recomputed_statistics, for some replicas of a stack; the others keep theirs."""
+    """As techniques.norms.statistics.recomputed_statistics, for some replicas of a stack; the others keep theirs."""
     program = stack.program
     known = set(running_norms(program))
     norms: dict[str, Any] = {name: module for name, module in program.named_modules() if module in known}

@@ -16,7 +16,7 @@ import torch
 from paribus.base.signals import graceful_stop
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
-from paribus.extras.stack.checkpoint import Regroup, StackIO
+from paribus.extras.stack.checkpoint import Regroup, StackCheckpoints, StackIO
 from paribus.extras.stack.data import StackedData
 from paribus.extras.stack.members import Member, NotBegun
 from paribus.extras.stack.optimizers import Setting
@@ -24,7 +24,7 @@ from paribus.extras.stack.replica import Replica
 from paribus.extras.stack.task import StackedClassification
 from paribus.run import build
 from paribus.run.bookkeeping import failure_type
-from paribus.run.callbacks.checkpoints import Checkpoints, StackCheckpoints, save_best
+from paribus.run.callbacks.checkpoints import Checkpoints, save_best
 from paribus.run.callbacks.monitors import GradientMonitor, LearningRateMonitor
 from paribus.run.data import ImageData
 from paribus.run.fit import (

@@ -15,10 +15,9 @@ from paribus.extras.stack.groups import Groups
 from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.planning import LONELY, alone_because, checked, program, stacks
 from paribus.store.store import Store
+from paribus.sweep.grouping import Lines
 from paribus.sweep.jobs import Job
 from paribus.sweep.slots import cores
-
-Lines = Mapping[str, list[str]]  # run -> the command line that trains it alone
 
 
 def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) -> list[Job]:

@@ -206,5 +206,5 @@ def repeatable(module: nn.Module) -> bool:
     """
     if isinstance(module, _DROPOUTS):
         return module.p == 0.0 or not module.training
-    known = type(module).__module__.startswith(("torch.nn.", "paribus.nn.")) and "forward" not in vars(module)
+    known = type(module).__module__.startswith(("torch.nn.", "paribus.techniques.")) and "forward" not in vars(module)
     return known and not has_hooks(module) and hasattr(module, "set_progress") == hasattr(module, "progress_state")

@@ -60,8 +60,8 @@ def descend(
 ) -> Descent:
     r"""`steps` updates from the surface's start, in float64.
 
-    make_optimizer: a partial of an optimizer's class. Weight decay acts on no vector (see paribus.techniques.optimizers.decay), and so
-    not here. seed: of the noise on gradients.
+    make_optimizer: a partial of an optimizer's class. Weight decay acts on no vector (see
+    paribus.techniques.optimizers.decay), and so not here. seed: of the noise on gradients.
 
     Points are the weights that the optimizer evaluates with (averages, for schedule-free ones).
     """

@@ -17,13 +17,13 @@ from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import UserError
 from paribus.datasets.prepare import LazySet, TensorSet
-from paribus.extras.curvature.objective import flatten, unflatten_into
-from paribus.extras.curvature.recorded import load_stages
 from paribus.extras.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
 from paribus.run.classification import STATISTICS_BATCHES
 from paribus.run.evaluate import Reloaded, reload
 from paribus.run.evaluation import evaluate
+from paribus.run.stages import load_stages
 from paribus.run.ticker import Ticker
+from paribus.run.weights import flatten, unflatten_into
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.techniques.norms.statistics import recomputed_statistics, unknown_statistics

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paribus.ablation.cells import Plan
 from paribus.base.errors import UserError
 from paribus.config.nodes import wandb_project
 from paribus.config.run import Run
@@ -83,14 +82,8 @@ def check_project(project: str, entity: str | None) -> None:
             )
 
 
-def check_wandb(plan: Plan) -> None:
-    """Raises UserError if W&B would refuse any run of a plan; says nothing about runs that don't log there."""
-    for cell in plan.cells:
-        check_run(cell.id, cell.run, plan.name, cell.arm)
-
-
 def check_run(id: str, run: Run, group: str | None, arm: str | None) -> None:
-    """The same for one run, with its id and its labels."""
+    """Raises UserError if W&B would refuse a run by its id or labels; says nothing of one that does not log there."""
     if (wandb := wandb_project(run.logger_nodes)) is not None:
         check_project(*wandb)
         labels(id, group, arm, run.seed, run.tags)

@@ -12,7 +12,6 @@ import torch
 
 from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import Interrupted
-from paribus.extras.stack.checkpoint import Regroup
 from paribus.run.journal import Journal
 
 
@@ -79,40 +78,3 @@ class Checkpoints(pl.callbacks.Checkpoint):
 def save_best(folder: Path, weights: dict[str, torch.Tensor], journal: Journal) -> None:
     best = {"state_dict": weights, "monitor": journal.monitor, "score": journal.best_score}
     write_file_atomically(folder / "best.ckpt", functools.partial(torch.save, best))
-
-
-class StackCheckpoints(Checkpoints):
-    """Checkpoints of a stack: those of each of its runs, in the runs' own folders.
-
-    regroup: share of the stack that must have ended before the rest goes on as a smaller one.
-    """
-
-    def __init__(self, every_seconds: float = 60.0, regroup: float = 1 / 8):
-        super().__init__(every_seconds)
-        self.regroup = regroup
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
-        if not task.ended:
-            self._save_if_due(trainer)
-            return
-        living, size = task.living(), len(task.replicas)
-        smaller = living and not task.data.exhausted and size - len(living) >= self.regroup * size
-        if smaller:  # whoever goes on from the checkpoint goes on as what goes on now
-            task.next_rows = [task.rows[k] for k in living]
-        self.save(trainer)
-        if smaller:
-            raise Regroup
-
-    def save(self, trainer: pl.Trainer) -> None:
-        task: Any = trainer.lightning_module
-        for replica in task.replicas:
-            replica.journal.flush()
-        assert self.folder is not None, "the training entry sets the folder"
-        trainer.save_checkpoint(self.folder)  # StackIO writes one file a replica
-        for replica in task.replicas:
-            if replica.best_weights is not None and replica.folder is not None and replica.best_is_new:
-                save_best(replica.folder, replica.best_weights, replica.journal)
-                replica.best_is_new = False
-        task.release_ended()
-        self._last = time.monotonic()

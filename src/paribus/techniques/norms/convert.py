@@ -15,7 +15,7 @@ def replace_batch_norm(
 ) -> nn.Module:
     """The same network with `norm` in place of every BatchNorm1d and BatchNorm2d; None takes them out.
 
-    weight: a parametrization that is then applied to all of its layers, e.g. paribus.techniques.norms.parametrize.weight_norm.
+    weight: a parametrization that is then applied to all of its layers, e.g. norms.parametrize.weight_norm.
 
     Scales and shifts start anew; everything else is kept. The network is changed in place and returned (a network
     that is itself a batch norm is replaced). Layers that had no bias because of batch norm still have none.

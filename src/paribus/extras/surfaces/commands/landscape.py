@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from paribus.base.commands import Command, Finite, without_effect
+from paribus.base.options import check_folder
 from paribus.base.terminal import say, show
-from paribus.cli.options import check_folder
 
 
 @click.command(cls=Command)

@@ -11,8 +11,8 @@ import sys
 import click
 
 from paribus.base.commands import Command
+from paribus.base.options import check_folder
 from paribus.base.terminal import say, show
-from paribus.cli.options import check_folder
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})

@@ -87,12 +87,13 @@ def test_options_that_cannot_be(paribus, tmp_path, option):
 
 def test_a_run_that_cannot_start_leaves_no_wandb_run_behind(paribus, monkeypatch, tmp_path):
     """The second logger fails after W&B has begun."""
+    from paribus.extras.wandb.logger import SafeWandbLogger
     from paribus.run import loggers
 
     finished = []
-    finish = loggers.SafeWandbLogger.finish
+    finish = SafeWandbLogger.conclude
     monkeypatch.setattr(
-        loggers.SafeWandbLogger, "finish", lambda self, code, _: (finished.append(code), finish(self, code, {}))
+        SafeWandbLogger, "conclude", lambda self, code, _: (finished.append(code), finish(self, code, {}))
     )
 
     def fail(**_):
@@ -158,14 +159,14 @@ def test_a_wandb_that_breaks_in_the_middle_is_reported_once(paribus, tmp_path, m
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_wandb_run_is_finished_whatever_happens(paribus, monkeypatch, fails):
     """A bare finish would mark a crashed run as finished (wandb#4591)."""
+    from paribus.extras.wandb.logger import SafeWandbLogger
     from paribus.run.classification import Classification
-    from paribus.run.loggers import SafeWandbLogger
 
     seen = []
-    finish = SafeWandbLogger.finish
+    finish = SafeWandbLogger.conclude
     monkeypatch.setattr(
         SafeWandbLogger,
-        "finish",
+        "conclude",
         lambda self, code, summary: (seen.append((code, summary["status"])), finish(self, code, summary)),
     )
     if fails:

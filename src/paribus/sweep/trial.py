@@ -11,8 +11,8 @@ from typing import Any
 from paribus.ablation.cells import Cell
 from paribus.config.chosen import chosen
 from paribus.config.identity import BUDGET_UNITS
-from paribus.extras.stack.members import Member
 from paribus.store.record import Record
+from paribus.sweep.grouping import grouping
 
 SECONDS = 1.0  # of training; the time of an update is steady after a few
 
@@ -24,10 +24,8 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
     the time of an update by the number of updates. What is not training (loading, building, one validation) counts as
     it was.
 
-    together: runs of one job; where they are faster as a stack, the time of an update is that of one of its members.
+    together: runs of one job; the time of an update is then that of one of them.
     """
-    from paribus.extras.stack.decision import bench_of
-    from paribus.extras.stack.measure import explore
     from paribus.run import build
     from paribus.run.fit import fit
 
@@ -53,7 +51,5 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
         total = time.perf_counter() - started
         each = timing["ms_per_update"] / 1e3
         if together > 1:
-            member = Member(cell.run, Record("measured", "running"), Path(folder))
-            found = explore(bench_of([member] * together, setting, data, False), together, updates, share=0.0)
-            each *= found.each(found.best()) / found.each(1)
+            each *= grouping().relative_time(cell.run, together)
     return choices, length, total - timing["update_seconds"] + updates * each

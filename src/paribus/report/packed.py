@@ -11,7 +11,7 @@ from typing import Any
 
 from paribus.ablation.cells import Plan, Read
 from paribus.base.errors import UserError
-from paribus.notes.checks.stored import Stored
+from paribus.evidence.checks import Stored
 from paribus.report.tables.source import pack, unpack
 from paribus.store.names import bounded, unpacked
 from paribus.store.record import Record
