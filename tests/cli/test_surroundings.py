@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,27 @@ def test_an_option_file_that_is_none(paribus, tmp_path, content, said):
     result = paribus("train", "norm=mine", "model=mlp")
     assert result.code == 2, result.err
     assert said in result.err
+
+
+NET = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, shape, num_outputs, norm=None):
+        super().__init__(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], num_outputs))
+"""
+
+
+def test_modules_of_the_current_folder_are_found(tmp_path):
+    """By the installed command, in front of whose search path Python does not put the current folder."""
+    (tmp_path / "mynet.py").write_text(NET)
+    command = Path(sys.executable).with_name("paribus")
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text("_target_: mynet.Net\n")
+    line = f"{command} train model=mine norm=none data.subset=60 data.batch_size=20 budget.updates=1"
+    code, said = shell(line, tmp_path)
+    assert code == 0, said
+    code, said = shell(f"{line} model._target_=mynot.Net", tmp_path)
+    assert code == 2
+    assert "mynot, which is neither installed nor in the current folder" in said

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
+from contextlib import suppress
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,15 @@ def cli() -> None:
 
 def main() -> None:
     """Entry of the `paribus` command: exit code 2 and one message for a user's mistake."""
+    look_here()
     run_and_exit(run_command)
+
+
+def look_here() -> None:
+    """A user's own modules are found in the current folder, last, so that none hides a library."""
+    with suppress(OSError):  # the folder was deleted
+        if (here := os.getcwd()) not in sys.path:
+            sys.path.append(here)
 
 
 def run_command() -> None:

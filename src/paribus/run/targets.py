@@ -192,7 +192,10 @@ def find(where: str, path: str) -> Any:
                 continue  # perhaps a class of the module above
             package = missing.split(".")[0]
             extra = f": pip install 'paribus[{_EXTRAS[package]}]'" if package in _EXTRAS else ""
-            raise UserError(f"{where}: {path} needs the package {package}, which is not installed{extra}") from error
+            raise UserError(
+                f"{where}: {path} needs the package {package}, which is neither installed nor in the current "
+                f"folder{extra}"
+            ) from error
         except Exception as error:  # the user's own module has a mistake in it
             last = traceback.extract_tb(error.__traceback__)[-1]
             raise UserError(
