@@ -55,8 +55,8 @@ def test_letters_that_the_terminal_does_not_know(tmp_path):
         ("gc --recent 99999999999999d", "1000 years"),
         ("table --format csv --sort", "--sort has no effect"),
         ("table ablation=demo --by norm", "--by norm"),
-        ("export optimizer=adam -o x.csv", "optimizer=adam: without ablation=NAME"),
-        ("sync optimizer=adam --dry-run", "optimizer=adam: without ablation=NAME"),
+        ("export optimizer=adam -o x.csv", "optimizer=adam has no effect without ablation=NAME"),
+        ("sync optimizer=adam --dry-run", "optimizer=adam has no effect without ablation=NAME"),
         ("import . --wait 5", "--wait has no effect"),
         ("import nowhere", "nowhere"),
         ("figures abc ablation=demo", "ablation=demo"),
@@ -88,7 +88,7 @@ def test_what_has_no_effect_or_no_meaning_is_refused(paribus, line, said):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"a: [1,\n", "no YAML"), (b"# \xe9\na: 1\n", "UTF-8"), (b"a: 1\0\n", "no YAML"),
+        (b"a: [1,\n", "not valid YAML"), (b"# \xe9\na: 1\n", "UTF-8"), (b"a: 1\0\n", "not valid YAML"),
         (b"defaults: [mine]\n", "form a circle"), (b"- 1\n", "norm"),
     ],
 )  # fmt: skip

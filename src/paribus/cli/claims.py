@@ -176,7 +176,7 @@ def _estimate(store: Store, names: Sequence[str], overrides: Sequence[str], comp
         found.append(name)
         estimate = costs.estimate(cells)
         total, unknown = total + estimate.seconds, unknown + sum(number for _, number in estimate.unknown)
-        later = "" if all(plan.complete for plan in plans) else ", and more when these are tuned"
+        later = "" if all(plan.complete for plan in plans) else ", and more runs when these are tuned"
         say(f"{name}: {len(cells)} runs to train{later}{_time(estimate.seconds, estimate.known, slots)}")
     if found:
         more = f"; time unknown for {unknown} runs; paribus plan --measure times a few updates" if unknown else ""

@@ -81,7 +81,7 @@ def test_a_line_for_each_arm_and_panel():
     assert [panel.get_ylabel() for panel in figure.axes] == ["training loss", "validation accuracy (%)"]
     runs = arms("abc")["b"]
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 * np.mean([run["val/acc"] for run in runs], axis=0))
-    assert "n = 3 an arm" in figure.get_suptitle()
+    assert "n = 3 per arm" in figure.get_suptitle()
     assert "95 % t interval" in figure.get_suptitle()
 
 
@@ -90,7 +90,7 @@ def test_single_and_interrupted_runs_are_called_so():
     given = arms("ab")
     given["a"][0] = {k: v[:4] for k, v in given["a"][0].items()}
     title = learning_curves("norm", given).get_suptitle()
-    assert "n = 2 to 3 an arm" in title
+    assert "n = 2 to 3 per arm" in title
     assert "ended early" in title
 
 
