@@ -3,13 +3,14 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from paribus.cli import commands, main
 
-FILES = sorted(main.FOLDER.glob("[!_]*.py"))
+FILES = [path for folder in main.PACKAGES.values() for path in sorted(folder.glob("[!_]*.py"))]
 NAMES = list(main.cli.commands)
 HELLO = '''"""Says hello.
 
@@ -44,7 +45,7 @@ def test_the_docstring_of_its_file_is_its_help(name):
 
 def test_a_new_file_is_a_new_command(tmp_path, monkeypatch):
     (tmp_path / "hello.py").write_text(HELLO)
-    monkeypatch.setattr(main, "FOLDER", tmp_path)
+    monkeypatch.setattr(main, "PACKAGES", {"paribus.cli.commands": tmp_path})
     monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
     from click.testing import CliRunner
 
@@ -56,7 +57,7 @@ def test_a_new_file_is_a_new_command(tmp_path, monkeypatch):
 
 
 def test_no_other_file_names_the_commands():
-    text = (main.FOLDER.parent / "main.py").read_text()
+    text = Path(main.__file__).read_text()
     words = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
     assert not words & set(NAMES)
 

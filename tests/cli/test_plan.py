@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from paribus.run.trial import measure
 
 from paribus.ablation.command import plan_command
 from paribus.ablation.estimate import Costs
@@ -12,6 +11,7 @@ from paribus.config.chosen import chosen
 from paribus.extras.stack.measure import Findings
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.sweep.trial import measure
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1"]
 

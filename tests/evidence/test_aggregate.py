@@ -207,9 +207,7 @@ def test_a_failed_run_of_an_old_version_is_no_obstacle():
 def test_mistakes_are_explained():
     with pytest.raises(ReportError, match=r"no finished run.*\(1 running\)"):
         aggregate("norm", {"a": [None, run("a", 0, status="running")]}, ["test/acc"])
-    with pytest.raises(
-        ReportError, match=r"not logged the metric test/accuracy\. There are test/acc, test/loss"
-    ):
+    with pytest.raises(ReportError, match=r"not logged the metric test/accuracy\. There are test/acc, test/loss"):
         aggregate("norm", arms(), ["test/accuracy"])
     with pytest.raises(ReportError, match="baseline is one of the arms arm0, arm1, arm2, got arm7"):
         aggregate("norm", arms(), ["test/acc"], baseline="arm7")

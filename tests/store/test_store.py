@@ -90,7 +90,7 @@ def test_find_takes_a_beginning_or_a_folder(store):
     assert store.find("abc").id == "abc"
     assert store.find(f"{store.run_dir('abd')}/").id == "abd"
     assert store.find("ab").id == "ab"
-    for name, reason in (("a", "3 runs"), ("x", "none"), ("", "none")):
+    for name, reason in (("a", "3 runs"), ("x", "no run"), ("", "no run")):
         with pytest.raises(UserError, match=reason):
             store.find(name)
 

@@ -19,8 +19,12 @@ import click
 from paribus.base.version import __version__
 from paribus.sweep.failure import run_and_exit
 
-HERE = Path(__file__).parents[1]
-FOLDERS = (HERE / "cli" / "commands", *sorted((HERE / "extras").glob("*/commands")))
+_HERE = Path(__file__).parents[1]
+# The packages that hold commands, and their folders.
+PACKAGES = {
+    ".".join(("paribus", *path.relative_to(_HERE).parts)): path
+    for path in (_HERE / "cli" / "commands", *sorted((_HERE / "extras").glob("*/commands")))
+}
 
 
 class Commands(click.Group):
@@ -28,7 +32,7 @@ class Commands(click.Group):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        for path in (path for folder in FOLDERS for path in sorted(folder.glob("[!_]*.py"))):
+        for path in (path for folder in PACKAGES.values() for path in sorted(folder.glob("[!_]*.py"))):
             with path.open(encoding="utf-8") as file:
                 line = file.readline().strip().strip('"')
             self.add_command(click.Command(path.stem.rstrip("_"), help=line))  # stands for it until it is called
@@ -42,9 +46,9 @@ class Commands(click.Group):
 
 def loaded(name: str) -> click.Command:
     """The command of a file, whose docstring is its help."""
-    file = f"{name}_.py" if iskeyword(name) else f"{name}.py"
-    path = next(folder / file for folder in FOLDERS if (folder / file).exists())
-    module = importlib.import_module(".".join(("paribus", *path.relative_to(HERE).with_suffix("").parts)))
+    stem = name + "_" * iskeyword(name)
+    package = next(each for each, folder in PACKAGES.items() if (folder / f"{stem}.py").exists())
+    module = importlib.import_module(f"{package}.{stem}")
     command: click.Command = module.command
     command.name, command.help = name, inspect.cleandoc(module.__doc__ or "")
     return command

@@ -208,7 +208,7 @@ class Sweep:
         )
         later = ""
         if not plan.complete:
-            later = ", and more runs when these are tuned" if to_train else ", the others wait for tuning runs that failed"
+            later = ", and more runs when these are tuned" if to_train else ", the others wait for failed tuning runs"
         twice = f"; {len(plan.duplicates)} duplicates are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
 
