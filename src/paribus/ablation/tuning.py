@@ -106,8 +106,10 @@ def on_edge(axes: Iterable[str], points: Sequence[Point], best: Point) -> list[s
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    """Whether it is a finite number; a whole one below 2^63, as everywhere in a configuration."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max if isinstance(value, float) else abs(value) < 2**63
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,95 @@
+"""An extra is deleted from a clean clone, and the rest is built, installed, tested and used without it.
+
+    python scripts/without.py curvature
+    python scripts/without.py stack -- tests/cli tests/sweep     # these tests only
+
+Deleted with src/paribus/extras/NAME: its tests, the options of conf/ that name its classes, their cards, and for
+cluster its launchers. Takes the packages of the Python that runs it. Ends with exit code 1 where anything fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = sorted(path.parent.name for path in ROOT.glob("src/paribus/extras/*/__init__.py"))
+PLUGINS = {"cluster": "src/hydra_plugins/paribus/cluster.py"}
+DEMO = ("train", "-m", "ablation=demo", "budget.epochs=1", "ablation.seeds=2")
+
+
+def delete(extra: str, root: Path) -> list[Path]:
+    """What belongs to an extra is removed from a clone; the files and folders that were there."""
+    named = [f"paribus.extras.{extra}."]
+    if extra in PLUGINS:
+        named.append("hydra_plugins.paribus." + Path(PLUGINS[extra]).stem)
+    options = [
+        path
+        for path in root.glob("conf/**/*.yaml")
+        if re.search("^_target_: (" + "|".join(map(re.escape, named)) + ")", path.read_text(encoding="utf-8"), re.M)
+    ]
+    cards = [
+        root / "docs" / "cards" / path.parent.name / f"{path.stem}{end}" for path in options for end in (".md", ".yaml")
+    ]
+    folders = [root / "src" / "paribus" / "extras" / extra, root / "tests" / "extras" / extra]
+    found = [
+        path
+        for path in (*folders, *options, *cards, *(root / each for each in (PLUGINS.get(extra),) if each))
+        if path.exists()
+    ]
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return found
+
+
+def run(*command: str | Path, cwd: Path) -> bool:
+    print("$", *command, flush=True)
+    return subprocess.run(list(map(str, command)), cwd=cwd).returncode == 0
+
+
+def works_without(extra: str, tests: list[str]) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "paribus"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
+        for path in delete(extra, root):
+            print(f"deleted {path.relative_to(root)}")
+        environment, wheels = Path(folder) / "environment", Path(folder) / "wheels"
+        run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=root)
+        own = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
+        (own / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        python = environment / "bin" / "python"
+        return (
+            run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels, cwd=root)
+            and run(
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--target",
+                own,
+                *wheels.glob("*.whl"),
+                cwd=root,
+            )
+            and run(python, "-m", "paribus", *DEMO, cwd=Path(folder))
+            and run(python, "-m", "pytest", "-q", *tests, cwd=root)
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("extra", choices=EXTRAS)
+    parser.add_argument("tests", nargs="*", default=["tests"])
+    options = parser.parse_args()
+    sys.exit(0 if works_without(options.extra, options.tests) else 1)
+
+
+if __name__ == "__main__":
+    main()
