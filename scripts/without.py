@@ -32,7 +32,7 @@ def delete(extra: str, root: Path) -> list[Path]:
     options = [
         path
         for path in root.glob("conf/**/*.yaml")
-        if re.search("^_target_: (" + "|".join(map(re.escape, named)) + ")", path.read_text(encoding="utf-8"), re.M)
+        if re.search(r"^\s*_target_: (" + "|".join(map(re.escape, named)) + ")", path.read_text(encoding="utf-8"), re.M)
     ]
     cards = [
         root / "docs" / "cards" / path.parent.name / f"{path.stem}{end}" for path in options for end in (".md", ".yaml")
