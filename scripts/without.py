@@ -18,6 +18,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
 EXTRAS = sorted(path.parent.name for path in ROOT.glob("src/paribus/extras/*/__init__.py"))
 PLUGINS = {"cluster": "src/hydra_plugins/paribus/cluster.py"}
@@ -34,6 +36,12 @@ def delete(extra: str, root: Path) -> list[Path]:
         for path in root.glob("conf/**/*.yaml")
         if re.search(r"^\s*_target_: (" + "|".join(map(re.escape, named)) + ")", path.read_text(encoding="utf-8"), re.M)
     ]
+    chosen = {f"{path.parent.name}/{path.stem}" for path in options}
+    options += [
+        path
+        for path in root.glob("conf/*/*.yaml")
+        if chosen & {f"{path.parent.name}/{name}" for name in _defaults(path)}
+    ]
     cards = [
         root / "docs" / "cards" / path.parent.name / f"{path.stem}{end}" for path in options for end in (".md", ".yaml")
     ]
@@ -46,6 +54,12 @@ def delete(extra: str, root: Path) -> list[Path]:
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return found
+
+
+def _defaults(path: Path) -> list[str]:
+    """The options of its own group that an option is composed of."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [each for each in content.get("defaults", ()) if isinstance(each, str)] if isinstance(content, dict) else []
 
 
 def run(*command: str | Path, cwd: Path) -> bool:
