@@ -8,10 +8,8 @@ from paribus.ablation.command import plan_command
 from paribus.ablation.estimate import Costs
 from paribus.base.durations import duration
 from paribus.config.chosen import chosen
-from paribus.extras.stack.measure import Findings
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.sweep.trial import measure
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1"]
 
@@ -107,15 +105,6 @@ def test_a_second_of_training_tells_the_time_where_no_record_does(paribus, tmp_p
     assert estimate["runs_unknown"] == 0
     assert 0 < estimate["seconds"] < 600
     assert not (tmp_path / "outputs" / "runs").exists()
-
-
-def test_members_of_a_stack_are_estimated_as_such(monkeypatch):
-    """Where an update of eight runs together takes half as long as one of a run alone."""
-    [plan] = plan_command([*QUICK[:-1], "budget.epochs=10000"], lambda id: None)
-    found = Findings({1: 1.0, 8: 0.5})
-    monkeypatch.setattr("paribus.extras.stack.measure.explore", lambda *of, **options: found)
-    alone, together = (measure(plan.cells[0], size)[2] for size in (1, 8))
-    assert together < alone / 4
 
 
 def test_costs_prefer_the_same_options_to_like_ones_and_know_nothing_of_others():

@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 
 from paribus.ablation.cells import Cell
+from paribus.ablation.command import plan_command
 from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.composed import Composed
+from paribus.extras.stack.measure import Findings
 from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.planning import alone_because, foreign_parts, program, reasons, stacks
+from paribus.sweep.trial import measure
 
 PROBES = ("sharpness", "noise_scale", "gradient_cosine", "plateau", "snapshots")
 
@@ -196,3 +199,15 @@ def test_what_was_measured_is_heeded(cell, tmp_path):
     assert sizes(stacks(cells, 8, measured=measured.best_size)) == [8]
     measured.path.write_text("{")
     assert measured.best_size(key) is None
+
+
+PLAIN = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1"]
+
+
+def test_members_of_a_stack_are_estimated_as_such(monkeypatch):
+    """Where an update of eight runs together takes half as long as one of a run alone."""
+    [plan] = plan_command([*PLAIN[:-1], "budget.epochs=10000"], lambda id: None)
+    found = Findings({1: 1.0, 8: 0.5})
+    monkeypatch.setattr("paribus.extras.stack.decision.explore", lambda *of, **options: found)
+    alone, together = (measure(plan.cells[0], size)[2] for size in (1, 8))
+    assert together < alone / 4
