@@ -203,3 +203,22 @@ def test_a_job_starts_within_150_milliseconds(server, functions):
         server.fork(functions.nothing, ())
         starts.append(only(server).result - before)
     assert min(starts) < 0.15  # the least: the machine may be busy with other things
+
+
+def test_a_job_imports_nothing_of_ours_that_its_server_lacks(tmp_path):
+    """Each job of a sweep would pay for it."""
+    line = ["model=mlp", "data.subset=60", "data.batch_size=20", "budget.updates=1", f"paths.outputs={tmp_path}"]
+    code = f"""
+import sys
+from paribus.config.composer import Composer
+from paribus.sweep.server import preload
+run = Composer()({line!r}).run
+preload()
+before = set(sys.modules)
+from paribus.sweep.dispatch import dispatch
+dispatch(run, {{}}, {line!r})
+new = sorted(name for name in set(sys.modules) - before if name.startswith(("paribus.", "torch.", "hydra.")))
+assert not new, new
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

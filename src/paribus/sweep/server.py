@@ -198,12 +198,21 @@ def preload() -> None:
     """Import whatever a job imports, so that it need not."""
     with uncollected():
         # A job, the ranks of a run, and what they import where they need it.
+        import paribus.datasets.digits
+        import paribus.run.build
+        import paribus.run.callbacks.progress
+        import paribus.run.fit
+        import paribus.run.preflight
+        import paribus.sweep.child
+        import paribus.sweep.dispatch
+        import paribus.techniques.models.dense  # noqa: F401
 
         for name in _OF_SOME_VERSIONS:
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(name)
     import torch
 
+    from paribus.base.extras import offered
     from paribus.base.lightning_internals import remember_external_callbacks
     from paribus.run.fit import LIGHTNING, quiet_lightning
     from paribus.store.provenance import provenance
@@ -213,6 +222,7 @@ def preload() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     remember_external_callbacks()
     provenance("", 1)  # asks git and the installed packages, and remembers
+    offered("check_run")  # a run asks the extras
     with quiet_lightning(), torch.autograd.profiler.record_function("preload"):
         pass  # their first use compiles patterns, and imports
     leave_farewells_behind()
