@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paribus.ablation.cells import Cell
 from paribus.base.errors import UserError
@@ -14,6 +14,10 @@ from paribus.config.run import Run
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.sweep.jobs import Job
+
+if TYPE_CHECKING:
+    from paribus.run.build import Setting
+    from paribus.run.data import ImageData
 
 Lines = Mapping[str, list[str]]  # run -> the command line that trains it alone
 
@@ -49,7 +53,7 @@ class Grouping(Protocol):
         """Trains the runs that a file lists, in this process; the record of the first."""
         ...
 
-    def relative_time(self, run: Run, size: int) -> float:
+    def relative_time(self, run: Run, setting: Setting, data: ImageData, size: int) -> float:
         """The time of an update in a job of `size` runs like this one, for each of them, over that of a single run."""
         ...
 
@@ -72,7 +76,7 @@ class Alone:
     def train(self, run: Run, members: Path) -> Record:
         raise UserError(f"members={members} lists a stack, and this installation has no paribus.extras.stack")
 
-    def relative_time(self, run: Run, size: int) -> float:
+    def relative_time(self, run: Run, setting: Setting, data: ImageData, size: int) -> float:
         return 1.0
 
 

@@ -51,5 +51,5 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
         total = time.perf_counter() - started
         each = timing["ms_per_update"] / 1e3
         if together > 1:
-            each *= grouping().relative_time(cell.run, together)
+            each *= grouping().relative_time(cell.run, setting, data, together)
     return choices, length, total - timing["update_seconds"] + updates * each

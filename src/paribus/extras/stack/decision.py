@@ -96,12 +96,10 @@ def decision(found: Findings, size: int, most: int, compile: bool) -> dict[str, 
     }
 
 
-def relative_time(run: Run, size: int) -> float:
+def relative_time(run: Run, setting: build.Setting, data: ImageData, size: int) -> float:
     """The time of an update in the fastest stacks of `size` runs like this one, each, over that of one alone."""
-    setting = build.build_setting(run)
-    data = build.build_data(run, setting)
     member = Member(run, Record("measured", "running"), Path())
-    found = explore(bench_of([member] * size, setting, data, False), size, data.updates or 0, share=0.0)
+    found = explore(bench_of([member] * size, setting, data, False), size, updates=0, share=0.0)
     return found.each(found.best()) / found.each(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paribus.ablation.cells import Cell
 from paribus.config.run import Run
@@ -13,6 +13,10 @@ from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.sweep.grouping import Lines, Outlook
 from paribus.sweep.jobs import Job
+
+if TYPE_CHECKING:
+    from paribus.run.build import Setting
+    from paribus.run.data import ImageData
 
 
 class Stacking:
@@ -56,7 +60,7 @@ class Stacking:
 
         return train_stack(run, members)
 
-    def relative_time(self, run: Run, size: int) -> float:
+    def relative_time(self, run: Run, setting: Setting, data: ImageData, size: int) -> float:
         from paribus.extras.stack.decision import relative_time
 
-        return relative_time(run, size)
+        return relative_time(run, setting, data, size)
