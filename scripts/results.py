@@ -87,7 +87,8 @@ def pack() -> None:
 
 def draw(name: str, composer: Composer) -> None:
     """The pictures that say most, for each regime of an ablation."""
-    from paribus.report.figures import catalogue, save
+    from paribus.report.figures import catalogue
+    from paribus.report.figures.saving import save
 
     folder = ROOT / "docs" / "results"
     for old in folder.glob(f"{name}-*.png"):

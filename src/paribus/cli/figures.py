@@ -18,8 +18,9 @@ def write_figures(overrides: Sequence[str], output: str, only: Sequence[str], mi
 
     only: names, or patterns such as 'learning_*'. Raises UserError for an unknown one, and where nothing is drawn.
     """
-    from paribus.report.figures import named, save
+    from paribus.report.figures import named
     from paribus.report.figures.catalogue import Missing
+    from paribus.report.figures.saving import save
 
     names = [item for item in overrides if "=" not in item]
     if names and (others := [item for item in overrides if "=" in item and not is_setting(item)]):

@@ -11,11 +11,11 @@ from matplotlib.text import Text
 from scipy import stats
 
 from paribus.evidence.arms import ReportError
-from paribus.report.figures import save
 from paribus.report.figures.axes import shortened, tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
 from paribus.report.figures.differences import Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
+from paribus.report.figures.saving import save
 from paribus.report.figures.search import best_of_k, profile, sensitivity
 from paribus.report.figures.timing import batch_times
 from paribus.stats.intervals import mean_interval

@@ -11,7 +11,8 @@ from scipy import stats
 
 from paribus.evidence.arms import ReportError
 from paribus.evidence.curves import mean_curve
-from paribus.report.figures import learning_curves, save
+from paribus.report.figures.learning import learning_curves
+from paribus.report.figures.saving import save
 from paribus.report.figures.style import look
 
 
@@ -147,7 +148,8 @@ def test_neither_pyplot_nor_torch_is_imported_and_no_setting_stays():
         "import sys, matplotlib\n"
         "settings = lambda: {k: v for k, v in dict.items(matplotlib.rcParams) if k != 'backend'}\n"
         "before = settings()\n"
-        "from paribus.report.figures import learning_curves, save\n"
+        "from paribus.report.figures.learning import learning_curves\n"
+        "from paribus.report.figures.saving import save\n"
         "learning_curves('x', {'a': [{'epoch': [1, 2], 'train/loss': [2, 1], 'val/acc': [0.5, 0.9]}]})\n"
         "assert settings() == before\n"
         "print(sorted({'matplotlib.pyplot', 'torch', 'pandas'} & set(sys.modules)))\n"

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import time
 from html.parser import HTMLParser
 
@@ -142,6 +144,12 @@ def test_five_hundred_runs_are_small_and_quick(make):
     longest = max(len(run["epoch"]) for run in learning["runs"])
     assert learning["cut"]["runs"] / 2 < longest <= learning["cut"]["runs"] < 200
     assert len(learning["runs"]) == 498  # one failed, one is missing
+
+
+def test_a_page_needs_no_plotting_library():
+    """All that writes it is imported at the top of the module: `docs/internals/page.md`."""
+    code = "import sys, paribus.report.page.render; print(sorted({'matplotlib', 'pandas', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_the_same_records_give_the_same_page(make):

@@ -1,10 +1,6 @@
-"""Figures for papers: tidy data in, a matplotlib Figure out; the caller saves it, with `save`.
+"""Figures for papers: tidy data in, a matplotlib Figure out; the caller saves it, with `saving.save`.
 
 learning: curves of arms over epochs, updates or seconds. runs: one run. differences: arms compared by seed.
-search: what tuning found. timing: what an update costs.
+search: what tuning found. timing: what an update costs. style: colours and dashes, which the page uses as well; so the
+package itself imports none of them, and the page needs no matplotlib.
 """
-
-from paribus.report.figures.learning import learning_curves
-from paribus.report.figures.saving import save
-
-__all__ = ["learning_curves", "save"]

@@ -85,7 +85,7 @@ def command(
     from paribus.ablation.outputs import store_of
     from paribus.base.atomic import write_atomically
     from paribus.extras.curvature.report import describe, spectrum
-    from paribus.report.figures import save
+    from paribus.report.figures.saving import save
 
     store = store_of(outputs)
     record = store.find(run)

@@ -67,7 +67,7 @@ def command(run: str, other: str | None, output: str | None, outputs: str | None
     check_folder(output)
     from paribus.extras.surfaces.landscape_figure import describe, figures
     from paribus.extras.surfaces.landscape_page import page
-    from paribus.report.figures import save
+    from paribus.report.figures.saving import save
 
     store = store_of(outputs)
     record = store.find(run)

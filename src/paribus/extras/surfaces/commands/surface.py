@@ -25,7 +25,7 @@ def command(overrides: tuple[str, ...], multirun: bool, output: str) -> None:
 
     from paribus.extras.surfaces.report import figure, table
     from paribus.extras.surfaces.run import descents
-    from paribus.report.figures import save
+    from paribus.report.figures.saving import save
 
     for number, (name, drawn, paths, tolerance) in enumerate(descents(overrides, multirun)):
         show(("\n" if number else "") + table(drawn, paths, tolerance), end="")
