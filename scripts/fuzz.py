@@ -135,7 +135,7 @@ def prepare(template: Path) -> str:
 
     template.mkdir(parents=True)
     preload()
-    import paribus.cli.train  # noqa: F401
+    import paribus.sweep.train  # noqa: F401
     from paribus.config.composer import Composer
 
     here = os.getcwd()
@@ -167,7 +167,7 @@ def _without_training() -> None:
         def call(self, function: Any, *arguments: Any) -> Any:
             return function(*arguments, server=self)
 
-    fork.shared_server = sweep.shared_server = sys.modules["paribus.cli.train"].shared_server = Here  # type: ignore[attr-defined,assignment]
+    fork.shared_server = sweep.shared_server = sys.modules["paribus.sweep.train"].shared_server = Here  # type: ignore[attr-defined,assignment]
     jobs.Jobs.train = lambda _, lines, *__: dict.fromkeys(lines, NOT_TRAINED)  # type: ignore[method-assign]
     whole = fit.fit
 

@@ -54,7 +54,7 @@ def _run(given: list[str]) -> TrainedRun:
 
 
 def _sweep(given: list[str]) -> pd.DataFrame:
-    from paribus.cli.train import main
+    from paribus.sweep.train import main
 
     with own_hydra(), _process_as_it_was():
         from hydra.core.global_hydra import GlobalHydra

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the file or terminal that -o means."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+
+from paribus.base.errors import UserError
+from paribus.base.terminal import say, show
 
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
 FORMATS = click.Choice([*SUFFIXES.values()])
@@ -47,6 +50,20 @@ def check_folder(output: str | None) -> None:
     """Raises click's UsageError for a picture where a folder of pictures is asked for."""
     if output is not None and Path(output).suffix.lower() in _PICTURES:
         raise click.UsageError(f"-o {output}: pictures are written into a folder, as PNG and PDF. Name the folder")
+
+
+def write(text: str, output: str | None) -> None:
+    """Writes the result of a command to the file of -o, or to the terminal. Raises UserError where it can't."""
+    if output is None:
+        show(text, end="")
+        return
+    path = Path(output)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error}. Choose another file with -o") from error
+    say(str(path))
 
 
 def _listed(suffixes: Mapping[str, str]) -> str:

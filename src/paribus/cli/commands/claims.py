@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from paribus.base.commands import Command
-from paribus.base.options import FORMAT, OUTPUT, format_of
+from paribus.base.options import FORMAT, OUTPUT, format_of, write
 
 
 @click.command(cls=Command)
@@ -30,6 +30,15 @@ def command(
     results: str | None,
     output: str | None,
 ) -> None:
-    from paribus.cli.claims import show_claims
+    from paribus.notes import scoreboard as by_section
+    from paribus.notes.claimed import claimed
+    from paribus.report import scoreboard
+    from paribus.report.tables.table import RENDER
 
-    show_claims(ablations, format_of(form, output), output, only, run, results)
+    form = format_of(form, output)
+    found = claimed(ablations, only, run, results)
+    if form == "csv":
+        return write(scoreboard.csv_text(found), output)
+    own = [line for line in found if not line.section]
+    sheets = [*scoreboard.sheets(own), *by_section.sheets([line for line in found if line.section])]
+    write("\n".join(RENDER[form](sheet, heading=True) for sheet in sheets), output)

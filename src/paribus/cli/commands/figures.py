@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+from pathlib import Path
+
 import click
 
 from paribus.base.commands import Command
+from paribus.base.errors import UserError
 from paribus.base.options import check_folder
+from paribus.base.terminal import say, show
 
 
 @click.command(cls=Command)
@@ -16,7 +21,35 @@ from paribus.base.options import check_folder
 )
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
-    from paribus.cli.figures import write_figures
-
     check_folder(output)
-    write_figures(overrides, output, only, mix)
+    from paribus.ablation.outputs import outputs_folder
+    from paribus.report.collect import is_setting
+    from paribus.report.figures import named
+    from paribus.report.figures.catalogue import Missing
+    from paribus.report.figures.saving import save
+    from paribus.store.store import Store
+
+    names = [item for item in overrides if "=" not in item]
+    if names and (others := [item for item in overrides if "=" in item and not is_setting(item)]):
+        raise UserError(
+            f"{others[0]}: paribus figures takes run ids or an ablation, got both. Drop {names[0]}, or the override"
+        )
+    if names and mix:
+        raise UserError(f"--mix {mix[0]}: --mix has no effect on the figures of a single run. Drop --mix")
+    store = Store(outputs_folder([item for item in overrides if "=" in item]))
+    known = named.OF_RUNS if names else named.OF_ABLATIONS
+    for pattern in only:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UserError(f"--only names figures, got {pattern}. There are {', '.join(known)}")
+    wanted = [name for name in known if not only or any(fnmatchcase(name, pattern) for pattern in only)]
+    written = 0
+    drawn = named.of_runs(store, names, wanted) if names else named.of_ablation(overrides, wanted, mix)
+    for stem, figure in drawn:
+        if isinstance(figure, Missing):
+            say(f"left out: {stem}: {figure.reason}")
+            continue
+        for path in save(figure, Path(output) / stem):
+            show(str(path))
+        written += 1
+    if not written:
+        raise UserError("no figure could be drawn; the reasons are given above")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 import click
 
 from paribus.base.commands import Command, without_effect
+from paribus.base.durations import duration, in_seconds, seconds_since
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 
 
 @click.command(cls=Command)
@@ -19,8 +25,50 @@ from paribus.base.commands import Command, without_effect
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
-    from paribus.cli.gc import collect_garbage
+    from paribus.ablation.needed import needed_by_ablations, needed_by_sweeps
+    from paribus.ablation.outputs import store_of
+    from paribus.store.space import remove, unneeded
 
     if dry_run:
         without_effect("yes", "with --dry-run, which asks nothing")
-    collect_garbage(recent, dry_run, yes, outputs)
+    seconds = in_seconds(recent)
+    store = store_of(outputs)
+    by_ablation = needed_by_ablations(store)
+    needed = set().union(*by_ablation.values()) | needed_by_sweeps(store, seconds)
+    found = unneeded(store, needed, seconds)
+    if not found:
+        show("every checkpoint is needed by an ablation file, or is recent")
+        return
+    for each in found:
+        age = seconds_since(each.record.finished or each.record.created) or math.inf
+        whose = " ".join(filter(None, (each.record.ablation, each.record.arm)))
+        show(f"{each.record.id}  {size(each.size):>9}  {each.state}, {duration(age)} old  {whose}".rstrip())
+    total = size(sum(each.size for each in found))
+    show(
+        f"{len(found)} runs, {total}: in no ablation file ({', '.join(by_ablation)}) and no sweep of the last {recent}"
+    )
+    if any(each.state == "interrupted" for each in found):
+        show("interrupted runs start from the beginning without their checkpoints")
+    if dry_run:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError(
+                "gc asks before it removes anything, and nobody can answer here. Add --yes, or --dry-run to look only"
+            )
+        if not click.confirm(f"Remove their checkpoints ({total})? Records, histories and configurations stay"):
+            return
+    removed = [each for each in found if remove(store, each)]
+    for each in found:
+        if each not in removed:
+            show(f"{each.record.id} is being trained again, so its checkpoints are kept")
+    show(f"removed the checkpoints of {len(removed)} runs, {size(sum(each.size for each in removed))}")
+
+
+def size(amount: float) -> str:
+    """1.2 MB, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from paribus.base.commands import Command
+from paribus.base.terminal import show
 
 
 @click.command(cls=Command)
@@ -12,6 +15,7 @@ from paribus.base.commands import Command
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--measure", is_flag=True, help="Time a few updates of runs whose duration no record tells.")
 def command(overrides: tuple[str, ...], as_json: bool, measure: bool) -> None:
-    from paribus.cli.plan import show_plan
+    from paribus.report.planned import planned
 
-    show_plan(overrides, as_json, measure)
+    found = planned(overrides, measure, grouped=not as_json)
+    show(json.dumps(found.content(), indent=1) if as_json else str(found))

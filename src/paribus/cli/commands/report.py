@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from paribus.base.commands import Command
-from paribus.base.options import check_page
+from paribus.base.options import check_page, write
 
 
 @click.command(cls=Command)
@@ -14,7 +14,7 @@ from paribus.base.options import check_page
 @click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], output: str, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
-    from paribus.cli.page import write_page
+    from paribus.report.page.asked import page_of
 
     check_page(output)
-    write_page(overrides, output, by, mix)
+    write(page_of(overrides, by, mix), output)

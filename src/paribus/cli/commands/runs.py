@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from paribus.base.commands import Command
+from paribus.base.durations import duration, in_seconds
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
+
+if TYPE_CHECKING:
+    from paribus.store import query
+
+COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
 
 
 @click.command(cls=Command)
@@ -19,6 +31,45 @@ from paribus.base.commands import Command
 def command(
     filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
 ) -> None:
-    from paribus.cli.runs import list_runs
+    from paribus.ablation.outputs import outputs_folder
+    from paribus.report.collect import is_setting
+    from paribus.store import query
+    from paribus.store.store import Store
 
-    list_runs(filters, newer, older, by, limit, as_json)
+    store = Store(outputs_folder([item for item in filters if is_setting(item)]))
+    wanted = [item for item in filters if not is_setting(item)]
+    youngest, oldest = in_seconds(older) if older else 0.0, in_seconds(newer) if newer else math.inf
+    if youngest >= oldest:
+        raise UserError(f"no run is older than {older} and newer than {newer}. Drop one of --older, --newer")
+    found = query.runs(store, wanted, newer=oldest, older=youngest)
+    key = (by or "age").removeprefix("-")
+    if by:
+        found = query.sort(found, key, descending=by.startswith("-"))
+    shown = found[:limit]
+    if as_json:
+        # A record holds nan and inf as strings, as its file does.
+        show(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
+        return
+    columns = list(dict.fromkeys([*COLUMNS, *(item.partition("=")[0] for item in wanted), key]))
+    rows = [columns] + [[cell(run, column) for column in columns] for run in shown]
+    widths = [max(len(row[number]) for row in rows) for number in range(len(columns))]
+    for row in rows:
+        show("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    states = [run.state for run in found]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    show(
+        f"{len(found)} runs"
+        + (f": {counted}" if counted else "")
+        + (f"; {limit} shown" if len(shown) < len(found) else "")
+    )
+
+
+def cell(run: query.Run, column: str) -> str:
+    value: Any = run.value(column)
+    if value is None:
+        return ""
+    if column == "age":
+        return duration(value) if math.isfinite(value) else ""
+    if column.endswith("/acc") or "/acc_" in column:
+        return f"{value * 100:.2f} %"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

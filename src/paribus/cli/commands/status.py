@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from paribus.base.commands import Command
+from paribus.base.errors import UserError
+from paribus.base.terminal import show
 
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(overrides: tuple[str, ...], as_json: bool) -> None:
-    from paribus.cli.status import print_status
+    from paribus.ablation.command import plan_command
+    from paribus.ablation.inputs import Inputs
+    from paribus.ablation.outputs import outputs_folder
+    from paribus.ablation.status import progress
+    from paribus.config.composer import Composer
+    from paribus.report.collect import names_ablation
+    from paribus.report.progress import text
+    from paribus.store.store import Store
 
-    print_status(overrides, as_json)
+    if not names_ablation(overrides):
+        raise UserError("paribus status needs an ablation: paribus status ablation=NAME. For single runs: paribus runs")
+    composer = Composer()
+    store = Store(outputs_folder(overrides, composer))
+    inputs = Inputs(store.root)
+    found = [progress(plan, store, inputs) for plan in plan_command(overrides, store.read, composer)]
+    if as_json:
+        show(json.dumps([each.to_dict() for each in found], indent=1))
+    else:
+        show("\n\n".join(text(each) for each in found))

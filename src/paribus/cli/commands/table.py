@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from paribus.base.commands import Command, without_effect
 from paribus.base.memory import uncollected
-from paribus.base.options import FORMAT, OUTPUT, format_of
+from paribus.base.options import FORMAT, OUTPUT, format_of, write
 
 
 @click.command(cls=Command)
@@ -40,7 +41,7 @@ def command(
     overrides: tuple[str, ...], form: str | None, metrics: tuple[str, ...], columns: str, grid: str | None,
     by: tuple[str, ...], output: str | None, **asked: Any,
 ) -> None:  # fmt: skip
-    from paribus.cli.tables import write_table
+    from paribus.report.tables.asked import tables
 
     form = format_of(form, output)
     if form == "csv":
@@ -48,4 +49,6 @@ def command(
             without_effect(name, "on --format csv, which has a line for each arm with all its numbers")
     places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
     named = tuple(name.strip() for name in columns.split(",") if name.strip())
-    write_table(overrides, form, metrics, by, output, columns=named, grid=places, **asked)
+    found = tables(overrides, metrics, by, columns=named, grid=places, **asked)
+    # In a terminal the comments for `paribus verify` would only be noise.
+    write(found.text(form, trace=output is not None or not sys.stdout.isatty()), output)

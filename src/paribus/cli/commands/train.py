@@ -10,6 +10,6 @@ from paribus.base.commands import Command
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 def command(overrides: tuple[str, ...]) -> None:
-    from paribus.cli.train import main as hydra_main
+    from paribus.sweep.train import main
 
-    hydra_main(overrides)
+    main(overrides)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from paribus.base.commands import Command
+from paribus.base.terminal import show
 
 
 @click.command(cls=Command)
@@ -15,6 +16,8 @@ from paribus.base.commands import Command
 @click.option("--by", multiple=True, help="Keys whose values make the arms (without an ablation).")
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], port: int, by: tuple[str, ...], mix: tuple[str, ...]) -> None:
-    from paribus.cli.page import watch_page
+    from paribus.report.page.asked import watcher
 
-    watch_page(overrides, port, by, mix)
+    served = watcher(overrides, port, by, mix)
+    show(f"{served.url}  (Ctrl-C ends it)")
+    served.run()

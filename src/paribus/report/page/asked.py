@@ -1,4 +1,4 @@
-"""`paribus report` and `paribus watch`: an ablation as one HTML page."""
+"""The page of a command line: written once, or served and kept up to date."""
 
 from __future__ import annotations
 
@@ -6,35 +6,29 @@ import hashlib
 import os
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from paribus.ablation.outputs import outputs_folder
-from paribus.base.terminal import show
-from paribus.cli.reports import write
+from paribus.ablation.status import progress
+from paribus.config.composer import Composer
 from paribus.report.collect import studies
+from paribus.report.page.render import Live, page
+from paribus.report.page.serve import Built, Watcher
+from paribus.report.progress import left, said
+from paribus.report.study import Study, need_runs
+from paribus.report.verdicts import claims
 from paribus.store.store import Store
 
-if TYPE_CHECKING:
-    from paribus.report.page.render import Live
-    from paribus.report.study import Study
 
-
-def write_page(overrides: Sequence[str], output: str, by: Sequence[str], mix: Sequence[str]) -> None:
-    """The report as a file. Raises UserError while no run is done."""
-    from paribus.config.composer import Composer
-    from paribus.report.study import need_runs
-
+def page_of(overrides: Sequence[str], by: Sequence[str], mix: Sequence[str]) -> str:
+    """The report. Raises UserError while no run is done."""
     composer = Composer()
     found = studies(overrides, mix, by, composer)
     need_runs(found)
-    write(_page(overrides, found, Store(outputs_folder(overrides, composer))), output)
+    return _page(overrides, found, Store(outputs_folder(overrides, composer)))
 
 
-def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequence[str]) -> None:
-    """Serves the report and builds it again when records change, until interrupted."""
-    from paribus.config.composer import Composer
-    from paribus.report.page.serve import Built, Watcher
-
+def watcher(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequence[str]) -> Watcher:
+    """A server of the report, which builds it again when records change."""
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
     found: list[Study] = []
@@ -47,25 +41,16 @@ def watch_page(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequ
     def stamps() -> object:
         return [_stamp(store, id) for id in _ids(found)]
 
-    watcher = Watcher(build, stamps, port)
-    show(f"{watcher.url}  (Ctrl-C ends it)")
-    watcher.run()
+    return Watcher(build, stamps, port)
 
 
 def _page(overrides: Sequence[str], found: Sequence[Study], store: Store, live: Live | None = None) -> str:
-    from paribus.report.page.render import page
-    from paribus.report.verdicts import claims
-
-    said = claims([each.plan for each in found if each.ablation], store.read)
+    verdicts = claims([each.plan for each in found if each.ablation], store.read)
     name = found[0].ablation.name if found[0].ablation else found[0].name
-    return page(name, found, said, shlex.join(["paribus", "train", "-m", *overrides]), live)
+    return page(name, found, verdicts, shlex.join(["paribus", "train", "-m", *overrides]), live)
 
 
 def _live(found: Sequence[Study], store: Store) -> Live:
-    from paribus.ablation.status import progress
-    from paribus.cli.status import left, said
-    from paribus.report.page.render import Live
-
     parts = [progress(each.plan, store) for each in found]
     counts = [(sum(p.total.values()) + sum(p.waiting.values()), p.total) for p in parts]
     text = "; ".join(

@@ -1,35 +1,11 @@
-"""`paribus status`: how far an ablation is."""
+"""The status of an ablation in words, for the terminal and the page that is served."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
 
-from paribus.ablation.inputs import Inputs
-from paribus.ablation.outputs import outputs_folder
-from paribus.ablation.status import STATES, Progress, progress
+from paribus.ablation.status import STATES, Progress
 from paribus.base.durations import duration
-from paribus.base.errors import UserError
-from paribus.base.terminal import show
-from paribus.report.collect import names_ablation
-from paribus.store.store import Store
-
-
-def print_status(overrides: Sequence[str], as_json: bool) -> None:
-    from paribus.ablation.command import plan_command
-    from paribus.config.composer import Composer
-
-    if not names_ablation(overrides):
-        raise UserError("paribus status needs an ablation: paribus status ablation=NAME. For single runs: paribus runs")
-    composer = Composer()
-    store = Store(outputs_folder(overrides, composer))
-    inputs = Inputs(store.root)
-    found = [progress(plan, store, inputs) for plan in plan_command(overrides, store.read, composer)]
-    if as_json:
-        show(json.dumps([each.to_dict() for each in found], indent=1))
-    else:
-        show("\n\n".join(text(each) for each in found))
 
 
 def text(found: Progress) -> str:

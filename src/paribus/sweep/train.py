@@ -1,4 +1,4 @@
-"""`paribus train` and scripts/train.py: the Hydra application."""
+"""The Hydra application: `paribus train`, scripts/train.py, and sweeps from Python."""
 
 from __future__ import annotations
 
