@@ -111,3 +111,12 @@ def _latex(character: str) -> str:
 def html(text: str) -> str:
     """Shown by a browser as it stands, also within a quoted attribute."""
     return _html(plain(text), quote=True)
+
+
+# Behind these a long name may go on in the next line; a point or a hyphen only before a letter, so that numbers stay.
+_SEPARATOR = re.compile(r"(?<=[_/=,:|+])(?=\S)|(?<=[.-])(?=[^\W\d_])")
+
+
+def breakable(text: str) -> str:
+    """The same, with places where a browser may begin a new line, so that it breaks no word."""
+    return "<wbr>".join(map(html, _SEPARATOR.split(plain(text))))

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from paribus.base.version import __version__
 from paribus.config.metrics import higher_is_better
 from paribus.evidence.arms import level_text
-from paribus.report.escape import plain
+from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.numbers import title
 from paribus.report.page import charts, words
@@ -129,7 +129,7 @@ def _table(number: int, study: Study) -> dict[str, Any]:
     def link(row: int, entry: Entry) -> str | None:
         return f"#{places[row]}" if entry.number else None
 
-    return {"table": Markup(html_table(sheet, link)), "notes": Markup(html_notes(sheet))}
+    return {"table": Markup(html_table(sheet, link, breakable)), "notes": Markup(html_notes(sheet))}
 
 
 def _forest(number: int, study: Study) -> dict[str, Any] | None:
@@ -254,6 +254,7 @@ def _json(data: object) -> str:
 
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = lambda text: Markup(breakable(text))
     return environment.from_string(_asset("page.html.j2"))
 
 

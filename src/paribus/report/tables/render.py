@@ -49,19 +49,23 @@ def html(sheet: Sheet, heading: bool = False) -> str:
     )
 
 
-def html_table(sheet: Sheet, link: Callable[[int, Entry], str | None] = lambda row, entry: None) -> str:
+def html_table(
+    sheet: Sheet,
+    link: Callable[[int, Entry], str | None] = lambda row, entry: None,
+    words: Callable[[str], str] = escape.html,
+) -> str:
     """The table alone.
 
     Each number that comes from runs has their ids in data-runs. Figure spaces align the points, for right-aligned
     cells with tabular numerals.
 
-    link: where an entry of a row leads, if anywhere.
+    link: where an entry of a row leads, if anywhere. words: the HTML of a text, such as the name of an arm.
     """
 
     def cell(row: int, entry: Entry, text: str, column: Column) -> str:
         runs = f' data-runs="{escape.html(" ".join(entry.runs))}"' if entry.runs else ""
         tag = "strong" if entry.bold else "span"
-        shown = f"<{tag}>{escape.html(text)}</{tag}>" if text else ""
+        shown = f"<{tag}>{(words if column.words else escape.html)(text)}</{tag}>" if text else ""
         marks = f"<sup>{','.join(map(str, entry.marks))}</sup>" if entry.marks else ""
         rest = f' <span class="rest">{escape.html(entry.rest)}</span>' if entry.rest else ""
         inside = f"{shown}{marks}{rest}"
