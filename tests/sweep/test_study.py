@@ -175,3 +175,22 @@ def test_the_sweeper_of_the_plugin_knows_no_direction_and_is_refused(paribus, tr
     assert result.code == 2, result.err
     assert "hparams_search=optuna" in result.err
     assert not training.trained
+
+
+@pytest.mark.parametrize(
+    ("override", "shown"),
+    [
+        ("+model.api_key=hunter2a,hunter2b", "+model.api_key=***"),
+        ("+hydra.sweeper.params={model.token: 'choice(hunter2a,hunter2b)'}", "model.token=***"),
+        ("+model.url='https://me:hunter2a@host','https://me:hunter2b@host'", "https://***@host"),
+    ],
+)
+def test_a_secret_is_not_searched_over(paribus, training, override, shown, tmp_path):
+    """Optuna would write the best one into optimization_results.yaml."""
+    result = paribus(*STUDY, override)
+    assert result.code == 2
+    assert "searches over a secret" in result.err
+    assert shown in result.err
+    assert not training.trained
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert not [path for path in written if ".hydra" not in path.parts]

@@ -59,6 +59,9 @@ class StudySweeper(Sweeper):
 
         import optuna
 
+        from paribus.sweep.study import check_no_secret
+
+        check_no_secret([*(f"{key}={value}" for key, value in (self.optuna.get("params") or {}).items()), *arguments])
         optuna.logging.set_verbosity(logging.ERROR)
         try:
             self.inner.sweep(arguments)

@@ -19,6 +19,7 @@ from paribus.base.directions import higher_is_better
 from paribus.base.errors import RunsFailed, UserError
 from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
+from paribus.config.compose import parse_overrides
 from paribus.config.composer import Composer
 from paribus.config.grammar import literal
 from paribus.store.store import Store
@@ -32,6 +33,18 @@ def check_sweeper(settings: Any) -> None:
             "hydra/sweeper=optuna ignores the direction of the metric, and would search for the worst accuracy. Use "
             "hparams_search=optuna"
         )
+
+
+def check_no_secret(overrides: Sequence[str]) -> None:
+    """Raises UserError for a secret that is searched over: Optuna logs and writes down the values that it tries.
+
+    overrides: what is searched and what is fixed, KEY=VALUE. A fixed secret is a run's own affair.
+    """
+    for override in parse_overrides(overrides):
+        if override.is_sweep_override() and (shown := redacted_override(override.input_line)) != override.input_line:
+            raise UserError(
+                f"{shown} searches over a secret, and Optuna writes down each value that it tries. Give it one value"
+            )
 
 
 class Trials:
