@@ -167,6 +167,34 @@ def test_layers_without_torch_ask_for_it_nowhere(name):
     assert not HEAVY & {module.partition(".")[0] for module, _ in named(name, FILES[name])}
 
 
+CORE = ("techniques", "tasks", "run", "ablation")
+NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+
+def code(path):
+    """The numbers of the lines of a file that are neither blank nor a comment nor a docstring."""
+    with tokenize.open(path) as file:
+        tokens = [each for each in tokenize.generate_tokens(file.readline) if each.type not in NO_CODE]
+    lines = {number for each in tokens for number in range(each.start[0], each.end[0] + 1)}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return lines
+
+
+def test_the_core_is_short():
+    """A newcomer reads these packages first."""
+    assert sum(len(code(path)) for name, path in FILES.items() if package(name) in CORE) < 7000
+
+
+def test_lines_of_code_are_counted(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(
+        '"""Thing.\n\nMore."""\n\n# why\nx = (\n    1,\n)  # what\n\n\ndef f():\n    "Says."\n    return """a\nb"""\n'
+    )
+    assert code(path) == {6, 7, 8, 11, 13, 14}
+
+
 PRIVATE = re.compile(
     r"\b_C\.|\b(?:torch|pytorch_lightning|lightning_fabric|hydra)[\w.]*\._[a-zA-Z]|_python_dispatch|\._schema\b|"
     r"import _[A-Z]|optim_step_progress|_execution_engine|_(?:forward|backward|optimizer_step)\w*_hooks|_load_external"
