@@ -1,10 +1,12 @@
-"""An extra is deleted from a clean clone, and the rest is built, installed, tested and used without it.
+"""Extras are deleted from a clean clone, and the rest is built, installed, used and tested without them.
 
     python scripts/without.py curvature
-    python scripts/without.py stack -- tests/cli tests/sweep     # these tests only
+    python scripts/without.py surfaces curvature                 # both at once
+    python scripts/without.py all -- tests/cli tests/sweep       # all at once; these tests only
 
 Deleted with src/paribus/extras/NAME: its tests, the options of conf/ that name its classes, their cards, and for
-cluster its launchers. Takes the packages of the Python that runs it. Ends with exit code 1 where anything fails.
+cluster its launchers. Tests of the rest that use a deleted extra are skipped, and the last line counts them. Takes the
+packages of the Python that runs it. Ends with exit code 1 where anything fails.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ DEMO = ("train", "-m", "ablation=demo", "budget.epochs=1", "ablation.seeds=2")
 
 
 def delete(extra: str, root: Path) -> list[Path]:
-    """What belongs to an extra is removed from a clone; the files and folders that were there."""
+    """Remove what belongs to an extra from a clone; the files and folders that were there."""
     named = [f"paribus.extras.{extra}."]
     if extra in PLUGINS:
         named.append("hydra_plugins.paribus." + Path(PLUGINS[extra]).stem)
@@ -67,11 +69,11 @@ def run(*command: str | Path, cwd: Path) -> bool:
     return subprocess.run(list(map(str, command)), cwd=cwd).returncode == 0
 
 
-def works_without(extra: str, tests: list[str]) -> bool:
+def works_without(extras: list[str], tests: list[str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "paribus"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
-        for path in delete(extra, root):
+        for path in (path for extra in extras for path in delete(extra, root)):
             print(f"deleted {path.relative_to(root)}")
         environment, wheels = Path(folder) / "environment", Path(folder) / "wheels"
         run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=root)
@@ -99,10 +101,12 @@ def works_without(extra: str, tests: list[str]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("extra", choices=EXTRAS)
-    parser.add_argument("tests", nargs="*", default=["tests"])
-    options = parser.parse_args()
-    sys.exit(0 if works_without(options.extra, options.tests) else 1)
+    names = [*EXTRAS, "all"]
+    parser.add_argument("extras", nargs="+", choices=names, metavar="EXTRA", help=", ".join(names))
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    extras = parser.parse_args(words[:end]).extras
+    sys.exit(0 if works_without(EXTRAS if "all" in extras else extras, words[end + 1 :] or ["tests"]) else 1)
 
 
 if __name__ == "__main__":

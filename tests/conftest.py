@@ -3,11 +3,18 @@ import os
 import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import system
 import torch
+
+from paribus import notes
+from paribus.base.extras import deleted
+
+TESTS, NOTES = Path(__file__).parent, Path(notes.__file__).parent
 
 
 def pytest_configure():
@@ -16,12 +23,51 @@ def pytest_configure():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
-    """Tests marked `needs(...)` are skipped where the system lacks what they need."""
+    """Tests marked `needs(...)` are skipped where the system or the installation lacks what they need."""
     for mark in item.iter_markers("needs"):
-        [need] = mark.args
-        if not _here(need):
-            pytest.skip(system.reason(need))
+        for need in mark.args:
+            if not _here(need):
+                pytest.skip(system.reason(need))
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        _skip_without_extra(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        _skip_without_extra(error)
+        raise
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return File.from_parent(parent, path=module_path)
+
+
+class File(pytest.Module):
+    """A file of tests, skipped as a whole where it imports an extra that was deleted."""
+
+    def collect(self):
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            _skip_without_extra(error.__cause__)
+            raise
+
+
+def _skip_without_extra(error):
+    """Skips what imports a deleted extra by a test, or by a check of the notes; any other file may not import it."""
+    if (extra := deleted(error)) is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        asking = [each.filename for each in frames if "importlib" not in each.filename][-1]
+        if asking.startswith((str(TESTS), str(NOTES))):
+            pytest.skip(system.reason(extra), allow_module_level=True)
 
 
 @functools.cache
@@ -63,6 +109,8 @@ def paribus(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
     def run(*arguments: str) -> Result:
+        if (extra := system.COMMANDS.get(arguments[0])) is not None and not _here(extra):
+            pytest.skip(system.reason(extra))
         monkeypatch.setattr(sys, "argv", ["paribus", *arguments])
         capsys.readouterr()
         code = guarded(run_command)

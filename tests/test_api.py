@@ -214,7 +214,9 @@ def test_figures_of_a_sweep_of_a_run_and_of_runs_put_together(run, sweep):
         (lambda: paribus.figure("pie"), "a figure is one of"),
         (lambda: paribus.figure("path"), "path can't be drawn: the design is not a path"),
         (lambda: paribus.figure("training"), "training is of one run"),
-        (lambda: paribus.surface("optimizer.lr=0.1,0.2"), "several values"),
+        pytest.param(
+            lambda: paribus.surface("optimizer.lr=0.1,0.2"), "several values", marks=pytest.mark.needs("surfaces")
+        ),
         (lambda: paribus.check("9.9"), "no check has the id 9.9"),
     ],
 )
@@ -232,6 +234,7 @@ def test_a_hydra_of_the_callers_is_left_alone(run, tmp_path):
         assert compose("mine").a == 1
 
 
+@pytest.mark.needs("surfaces")
 def test_descents_and_checks():
     [found] = paribus.surface("surface=valley", "optimizer=sgd,adam", "steps=20", multirun=True)
     assert [len(path.losses) for path in found.paths] == [21, 21]
@@ -240,6 +243,57 @@ def test_descents_and_checks():
     measured = paribus.check("1.4a-e")
     assert set(measured["outcome"]) == {"SUPPORTED"}
     assert {"measured", "expected"} <= set(measured)
+
+
+@pytest.mark.needs("curvature")
+def test_the_curvature_of_a_network_that_is_no_run():
+    """Of a linear least-squares problem with a penalty, whose Hessian is known: 2 X^T X / N + c I."""
+    x, y = torch.randn(50, 3, dtype=torch.float64), torch.randn(50, 1, dtype=torch.float64)
+    network = torch.nn.Linear(3, 1, bias=False).double()
+    before = network.weight.detach().clone()
+    found = paribus.curvature(network, x, y, torch.nn.functional.mse_loss, decay=0.1, batch_size=7)
+    hessian = 2 * x.T @ x / 50 + 0.1 * torch.eye(3)
+    assert found["eigenvalues"] == pytest.approx(torch.linalg.eigvalsh(hessian).tolist(), rel=1e-9)
+    assert found.verdict == "minimum-like"
+    start = torch.nn.functional.mse_loss(x @ before.T, y) + 0.05 * before.square().sum()
+    assert found["start_loss"] == pytest.approx(float(start), rel=1e-12)
+    assert torch.equal(network.weight, before)
+    assert found.figure().axes
+    assert "mean over 50 given samples" in str(found)
+    with pytest.raises(UserError, match="finite loss"):
+        paribus.curvature(network, x * math.inf, y, torch.nn.functional.mse_loss)
+
+
+@pytest.mark.parametrize(
+    ("extra", "call"),
+    [
+        ("surfaces", lambda run: paribus.surface("surface=valley")),
+        ("curvature", lambda run: run.curvature()),
+        ("curvature", lambda run: paribus.curvature(torch.nn.Linear(1, 1), torch.ones(1, 1), torch.ones(1, 1), sum)),
+        ("surfaces", lambda run: paribus.check("1.2-5e")),
+    ],
+)
+def test_a_deleted_extra_is_said(run, tmp_path, monkeypatch, extra, call):
+    """As if its folder were gone: its modules can't be imported."""
+    from paribus.base import extras
+
+    monkeypatch.setattr(extras, "_FOLDER", tmp_path)
+    for name in [name for name in sys.modules if name.startswith(("paribus.extras", "paribus.notes.checks."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [_Gone(f"paribus.extras.{extra}"), *sys.meta_path])
+    with pytest.raises(UserError, match=f"needs the extra {extra}, which this installation lacks"):
+        call(run)
+
+
+class _Gone:
+    """Finds no module of this name."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.name:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 @pytest.mark.slow

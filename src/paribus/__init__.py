@@ -1,7 +1,7 @@
 """Paribus: ablation studies of deep-learning training, everything else being equal.
 
-The Python surface, imported when it is asked for: `load`, `train`, `plan`, `records`, `table`, `figure`, `surface`,
-`check`. See docs/python.md.
+The Python surface, imported when it is asked for: `load`, `train`, `plan`, `records`, `table`, `figure`, `curvature`,
+`surface`, `check`. See docs/python.md.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,14 @@ from paribus.base.version import __version__
 
 if TYPE_CHECKING:
     from paribus.api import (
+        Curvature,
         Descents,
         LoadedRun,
         Planned,
         Tables,
         TrainedRun,
         check,
+        curvature,
         figure,
         load,
         plan,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from paribus.base.errors import UserError
 
 __all__ = [
+    "Curvature",
     "Descents",
     "LoadedRun",
     "Planned",
@@ -35,6 +38,7 @@ __all__ = [
     "UserError",
     "__version__",
     "check",
+    "curvature",
     "figure",
     "load",
     "plan",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import system
 
 from paribus.cli import commands, main
 
@@ -32,6 +33,12 @@ def test_every_file_is_a_command_and_a_command_is_one_file():
     own = sorted(path.stem for path in Path(commands.__file__).parent.glob("[!_]*.py"))
     assert {"plan", "table", "train"} <= set(own) <= set(NAMES)
     assert sorted(path.name for path in Path(main.__file__).parent.glob("*.py")) == ["__init__.py", "main.py"]
+
+
+def test_tests_know_the_commands_of_extras():
+    """A test that calls one is skipped where its extra was deleted."""
+    found = {path.stem.rstrip("_"): path.parts[-3] for path in FILES if path.parts[-4] == "extras"}
+    assert found == {name: extra for name, extra in system.COMMANDS.items() if system.NEEDS[extra].here()}
 
 
 @pytest.mark.parametrize("name", NAMES)

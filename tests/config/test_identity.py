@@ -64,6 +64,7 @@ def test_an_unknown_key_counts(compose):
     assert run_id(compose("+new_idea=true")) != run_id(compose())
 
 
+@pytest.mark.needs("curvature")
 def test_a_callback_is_judged_by_its_class_and_not_by_its_key(compose):
     plain = run_id(compose())
     assert run_id(compose("+callbacks.plateau={_target_: mycb.Zero}")) != plain
@@ -76,6 +77,7 @@ def test_a_callback_is_judged_by_its_class_and_not_by_its_key(compose):
     assert run_id(compose("+callbacks.mine.every=5")) != plain  # of no class that is known
 
 
+@pytest.mark.needs("wandb")
 def test_a_logger_of_others_counts_since_lightning_hands_it_the_network(compose):
     assert run_id(compose("logger=many_loggers")) == run_id(compose("+logger.csv=null")) == run_id(compose())
     assert run_id(compose("+logger.csv={_target_: mine.Logger}")) != run_id(compose())

@@ -7,6 +7,7 @@ import copy
 import fnmatch
 
 import pytest
+import system
 
 from paribus.config import config_dir
 from paribus.config.composer import Composer
@@ -41,6 +42,12 @@ HARMLESS = {
     "callbacks.gradient_cosine.*": "observes",
     "callbacks.plateau.*": "observes",
     "callbacks.snapshots.*": "observes",
+}
+# Patterns of options that go with a deleted extra.
+OF_EXTRAS = {
+    "curvature": [f"callbacks.{name}.*" for name in ("sharpness", "noise_scale", "gradient_cosine", "plateau")],
+    "surfaces": ["callbacks.snapshots.*"],
+    "wandb": ["logger.*"],
 }
 # What the pattern says of other options of the same key.
 COUNTS = {("data=image_folder", "data.source.root"), ("data=huggingface", "data.source.root")}
@@ -111,7 +118,8 @@ def test_each_key_of_an_option_counts_or_is_known_to_be_harmless(option):
 def test_every_pattern_is_needed():
     """A pattern for a key that is gone would judge a new one of its name unseen."""
     found = {".".join(path) for option in OPTIONS for path, _ in leaves(COMPOSER([option]).resolved)}
-    assert not [pattern for pattern in HARMLESS if not fnmatch.filter(found, pattern)]
+    extras = {pattern for name, patterns in OF_EXTRAS.items() if not system.NEEDS[name].here() for pattern in patterns}
+    assert not [pattern for pattern in HARMLESS if pattern not in extras and not fnmatch.filter(found, pattern)]
 
 
 def test_a_recommended_length_counts_only_where_no_budget_is_given(compose):

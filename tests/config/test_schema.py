@@ -188,7 +188,9 @@ def test_a_habit_from_elsewhere_gets_its_form_here(key, answer):
         (["scheduler=one_cycle"], "scheduler.div", [0, -1]),
         (["scheduler=plateau"], "scheduler.minimum", [-1, 1.5]),
         (["augmentation=crop_flip"], "augmentation.padding", [-1, 10**30]),
-        (["callbacks=sharpness"], "callbacks.sharpness.samples", [0, -1]),
+        pytest.param(
+            ["callbacks=sharpness"], "callbacks.sharpness.samples", [0, -1], marks=pytest.mark.needs("curvature")
+        ),
         (["callbacks=progress"], "callbacks.progress.every_seconds", [-1]),
         ([], "data.source._target_", [math.inf, "../../x", "", None, "os", "a..b", "a.b-c"]),
         (["callbacks=ema"], "callbacks.ema", [3, "word", [1]]),

@@ -1,4 +1,4 @@
-"""Programs and data that some tests need from the system: what is missing, and Debian's packages that bring it.
+"""Programs, data and extras of Paribus that some tests need: what is missing, and Debian's packages that bring it.
 
 `python tests/helpers/system.py` installs what is missing where it can: on a machine with apt-get, as root. Elsewhere
 it does nothing, and those tests are skipped. It runs before the virtual environment exists: standard library only.
@@ -17,11 +17,12 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSER = Path("/Applications/Google Chrome.app")
+EXTRAS = Path(__file__).parents[2] / "src" / "paribus" / "extras"
 
 
 @dataclass(frozen=True)
 class Need:
-    """name: as it is printed. here: whether this machine has it. packages: Debian's, which bring it."""
+    """name: as it is printed. here: whether this machine has it. packages: Debian's, which bring it; none of extras."""
 
     name: str
     here: Callable[[], bool]
@@ -43,11 +44,24 @@ def _programs(*names: str) -> bool:
     return all(shutil.which(name) for name in names)
 
 
+def _extra(name: str) -> Need:
+    """An extra may be deleted, with its tests; those tests of the rest that use it are skipped then."""
+    return Need(f"the extra {name}", (EXTRAS / name / "__init__.py").is_file, ())
+
+
+# Whose command it is. A test that calls one of a deleted extra is skipped.
+COMMANDS = {
+    **dict.fromkeys(("export", "import"), "exchange"),
+    **dict.fromkeys(("landscape", "surface"), "surfaces"),
+    **dict.fromkeys(("dashboard", "sync"), "wandb"),
+    "curvature": "curvature",
+}
 NEEDS = {
     "browser": Need("a browser with its driver", _browser, ("chromium", "chromium-driver")),
     "latex": Need("LaTeX", _latex, ("texlive-latex-recommended", "texlive-science", "poppler-utils")),
     "compiler": Need("a C++ compiler", lambda: _programs("g++"), ("g++",)),
     "fashion": Need("Fashion-MNIST", Path("/usr/share/datasets/fashion-mnist").is_dir, ("dataset-fashion-mnist",)),
+    **{name: _extra(name) for name in ("stack", "curvature", "surfaces", "wandb", "exchange", "cluster")},
 }
 
 
@@ -65,12 +79,13 @@ def summary(reasons: Iterable[str]) -> str:
     names = ", ".join(f"{NEEDS[key].name} ({count})" for key, count in missing.items())
     packages = " ".join(package for key in missing for package in NEEDS[key].packages)
     total = sum(missing.values())
-    return f"{total} test{'s' * (total > 1)} skipped for want of {names}. As root: apt-get install {packages}"
+    remedy = f". As root: apt-get install {packages}" if packages else ""
+    return f"{total} test{'s' * (total > 1)} skipped for want of {names}{remedy}"
 
 
 def install() -> None:
     """Installs what is missing. A failure is said and does no harm: those tests are skipped."""
-    missing = [need for need in NEEDS.values() if not need.here()]
+    missing = [need for need in NEEDS.values() if need.packages and not need.here()]
     apt = shutil.which("apt-get")
     if not missing or apt is None or os.geteuid() != 0:
         return

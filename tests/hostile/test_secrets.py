@@ -118,6 +118,7 @@ SWEEP = [
 ]  # fmt: skip
 
 
+@pytest.mark.needs("wandb")
 @pytest.mark.parametrize("more", [(), ("stack=off",), ("+model.fail=true", "stack=off"), ("+model.fail=true",)])
 def test_a_sweep_writes_no_secret(paribus, tmp_path, monkeypatch, more):
     """Of values on an axis and of fixed ones; runs are found again, since ids are of the real values."""

@@ -24,7 +24,13 @@ def node_of(option):
     return f"hydra.{part}", plain(hydra[part])
 
 
-@pytest.mark.parametrize("option", SHIPPED.values(), ids=SHIPPED)
+OF_CLUSTER = [
+    pytest.param(option, id=name, marks=[pytest.mark.needs("cluster")] * (name != "optuna"))
+    for name, option in SHIPPED.items()
+]
+
+
+@pytest.mark.parametrize("option", OF_CLUSTER)
 def test_each_setting_refuses_what_it_cannot_hold(option):
     if option.startswith("hparams_search"):
         pytest.importorskip("optuna")
@@ -37,6 +43,7 @@ def test_each_setting_refuses_what_it_cannot_hold(option):
                 check_settings(where, {**node, name: wrong})
 
 
+@pytest.mark.needs("cluster")
 def test_a_plan_sees_them():
     with pytest.raises(UserError, match=r"hydra\.launcher\.timeout_min must be a whole number.*'soon'"):
         check_hydra(load(["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=soon"]).hydra)

@@ -4,6 +4,7 @@ Words are those of the command line: `train("model=mlp", "optimizer.lr=0.1")`. K
 `train(model="mlp", **{"optimizer.lr": 0.1})`. A mistake is a `UserError` with the message that the command prints.
 """
 
+from paribus.api.curvature import Curvature, curvature
 from paribus.api.descents import Descents, surface
 from paribus.api.figures import Figures, figure
 from paribus.api.runs import LoadedRun, TrainedRun, load
@@ -12,6 +13,7 @@ from paribus.api.training import train
 from paribus.base.errors import UserError
 
 __all__ = [
+    "Curvature",
     "Descents",
     "Figures",
     "LoadedRun",
@@ -20,6 +22,7 @@ __all__ = [
     "TrainedRun",
     "UserError",
     "check",
+    "curvature",
     "figure",
     "load",
     "plan",

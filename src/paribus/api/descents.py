@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paribus.api.words import own_hydra, words
+from paribus.base.extras import needed_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,9 +47,11 @@ def surface(*overrides: str, multirun: bool = False, **settings: Any) -> list[De
 
     multirun: every combination of the values given. One entry for each surface.
 
-    Raises UserError for a command line that can't be composed, or several values without multirun.
+    Raises UserError for a command line that can't be composed, several values without multirun, and where the extra
+    surfaces was deleted.
     """
-    from paribus.extras.surfaces.run import descents
+    with needed_by("paribus.surface"):
+        from paribus.extras.surfaces.run import descents
 
     with own_hydra():
         return [Descents(*each) for each in descents(words(overrides, settings), multirun)]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from paribus.ablation.outputs import store_of
+from paribus.api.curvature import Curvature, effort
+from paribus.base.extras import needed_by
 from paribus.store.record import Record, Status
 from paribus.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-    from matplotlib.figure import Figure
     from torch import Tensor, nn
 
     from paribus.run.data import ImageData
@@ -101,9 +102,11 @@ class TrainedRun:
         decay: add the weight decay of the optimizer to the loss, as a penalty on the weights.
         refine: Newton steps at most. dense: largest Hessian that is computed as a whole.
         probes, seed: random vectors of the spectral density.
+
+        Raises UserError where the files of the run are missing or damaged, and where the extra curvature was deleted.
         """
-        from paribus.extras.curvature.analysis import Effort
-        from paribus.extras.curvature.recorded import analyse_record
+        with needed_by("curvature()"):
+            from paribus.extras.curvature.recorded import analyse_record
 
         found = analyse_record(
             self.record,
@@ -112,7 +115,7 @@ class TrainedRun:
             split=split,
             samples=samples,
             decay=decay,
-            effort=Effort(refine, 100, dense, 200, probes, 40),
+            effort=effort(refine, dense, probes),
             seed=seed,
             trust=trust,
         )
@@ -141,34 +144,6 @@ class LoadedRun(TrainedRun):
     def batches(self, part: Part, batch_size: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
         """Samples of a part in order, prepared as in an evaluation: x (batch, channels, height, width), y (batch)."""
         return self.data.evaluation_batches(part, batch_size)
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """The analysis of a critical point. values: everything that was found, as plain values."""
-
-    values: Mapping[str, Any]
-
-    @property
-    def verdict(self) -> str:
-        """minimum-like, strict saddle, gradient-flat, ..."""
-        return str(self.values["verdict"])
-
-    def __getitem__(self, name: str) -> Any:
-        return self.values[name]
-
-    def figure(self) -> Figure:
-        """The spectrum, its negative part in red."""
-        from paribus.extras.curvature.report import spectrum
-
-        return spectrum(self.values)
-
-    def __str__(self) -> str:
-        from paribus.extras.curvature.report import describe
-
-        return describe(self.values)
-
-    __repr__ = __str__
 
 
 def load(

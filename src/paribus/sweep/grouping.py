@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from paribus.ablation.cells import Cell
 from paribus.base.errors import UserError
 from paribus.base.extras import offered
+from paribus.base.terminal import say
 from paribus.config.run import Run
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -62,6 +63,8 @@ class Alone:
     """A job for each run."""
 
     def jobs(self, cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) -> list[Job]:
+        for line in self._in_vain(cells):
+            say(line)
         return [Job(lines[cell.id], (cell.id,)) for cell in cells]
 
     def discard(self, job: Job) -> None:
@@ -71,7 +74,13 @@ class Alone:
         return []
 
     def outlook(self, cells: Sequence[Cell], slots: int, store: Store) -> Outlook:
-        return Outlook()
+        return Outlook(lines=[f"  {line}" for line in self._in_vain(cells)])
+
+    def _in_vain(self, cells: Sequence[Cell]) -> list[str]:
+        """A line about stacks that were asked for by their size."""
+        asked = [cell for cell in cells if isinstance(cell.run.stack, int) and cell.run.stack > 1]
+        why = "this installation lacks the extra stack"
+        return [f"{len(asked)} alone: stack={asked[0].run.stack} was asked for, but {why}"] if asked else []
 
     def train(self, run: Run, members: Path) -> Record:
         raise UserError(f"members={members} lists a stack, and this installation has no paribus.extras.stack")

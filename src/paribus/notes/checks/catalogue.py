@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paribus.base.extras import needed_by
 from paribus.evidence.measurement import Measurement
 from paribus.store.store import Store
 
@@ -28,9 +29,10 @@ class Check:
     needs: str | None = None
 
     def load(self) -> Callable[[Store], Sequence[Measurement]]:
-        result: Callable[[Store], Sequence[Measurement]] = getattr(
-            importlib.import_module(f"paribus.notes.checks.{self.module}"), self.function
-        )
+        """The function. Raises UserError where it measures with an extra that was deleted."""
+        with needed_by(f"the check {self.id}"):
+            module = importlib.import_module(f"paribus.notes.checks.{self.module}")
+        result: Callable[[Store], Sequence[Measurement]] = getattr(module, self.function)
         return result
 
     @property

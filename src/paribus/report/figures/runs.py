@@ -65,20 +65,22 @@ def gradient_over_loss(name: str, history: History, x: str = "step") -> Figure:
     """Training loss above, norm of its gradient below, on one x axis.
 
     A loss that no longer falls while the gradient stays as large as ever is no critical point (claim 1.1a): the
-    dotted line lies a factor of ten below the first norm.
+    dotted line lies a factor of ten below the first norm. Both are of many samples where the callback `plateau` has
+    measured them, else of the batches that were trained on.
 
     Raises ReportError where the history lacks one of them.
     """
-    _need(_recorded(history, "train/loss") and _recorded(history, "grad_norm"), history, "grad_norm")
+    loss, norm = ("plateau/loss", "plateau/grad_norm") if "plateau/loss" in history else ("train/loss", "grad_norm")
+    _need(_recorded(history, loss) and _recorded(history, norm), history, norm)
     with rc_context(RC):
         figure = Figure(figsize=(3.9, 3.7), layout="constrained")
         panels = figure.subplots(2, 1, sharex=True)
         for number, (panel, column, label) in enumerate(
-            zip(panels, ("train/loss", "grad_norm"), ("training loss", "gradient norm"), strict=True)
+            zip(panels, (loss, norm), ("training loss", "gradient norm"), strict=True)
         ):
             points, values = _series(history, column, x)
             panel.plot(points, values, **look(number), markevery=max(1, len(points) // 8))
-            tenth = [values[0] / 10] if column == "grad_norm" else []
+            tenth = [values[0] / 10] if column == norm else []
             if (values > 0).all():
                 log_losses(panel, [*values, *tenth])
             for level in tenth:
