@@ -17,6 +17,8 @@ from paribus.config.identity import run_id
 HARMLESS = {
     "seed": "stands in seeds.*",
     "optimized_metric": "what a sweeper is told",
+    "task.metrics.*": "said of what is measured; the direction of the monitored metric counts as its mode",
+    "task.monitor": "what evaluation.monitor is by default, which counts",
     "stack": "how runs are grouped; a stack repeats single runs",
     "on_change": "what is done with a record that is there",
     "members": "a file of the sweep",
@@ -50,7 +52,13 @@ OF_EXTRAS = {
     "wandb": ["logger.*"],
 }
 # What the pattern says of other options of the same key.
-COUNTS = {("data=image_folder", "data.source.root"), ("data=huggingface", "data.source.root")}
+COUNTS = {
+    ("data=image_folder", "data.source.root"),
+    ("data=huggingface", "data.source.root"),
+    ("seed=0", "task.metrics.acc.better"),
+    ("task=classification", "task.metrics.acc.better"),
+    ("task=regression", "task.metrics.rmse.better"),
+}
 # Groups whose options are chosen beside a training, or are made of options of other groups.
 BESIDE = {"ablation", "experiment", "hparams_search", "hydra", "local", "debug", "surface", "paths"}
 OPTIONS = [
@@ -77,6 +85,8 @@ def other(path, value):
         return "val/loss"
     if path == ("budget", "seconds"):
         return 1.5
+    if path[-1] == "better":
+        return "lower" if value == "higher" else "higher"
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):

@@ -22,6 +22,8 @@ def chosen(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> di
         for group, option in choices.items()
         if group not in _NO_TRAINING and not group.startswith("hydra/") and option is not None
     }
+    if groups.get("task") == "classification":  # records of before do not name it
+        del groups["task"]
     # Hydra names no list of options.
     groups["norm"] = "+".join(class_of(node).removesuffix("_norm") for node in run.norm.nodes) or "none"
     values: dict[str, Any] = {}

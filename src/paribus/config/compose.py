@@ -190,7 +190,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
             container[key] = written
     if "budget" in container:  # of a training: ~KEY leaves a key out, and some have a default
         for key, default in optional(Run).items():
-            if key not in ("ablation", "vars"):
+            if key not in ("ablation", "vars", "task"):
                 container.setdefault(key, list(default) if isinstance(default, tuple) else default)
     return container  # type: ignore[return-value]
 

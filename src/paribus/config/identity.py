@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paribus.base.directions import mode
 from paribus.base.errors import UserError
 from paribus.config.targets import hashed_name, is_observer, known, public_name
+from paribus.config.task import metrics_of, task_node
 
 # Of everything at once. Raising it orphans all records, so a repair raises the version of its part instead: of a target
 # in `targets`, or below.
@@ -121,22 +121,27 @@ def _data(config: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
     # How a set is cut into batches matters only to statistics of the batch.
     cut = set() if config["evaluation"]["statistics"] == "batch" else {"batch_size"}
-    # Written down as it was when users gave it.
-    return {**_without(config["evaluation"], cut), "mode": mode(str(config["evaluation"]["monitor"]))}
+    # The direction is written down as it was when users gave it.
+    return {**_without(config["evaluation"], cut), "mode": _mode(config, config["evaluation"]["monitor"])}
 
 
 def _callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: node for key, node in (config.get("callbacks") or {}).items() if node and not is_observer(node)}
     every = config["evaluation"]["every"]
-    return {key: _early_stopping(node, every) for key, node in kept.items()}
+    return {key: _early_stopping(node, every, config) for key, node in kept.items()}
 
 
-def _early_stopping(node: Any, every: Any) -> Any:
+def _early_stopping(node: Any, every: Any, config: Mapping[str, Any]) -> Any:
     """With a validation in every epoch it does what Lightning's class did before it, and such runs keep their ids."""
     if not isinstance(node, Mapping) or public_name(node.get("_target_")) != EARLY_STOPPING:
         return node
-    told = {**node, "mode": mode(str(node.get("monitor")))}
+    told = {**node, "mode": _mode(config, node.get("monitor"))}
     return {**told, **_LIGHTNINGS} if every == 1 else told
+
+
+def _mode(config: Mapping[str, Any], monitor: Any) -> str:
+    """The declared direction of a metric."""
+    return metrics_of(config).of(str(monitor)).mode
 
 
 def _logger(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,9 +162,16 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "logger": _logger,
     "trainer": _trainer,
     "world_size": world_size,
+    "task": lambda config: task_node(config) or _ABSENT,
     "semantics": lambda config: SEMANTICS,
 }
-_READS = {"budget": "data", "callbacks": "evaluation", "world_size": "trainer"}
+# The sections that others are made of as well.
+_READS: Mapping[str, tuple[str, ...]] = {
+    "budget": ("data",),
+    "evaluation": ("task",),
+    "callbacks": ("evaluation", "task"),
+    "world_size": ("trainer",),
+}
 _ABSENT = object()
 
 
@@ -208,18 +220,18 @@ class Identities:
     """
 
     def __init__(self) -> None:
-        self._texts: dict[tuple[str, int, int], str] = {}
+        self._texts: dict[tuple[Any, ...], str] = {}
         self._sections: list[Any] = []  # kept, or others could come to lie in their places
 
     def __call__(self, config: Mapping[str, Any]) -> str:
         members = {}
         for name in _names(tuple(config)):
-            own, further = config.get(name), config.get(_READS.get(name, ""))
-            key = (name, id(own), id(further))
+            read = [config.get(each) for each in (name, *_READS.get(name, ()))]
+            key = (name, *map(id, read))
             if key not in self._texts:
                 meaning = _meaning(name, config)
                 self._texts[key] = "" if meaning is _ABSENT else f"{_json(name)}:{_json(meaning)}"
-                self._sections += [own, further]
+                self._sections += read
             members[name] = self._texts[key]
         for name, meaning in _repairs(config).items():
             members[name] = f"{_json(name)}:{_json(meaning)}"

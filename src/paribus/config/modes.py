@@ -1,16 +1,20 @@
-"""Directions of monitored metrics in a configuration: they follow from the metric, and may not contradict it."""
+"""Monitored metrics of a configuration: each is declared, and nothing contradicts its direction."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from paribus.base.directions import higher_is_better, mode
 from paribus.base.errors import UserError
+from paribus.base.metrics import TIMES, Metric, undeclared
 from paribus.base.terminal import say
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.targets import public_name
+from paribus.config.task import OWN
+
+if TYPE_CHECKING:
+    from paribus.config.run import Run
 
 # Configurations of before gave the direction of a monitored metric, which follows from the metric now.
 _MODES = ("evaluation.mode=", "callbacks.early_stopping.mode=")
@@ -27,25 +31,42 @@ def without_mode(where: str, node: Any) -> Any:
     return {key: value for key, value in node.items() if key != "mode"} if gone else node
 
 
-def check_modes(evaluation: Mapping[str, Any], callbacks: Mapping[str, Any]) -> None:
-    """Raises UserError for a direction that is not that of its metric; says that the others are left out best."""
-    for where, node in {"evaluation": evaluation, **{f"callbacks.{n}": node for n, node in callbacks.items()}}.items():
-        if isinstance(node, Mapping) and "mode" in node and isinstance(monitor := node.get("monitor"), str):
-            check_mode(where, monitor, node["mode"])
+def check_monitors(run: Run) -> None:
+    """Raises UserError for a monitored metric that nothing declares, that has no direction, or whose direction somebody
+    contradicts; says that all other directions are left out best."""
+    monitor, known = run.evaluation.monitor, run.metrics
+    known.direction("evaluation.monitor", monitor)
+    _of_validation("evaluation.monitor", run, monitor)
+    if run.optimized_metric not in TIMES and not known.declares(run.optimized_metric):
+        raise UserError(undeclared("optimized_metric", run.optimized_metric, known))
+    nodes = {f"callbacks.{name}": node for name, node in run.callback_nodes.items()}
+    for where, node in nodes.items():
+        if public_name(node.get("_target_")) == EARLY_STOPPING:
+            known.direction(f"{where}.monitor", str(node.get("monitor")))
+            _of_validation(f"{where}.monitor", run, str(node.get("monitor")).removesuffix("_best"))
+    for where, node in {"evaluation": run.resolved["evaluation"], **nodes}.items():
+        if "mode" in node and isinstance(monitored := node.get("monitor"), str):
+            check_mode(where, known.of(monitored), monitored, node["mode"])
             if "mode" not in without_mode(where, node):
                 _say(f"{where}.mode was removed: the direction follows from {where}.monitor. Leave it out")
 
 
-def check_mode(where: str, monitor: str, told: Any) -> None:
+def _of_validation(where: str, run: Run, monitor: str) -> None:
+    """Raises UserError for a metric that no validation of ours has."""
+    if run.task.target in OWN and (not monitor.startswith("val/") or monitor[4:] not in run.metrics):
+        wanted = ", ".join(f"val/{name}" for name, metric in run.metrics.items() if metric.better)
+        raise UserError(f"{where} must be a metric of the validation, got {monitor}. Use one of {wanted}")
+
+
+def check_mode(where: str, metric: Metric, monitor: str, told: Any) -> None:
     """Raises UserError where the direction that something is told is not that of its metric.
 
-    A metric without a known direction has the one that is told.
+    A metric without a declared direction has the one that is told.
     """
-    if higher_is_better(monitor) is not None and told != mode(monitor):
-        better = "higher" if higher_is_better(monitor) else "lower"
+    if metric.better is not None and told != metric.mode:
         raise UserError(
-            f"{where}.mode is {told}, but of {where}.monitor={monitor} {better} is better. Leave {where}.mode out, or "
-            f"write {mode(monitor)}"
+            f"{where}.mode is {told}, but of {where}.monitor={monitor} {metric.better} is better. Leave {where}.mode "
+            f"out, or write {metric.mode}"
         )
 
 

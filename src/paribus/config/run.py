@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
+from paribus.base.metrics import Metrics
 from paribus.config.dotted import at, changed, dotted
 from paribus.config.identity import SEMANTICS, run_id, setting_id
-from paribus.config.modes import check_modes
+from paribus.config.modes import check_monitors
 from paribus.config.nodes import warmup_updates
 from paribus.config.schema import (
     NO_KEY,
@@ -35,12 +36,12 @@ from paribus.config.sections import (
     Evaluation,
     Length,
     LrScaling,
-    Metric,
     Norm,
     Paths,
     Seeds,
     Trainer,
 )
+from paribus.config.task import Task
 from paribus.config.unknown import unknown
 
 
@@ -68,10 +69,11 @@ class Run:
     scheduler: Node
     trainer: Trainer
     paths: Paths
+    task: Task = field(default_factory=Task)
     callbacks: Nodes | None = None
     logger: Nodes | None = None
     repetition: Whole = 0
-    optimized_metric: Metric = "val/acc_best"
+    optimized_metric: str = "val/acc_best"
     stack: Count | Literal["auto", "off", False] = "auto"  # YAML reads off as false
     on_change: Literal["stop", "reuse", "retrain"] = "stop"
     members: str | None = None
@@ -104,6 +106,11 @@ class Run:
     def setting(self) -> str:
         """The id of everything but the seeds: equal for the runs that repeat each other."""
         return setting_id(self.resolved)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics that it declares."""
+        return self.task.metrics
 
     @property
     def length(self) -> Length:
@@ -191,17 +198,17 @@ class Runs:
             values[name] = found[0]
         if len(values) < len(names):
             raise missing(next(name for name in names if name not in values))
-        if new := (together := _together(config)) not in self._together:
-            check_modes(config["evaluation"], config.get("callbacks") or {})
         run = Run(**values, resolved=config)
-        if new:
+        if (together := _together(config)) not in self._together:
+            check_monitors(run)
             self._together.add(together)
         return run
 
 
-def _together(config: Mapping[str, Any]) -> tuple[int, ...]:
+def _together(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a run checks across sections."""
-    return tuple([id(config.get(name)) for name in ("budget", "scheduler", "evaluation", "callbacks")])
+    names = ("budget", "scheduler", "evaluation", "callbacks", "task")
+    return (config.get("optimized_metric"), *[id(config.get(name)) for name in names])
 
 
 def recorded(config: Mapping[str, Any]) -> tuple[Run, list[str]]:

@@ -1,7 +1,8 @@
 """The types of configuration keys, and the parser of the dataclasses that are annotated with them.
 
 A section of the configuration is a frozen dataclass. The annotation of a field says what its key may hold: bool, int,
-float (finite), str, a Literal, None, a union or a tuple of these, one of the named types below, or another section.
+float (finite), str, a Literal, None, a union or a tuple of these, one of the named types below, or another section. A
+section some of whose keys are free has a static method `read(given, where)`.
 """
 
 from __future__ import annotations
@@ -142,8 +143,8 @@ def optional(section: type) -> Mapping[str, Any]:
 
 
 def is_section(hint: Any) -> TypeGuard[type]:
-    """Whether an annotation is that of a section."""
-    return isinstance(hint, type) and is_dataclass(hint)
+    """Whether an annotation is that of a section, all of whose keys are known."""
+    return isinstance(hint, type) and is_dataclass(hint) and not hasattr(hint, "read")
 
 
 def leaves(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -194,6 +195,8 @@ def value(hint: Any, given: Any, where: str) -> Any:
     """The value of one key. Raises UserError that names key, invariant, value and remedy."""
     if is_section(hint):
         return parse(hint, given, where)
+    if hasattr(hint, "read"):
+        return hint.read(given, where)
     found = next((kind for kind in kinds(hint) if kind.fits(given)), None)
     if found is None:
         raise UserError(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from paribus.base.errors import UserError
-from paribus.config.metrics import KNOWN
 from paribus.config.schema import Count, Fraction, Free, Node, Positive, Range, Share, Whole
 
-Metric: TypeAlias = Literal[KNOWN]  # type: ignore[valid-type]
 Processes = Annotated[int, Range(least=1, most=65_536)]
 Threads = Annotated[int, Range(least=1, most=1024)]
 
@@ -100,7 +98,7 @@ class Evaluation:
 
     every: Count
     checkpoint: Literal["last", "best"]
-    monitor: Literal["val/acc", "val/loss", "val/ece"]
+    monitor: str
     batch_size: Count
     statistics: Literal["moving", "recomputed", "batch"]
     mode: Literal["max", "min"] | None = None  # of configurations of before: it follows from the metric

@@ -37,6 +37,8 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
+    "paribus.task.Classification": Target("paribus.tasks.classification.Classification"),
+    "paribus.task.Regression": Target("paribus.tasks.regression.Regression"),
     "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
     "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
     "paribus.model.MLP": Target("paribus.nn.models.dense.MLP", at="paribus.techniques.models.dense.MLP"),

@@ -55,7 +55,6 @@ ANSWERS = {
     "resume_from_checkpoint": f"{_RESUME}",
     "train": "every run trains unless it has a record; paribus evaluate RUN tests its weights again",
     "test": "every run is tested at its end; paribus evaluate RUN tests its weights again",
-    "task": "the task is always image classification",
     "benchmark": "torch decides this",
 }
 VARIABLES = "Values that only interpolations read belong under vars: +vars.{name}=VALUE"

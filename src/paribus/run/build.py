@@ -20,6 +20,7 @@ from paribus.config.modes import check_mode, without_mode
 from paribus.config.nodes import monitored, name_of, scaled, target_of
 from paribus.config.run import Run
 from paribus.config.sections import Data
+from paribus.config.task import CLASSIFICATION
 from paribus.datasets.prepare import Splits, prepare
 from paribus.datasets.seeds import mix
 from paribus.datasets.source import Source
@@ -51,6 +52,8 @@ class Setting:
 
 
 def build_setting(run: Run) -> Setting:
+    if run.task.target != CLASSIFICATION:
+        raise UserError(f"task._target_ must be a task that can be trained, got {run.task.target}. Use {CLASSIFICATION}")
     source: Source = instantiate("data.source", run.data.source)
     return Setting(
         source=source,
@@ -109,17 +112,17 @@ def build_callbacks(run: Run) -> list[pl.Callback]:
     for name, node in run.callback_nodes.items():
         where = f"callbacks.{name}"
         callback = instantiate(where, without_mode(where, node))
-        _check_direction(where, callback, run.evaluation.every)
+        _check_direction(where, callback, run)
         found.append(callback)
     return found
 
 
-def _check_direction(where: str, callback: pl.Callback, every: int) -> None:
+def _check_direction(where: str, callback: pl.Callback, run: Run) -> None:
     """Of Lightning's callbacks that are told a direction; the default of most is min, whatever they monitor."""
     monitor, told = getattr(callback, "monitor", None), getattr(callback, "mode", None)
     if isinstance(monitor, str) and isinstance(told, str):
-        check_mode(where, monitor, told)
-    if isinstance(callback, pl.callbacks.EarlyStopping) and every != 1:
+        check_mode(where, run.metrics.of(monitor), monitor, told)
+    if isinstance(callback, pl.callbacks.EarlyStopping) and (every := run.evaluation.every) != 1:
         raise UserError(
             f"{where}: Lightning's EarlyStopping counts epochs, and with evaluation.every={every} not every epoch has "
             "a validation. Use callbacks=[default,early_stopping], which counts validations"

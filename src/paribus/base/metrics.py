@@ -1,0 +1,167 @@
+"""Declarations of metrics: direction, unit and chance. Whoever asks for one of these asks here, so nothing disagrees.
+
+They are data: a run's configuration declares them, and its record keeps them. No code knows a metric by its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from paribus.base.errors import UserError
+
+Better = Literal["higher", "lower"]
+PERCENT = "percent"
+SPLITS = ("train", "val", "test")
+# What every run records beside its metrics. None of these is good or bad.
+TIMES = ("ms_per_update", "seconds_per_epoch", "samples_per_second", "fit_seconds", "total_seconds", "steps", "epochs")
+_FORMULA = re.compile(r"(\d+)/classes|log\(classes\)")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric.
+
+    name: without the part of the data: acc, of val/acc and test/acc.
+    better: None where neither direction is good, or where nobody has said.
+    unit: percent of what is recorded as a fraction and shown in percent; else a word to show, or None.
+    chance: what guessing scores; None where that is not known. K/classes and log(classes) wait for the data.
+    """
+
+    name: str
+    better: Better | None = None
+    unit: str | None = None
+    chance: float | str | None = None
+
+    @property
+    def is_percent(self) -> bool:
+        """Whether it is recorded as a fraction and shown in percent."""
+        return self.unit == PERCENT
+
+    @property
+    def higher(self) -> bool | None:
+        """Whether higher is better; None where there is no direction."""
+        return None if self.better is None else self.better == "higher"
+
+    @property
+    def mode(self) -> Literal["max", "min"]:
+        """As configurations of other tools call the direction."""
+        return "max" if self.better == "higher" else "min"
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether `value` improves on `than`. nan improves on nothing, and everything else improves on nan."""
+        if math.isnan(value) or math.isnan(than):
+            return math.isnan(than) and not math.isnan(value)
+        assert self.better is not None, f"{self.name} has no direction"
+        return value > than if self.better == "higher" else value < than
+
+    def best(self, values: Iterable[float]) -> float:
+        """The best of the values; nan only where there is no other."""
+        found = math.nan
+        for value in values:
+            if self.is_better(value, found):
+                found = value
+        return found
+
+    def declared(self) -> dict[str, Any]:
+        """The plain mapping that a configuration and a record hold."""
+        return {"better": self.better, "unit": self.unit, "chance": self.chance}
+
+
+def kind(metric: str) -> str:
+    """val/acc and test/acc_best are both of the kind acc."""
+    return metric.rsplit("/", 1)[-1].removesuffix("_best")
+
+
+def chance_of(given: float | str | None, classes: int | None) -> float | None:
+    """A declared chance as a number; None where it needs classes, and there are none."""
+    if given is None or isinstance(given, int | float):
+        return given
+    if classes is None or classes < 2 or not (formula := _FORMULA.fullmatch(given)):
+        return None
+    return min(1.0, int(formula[1]) / classes) if formula[1] else math.log(classes)
+
+
+def is_chance(given: Any) -> bool:
+    """Whether a configuration may declare it as a chance."""
+    number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
+    return given is None or number or (isinstance(given, str) and _FORMULA.fullmatch(given) is not None)
+
+
+class Metrics(Mapping[str, Metric]):
+    """Declared metrics by name, which are found by the keys of a record as well: val/acc_best is one of acc."""
+
+    def __init__(self, declared: Iterable[Metric] = ()):
+        self._declared = {metric.name: metric for metric in declared}
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._declared[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._declared)
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+    def __or__(self, other: Metrics) -> Metrics:
+        """These and the others, which win."""
+        return Metrics([*self._declared.values(), *other._declared.values()])
+
+    def of(self, key: str) -> Metric:
+        """The declaration that a key of a record is of; without direction, unit and chance where there is none."""
+        for name in (key, key.removesuffix("_best"), kind(key)):
+            if name in self._declared:
+                return self._declared[name]
+        return Metric(kind(key))
+
+    def declares(self, key: str) -> bool:
+        """Whether a key of a record is of a declared metric."""
+        return self.of(key).name in self._declared
+
+    def nearest(self, key: str) -> str:
+        """What to write instead of a metric that is not declared: `Did you mean val/acc?`"""
+        split = key.rpartition("/")[0]
+        known = [f"{split}/{name}" if split else name for name in self._declared]
+        near = difflib.get_close_matches(key, known, n=2, cutoff=0.5)
+        return f"Did you mean {' or '.join(near)}?" if near else f"Declared are {', '.join(known) or 'none'}"
+
+    def direction(self, where: str, key: str) -> bool:
+        """Whether higher is better, of a metric that the config key `where` names.
+
+        Raises UserError for one that is not declared, or that has no direction.
+        """
+        metric = self.of(key)
+        if metric.name not in self._declared:
+            raise UserError(undeclared(where, key, self))
+        if metric.higher is None:
+            raise UserError(
+                f"{where} must be a metric of which one direction is better, and {key} declares none. "
+                f"Write {self.place(metric.name)}.better=higher (or lower), or name another metric"
+            )
+        return metric.higher
+
+    def place(self, name: str) -> str:
+        """The config key that declares a metric, or that would."""
+        return f"task.metrics.{name}"
+
+
+def undeclared(where: str, key: str, known: Metrics) -> str:
+    """The message for a metric that nothing declares."""
+    return (
+        f"{where} must be a metric that the run measures, got {key!r}. {known.nearest(key)} To declare another one that "
+        f"the task measures, write +{known.place(kind(key) or 'NAME')}.better=higher (or lower)"
+    )
+
+
+# Of records that were made before declarations were kept.
+FIRST = Metrics(
+    [
+        Metric("loss", "lower"),
+        Metric("acc", "higher", PERCENT, "1/classes"),
+        Metric("ece", "lower", PERCENT),
+    ]
+)

@@ -1,0 +1,113 @@
+"""The section `task`: the kind of training, and the metrics that it declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from paribus.base.errors import UserError
+from paribus.base.metrics import FIRST, Metric, Metrics, is_chance
+from paribus.config.arguments import check_node
+from paribus.config.schema import parse, shortened
+from paribus.config.targets import public_name
+from paribus.config.unknown import unknown
+
+CLASSIFICATION = "paribus.task.Classification"
+REGRESSION = "paribus.task.Regression"
+OWN = (CLASSIFICATION, REGRESSION)  # those that Paribus trains itself; their validation is val/, in every one
+_NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
+_PLAIN = ("metrics", "monitor")  # data that plans, tables and figures read; all else is the class and its arguments
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What task.metrics.NAME holds: see `Metric`."""
+
+    better: Literal["higher", "lower"] | None = None
+    unit: str | None = None
+    chance: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned, and what is measured.
+
+    node: the class of the task and its arguments. monitor: the metric that says what is best, unless
+    evaluation.monitor names another.
+    """
+
+    node: Mapping[str, Any] = field(default_factory=lambda: {"_target_": CLASSIFICATION})
+    metrics: Metrics = FIRST
+    monitor: str = "val/acc"
+
+    @property
+    def target(self) -> str:
+        """The public name of its class."""
+        return public_name(self.node["_target_"])
+
+    @staticmethod
+    def read(given: Any, where: str = "task") -> Task:
+        """The section that a mapping describes. Raises UserError for one that can't be."""
+        if not isinstance(given, Mapping):
+            raise UserError(
+                f"{where} must be an option of its group, or _target_, metrics and monitor, got {shortened(given)}. "
+                "Try task=classification"
+            )
+        check_node(where, given)
+        if not isinstance(monitor := given.get("monitor"), str):
+            raise UserError(
+                f"{where}.monitor must name the metric that says which weights are best, got {shortened(monitor)}. "
+                f"Try {where}.monitor=val/loss"
+            )
+        node = {key: value for key, value in given.items() if key not in _PLAIN}
+        if public_name(node["_target_"]) in OWN and (free := [key for key in node if key != "_target_"]):
+            raise UserError(unknown(f"{where}.{free[0]}", [f"{where}.{key}" for key in _PLAIN]))
+        return Task(node, declared(given.get("metrics"), f"{where}.metrics"), monitor)
+
+
+def declared(given: Any, where: str) -> Metrics:
+    """The metrics that a section declares. Raises UserError that names the key, the value and what it can be."""
+    if not isinstance(given, Mapping) or not given:
+        raise UserError(
+            f"{where} must declare the metrics by name, got {shortened(given)}. Try +{where}.loss.better=lower"
+        )
+    found = []
+    for name, entry in given.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise UserError(
+                f"{where} has names of letters, digits, _, -, . and / that begin with a letter, got {name!r}. Rename it"
+            )
+        if entry is None:  # NAME=null takes one away
+            continue
+        each = parse(Declaration, entry, f"{where}.{name}")
+        if not is_chance(each.chance):
+            raise UserError(
+                f"{where}.{name}.chance must be a number, K/classes or log(classes), got {each.chance!r}. "
+                f"Try {where}.{name}.chance=null"
+            )
+        found.append(Metric(name, each.better, each.unit, each.chance))
+    return Metrics(found)
+
+
+def metrics_of(config: Mapping[str, Any]) -> Metrics:
+    """The metrics that a resolved configuration declares, whether or not it was looked at; the first ones of all where
+    it is older than declarations."""
+    if not isinstance(task := config.get("task"), Mapping):
+        return FIRST
+    given = task.get("metrics")
+    entries = given.items() if isinstance(given, Mapping) else ()
+    return Metrics(
+        Metric(str(name), entry.get("better"), entry.get("unit"), entry.get("chance"))
+        for name, entry in entries
+        if isinstance(entry, Mapping)
+    )
+
+
+def task_node(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The part of the task that can change a result: its class and the arguments; None where that is the first task."""
+    if not isinstance(task := config.get("task"), Mapping):
+        return None
+    node = {key: value for key, value in task.items() if key not in _PLAIN}
+    return None if set(node) == {"_target_"} and public_name(node["_target_"]) == CLASSIFICATION else node
