@@ -150,7 +150,6 @@ def test_the_parsed_run_holds_the_values_of_its_configuration():
         ("data.num_workers", "data.workers=VALUE"),
         ("ckpt_path", "To resume a killed run"),
         ("train", "unless it has a record"),
-        ("task", "image classification"),
         ("width", "vars.width=VALUE"),
         ("optimiser", "Did you mean optimizer"),
     ],

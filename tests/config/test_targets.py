@@ -33,7 +33,9 @@ def test_every_target_that_conf_names_has_a_row(target):
 
 
 def is_there(row):
-    """Whether the extra that a row names has not been deleted."""
+    """Whether the extra that a row names has not been deleted, and the tasks are there."""
+    if row.path.startswith("paribus.tasks.") and not (Path(targets.__file__).parents[1] / "tasks").exists():
+        return False
     extra = row.path.split(".")[2] if row.path.startswith("paribus.extras.") else None
     return extra is None or (Path(targets.__file__).parents[1] / "extras" / extra).exists()
 

@@ -107,6 +107,9 @@ class Metrics(Mapping[str, Metric]):
     def __len__(self) -> int:
         return len(self._declared)
 
+    def __hash__(self) -> int:
+        return hash(tuple(self._declared.values()))
+
     def __or__(self, other: Metrics) -> Metrics:
         """These and the others, which win."""
         return Metrics([*self._declared.values(), *other._declared.values()])

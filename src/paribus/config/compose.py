@@ -90,6 +90,8 @@ def explain(error: BaseException) -> str:
         return (
             f"options of a group have names (norm=batch), or are a list of names (norm=[batch,weight]), got {kind[1]}"
         )
+    if twice := re.search(r"^(\S+) appears more than once in the final defaults list", text):
+        return f"{twice[1]} has an option already, and +{twice[1]}=OPTION would add another. Write {twice[1]}=OPTION"
     if missing := re.search(r"Could not override '([^']+)'", text):
         return _nearest_key(missing.group(1))
     if unknown := re.search(r"Key '([^']+)' is not in struct\s*full_key: (\S+)", text):
