@@ -45,7 +45,10 @@ MISTAKES = [
     ("task.metrics.acc.better=null", ["evaluation.monitor", "val/acc", "task.metrics.acc.better=higher"]),
     ("task.monitor=val/accc", ["evaluation.monitor", "'val/accc'", "Did you mean val/acc?"]),
     ("evaluation.monitor=test/acc", ["evaluation.monitor must be a metric of the validation", "val/loss, val/acc"]),
-    ("callbacks=[default,early_stopping] callbacks.early_stopping.monitor=val/f1", ["early_stopping.monitor", "val/f1"]),
+    (
+        "callbacks=[default,early_stopping] callbacks.early_stopping.monitor=val/f1",
+        ["early_stopping.monitor", "val/f1"],
+    ),
     ("+task=regression", ["task has an option already", "Write task=OPTION"]),
     ("+foo.bar=1", ["foo is not a key"]),
     ("norm.activation.eps=1e30", ["norm.activation.eps must be a number from 0 to 1"]),

@@ -53,7 +53,9 @@ class Setting:
 
 def build_setting(run: Run) -> Setting:
     if run.task.target != CLASSIFICATION:
-        raise UserError(f"task._target_ must be a task that can be trained, got {run.task.target}. Use {CLASSIFICATION}")
+        raise UserError(
+            f"task._target_ must be a task that can be trained, got {run.task.target}. Use {CLASSIFICATION}"
+        )
     source: Source = instantiate("data.source", run.data.source)
     return Setting(
         source=source,
