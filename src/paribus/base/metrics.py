@@ -155,7 +155,7 @@ class Metrics(Mapping[str, Metric]):
 def undeclared(where: str, key: str, known: Metrics) -> str:
     """The message for a metric that nothing declares."""
     return (
-        f"{where} must be a metric that the run measures, got {key!r}. {known.nearest(key)} To declare another one that "
+        f"{where} must be a metric that the run measures, got {key!r}. {known.nearest(key)} To declare another that "
         f"the task measures, write +{known.place(kind(key) or 'NAME')}.better=higher (or lower)"
     )
 
