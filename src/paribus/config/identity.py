@@ -57,6 +57,7 @@ _LABELS = {
 _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, already part of the budget
 # Where a run is trained. devices and num_nodes count as their product.
 _TRAINER_PLACES = {"accelerator", "devices", "num_nodes", "strategy", "threads", "profiler"}
+_ABSENT: Any = object()  # what does not count at all
 EARLY_STOPPING = "paribus.callback.EarlyStopping"
 # What such a callback was before.
 _LIGHTNINGS = {
@@ -172,7 +173,6 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "callbacks": ("evaluation", "task"),
     "world_size": ("trainer",),
 }
-_ABSENT = object()
 
 
 def semantics(config: Mapping[str, Any]) -> dict[str, Any]:

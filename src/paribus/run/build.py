@@ -135,7 +135,10 @@ def check_monitors(run: Run, loss: Loss) -> None:
     """Raises UserError where something follows a calibration error that this loss does not have."""
     if loss.confidence(torch.zeros(1, loss.num_outputs)) is not None:
         return
-    named = {"evaluation.monitor": run.evaluation.monitor, "optimized_metric": run.optimized_metric}
+    named: dict[str, str | None] = {
+        "evaluation.monitor": run.evaluation.monitor,
+        "optimized_metric": run.optimized_metric,
+    }
     named |= {f"callbacks.{name}.monitor": monitored(node) for name, node in run.callback_nodes.items()}
     for key, metric in named.items():
         if metric is not None and kind(metric) == "ece":
