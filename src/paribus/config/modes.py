@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import TIMES, Metric, undeclared
 from paribus.base.terminal import say
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.targets import public_name
-from paribus.config.task import OWN
-
-if TYPE_CHECKING:
-    from paribus.config.run import Run
+from paribus.config.task import OWN, Task
 
 # Configurations of before gave the direction of a monitored metric, which follows from the metric now.
 _MODES = ("evaluation.mode=", "callbacks.early_stopping.mode=")
@@ -31,30 +28,33 @@ def without_mode(where: str, node: Any) -> Any:
     return {key: value for key, value in node.items() if key != "mode"} if gone else node
 
 
-def check_monitors(run: Run) -> None:
+def check_monitors(task: Task, optimized: str, evaluation: Mapping[str, Any], callbacks: Mapping[str, Any]) -> None:
     """Raises UserError for a monitored metric that nothing declares, that has no direction, or whose direction somebody
-    contradicts; says that all other directions are left out best."""
-    monitor, known = run.evaluation.monitor, run.metrics
-    known.direction("evaluation.monitor", monitor)
-    _of_validation("evaluation.monitor", run, monitor)
-    if run.optimized_metric not in TIMES and not known.declares(run.optimized_metric):
-        raise UserError(undeclared("optimized_metric", run.optimized_metric, known))
-    nodes = {f"callbacks.{name}": node for name, node in run.callback_nodes.items()}
-    for where, node in nodes.items():
-        if public_name(node.get("_target_")) == EARLY_STOPPING:
-            known.direction(f"{where}.monitor", str(node.get("monitor")))
-            _of_validation(f"{where}.monitor", run, str(node.get("monitor")).removesuffix("_best"))
-    for where, node in {"evaluation": run.resolved["evaluation"], **nodes}.items():
-        if "mode" in node and isinstance(monitored := node.get("monitor"), str):
-            check_mode(where, known.of(monitored), monitored, node["mode"])
+    contradicts; says that all other directions are left out best.
+
+    optimized: the metric that a run returns to a sweeper. evaluation, callbacks: the sections.
+    """
+    if optimized not in TIMES and not task.metrics.declares(optimized):
+        raise UserError(undeclared("optimized_metric", optimized, task.metrics))
+    nodes = {f"callbacks.{name}": node for name, node in callbacks.items() if isinstance(node, Mapping)}
+    for where, node in {"evaluation": evaluation, **nodes}.items():
+        if not isinstance(monitor := node.get("monitor"), str):
+            continue
+        if where == "evaluation":
+            _check_monitor(f"{where}.monitor", task, monitor, monitor)
+        elif public_name(node.get("_target_")) == EARLY_STOPPING:
+            _check_monitor(f"{where}.monitor", task, monitor, monitor.removesuffix("_best"))
+        if "mode" in node:
+            check_mode(where, task.metrics.of(monitor), monitor, node["mode"])
             if "mode" not in without_mode(where, node):
                 _say(f"{where}.mode was removed: the direction follows from {where}.monitor. Leave it out")
 
 
-def _of_validation(where: str, run: Run, monitor: str) -> None:
-    """Raises UserError for a metric that no validation of ours has."""
-    if run.task.target in OWN and (not monitor.startswith("val/") or monitor[4:] not in run.metrics):
-        wanted = ", ".join(f"val/{name}" for name, metric in run.metrics.items() if metric.better)
+def _check_monitor(where: str, task: Task, monitor: str, plain: str) -> None:
+    """Raises UserError for a metric without a direction, and for one that no validation of ours has."""
+    task.metrics.direction(where, monitor)
+    if task.target in OWN and (not plain.startswith("val/") or plain[4:] not in task.metrics):
+        wanted = ", ".join(f"val/{name}" for name, metric in task.metrics.items() if metric.better)
         raise UserError(f"{where} must be a metric of the validation, got {monitor}. Use one of {wanted}")
 
 

@@ -200,7 +200,7 @@ class Runs:
             raise missing(next(name for name in names if name not in values))
         run = Run(**values, resolved=config)
         if (together := _together(config)) not in self._together:
-            check_monitors(run)
+            check_monitors(run.task, run.optimized_metric, config["evaluation"], run.callback_nodes)
             self._together.add(together)
         return run
 
