@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from made_sources import KINDS_OF_X, KINDS_OF_Y, Made
 
 from paribus.datasets.digits import Digits
 from paribus.datasets.prepare import LazySet, TensorSet, flip_labels, prepare
-from paribus.datasets.stratify import stratified
+from paribus.datasets.stratify import randomly, stratified
 from paribus.datasets.synthetic import Synthetic
 
 
@@ -141,3 +142,73 @@ def test_lazy_sets_read_what_resident_ones_hold(image_folder):
         x, y = lazy.train[number]
         torch.testing.assert_close(x, resident.train.x[number], atol=1e-5, rtol=1e-5)
         assert y == resident.train.y[number]
+
+
+@pytest.mark.parametrize("x", KINDS_OF_X)
+@pytest.mark.parametrize("y", KINDS_OF_Y)
+def test_every_kind_is_split_and_lazy_sets_read_what_resident_ones_hold(x, y):
+    def of(lazy, resident):
+        return prepare(Made(x, y, lazy=lazy), validation=0.25, subset=30, resident=resident)
+
+    memory, read, lazy = of(False, True), of(True, True), of(True, False)
+    assert isinstance(lazy.train, LazySet)
+    for splits in (memory, read, lazy):
+        assert (len(splits.train), len(splits.val), len(splits.test)) == (30, 15, 20)
+        assert not {*splits.indices["train"].tolist()} & {*splits.indices["val"].tolist()}
+    for part in ("train", "val", "test"):
+        everything = torch.arange(len(getattr(memory, part)))
+        expected = getattr(memory, part).gather(everything)
+        for splits in (read, lazy):
+            for found, wanted in zip(getattr(splits, part).gather(everything), expected, strict=True):
+                torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    raw = Made(x, y).load()
+    assert memory.train.x.dtype == (torch.long if x == "tokens" else torch.float32)
+    if x == "tokens":
+        assert torch.equal(memory.train.x, raw.train_x[memory.indices["train"]])
+    assert torch.equal(memory.test.y, raw.test_y if y == "class" else raw.test_y.float())
+    assert memory.fingerprint == of(False, True).fingerprint
+    assert memory.fingerprint != prepare(Made(x, y, seed=1), validation=0.25, subset=30).fingerprint
+
+
+def test_only_classes_are_stratified():
+    assert torch.bincount(prepare(Made(sizes=(99, 20)), validation=33).val.y).tolist() == [11, 11, 11]
+    numbers = prepare(Made(kind_of_y="number"), validation=20)
+    _, chosen = randomly(60, 20, 0)
+    assert torch.equal(numbers.indices["val"], chosen)
+    assert torch.equal(prepare(Made(kind_of_y="labels"), validation=20).indices["val"], chosen)
+    assert not torch.equal(prepare(Made(kind_of_y="number"), validation=20, split_seed=1).indices["val"], chosen)
+
+
+def test_random_parts_take_every_sample_equally_often():
+    taken = torch.zeros(12)
+    for seed in range(600):
+        rest, chosen = randomly(12, 3, seed)
+        assert sorted([*rest.tolist(), *chosen.tolist()]) == list(range(12))
+        taken[chosen] += 1
+    expected = 600 * 3 / 12
+    assert (taken - expected).abs().max() < 5 * (expected * (1 - 3 / 12)) ** 0.5
+
+
+def test_targets_keep_their_units_and_their_scale_is_that_of_the_training_set():
+    splits = prepare(Made(kind_of_y="number"), validation=20, subset=30)
+    kept = Made(kind_of_y="number").load().train_y[splits.indices["train"]]
+    torch.testing.assert_close(splits.train.y, kept.float(), rtol=0, atol=0)
+    torch.testing.assert_close(splits.target_mean, kept.mean(0).float())
+    torch.testing.assert_close(splits.target_std, kept.std(0, correction=0).float())
+    single = prepare(Made(kind_of_y="number", num_outputs=1), validation=20)
+    assert single.train.y.ndim == 1
+    assert single.target_mean.shape == single.target_std.shape == ()
+    assert prepare(Made(), validation=20).target_mean is None
+
+    class Constant(Made):
+        def y(self, size, generator):
+            return torch.full((size,), 1.7e9, dtype=torch.float64)
+
+    constant = prepare(Constant(kind_of_y="number", num_outputs=1), validation=20)
+    assert (constant.target_mean, constant.target_std) == (torch.tensor(1.7e9), 1.0)
+
+
+@pytest.mark.parametrize("kind", ["number", "labels"])
+def test_label_noise_is_for_classes(kind):
+    with pytest.raises(ValueError, match=r"data\.label_noise replaces classes .* the targets of made are"):
+        prepare(Made(kind_of_y=kind), validation=20, label_noise=0.1)

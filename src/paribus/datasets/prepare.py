@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from paribus.datasets.contents import checked, checked_sample
+from paribus.datasets.scale import plain, sampled_statistics, scaled, statistics
 from paribus.datasets.seeds import mix
-from paribus.datasets.source import LazyData, Source
-from paribus.datasets.stratify import stratified
+from paribus.datasets.source import Form, LazyData, Source, form_of
+from paribus.datasets.stratify import randomly, stratified
 
 RESIDENT_BYTES = 2 << 30  # what "auto" still keeps in memory, as float32
 _HASHED_BYTES = 16 << 20
@@ -20,7 +23,10 @@ _HASHED_BYTES = 16 << 20
 
 @dataclass
 class TensorSet:
-    """Samples in memory. x (N, C, H, W) is float and standardised, or uint8 and standardised when gathered."""
+    """Samples in memory. x (N, *shape) is float and standardised, uint8 and standardised when gathered, or tokens.
+
+    y: classes (N,) int64, numbers (N,) or (N, T) float32 in their own units, or labels (N, K) float32.
+    """
 
     x: Tensor
     y: Tensor
@@ -42,9 +48,13 @@ class TensorSet:
 
     def to(self, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> TensorSet:
         """On a device, in the floating type that the network computes in."""
-        floating = self.x.dtype != torch.uint8
-        x = self.x.to(device, dtype if floating else None, memory_format=memory_format)
+        x = placed(self.x, device, dtype, memory_format)
         return TensorSet(x, self.y.to(device), self.mean.to(device, dtype), self.std.to(device, dtype))
+
+
+def placed(x: Tensor, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> Tensor:
+    """Samples on a device: numbers in the floating type that the network computes in, bytes and tokens as they are."""
+    return x.to(device, dtype if x.is_floating_point() else None, memory_format=memory_format)
 
 
 @dataclass
@@ -56,13 +66,15 @@ class LazySet:
     y: Tensor
     mean: Tensor
     std: Tensor
+    form: Form
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        x, _ = self.dataset[int(self.indices[number])]
-        return (x.float() - self.mean[0]) / self.std[0], self.y[number]
+        index = int(self.indices[number])
+        x = checked_sample(self.form, index, self.dataset[index][0])
+        return x if self.form.has_tokens else scaled(x, self.mean[0], self.std[0], self.form), self.y[number]
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The batch (x, y) of these indices, read one by one."""
@@ -72,14 +84,22 @@ class LazySet:
 
 @dataclass
 class Splits:
-    """The three parts of a data set. `indices` says which samples of the source's two files went where."""
+    """The three parts of a data set.
+
+    fingerprint: names data, split and noise; two runs of one table must share it.
+    indices: which samples of the source's two parts went where.
+    target_mean, target_std: of the training targets where y is a number, float32 () or (T,); std is 1 for a constant.
+        The targets themselves stay in their own units. Predicting target_mean for every sample is the chance level.
+    """
 
     train: TensorSet | LazySet
     val: TensorSet | LazySet
     test: TensorSet | LazySet
-    num_classes: int
-    fingerprint: str  # names data, split and noise: two runs of one table must share it
+    form: Form
+    fingerprint: str
     indices: dict[str, Tensor]
+    target_mean: Tensor | None = None
+    target_std: Tensor | None = None
 
 
 def prepare(
@@ -93,39 +113,49 @@ def prepare(
     standardize: bool = True,
     resident: bool | str = "auto",
 ) -> Splits:
-    """Load, split off the validation set (stratified), take a subset of the rest, flip labels, standardise.
+    """Load, split off the validation set, take a subset of the rest, flip labels, standardise.
+
+    Parts are drawn at random, and keep the share of every class where a sample has one class.
 
     validation: a share in (0, 1), or a number of samples, taken from the source's training part.
     subset: a share or a number of samples of what remains for training.
     label_noise: share of the training labels that are replaced by a uniformly random other class.
-    standardize: (x - mean) / std per channel with the statistics of the final training set; else x / max(x).
+    standardize: (x - mean) / std per channel of images or per feature, with the statistics of the final training set;
+        else images are divided by max(x), and numbers stay as they are. Tokens stay as they are in any case.
     resident: keep the samples in memory ("auto": up to 2 GiB).
 
     The test part is never touched by anything but the standardisation.
 
-    Raises ValueError for shares and numbers that leave a part empty.
+    Raises ValueError for shares and numbers that leave a part empty, and for data that are not of the source's form.
     """
-    raw = source.load()
+    form = form_of(source)
+    if label_noise and form.kind_of_y != "class":
+        raise ValueError(
+            f"data.label_noise replaces classes by other classes, and the targets of {source.name} are "
+            f"{'numbers' if form.kind_of_y == 'number' else 'several labels at once'}. Use data.label_noise=0"
+        )
+    raw = checked(source, form, source.load())
     total = len(raw.train_y)
-    rest, val = stratified(raw.train_y, _count("data.validation", validation, total), split_seed)
+    rest, val = _parted(raw.train_y, form, _count("data.validation", validation, total), split_seed)
     train = rest
     if subset is not None:
-        _, chosen = stratified(raw.train_y[rest], _count("data.subset", subset, len(rest)), mix(split_seed, 7))
+        _, chosen = _parted(raw.train_y[rest], form, _count("data.subset", subset, len(rest)), mix(split_seed, 7))
         train = rest[chosen]
     if len(train) == 0:
         raise ValueError(f"data.validation={validation} leaves no training sample of {total}. Take fewer")
-    y_train = flip_labels(raw.train_y[train], label_noise, source.num_classes, noise_seed)
+    y_train = flip_labels(raw.train_y[train], label_noise, form.num_outputs, noise_seed)
     indices = {"train": train, "val": val, "test": torch.arange(len(raw.test_y))}
+    target_mean, target_std = _targets(y_train) if form.kind_of_y == "number" else (None, None)
     if resident not in (True, False, "auto"):
         raise ValueError(f"data.resident must be auto, true or false, got {resident!r}")
 
     if isinstance(raw, LazyData):
-        channels, height, width = source.shape
-        fits = 4 * channels * height * width * (total + len(raw.test_y)) <= RESIDENT_BYTES
+        fits = 4 * math.prod(form.shape) * (total + len(raw.test_y)) <= RESIDENT_BYTES
         if resident is False or (resident == "auto" and not fits):
-            mean, std = _lazy_statistics(raw.train, train) if standardize else _plain(channels, 255.0)
+            standardised = standardize and not form.has_tokens
+            mean, std = sampled_statistics(raw.train, train, form) if standardised else plain(form, 255.0)
             parts = [
-                LazySet(dataset, chosen, y, mean, std)
+                LazySet(dataset, chosen, y, mean, std, form)
                 for dataset, chosen, y in (
                     (raw.train, train, y_train),
                     (raw.train, val, raw.train_y[val]),
@@ -133,26 +163,48 @@ def prepare(
                 )
             ]
             mark = _fingerprint([raw.train_y, raw.test_y, train, val, y_train, mean, std])
-            return Splits(parts[0], parts[1], parts[2], source.num_classes, mark, indices)
-        train_x, test_x = _read_all(raw.train), _read_all(raw.test)
+            return Splits(parts[0], parts[1], parts[2], form, mark, indices, target_mean, target_std)
+        train_x, test_x = _read_all(raw.train, form), _read_all(raw.test, form)
     else:
         train_x, test_x = raw.train_x, raw.test_x
 
     x = train_x[train]
-    mean, std = _statistics(x) if standardize else _plain(x.shape[1], float(x.max()))
+    if standardize and not form.has_tokens:
+        mean, std = statistics(x, form)
+    else:
+        mean, std = plain(form, float(x.max()) if form.kind_of_x == "image" else 1.0)
     keep_bytes = x.dtype == torch.uint8 and 4 * (train_x.numel() + test_x.numel()) > RESIDENT_BYTES
 
     def part(x: Tensor, y: Tensor) -> TensorSet:
-        return TensorSet(x, y, mean, std) if keep_bytes else TensorSet((x.float() - mean) / std, y)
+        if form.has_tokens:
+            return TensorSet(x.long(), y)
+        return TensorSet(x, y, mean.float(), std.float()) if keep_bytes else TensorSet(scaled(x, mean, std, form), y)
 
     return Splits(
         part(x, y_train),
         part(train_x[val], raw.train_y[val]),
         part(test_x, raw.test_y),
-        source.num_classes,
+        form,
         _fingerprint([x, y_train, train_x[val], raw.train_y[val], test_x, raw.test_y, mean, std]),
         indices,
+        target_mean,
+        target_std,
     )
+
+
+def _parted(y: Tensor, form: Form, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """N - size and `size` indices. Only classes are stratified: numbers would need strata that somebody has to choose,
+    and labels have too many combinations.
+    """
+    return stratified(y, size, seed) if form.kind_of_y == "class" else randomly(len(y), size, seed)
+
+
+def _targets(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each target, computed in double precision."""
+    exact = y.double()
+    std = exact.std(0, correction=0)
+    constant = exact.amax(0) == exact.amin(0)
+    return exact.mean(0).float(), torch.where(constant, torch.ones_like(std), std).float()
 
 
 def flip_labels(y: Tensor, share: float, num_classes: int, seed: int) -> Tensor:
@@ -177,36 +229,8 @@ def _count(key: str, value: float | int, total: int) -> int:
     return number
 
 
-def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel, each (1, C, 1, 1); a constant channel keeps its scale."""
-    total = torch.zeros(x.shape[1], dtype=torch.float64)
-    squares = torch.zeros(x.shape[1], dtype=torch.float64)
-    for block in x.split(4096):  # in blocks, so that bytes need not become floats all at once
-        values = block.double()
-        total += values.sum((0, 2, 3))
-        squares += values.square().sum((0, 2, 3))
-    return _moments(total, squares, x.numel() // x.shape[1])
-
-
-def _lazy_statistics(dataset: Dataset[Any], indices: Tensor, sample: int = 2000) -> tuple[Tensor, Tensor]:
-    """From evenly spaced samples: reading a large set twice would take as long as an epoch."""
-    chosen = indices[:: max(1, len(indices) // sample)].tolist()
-    return _statistics(torch.stack([dataset[i][0] for i in chosen]))
-
-
-def _moments(total: Tensor, squares: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    mean = total / count
-    std = (squares / count - mean.square()).clamp_min(0.0).sqrt()
-    std = torch.where(std > 0, std, torch.ones_like(std))
-    return mean.float().view(1, -1, 1, 1), std.float().view(1, -1, 1, 1)
-
-
-def _plain(channels: int, scale: float) -> tuple[Tensor, Tensor]:
-    return torch.zeros(1, channels, 1, 1), torch.full((1, channels, 1, 1), scale)
-
-
-def _read_all(dataset: Dataset[Any]) -> Tensor:
-    return torch.stack([dataset[index][0] for index in range(len(dataset))])  # type: ignore[arg-type]
+def _read_all(dataset: Dataset[Any], form: Form) -> Tensor:
+    return torch.stack([checked_sample(form, k, dataset[k][0]) for k in range(len(dataset))])  # type: ignore[arg-type]
 
 
 def _fingerprint(tensors: list[Tensor]) -> str:

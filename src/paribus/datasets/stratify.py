@@ -1,4 +1,4 @@
-"""Random parts of a labelled set that keep the share of every class."""
+"""Random parts of a set, which keep the share of every class or are drawn from all samples alike."""
 
 from __future__ import annotations
 
@@ -29,4 +29,16 @@ def stratified(y: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
     labels = y[shuffled]
     for label, number in enumerate(quota.tolist()):
         chosen[shuffled[labels == label][:number]] = True
+    return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+
+
+def randomly(total: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Splits `total` samples into total - size and `size`, every choice equally likely: two sorted tensors of indices.
+
+    Raises ValueError unless 0 <= size <= total.
+    """
+    if not 0 <= size <= total:
+        raise ValueError(f"a part must have between 0 and {total} samples, got {size}")
+    chosen = torch.zeros(total, dtype=torch.bool)
+    chosen[torch.randperm(total, generator=torch.Generator().manual_seed(mix(seed, 0)))[:size]] = True
     return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()

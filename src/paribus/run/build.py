@@ -23,7 +23,7 @@ from paribus.config.sections import Data
 from paribus.config.task import CLASSIFICATION
 from paribus.datasets.prepare import Splits, prepare
 from paribus.datasets.seeds import mix
-from paribus.datasets.source import Source
+from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import ImageData
 from paribus.run.instantiate import check_arguments, instantiate
 from paribus.run.position import Budget
@@ -46,23 +46,47 @@ class Setting:
     """What must be known before a network can be built, and costs nothing to know."""
 
     source: Source
+    form: Form
     loss: Loss
     schedule: Schedule
     augmentation: Any
 
 
 def build_setting(run: Run) -> Setting:
+    """Raises UserError for a source that contradicts itself, and an augmentation that does not go with its samples."""
     if run.task.target != CLASSIFICATION:
         raise UserError(
             f"task._target_ must be a task that can be trained, got {run.task.target}. Use {CLASSIFICATION}"
         )
     source: Source = instantiate("data.source", run.data.source)
+    with as_user_error("data.source"):
+        form = form_of(source)
+    if form.num_classes is None:
+        raise UserError(
+            f"classification needs samples of one class each, and data.source={name_of(run.data.source)} has "
+            f"kind_of_y={form.kind_of_y!r}. Use another data set"
+        )
+    augmentation = instantiate("augmentation", run.augmentation)
+    check_augmentation(run, form, augmentation)
     return Setting(
         source=source,
-        loss=instantiate("loss", run.loss, num_classes=source.num_classes),
+        form=form,
+        loss=instantiate("loss", run.loss, num_classes=form.num_classes),
         schedule=instantiate("scheduler", run.scheduler),
-        augmentation=instantiate("augmentation", run.augmentation),
+        augmentation=augmentation,
     )
+
+
+def check_augmentation(run: Run, form: Form, augmentation: Any) -> None:
+    """Raises UserError where an augmentation says what it can change, and the samples are of another kind."""
+    kinds = getattr(augmentation, "kinds_of_x", None)
+    if kinds is not None and (form.has_tokens or form.kind_of_x not in kinds):
+        fitting = "none" if form.has_tokens else "none or augmentation=mixup"
+        raise UserError(
+            f"augmentation={name_of(run.augmentation)} changes {' or '.join(f'{kind}s' for kind in kinds)}"
+            f"{' of numbers' if 'sequence' in kinds else ''}, and data.source={name_of(run.data.source)} has {form}. "
+            f"Use augmentation={fitting}"
+        )
 
 
 def stream(run: Run, name: Literal["init", "order", "augmentation"]) -> int:
@@ -80,7 +104,7 @@ def build_network(run: Run, setting: Setting) -> nn.Module:
         "model",
         run.model,
         choice=names(run),
-        shape=setting.source.shape,
+        shape=setting.form.shape,
         num_outputs=setting.loss.num_outputs,
         norm=activation,
     )
@@ -151,6 +175,11 @@ def check_monitors(run: Run, loss: Loss) -> None:
 def build_data(run: Run, setting: Setting) -> ImageData:
     """Loads the data. Raises UserError where files are missing or the batch size can't be."""
     data = run.data
+    if run.trainer.channels_last and setting.form.kind_of_x != "image":
+        raise UserError(
+            f"trainer.channels_last=true is a memory layout of images, and data.source={name_of(data.source)} has "
+            f"{setting.form}. Leave it out"
+        )
     kept = _kept.get(_key(data))
     with as_user_error("data"):
         splits = replace(kept) if kept is not None else _prepare(setting.source, data)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from paribus.datasets.batches import BatchPlan
-from paribus.datasets.prepare import LazySet, Splits, TensorSet
+from paribus.datasets.prepare import LazySet, Splits, TensorSet, placed
 from paribus.run.position import Budget, Cursor
 from paribus.techniques.schedules import Schedule
 
@@ -187,7 +187,7 @@ class ImageData(pl.LightningDataModule):
             x, y = chunk
             size = self.plan.batch_size_at(self.cursor.epoch)
             size = min(size, self.plan.samples_in(self.cursor.epoch) - self.cursor.update * size)
-            yield x.to(self.dtype, memory_format=self.memory_format), y, size
+            yield placed(x, x.device, self.dtype, self.memory_format), y, size
 
     def evaluation_batches(self, split: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's share of a split, in order."""
@@ -208,9 +208,9 @@ class ImageData(pl.LightningDataModule):
                 worker_init_fn=leave_signals,
             )
             for x, y in loader:
-                yield x.to(self.device, self.dtype, memory_format=self.memory_format), y.to(self.device)
+                yield placed(x, self.device, self.dtype, self.memory_format), y.to(self.device)
             if not batches[-1]:  # the others have one sample more
-                yield x[:0].to(self.device, self.dtype, memory_format=self.memory_format), y[:0].to(self.device)
+                yield placed(x[:0], self.device, self.dtype, self.memory_format), y[:0].to(self.device)
 
     # ------------------------------------------------------------------------------------------ position
 

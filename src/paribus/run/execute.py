@@ -106,7 +106,7 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
     if not checked:
         Preflight().check_built(run, setting, data)
     record.comparable = run.comparable(data.splits.fingerprint)
-    record.classes = setting.source.num_classes
+    record.classes = setting.form.num_classes
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)

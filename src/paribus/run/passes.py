@@ -55,8 +55,7 @@ def _passes(run: Run, setting: build.Setting, network: nn.Module, sizes: Sequenc
     """A batch of each size through network, loss and metrics and back. What keeps `unknown_statistics`."""
     versions = list(buffer_versions(network).values())
     for size in sizes:
-        x = torch.zeros((size, *setting.source.shape))
-        y = torch.zeros(size, dtype=torch.long)
+        x, y = setting.form.zeros(size)
         with build.as_user_error(f"{build.names(run)} on a batch of {size}"):
             outputs = network(x)
             loss = setting.loss(outputs, y)

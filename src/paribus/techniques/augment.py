@@ -12,7 +12,11 @@ from paribus.base.torch_internals import standard_gamma
 
 
 class Augmentation(Protocol):
-    """x (N, C, H, W), y (N,) class indices or (N, K) soft targets -> the same, possibly with soft targets."""
+    """x (N, *shape), y (N,) class indices or (N, K) soft targets -> the same, possibly with soft targets.
+
+    kinds_of_x: the kinds of samples that it changes, "image", "vector" and "sequence" of numbers; others are refused
+    before the training. One that does not say it may get any.
+    """
 
     def __call__(
         self, x: Tensor, y: Tensor, *, num_classes: int, generator: torch.Generator
@@ -34,6 +38,8 @@ class CropFlip:
 
     Source: He et al. 2016, arXiv:1512.03385, section 4.2; padding of 4 pixels.
     """
+
+    kinds_of_x = ("image",)
 
     def __init__(self, padding: int = 4, flip: bool = True):
         if padding < 0:
@@ -77,6 +83,8 @@ class Cutout:
     Source: DeVries & Taylor 2017, arXiv:1708.04552 (16 of 32 pixels for CIFAR-10).
     """
 
+    kinds_of_x = ("image",)
+
     def __init__(self, size: float = 0.5):
         if not 0 < size <= 1:
             raise ValueError(f"size must be a share of the side in (0, 1], got {size}")
@@ -96,8 +104,8 @@ def _beta(alpha: float, n: int, generator: torch.Generator, device: torch.device
 
 
 def soft(y: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
-    """Class indices as one-hot rows (N, K); soft targets as they are."""
-    if y.ndim != 1:
+    """Class indices as one-hot rows (N, K); soft targets, labels and numbers as they are."""
+    if y.ndim != 1 or y.is_floating_point():
         return y
     # F.one_hot looks at the values, for which a GPU must wait, and which can't be traced.
     return torch.zeros(len(y), num_classes, dtype=dtype, device=y.device).scatter_(1, y.unsqueeze(1), 1.0)
@@ -113,8 +121,12 @@ class _Mixing:
 class MixUp(_Mixing):
     r"""x <- \lambda x + (1 - \lambda) x', y likewise, with a random partner, \lambda ~ Beta(alpha, alpha) per sample.
 
+    For samples of numbers of any shape. y: classes become soft targets; labels and numbers are mixed as they are.
+
     Source: Zhang et al. 2018, arXiv:1710.09412.
     """
+
+    kinds_of_x = ("image", "vector", "sequence")
 
     def __init__(self, alpha: float = 0.2):
         super().__init__(alpha)
@@ -124,8 +136,8 @@ class MixUp(_Mixing):
         partner = torch.randperm(n, generator=generator, device=x.device)
         share = _beta(self.alpha, n, generator, x.device).to(x.dtype)
         y = soft(y, num_classes, x.dtype)
-        image_share = share[:, None, None, None]
-        return x.lerp(x[partner], 1 - image_share), y.lerp(y[partner], 1 - share[:, None])
+        of_x, of_y = (share.view(-1, *[1] * (mixed.ndim - 1)) for mixed in (x, y))
+        return x.lerp(x[partner], 1 - of_x), y.lerp(y[partner], 1 - of_y)
 
 
 class CutMix(_Mixing):
@@ -133,6 +145,8 @@ class CutMix(_Mixing):
 
     Source: Yun et al. 2019, arXiv:1905.04899.
     """
+
+    kinds_of_x = ("image",)
 
     def __init__(self, alpha: float = 1.0):
         super().__init__(alpha)
@@ -142,6 +156,6 @@ class CutMix(_Mixing):
         partner = torch.randperm(n, generator=generator, device=x.device)
         area = 1 - _beta(self.alpha, n, generator, x.device)
         box = _boxes(n, h, w, area, generator, x.device)
-        share = 1 - box.to(x.dtype).mean((1, 2, 3))[:, None]
         y = soft(y, num_classes, x.dtype)
+        share = (1 - box.to(x.dtype).mean((1, 2, 3))).view(-1, *[1] * (y.ndim - 1))
         return torch.where(box, x[partner], x), y[partner].lerp(y, share)

@@ -94,4 +94,4 @@ class StackedData(ImageData):
         replicas = len(self.order_seeds)
         for indices, size in zip(chunk.batches, chunk.sizes, strict=True):
             x, y = train.gather(indices.t().flatten())
-            yield x.unflatten(0, (replicas, -1)), y.view(replicas, -1), size
+            yield x.unflatten(0, (replicas, -1)), y.unflatten(0, (replicas, -1)), size

@@ -177,6 +177,8 @@ class _Training:
         strangers = sorted({target for member in self.members for target in foreign_parts(member.run)})
         if not strangers:
             return None
+        if self.setting.form.has_tokens:
+            return "a stack computes with numbers, and their samples are tokens"
         from paribus.extras.stack.rehearsal import objection
         from paribus.run.instantiate import sources
 
@@ -263,7 +265,7 @@ class _Training:
 
     def begin(self, member: Member) -> None:
         member.record.comparable = member.run.comparable(self.data.splits.fingerprint)
-        member.record.classes = self.setting.source.num_classes
+        member.record.classes = self.setting.form.num_classes
         member.folder.mkdir(parents=True, exist_ok=True)
         write_config(member.folder, member.run)
         mark_trained(member.record, member.folder)

@@ -1,1 +1,1 @@
-"""Networks for images of any size: Model(shape (C, H, W), num_outputs, norm, **options)."""
+"""Networks for samples of any size: Model(shape, num_outputs, norm, **options), shape without the batch."""

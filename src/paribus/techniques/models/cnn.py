@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from paribus.techniques.models.dense import ACTIVATIONS, Activation
+from paribus.techniques.models.shapes import image
 from paribus.techniques.norms.norm import NormFactory, make, needs_bias
 
 
@@ -27,7 +28,7 @@ class CNN(nn.Sequential):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         num_outputs: int,
         norm: NormFactory | None = None,
         widths: Sequence[int] = (16, 32, 64),
@@ -36,7 +37,7 @@ class CNN(nn.Sequential):
     ):
         if not widths or min(widths) < 1 or convolutions < 1:
             raise ValueError(f"a cnn has at least one stage and one convolution, got {list(widths)} and {convolutions}")
-        channels, height, width = shape
+        channels, height, width = image("a cnn", shape)
         layers: list[nn.Module] = []
         for stage, out in enumerate(widths):
             if stage and min(height, width) >= 8:

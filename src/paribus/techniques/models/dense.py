@@ -22,9 +22,9 @@ Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "e
 
 
 class Linear(nn.Module):
-    """One linear map of the pixels: convex with cross-entropy. A norm has no place in it, and is not used."""
+    """One linear map of a sample's numbers: convex with cross-entropy. A norm has no place in it, and is not used."""
 
-    def __init__(self, shape: tuple[int, int, int], num_outputs: int, norm: NormFactory | None = None):
+    def __init__(self, shape: tuple[int, ...], num_outputs: int, norm: NormFactory | None = None):
         super().__init__()
         self.head = nn.Linear(math.prod(shape), num_outputs)
 
@@ -36,12 +36,12 @@ class Linear(nn.Module):
 class MLP(nn.Sequential):
     """`depth` hidden layers of `width` units: linear, norm, activation; then a linear output.
 
-    Initialised as torch.nn.Linear is.
+    Samples of any shape are taken as vectors. Initialised as torch.nn.Linear is.
     """
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         num_outputs: int,
         norm: NormFactory | None = None,
         width: int = 128,

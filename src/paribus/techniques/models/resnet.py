@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paribus.techniques.models.shapes import image
 from paribus.techniques.norms.norm import NormFactory, make, needs_bias
 
 
@@ -85,7 +86,7 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         num_outputs: int,
         norm: NormFactory | None = None,
         blocks: tuple[int, ...] = (3, 3, 3),
@@ -100,7 +101,7 @@ class ResNet(nn.Module):
             raise ValueError(f"blocks and widths must be of one length, got {list(blocks)} and {list(widths)}")
         if shortcut not in ("pad", "project") or stem not in ("auto", "small", "large"):
             raise ValueError(f"shortcut is pad or project, stem auto, small or large; got {shortcut!r}, {stem!r}")
-        channels, height, width = shape
+        channels, height, width = image("a residual network", shape)
         large = stem == "large" or (stem == "auto" and min(height, width) >= 64)
         if large:
             self.stem = nn.Sequential(

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paribus.techniques.models.shapes import image
 from paribus.techniques.norms.norm import NormFactory, make
 
 
@@ -49,7 +50,7 @@ class ViT(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         num_outputs: int,
         norm: NormFactory | None = None,
         width: int = 192,
@@ -59,7 +60,7 @@ class ViT(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        channels, rows, columns = shape
+        channels, rows, columns = image("a vision transformer", shape)
         patch = patch or max(1, min(rows, columns) // 8)
         if rows % patch or columns % patch:
             fitting = [p for p in range(1, min(rows, columns) + 1) if rows % p == 0 and columns % p == 0]
