@@ -20,7 +20,7 @@ def checked(source: Any, form: Form, raw: Any) -> RawData | LazyData:
     """
     lazy = hasattr(raw, "train")
     parts = {"training": ("train" if lazy else "train_x", "train_y"), "test": ("test" if lazy else "test_x", "test_y")}
-    found = {}
+    found: dict[str, Any] = {}
     for part, names in parts.items():
         if missing := [name for name in names if not hasattr(raw, name)]:
             raise ValueError(
@@ -39,9 +39,9 @@ def checked(source: Any, form: Form, raw: Any) -> RawData | LazyData:
     return LazyData(**found) if lazy else RawData(**found)
 
 
-def checked_sample(form: Form, index: int, x: Any) -> Tensor:
+def checked_sample(form: Form, index: int, given: Any) -> Tensor:
     """One x that was read by itself. Raises ValueError for another shape, and for numbers that are not finite."""
-    x = torch.as_tensor(x)
+    x: Tensor = torch.as_tensor(given)
     if tuple(x.shape) != form.shape:
         raise ValueError(
             f"sample {index} has the shape {tuple(x.shape)}, and the source says {form.shape}. Correct its shape"

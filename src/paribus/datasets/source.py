@@ -57,7 +57,9 @@ class Source(Protocol):
     """
 
     name: str
-    shape: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def load(self) -> RawData | LazyData:
         """Raises MissingDataError where files are missing."""
@@ -138,8 +140,9 @@ def form_of(source: Any) -> Form:
             f"the shape of a source with kind_of_x={kind_of_x!r} is {_DIMENSIONS[kind_of_x][1]}, and {_name(source)} "
             f"has {shape}. Correct shape or kind_of_x"
         )
-    kind_of_y = getattr(source, "kind_of_y", None) or "class"
+    kind_of_y: KindOfY = getattr(source, "kind_of_y", None) or "class"
     _one_of(source, "kind_of_y", kind_of_y, get_args(KindOfY))
+    outputs: Any
     if kind_of_y == "number":
         outputs = getattr(source, "num_outputs", None)
         outputs = 1 if outputs is None else outputs
