@@ -17,8 +17,8 @@ import torch
 from paribus.base.errors import UserError
 from paribus.config.identity import run_id, semantics
 from paribus.run.callbacks.early_stopping import EarlyStopping
-from paribus.run.classification import Classification
 from paribus.run.journal import Journal
+from paribus.run.loop import Loop
 from paribus.store.store import Store
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=80", "norm=none", "callbacks=[default,early_stopping]"]
@@ -277,4 +277,4 @@ def test_killed_and_repeated_it_ends_with_the_same_bits(paribus, tmp_path):
 
 def test_the_task_offers_the_hook():
     """What the callback calls exists, whatever stands in for it above."""
-    assert callable(Classification.end_training)
+    assert callable(Loop.end_training)

@@ -113,13 +113,13 @@ def test_divergence_is_no_bug_of_an_optimizer_that_decomposes_matrices(paribus, 
 
 
 def test_a_bug_is_recorded_as_a_failure_and_tried_again(paribus, tmp_path, monkeypatch):
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
     def broken(self):
         raise ZeroDivisionError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Classification, "on_train_epoch_end", broken)
+        patch.setattr(Loop, "on_train_epoch_end", broken)
         with pytest.raises(ZeroDivisionError):
             paribus("train", *QUICK)
     content = json.loads((only_run(tmp_path) / "record.json").read_text())

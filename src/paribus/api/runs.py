@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from paribus.run.data import ImageData
+    from paribus.run.data import RunData
 
 Part = Literal["train", "val", "test"]
 
@@ -138,7 +138,7 @@ class LoadedRun(TrainedRun):
     """
 
     network: nn.Module
-    data: ImageData
+    data: RunData
     device: torch.device
 
     def batches(self, part: Part, batch_size: int = 512) -> Iterator[tuple[Tensor, Tensor]]:

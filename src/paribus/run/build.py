@@ -24,7 +24,7 @@ from paribus.config.task import CLASSIFICATION
 from paribus.datasets.prepare import Splits, prepare
 from paribus.datasets.seeds import mix
 from paribus.datasets.source import Form, Source, form_of
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.run.instantiate import check_arguments, instantiate
 from paribus.run.position import Budget
 from paribus.techniques.losses import Loss
@@ -172,7 +172,7 @@ def check_monitors(run: Run, loss: Loss) -> None:
             )
 
 
-def build_data(run: Run, setting: Setting) -> ImageData:
+def build_data(run: Run, setting: Setting) -> RunData:
     """Loads the data. Raises UserError where files are missing or the batch size can't be."""
     data = run.data
     if run.trainer.channels_last and setting.form.kind_of_x != "image":
@@ -184,7 +184,7 @@ def build_data(run: Run, setting: Setting) -> ImageData:
     with as_user_error("data"):
         splits = replace(kept) if kept is not None else _prepare(setting.source, data)
     with as_user_error("data.batch_size"):
-        return ImageData(
+        return RunData(
             splits,
             data.batch_size,
             Budget(*run.length),

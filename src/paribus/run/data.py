@@ -45,7 +45,7 @@ class ChunkLoader(Iterable[Chunk]):
     result of a run does not depend on it.
     """
 
-    def __init__(self, data: ImageData):
+    def __init__(self, data: RunData):
         self.data = data
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -60,7 +60,7 @@ class ChunkLoader(Iterable[Chunk]):
             yield Chunk(chunk, sizes)
 
 
-class ImageData(pl.LightningDataModule):
+class RunData(pl.LightningDataModule):
     """Training batches by plan, and the three splits, with the position of the run in them.
 
     batch_size: the global batch, or "full" for the whole training set.
@@ -279,7 +279,7 @@ def leave_signals(worker: int) -> None:
 class RemainingBatches(Sampler[list[int]]):
     """The indices of what is left of the current epoch and of the budget, for a DataLoader with workers."""
 
-    def __init__(self, data: ImageData):
+    def __init__(self, data: RunData):
         self.data = data
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -15,7 +15,7 @@ from paribus.base.errors import UserError
 from paribus.base.terminal import say
 from paribus.config.run import Run, recorded
 from paribus.run import build
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.run.evaluation import evaluate
 from paribus.run.fit import build_trainer, set_threads
 from paribus.run.foreign import is_own, outside
@@ -34,7 +34,7 @@ class Reloaded:
 
     configured: Run
     setting: build.Setting
-    data: ImageData
+    data: RunData
     network: nn.Module
     device: torch.device
     precision: Any

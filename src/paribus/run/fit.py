@@ -26,10 +26,10 @@ from paribus.base.signals import graceful_stop
 from paribus.config.run import Run
 from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
-from paribus.run.classification import Classification
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.run.instantiate import instantiate
 from paribus.run.loggers import finish
+from paribus.run.loop import Loop
 from paribus.run.restart import NEXT, usable_checkpoint
 from paribus.run.segments import largest_stack
 from paribus.store.history import HistoryWriter
@@ -51,7 +51,7 @@ class Outcome:
     segments: list[dict[str, Any]]  # see `paribus.run.segments`
 
 
-def fit(run: Run, setting: build.Setting, data: ImageData, record: Record, folder: Path) -> Outcome:
+def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder: Path) -> Outcome:
     """Train from the last checkpoint of this run, or from the start, and test."""
     set_threads(run)
     history = HistoryWriter(folder / "history.csv")
@@ -84,7 +84,7 @@ def fit(run: Run, setting: build.Setting, data: ImageData, record: Record, folde
             finish(loggers, failed=outcome is None, summary=final_summary(outcome, task.metrics))
 
 
-def outcome_of(run: Run, task: Classification, data: ImageData, fit_seconds: float) -> Outcome:
+def outcome_of(run: Run, task: Loop, data: RunData, fit_seconds: float) -> Outcome:
     cursor = data.cursor
     seconds = max(cursor.seconds, 1e-9)
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
@@ -123,10 +123,10 @@ def set_threads(run: Run) -> None:
         torch.set_num_threads(run.trainer.threads)
 
 
-def build_task(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Classification:
+def build_task(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Loop:
     network = build.build_network(run, setting)
     evaluation = run.evaluation
-    return Classification(
+    return Loop(
         network,
         setting.loss,
         functools.partial(build.build_optim, run),

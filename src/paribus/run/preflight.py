@@ -15,7 +15,7 @@ from paribus.config.nodes import targets, warmup_updates, without_numbers
 from paribus.config.run import Run, too_long
 from paribus.config.targets import known
 from paribus.run import alone, build
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.run.instantiate import check_arguments
 from paribus.run.passes import check_callbacks, check_statistics, on_meta, take_step
 
@@ -46,7 +46,7 @@ class Preflight:
         for name, node in run.logger_nodes.items():
             check_arguments(f"logger.{name}", node)
 
-    def check_built(self, run: Run, setting: build.Setting, data: ImageData) -> nn.Module | None:
+    def check_built(self, run: Run, setting: build.Setting, data: RunData) -> nn.Module | None:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device; None where it was tried elsewhere."""
         build.check_monitors(run, setting.loss)

@@ -18,7 +18,7 @@ from paribus.sweep.jobs import Job
 
 if TYPE_CHECKING:
     from paribus.run.build import Setting
-    from paribus.run.data import ImageData
+    from paribus.run.data import RunData
 
 Lines = Mapping[str, list[str]]  # run -> the command line that trains it alone
 
@@ -54,7 +54,7 @@ class Grouping(Protocol):
         """Trains the runs that a file lists, in this process; the record of the first."""
         ...
 
-    def relative_time(self, run: Run, setting: Setting, data: ImageData, size: int) -> float:
+    def relative_time(self, run: Run, setting: Setting, data: RunData, size: int) -> float:
         """The time of an update in a job of `size` runs like this one, for each of them, over that of a single run."""
         ...
 
@@ -85,7 +85,7 @@ class Alone:
     def train(self, run: Run, members: Path) -> Record:
         raise UserError(f"members={members} lists a stack, and this installation has no paribus.extras.stack")
 
-    def relative_time(self, run: Run, setting: Setting, data: ImageData, size: int) -> float:
+    def relative_time(self, run: Run, setting: Setting, data: RunData, size: int) -> float:
         return 1.0
 
 

@@ -160,7 +160,7 @@ def test_a_wandb_that_breaks_in_the_middle_is_reported_once(paribus, tmp_path, m
 def test_a_wandb_run_is_finished_whatever_happens(paribus, monkeypatch, fails):
     """A bare finish would mark a crashed run as finished (wandb#4591)."""
     from paribus.extras.wandb.logger import SafeWandbLogger
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
     seen = []
     finish = SafeWandbLogger.conclude
@@ -174,7 +174,7 @@ def test_a_wandb_run_is_finished_whatever_happens(paribus, monkeypatch, fails):
         def broken(self):
             raise ZeroDivisionError
 
-        monkeypatch.setattr(Classification, "on_train_epoch_end", broken)
+        monkeypatch.setattr(Loop, "on_train_epoch_end", broken)
         with pytest.raises(ZeroDivisionError):
             paribus("train", *QUICK)
     else:

@@ -13,7 +13,7 @@ from paribus.extras.curvature.objective import Risk
 from paribus.extras.curvature.probe import Probe, gather, training_risk
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 
 class NoiseScale(Probe):
@@ -47,16 +47,16 @@ class NoiseScale(Probe):
         self._risk: Risk | None = None
         self._batch: list[tuple[Tensor, Tensor]] = []
 
-    def measure(self, task: Classification) -> dict[str, float]:
+    def measure(self, loop: Loop) -> dict[str, float]:
         if self._risk is None:
-            dtype = next(task.network.parameters()).dtype
+            dtype = next(loop.network.parameters()).dtype
             wide = torch.float64 if dtype == torch.float64 else torch.float32
-            self._risk = Risk(task.network, task.loss, lambda: self._batch, self.small, dtype=wide, statistics="batch")
-        theta = self._risk.point(task.network)
+            self._risk = Risk(loop.network, loop.loss, lambda: self._batch, self.small, dtype=wide, statistics="batch")
+        theta = self._risk.point(loop.network)
         total = self.small * self.parts
-        generator = torch.Generator().manual_seed(mix(task.data.order_seed, 2, task.data.cursor.step))
-        chosen = torch.randint(len(task.data.splits.train), (total,), generator=generator)
-        x, y = gather(task, chosen)
+        generator = torch.Generator().manual_seed(mix(loop.data.order_seed, 2, loop.data.cursor.step))
+        chosen = torch.randint(len(loop.data.splits.train), (total,), generator=generator)
+        x, y = gather(loop, chosen)
         mean = torch.zeros_like(theta)
         squares = 0.0
         for part in zip(x.split(self.small), y.split(self.small), strict=True):
@@ -98,24 +98,24 @@ class GradientCosine(Probe):
         self._before: Tensor | None = None
         self._value: float | None = None
 
-    def on_gradients(self, task: Classification) -> None:
-        if not task.trainer.is_global_zero:
+    def on_gradients(self, loop: Loop) -> None:
+        if not loop.trainer.is_global_zero:
             return
-        step = task.data.cursor.step
+        step = loop.data.cursor.step
         if self._before is not None:
-            now = _gradient(task)
+            now = _gradient(loop)
             below = float(self._before.norm() * now.norm())
             self._value = float(self._before @ now) / below if below > 0 else None
             self._before = now if self.every == 1 else None
         elif step % self.every == 0:
-            self._before = _gradient(task)
+            self._before = _gradient(loop)
 
-    def on_update(self, task: Classification) -> None:
+    def on_update(self, loop: Loop) -> None:
         if self._value is not None:
-            self.take(task)
+            self.take(loop)
             self._value = None
 
-    def measure(self, task: Classification) -> dict[str, float]:
+    def measure(self, loop: Loop) -> dict[str, float]:
         return {} if self._value is None else {"gradient_cosine": self._value}
 
 
@@ -157,20 +157,20 @@ class Plateau(Probe):
         self._risk: Risk | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
-        if task.data.cursor.step == 0:
-            self.take(task)
+        loop: Any = pl_module
+        if loop.data.cursor.step == 0:
+            self.take(loop)
 
-    def measure(self, task: Classification) -> dict[str, float]:
+    def measure(self, loop: Loop) -> dict[str, float]:
         if self._risk is None:
-            self._risk = training_risk(task, self.samples)
-        loss, gradient = self._risk.gradient(self._risk.point(task.network))
+            self._risk = training_risk(loop, self.samples)
+        loss, gradient = self._risk.gradient(self._risk.point(loop.network))
         norm = float(gradient.norm())
         if self.initial is None:
             self.initial = norm
         values = {"plateau/loss": loss, "plateau/grad_norm": norm}
         if not self.best or loss < (1 - self.threshold) * self.best[1]:
-            self.best, self.waited = [task.data.cursor.step, loss, norm], 0
+            self.best, self.waited = [loop.data.cursor.step, loss, norm], 0
             return values
         self.waited += 1
         if self.waited == self.patience:
@@ -190,6 +190,6 @@ class Plateau(Probe):
         self.initial, self.best, self.waited = (state_dict[key] for key in ("initial", "best", "waited"))
 
 
-def _gradient(task: Classification) -> Tensor:
+def _gradient(loop: Loop) -> Tensor:
     """All gradients as one vector (n,)."""
-    return torch.cat([p.grad.detach().flatten() for p in task.network.parameters() if p.grad is not None])
+    return torch.cat([p.grad.detach().flatten() for p in loop.network.parameters() if p.grad is not None])

@@ -17,7 +17,7 @@ from paribus.run.sharding import is_sharded
 from paribus.techniques.norms.batch_norm import SyncBatchNorm
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 
 class Probe(pl.Callback):
@@ -45,7 +45,7 @@ class Probe(pl.Callback):
         self.spent = 0.0
         self.last = 0.0
 
-    def measure(self, task: Classification) -> dict[str, float]:
+    def measure(self, loop: Loop) -> dict[str, float]:
         """Values by name; {} for nothing to say this time."""
         raise NotImplementedError
 
@@ -64,45 +64,45 @@ class Probe(pl.Callback):
                 "trainer=ddp, or leave the callback out"
             )
 
-    def on_update(self, task: Classification) -> None:
-        if task.data.cursor.step % self.every == 0:
-            self.take(task)
+    def on_update(self, loop: Loop) -> None:
+        if loop.data.cursor.step % self.every == 0:
+            self.take(loop)
 
-    def take(self, task: Classification) -> None:
+    def take(self, loop: Loop) -> None:
         """Measure and log, if there is time for it."""
-        if not task.trainer.is_global_zero:
+        if not loop.trainer.is_global_zero:
             return
-        if self.share is not None and self.spent and self.spent + self.last > self.share * task.data.cursor.seconds:
+        if self.share is not None and self.spent and self.spent + self.last > self.share * loop.data.cursor.seconds:
             return
         started = time.perf_counter()
-        values = self.measure(task)
+        values = self.measure(loop)
         if values:
-            task.observe(values)
+            loop.observe(values)
         self.last = time.perf_counter() - started
         self.spent += self.last
-        task.observed_seconds += self.last
+        loop.observed_seconds += self.last
 
 
-def training_risk(task: Classification, samples: int | None) -> Risk:
+def training_risk(loop: Loop, samples: int | None) -> Risk:
     """The loss that training descends, over evenly spaced training samples, in batches of about the training's size.
 
     Batch statistics are each batch's own; dropout and augmentation are off. In float32, or float64 if the run is.
     """
-    part: TensorSet | LazySet = task.data.splits.train
+    part: TensorSet | LazySet = loop.data.splits.train
     number = len(part) if samples is None else min(samples, len(part))
-    x, y = gather(task, torch.arange(number) * len(part) // number)
-    parts = max(1, number // task.data.base_batch_size)
+    x, y = gather(loop, torch.arange(number) * len(part) // number)
+    parts = max(1, number // loop.data.base_batch_size)
     pieces = list(zip(x.chunk(parts), y.chunk(parts), strict=True))
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         yield from pieces
 
-    dtype = torch.float64 if next(task.network.parameters()).dtype == torch.float64 else torch.float32
-    return Risk(task.network, task.loss, batches, number, dtype=dtype, statistics="batch")
+    dtype = torch.float64 if next(loop.network.parameters()).dtype == torch.float64 else torch.float32
+    return Risk(loop.network, loop.loss, batches, number, dtype=dtype, statistics="batch")
 
 
-def gather(task: Classification, indices: Tensor) -> tuple[Tensor, Tensor]:
+def gather(loop: Loop, indices: Tensor) -> tuple[Tensor, Tensor]:
     """Training samples (x, y) on the training device."""
-    part: TensorSet | LazySet = task.data.splits.train
+    part: TensorSet | LazySet = loop.data.splits.train
     x, y = part.gather(indices.to(part.y.device))
-    return x.to(task.device), y.to(task.device)
+    return x.to(loop.device), y.to(loop.device)

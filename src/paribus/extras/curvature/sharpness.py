@@ -15,7 +15,7 @@ from paribus.extras.curvature.probe import Probe, training_risk
 from paribus.techniques.optimizers.rates import Stability, stability
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 
 class Sharpness(Probe):
@@ -58,25 +58,25 @@ class Sharpness(Probe):
         self._risk: Risk | None = None
         self._starts: dict[str, Tensor] = {}
 
-    def measure(self, task: Classification) -> dict[str, float]:
+    def measure(self, loop: Loop) -> dict[str, float]:
         if self._risk is None:
-            self._risk = training_risk(task, self.samples)
-        risk, network = self._risk, task.network
+            self._risk = training_risk(loop, self.samples)
+        risk, network = self._risk, loop.network
         theta = risk.point(network)
         parameters = [p for p in network.parameters() if p.requires_grad]
-        acting = stability(task.optimizer)
-        decay = _flat(decay_on_diagonal(task.optimizer, acting), parameters, theta)
+        acting = stability(loop.optimizer)
+        decay = _flat(decay_on_diagonal(loop.optimizer, acting), parameters, theta)
 
         def hessian(v: Tensor) -> Tensor:
             return risk.product(theta, v) + decay * v
 
-        step = task.data.cursor.step
+        step = loop.data.cursor.step
         values = {"sharpness": self._largest("plain", hessian, theta, step)}
         if acting is None:
             return values
-        order = [p for group in task.optimizer.param_groups for p in group["params"]]
+        order = [p for group in loop.optimizer.param_groups for p in group["params"]]
         rates = _flat(dict(zip(order, acting.rates, strict=True)), parameters, theta)
-        rate = float(task.optimizer.param_groups[0]["lr"])
+        rate = float(loop.optimizer.param_groups[0]["lr"])
         uniform = bool((rates == rates[0]).all())
         if uniform:
             felt = float(rates[0]) * values["sharpness"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from paribus.datasets.batches import BatchPlan
 from paribus.datasets.prepare import TensorSet
-from paribus.run.data import Chunk, ImageData
+from paribus.run.data import Chunk, RunData
 
 
 class StackedPlan(BatchPlan):
@@ -25,14 +25,14 @@ class StackedPlan(BatchPlan):
         return torch.stack([plan.order(epoch) for plan in self.plans], 1)
 
 
-class StackedData(ImageData):
-    """ImageData with R orders in place of one. Its batches are x (R, N, C, H, W), y (R, N).
+class StackedData(RunData):
+    """RunData with R orders in place of one. Its batches are x (R, N, C, H, W), y (R, N).
 
     single: the data of any of the runs, which share splits, batch size, budget and the growth of the batch.
     order_seeds: one for each replica.
     """
 
-    def __init__(self, single: ImageData, order_seeds: Sequence[int]):
+    def __init__(self, single: RunData, order_seeds: Sequence[int]):
         assert isinstance(single.splits.train, TensorSet), "only resident data can be stacked"
         self.order_seeds = list(order_seeds)
         super().__init__(

@@ -19,7 +19,7 @@ from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.members import Member
 from paribus.extras.stack.planning import program
 from paribus.run import build
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 
@@ -31,7 +31,7 @@ COMPILING = 0.7  # seconds to compile, for each tensor of parameters: 4 s for ml
 COMPILING_SHARE = 0.05  # of the estimated time, for trying it
 
 
-def decide(members: Sequence[Member], setting: build.Setting, data: ImageData, outputs: Path) -> tuple[int, bool]:
+def decide(members: Sequence[Member], setting: build.Setting, data: RunData, outputs: Path) -> tuple[int, bool]:
     """(how many members to train together, whether to compile their program).
 
     The decision is kept in outputs/stacks.json, for this program and this machine; a later, larger stack extends it.
@@ -96,7 +96,7 @@ def decision(found: Findings, size: int, most: int, compile: bool) -> dict[str, 
     }
 
 
-def relative_time(run: Run, setting: build.Setting, data: ImageData, size: int) -> float:
+def relative_time(run: Run, setting: build.Setting, data: RunData, size: int) -> float:
     """The time of an update in the fastest stacks of `size` runs like this one, each, over that of one alone."""
     member = Member(run, Record("measured", "running"), Path())
     found = explore(bench_of([member] * size, setting, data, False), size, updates=0, share=0.0)
@@ -107,7 +107,7 @@ def milliseconds(found: Findings) -> str:
     return ", ".join(f"{size}: {found.each(size) * 1e3:.3g}" for size in found.seconds)
 
 
-def bench_of(members: Sequence[Member], setting: build.Setting, data: ImageData, compile: bool) -> Bench:
+def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData, compile: bool) -> Bench:
     run = members[0].run
     device, dtype = torch.device(run.device), dtype_of(run)
     assert isinstance(data.splits.train, TensorSet)

@@ -21,12 +21,12 @@ from paribus.extras.stack.data import StackedData
 from paribus.extras.stack.members import Member, NotBegun
 from paribus.extras.stack.optimizers import Setting
 from paribus.extras.stack.replica import Replica
-from paribus.extras.stack.task import StackedClassification
+from paribus.extras.stack.task import StackedLoop
 from paribus.run import build
 from paribus.run.bookkeeping import failure_type
 from paribus.run.callbacks.checkpoints import Checkpoints, save_best
 from paribus.run.callbacks.monitors import GradientMonitor, LearningRateMonitor
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.run.fit import (
     Outcome,
     build_callbacks,
@@ -46,7 +46,7 @@ Finish = Callable[[Member, str, str, Outcome], None]
 
 
 def fit_stack(
-    members: Sequence[Member], setting: build.Setting, data: ImageData, finished: Finish, compile: bool
+    members: Sequence[Member], setting: build.Setting, data: RunData, finished: Finish, compile: bool
 ) -> None:
     """Train the members together from their last checkpoints, or from the start, and test them.
 
@@ -137,8 +137,8 @@ def _watches(node: Mapping[str, Any]) -> bool:
 
 def build_stacked_task(
     run: Run, setting: build.Setting, replicas: Sequence[Replica], release: Callable[[int], None], compile: bool
-) -> StackedClassification:
-    return StackedClassification(
+) -> StackedLoop:
+    return StackedLoop(
         replicas,
         setting.augmentation,
         release=release,
@@ -165,7 +165,7 @@ def stack_callbacks(member: Member, folders: Sequence[Path]) -> tuple[list[pl.Ca
     return found, saves
 
 
-def outcome_of(task: StackedClassification, k: int, fit_seconds: float) -> Outcome:
+def outcome_of(task: StackedLoop, k: int, fit_seconds: float) -> Outcome:
     """As of a single run; times are the replica's share of the stack's, and `stack` says how many shared."""
     data, cursor = task.data, task.data.cursor
     segments = task.replicas[k].segments.until(cursor.step)

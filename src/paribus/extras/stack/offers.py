@@ -16,7 +16,7 @@ from paribus.sweep.jobs import Job
 
 if TYPE_CHECKING:
     from paribus.run.build import Setting
-    from paribus.run.data import ImageData
+    from paribus.run.data import RunData
 
 
 class Stacking:
@@ -60,7 +60,7 @@ class Stacking:
 
         return train_stack(run, members)
 
-    def relative_time(self, run: Run, setting: Setting, data: ImageData, size: int) -> float:
+    def relative_time(self, run: Run, setting: Setting, data: RunData, size: int) -> float:
         from paribus.extras.stack.decision import relative_time
 
         return relative_time(run, setting, data, size)

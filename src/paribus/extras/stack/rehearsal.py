@@ -37,7 +37,7 @@ from paribus.extras.stack.members import Member, in_order
 from paribus.run import build
 from paribus.run.bookkeeping import brief
 from paribus.run.callbacks.ema import EMA
-from paribus.run.data import ImageData
+from paribus.run.data import RunData
 from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
 
 UPDATES = 3
@@ -49,7 +49,7 @@ class FailsAlone(Exception):
     """A member can't take three updates by itself either: it shall say so in a record of its own."""
 
 
-def objection(members: Sequence[Member], setting: build.Setting, data: ImageData) -> str | None:
+def objection(members: Sequence[Member], setting: build.Setting, data: RunData) -> str | None:
     """Why a stack can't stand for these runs; None where it can."""
     members = in_order(members)
     reason: str | None = None
@@ -74,7 +74,7 @@ class _Account:
 
 
 class _Rehearsal:
-    def __init__(self, members: Sequence[Member], setting: build.Setting, data: ImageData, precision: str):
+    def __init__(self, members: Sequence[Member], setting: build.Setting, data: RunData, precision: str):
         self.members = list(members)
         self.runs = [rehearsed(member.run, precision) for member in members]
         self.setting = setting
@@ -267,8 +267,8 @@ class _Short:
         yield x.to(self.dtype, copy=True), y.clone()
 
 
-class _Single(_Short, ImageData):
-    def __init__(self, data: ImageData, order_seed: int, schedule: Any):
+class _Single(_Short, RunData):
+    def __init__(self, data: RunData, order_seed: int, schedule: Any):
         super().__init__(
             data.splits,
             data.base_batch_size,
@@ -281,7 +281,7 @@ class _Single(_Short, ImageData):
 
 
 class _Stacked(_Short, StackedData):
-    def __init__(self, data: ImageData, order_seeds: Sequence[int]):
+    def __init__(self, data: RunData, order_seeds: Sequence[int]):
         super().__init__(data, order_seeds)
         self.shorten()
 

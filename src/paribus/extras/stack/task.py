@@ -25,16 +25,16 @@ from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.optimizers import StackedOptimizers
 from paribus.extras.stack.program import EvaluationSums, Gradients
 from paribus.extras.stack.replica import Replica
-from paribus.run.classification import STATISTICS_BATCHES, Classification
 from paribus.run.evaluation import evaluate as evaluate_network
+from paribus.run.loop import STATISTICS_BATCHES, Loop
 from paribus.run.metrics import Totals
 from paribus.techniques.augment import Augmentation, Identity
 
 
-class StackedClassification(Classification):
+class StackedLoop(Loop):
     """Minimises the sum over replicas k of loss_k(network_k(x_k), y_k); no term shares a parameter with another.
 
-    The updates, hooks, chunks and metrics are those of `Classification`, for each replica. A replica whose loss is not
+    The updates, hooks, chunks and metrics are those of `Loop`, for each replica. A replica whose loss is not
     finite any more ends as its single run would; its rows go on in the program and reach no other.
 
     release: called with the number of a replica when it has ended before the others, after its last checkpoint.

@@ -18,9 +18,9 @@ from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import UserError
 from paribus.datasets.prepare import LazySet, TensorSet
 from paribus.extras.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
-from paribus.run.classification import STATISTICS_BATCHES
 from paribus.run.evaluate import Reloaded, reload
 from paribus.run.evaluation import evaluate
+from paribus.run.loop import STATISTICS_BATCHES
 from paribus.run.stages import load_stages
 from paribus.run.ticker import Ticker
 from paribus.run.weights import flatten, unflatten_into

@@ -14,7 +14,7 @@ from paribus.run.sharding import is_sharded
 from paribus.run.weights import flatten
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 
 class Snapshots(pl.Callback):
@@ -32,31 +32,31 @@ class Snapshots(pl.Callback):
         self._next = 0  # number of the next snapshot
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
-        if is_sharded(task.network):
+        loop: Any = pl_module
+        if is_sharded(loop.network):
             raise UserError("callbacks.snapshots needs the whole network in one process. Use trainer=ddp")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
-        done = task.data.fraction_done()
+        loop: Any = pl_module
+        done = loop.data.fraction_done()
         self._next = 0 if done == 0 else int(done * (self.number - 1)) + 1
         if done == 0:
-            self._save(task)
+            self._save(loop)
 
-    def on_update(self, task: Classification) -> None:
+    def on_update(self, loop: Loop) -> None:
         # With room for rounding: the last update completes the budget exactly.
-        if task.data.fraction_done() * (self.number - 1) >= self._next - 1e-9:
-            self._save(task)
+        if loop.data.fraction_done() * (self.number - 1) >= self._next - 1e-9:
+            self._save(loop)
 
-    def _save(self, task: Any) -> None:
-        self._next = int(task.data.fraction_done() * (self.number - 1) + 1e-9) + 1
-        with task.evaluation_weights():  # all processes average their statistics
-            weights = flatten(task.network).float().cpu()
-        if not task.trainer.is_global_zero or task.journal.history is None:
+    def _save(self, loop: Any) -> None:
+        self._next = int(loop.data.fraction_done() * (self.number - 1) + 1e-9) + 1
+        with loop.evaluation_weights():  # all processes average their statistics
+            weights = flatten(loop.network).float().cpu()
+        if not loop.trainer.is_global_zero or loop.journal.history is None:
             return
-        folder: Path = task.journal.history.path.parent / "snapshots"
+        folder: Path = loop.journal.history.path.parent / "snapshots"
         folder.mkdir(exist_ok=True)
-        step = task.data.cursor.step
+        step = loop.data.cursor.step
         path = folder / f"{step:08d}.pt"
         temporary = path.with_suffix(".tmp")
         torch.save({"step": step, "weights": weights}, temporary)

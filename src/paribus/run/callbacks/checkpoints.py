@@ -37,9 +37,9 @@ class Checkpoints(pl.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        task: Any = pl_module
+        loop: Any = pl_module
         # The end of an epoch, or of a run that diverged, is left to the next hook, which comes after its validation.
-        if not task.data.at_epoch_end() and not task.data.exhausted:
+        if not loop.data.at_epoch_end() and not loop.data.exhausted:
             self._save_if_due(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -49,29 +49,29 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self.save(trainer)
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
-        task: Any = trainer.lightning_module
-        if not task.agrees_now:
+        loop: Any = trainer.lightning_module
+        if not loop.agrees_now:
             return
         # Several processes stop and save together, whoever of them was asked to or has the clock that says so.
         late = time.monotonic() - self._last > self.every_seconds
-        stop, late = task.agreement.largest(task.stop_requested, late)
+        stop, late = loop.agreement.largest(loop.stop_requested, late)
         if stop or late:
             self.save(trainer)
-        if stop and not task.data.exhausted:
+        if stop and not loop.data.exhausted:
             raise Interrupted(
-                f"stopped after {task.data.cursor.step} updates and saved; the same command resumes from there"
+                f"stopped after {loop.data.cursor.step} updates and saved; the same command resumes from there"
             )
 
     def save(self, trainer: pl.Trainer) -> None:
         assert self.folder is not None, "the training entry sets the folder"
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-        task: Any = trainer.lightning_module
+        loop: Any = trainer.lightning_module
         if trainer.is_global_zero:
-            task.journal.flush()  # what the checkpoint resumes from must have its past on disk
+            loop.journal.flush()  # what the checkpoint resumes from must have its past on disk
         write_file_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
-        if task.best_weights is not None and trainer.is_global_zero:
-            save_best(self.folder, task.best_weights, task.journal)
+        if loop.best_weights is not None and trainer.is_global_zero:
+            save_best(self.folder, loop.best_weights, loop.journal)
         self._last = time.monotonic()
 
 

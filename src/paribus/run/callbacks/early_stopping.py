@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from paribus.base.directions import BETTER, direction, is_better
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 
 class EarlyStopping(pl.Callback):
@@ -41,14 +41,14 @@ class EarlyStopping(pl.Callback):
     def state_key(self) -> str:
         return self._generate_state_key(monitor=self.monitor)
 
-    def on_validated(self, task: Classification, metrics: dict[str, float]) -> None:
+    def on_validated(self, loop: Loop, metrics: dict[str, float]) -> None:
         value = metrics[self.monitor]
         if is_better(self.monitor, value - self._sign * self.min_delta, self.best):
             self.best, self.waited = value, 0
             return
         self.waited += 1
         if self.waited >= self.patience:
-            task.end_training()
+            loop.end_training()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}

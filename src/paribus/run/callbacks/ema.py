@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from paribus.base.torch_internals import foreach
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 _lerp_ = foreach("lerp_")
 
@@ -44,7 +44,7 @@ class EMA(pl.Callback):
         self.average = {name: self.average.get(name, p).to(p.device).clone() for name, p in own.items()}
         self._pairs = (list(self.average.values()), list(own.values()))
 
-    def on_update(self, task: Classification) -> None:
+    def on_update(self, loop: Loop) -> None:
         beta = self.decay
         if self.warmup:
             beta = min(beta, (1 + self.updates) / (10 + self.updates))
@@ -54,9 +54,9 @@ class EMA(pl.Callback):
             _lerp_(averages, current, 1.0 - beta)
 
     @contextmanager
-    def evaluation_weights(self, task: Classification) -> Iterator[None]:
+    def evaluation_weights(self, loop: Loop) -> Iterator[None]:
         """The network's parameters are the average within the context, and bit for bit their own after it."""
-        parameters = [p.data for p in task.network.parameters()]
+        parameters = [p.data for p in loop.network.parameters()]
         own = [p.clone() for p in parameters]
         for p, average in zip(parameters, self.average.values(), strict=True):
             p.copy_(average)

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 if TYPE_CHECKING:
-    from paribus.run.classification import Classification
+    from paribus.run.loop import Loop
 
 
 class GradientMonitor(pl.Callback):
@@ -26,35 +26,35 @@ class GradientMonitor(pl.Callback):
         self._before: dict[str, torch.Tensor] | None = None
         self._values: dict[str, torch.Tensor] = {}
 
-    def on_gradients(self, task: Classification) -> None:
-        if (task.data.cursor.step + 1) % self.every == 0:
-            named = list(task.network.named_parameters())
+    def on_gradients(self, loop: Loop) -> None:
+        if (loop.data.cursor.step + 1) % self.every == 0:
+            named = list(loop.network.named_parameters())
             self._before = {name: p.detach().clone() for name, p in named}
             self._values = {f"grad_norm/{name}": p.grad.norm() for name, p in named if p.grad is not None}
 
-    def on_update(self, task: Classification) -> None:
+    def on_update(self, loop: Loop) -> None:
         if self._before is None:
             return
-        for name, p in task.network.named_parameters():
+        for name, p in loop.network.named_parameters():
             before = self._before[name]
             self._values[f"update_ratio/{name}"] = (p.detach() - before).norm() / before.norm().clamp_min(1e-12)
         self._before = None
         values = {key: float(value) for key, value in self._values.items()}
-        if task.trainer.is_global_zero:
-            for logger in task.trainer.loggers:
-                logger.log_metrics(values, step=task.data.cursor.step)
+        if loop.trainer.is_global_zero:
+            for logger in loop.trainer.loggers:
+                logger.log_metrics(values, step=loop.data.cursor.step)
 
 
 class LearningRateMonitor(pl.Callback):
     """Learning rate and momentum of every parameter group at the end of each epoch, as lr/GROUP and momentum/GROUP."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
+        loop: Any = pl_module
         values = {}
-        for number, group in enumerate(task.optimizer.param_groups):
+        for number, group in enumerate(loop.optimizer.param_groups):
             values[f"lr/{number}"] = float(group["lr"])
             if "momentum" in group or "betas" in group:
                 values[f"momentum/{number}"] = float(group.get("momentum", group.get("betas", (0.0,))[0]))
         if trainer.is_global_zero:
             for logger in trainer.loggers:
-                logger.log_metrics(values, step=task.data.cursor.step)
+                logger.log_metrics(values, step=loop.data.cursor.step)

@@ -24,9 +24,9 @@ class Progress(pl.Callback):
         self._shown = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
+        loop: Any = pl_module
         self._started = self._shown = time.monotonic()
-        self._fraction_at_start = task.data.fraction_done()
+        self._fraction_at_start = loop.data.fraction_done()
         self._terminal = self.stream.isatty()
 
     def on_train_batch_end(
@@ -43,12 +43,12 @@ class Progress(pl.Callback):
             self.stream.flush()
 
     def line(self, pl_module: pl.LightningModule, now: float) -> str:
-        task: Any = pl_module
-        data = task.data
+        loop: Any = pl_module
+        data = loop.data
         parts = [data.describe_position()]
         for key in ("train/loss", "val/acc"):
-            if key in task.metrics:
-                value = task.metrics[key]
+            if key in loop.metrics:
+                value = loop.metrics[key]
                 parts.append(f"{key} {value * 100:.1f} %" if is_percent(key) else f"{key} {value:.4g}")
         done = data.fraction_done()
         if done > self._fraction_at_start:

@@ -1,4 +1,4 @@
-"""The LightningModule: classification by any network, loss, optimizer and schedule, many updates to a training step."""
+"""The LightningModule of a run: many updates to a training step, with the epochs and evaluations between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paribus.base.lightning_internals import update_counter
 from paribus.base.torch_internals import backward, foreach
 from paribus.datasets.seeds import mix
 from paribus.run.agreement import Agreement
-from paribus.run.data import Chunk, ImageData
+from paribus.run.data import Chunk, RunData
 from paribus.run.evaluation import evaluate
 from paribus.run.journal import Journal
 from paribus.run.metrics import Totals
@@ -41,17 +41,17 @@ DIVERGENCE_CHECK_SECONDS = 10.0
 STATISTICS_BATCHES = 10  # of evaluation size, for the batch statistics of averaged weights
 
 
-class Classification(pl.LightningModule):
+class Loop(pl.LightningModule):
     """Minimises loss(network(x), y) with manual optimisation.
 
     A training step works through a `Chunk` of batches, so that Lightning's loop is paid for once in many updates.
     Everything that belongs to an update (learning rate, clipping, accumulation, hooks) happens per update, and
     trainer.global_step counts updates as usual. Callbacks that want to act on every update implement
 
-        on_gradients(task)   after the backward pass and clipping, before the optimizer's step
-        on_update(task)      after it
-        on_validated(task, metrics)   after each validation, with the row of the history; may call end_training()
-        evaluation_weights(task)   a context manager: the weights to evaluate with (an average, say)
+        on_gradients(loop)   after the backward pass and clipping, before the optimizer's step
+        on_update(loop)      after it
+        on_validated(loop, metrics)   after each validation, with the row of the history; may call end_training()
+        evaluation_weights(loop)   a context manager: the weights to evaluate with (an average, say)
 
     Validation runs in large batches at the end of an epoch; metrics go to the run's history, to the loggers and to
     trainer.callback_metrics, where Lightning's own callbacks find them. (self.log costs 0.3 ms a value, which is
@@ -125,7 +125,7 @@ class Classification(pl.LightningModule):
         return self.optimizer
 
     def on_fit_start(self) -> None:
-        self.data: ImageData = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.data: RunData = self.trainer.datamodule  # type: ignore[attr-defined]
         size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         if size != self.trainer.world_size:  # each process would see the wrong share of the data
             raise RuntimeError(f"the run has {self.trainer.world_size} processes, its process group has {size}")

@@ -10,8 +10,8 @@ import yaml
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run import build
-from paribus.run.classification import Classification
 from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+from paribus.run.loop import Loop
 from paribus.store.history import HistoryWriter
 
 BASE = [
@@ -83,7 +83,7 @@ def test_clipping_and_a_schedule_act_on_every_update(tmp_path):
 
 
 def counted(calls):
-    backward = Classification._backward
+    backward = Loop._backward
 
     def count(task, loss):
         calls.append(loss)
@@ -95,7 +95,7 @@ def counted(calls):
 def test_accumulation_changes_memory_and_not_the_updates(tmp_path, monkeypatch):
     """Without batch statistics the gradient of a batch is that of its parts."""
     calls = []
-    monkeypatch.setattr(Classification, "_backward", counted(calls))
+    monkeypatch.setattr(Loop, "_backward", counted(calls))
     run, task = trained(tmp_path, "norm=layer", "trainer.accumulate=4", "data.batch_size=9")
     sizes = {share for [share] in task.data.batch_shares()}
     assert any(len(torch.arange(size).chunk(4)) != 4 for size in sizes)  # chunk would make other numbers of parts
@@ -216,22 +216,22 @@ def test_the_order_the_augmentation_and_the_weights_have_seeds_of_their_own(tmp_
 
 
 def test_chunks_of_any_length_give_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("paribus.run.classification.CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr("paribus.run.loop.CHUNK_SECONDS", 0.0)
     _, single = trained(tmp_path, "data.batch_size=5")
-    monkeypatch.setattr("paribus.run.classification.CHUNK_SECONDS", 10.0)
+    monkeypatch.setattr("paribus.run.loop.CHUNK_SECONDS", 10.0)
     _, many = trained(tmp_path, "data.batch_size=5")
     assert_same(single.network, many.network)
 
 
 def test_an_epoch_that_ends_early_does_not_shorten_the_chunks_of_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr("paribus.run.classification.CHUNK_SECONDS", 10.0)
-    sizes, step = [], Classification.training_step
+    monkeypatch.setattr("paribus.run.loop.CHUNK_SECONDS", 10.0)
+    sizes, step = [], Loop.training_step
 
     def counted(task, chunk, number):
         sizes.append(len(chunk.batches))
         return step(task, chunk, number)
 
-    monkeypatch.setattr(Classification, "training_step", counted)
+    monkeypatch.setattr(Loop, "training_step", counted)
     _, task = trained(tmp_path, "data.batch_size=5", "budget.epochs=4")
     in_epoch = task.data.plan.updates_in(0)
     assert in_epoch > 7
