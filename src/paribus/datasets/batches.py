@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import torch
@@ -16,6 +16,7 @@ class BatchPlan:
 
     num_samples: size of the training set.
     batch_size: the global batch, over all processes; a function of the epoch number for a schedule that grows it.
+    seed: of the order; several for a stack of runs, whose batches of indices are then (N, R).
     drop_last: leave out what does not fill a batch at the end of an epoch.
     rank, world_size: this process takes batch[rank::world_size] of every global batch. A last batch with fewer
     samples than processes is left out, since every process must take part in every update.
@@ -30,7 +31,7 @@ class BatchPlan:
         num_samples: int,
         batch_size: int | Callable[[int], int],
         *,
-        seed: int,
+        seed: int | Sequence[int],
         drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
@@ -57,8 +58,13 @@ class BatchPlan:
         return -(-self.samples_in(epoch) // self.batch_size_at(epoch))
 
     def order(self, epoch: int) -> Tensor:
-        """The indices of the samples that an epoch trains on, in their order, for all processes."""
-        generator = torch.Generator().manual_seed(mix(self.seed, 2, epoch))
+        """The indices of the samples that an epoch trains on, in their order, for all processes: (N,) or (N, R)."""
+        if isinstance(self.seed, int):
+            return self._order(self.seed, epoch)
+        return torch.stack([self._order(seed, epoch) for seed in self.seed], 1)
+
+    def _order(self, seed: int, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(mix(seed, 2, epoch))
         return torch.randperm(self.num_samples, generator=generator)[: self.samples_in(epoch)]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -27,7 +27,8 @@ from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import RunData
 from paribus.run.instantiate import check_arguments, instantiate
 from paribus.run.position import Budget
-from paribus.techniques.losses import Loss
+from paribus.tasks.classification.task import Classification
+from paribus.tasks.task import Task
 from paribus.techniques.optimizers.build import build_optimizer
 from paribus.techniques.schedules import Schedule
 
@@ -47,9 +48,8 @@ class Setting:
 
     source: Source
     form: Form
-    loss: Loss
+    task: Task
     schedule: Schedule
-    augmentation: Any
 
 
 def build_setting(run: Run) -> Setting:
@@ -68,13 +68,9 @@ def build_setting(run: Run) -> Setting:
         )
     augmentation = instantiate("augmentation", run.augmentation)
     check_augmentation(run, form, augmentation)
-    return Setting(
-        source=source,
-        form=form,
-        loss=instantiate("loss", run.loss, num_classes=form.num_classes),
-        schedule=instantiate("scheduler", run.scheduler),
-        augmentation=augmentation,
-    )
+    loss = instantiate("loss", run.loss, num_classes=form.num_classes)
+    schedule = instantiate("scheduler", run.scheduler)
+    return Setting(source, form, Classification(loss, augmentation), schedule)
 
 
 def check_augmentation(run: Run, form: Form, augmentation: Any) -> None:
@@ -105,7 +101,7 @@ def build_network(run: Run, setting: Setting) -> nn.Module:
         run.model,
         choice=names(run),
         shape=setting.form.shape,
-        num_outputs=setting.loss.num_outputs,
+        num_outputs=setting.task.num_outputs,
         norm=activation,
     )
     if run.norm.weight:
@@ -155,21 +151,16 @@ def _check_direction(where: str, callback: pl.Callback, run: Run) -> None:
         )
 
 
-def check_monitors(run: Run, loss: Loss) -> None:
-    """Raises UserError where something follows a calibration error that this loss does not have."""
-    if loss.confidence(torch.zeros(1, loss.num_outputs)) is not None:
-        return
+def check_monitors(run: Run, task: Task) -> None:
+    """Raises UserError where something follows a metric that this task does not have."""
     named: dict[str, str | None] = {
         "evaluation.monitor": run.evaluation.monitor,
         "optimized_metric": run.optimized_metric,
     }
     named |= {f"callbacks.{name}.monitor": monitored(node) for name, node in run.callback_nodes.items()}
     for key, metric in named.items():
-        if metric is not None and kind(metric) == "ece":
-            raise UserError(
-                f"{key}={metric}: loss={name_of(run.loss)} gives no confidences, so its calibration error is "
-                "always nan. Use the loss or the accuracy (val/loss, val/acc)"
-            )
+        if metric is not None and (reason := task.unavailable(kind(metric))) is not None:
+            raise UserError(f"{key}={metric}, with loss={name_of(run.loss)}: {reason}")
 
 
 def build_data(run: Run, setting: Setting) -> RunData:
@@ -183,6 +174,7 @@ def build_data(run: Run, setting: Setting) -> RunData:
     kept = _kept.get(_key(data))
     with as_user_error("data"):
         splits = replace(kept) if kept is not None else _prepare(setting.source, data)
+    setting.task.prepare(splits)
     with as_user_error("data.batch_size"):
         return RunData(
             splits,

@@ -65,7 +65,7 @@ class RunData(pl.LightningDataModule):
 
     batch_size: the global batch, or "full" for the whole training set.
     schedule: asked for the growth of the batch; a batch never grows beyond the training set.
-    order_seed: of the order of samples.
+    order_seed: of the order of samples. R of them for a stack of R runs: its batches are x (R, N, ...), y (R, N, ...).
     resident samples lie on the training device once and for all; others are read by `workers` processes.
 
     Raises ValueError for a batch size that can't be and a schedule that does not go with the budget.
@@ -78,7 +78,7 @@ class RunData(pl.LightningDataModule):
         budget: Budget,
         *,
         schedule: Schedule,
-        order_seed: int,
+        order_seed: int | Sequence[int],
         drop_last: bool = False,
         workers: int = 0,
         world_size: int = 1,
@@ -121,7 +121,7 @@ class RunData(pl.LightningDataModule):
 
     def _plan(self, rank: int) -> BatchPlan:
         size: int | Callable[[int], int] = self.base_batch_size
-        if self.schedule.batch_factor(1.0) != 1:
+        if self.grows:
             if self.budget.unit != "epochs":
                 raise ValueError(
                     f"a schedule that grows the batch needs a budget in epochs, got budget.{self.budget.unit}. "
@@ -136,6 +136,11 @@ class RunData(pl.LightningDataModule):
             rank=rank,
             world_size=self.world_size,
         )
+
+    @property
+    def grows(self) -> bool:
+        """Whether the schedule lets the batch grow."""
+        return self.schedule.batch_factor(1.0) != 1
 
     def _grown(self, epoch: int) -> int:
         most = len(self.splits.train) - len(self.splits.train) % self.world_size
@@ -181,7 +186,9 @@ class RunData(pl.LightningDataModule):
             train = self.splits.train
             assert isinstance(train, TensorSet)
             for indices, size in zip(chunk.batches, chunk.sizes, strict=True):
-                x, y = train.gather(indices)
+                x, y = train.gather(indices if indices.ndim == 1 else indices.t().flatten())
+                if indices.ndim == 2:
+                    x, y = (each.unflatten(0, (indices.shape[1], -1)) for each in (x, y))
                 yield x, y, size
         else:
             x, y = chunk

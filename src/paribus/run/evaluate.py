@@ -131,7 +131,7 @@ def evaluate_record(
     with reloaded.precision.val_step_context():
         results = evaluate(
             reloaded.network,
-            reloaded.setting.loss,
+            reloaded.setting.task,
             reloaded.data.evaluation_batches("test", evaluation.batch_size),
             device=reloaded.device,
             batch_statistics=evaluation.statistics == "batch",
@@ -152,4 +152,4 @@ def load_weights(path: Path) -> dict[str, Any]:
     except Exception as error:  # zip, pickle and key errors: the file is damaged or no checkpoint
         raise UserError(f"{path} is damaged or not a checkpoint: {type(error).__name__}: {error}") from error
     prefix = "network."
-    return {key.removeprefix(prefix): value for key, value in state.items()}
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Loss, accuracy and calibration of a network on a set, in large batches."""
+"""The metrics of a network on a set, in large batches."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from paribus.run.metrics import EvaluationTotals
-from paribus.techniques.losses import Loss
+from paribus.run.metrics import wide
+from paribus.tasks.task import Sums
 from paribus.techniques.norms.statistics import statistics_of_the_batch
 
 
 def evaluate(
     network: nn.Module,
-    loss: Loss,
+    task: Sums,
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     device: torch.device,
     reduce: Callable[[Tensor], Tensor] = lambda state: state,
     batch_statistics: bool = False,
 ) -> dict[str, float]:
-    """loss, acc and ece over batches (x (N, C, H, W), y (N,)), with the network in evaluation mode.
+    """The metrics of a task over batches (x (N, ...), y (N, ...)), with the network in evaluation mode.
 
     reduce: sums the state over processes, each of which saw its own share; so every sample counts exactly once.
     batch_statistics: batch norm normalises with the statistics of the evaluated batch, not with moving averages.
     """
-    totals = EvaluationTotals(device)
+    sums = torch.zeros(task.evaluation_size, dtype=wide(device), device=device)
     training = network.training
     network.eval()
     try:
         with torch.no_grad(), statistics_of_the_batch(network) if batch_statistics else nullcontext():
             for x, y in batches:
-                totals.update(network(x), y, loss)
+                sums += task.evaluation_sums(network(x)[None], y, sums.dtype)[0]
     finally:
         network.train(training)
-    return totals.compute(reduce(totals.state()))
+    return task.evaluation_metrics(reduce(sums))

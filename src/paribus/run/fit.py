@@ -28,10 +28,13 @@ from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
 from paribus.run.data import RunData
 from paribus.run.instantiate import instantiate
+from paribus.run.journal import Journal
 from paribus.run.loggers import finish
 from paribus.run.loop import Loop
 from paribus.run.restart import NEXT, usable_checkpoint
 from paribus.run.segments import largest_stack
+from paribus.run.single import SingleEngine
+from paribus.run.trainee import Trainee
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 
@@ -55,7 +58,7 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
     """Train from the last checkpoint of this run, or from the start, and test."""
     set_threads(run)
     history = HistoryWriter(folder / "history.csv")
-    task = build_task(run, setting, history)
+    loop = build_loop(run, setting, history)
     callbacks = build_callbacks(run, folder)
     loggers = build_loggers(run, record, folder)
     outcome: Outcome | None = None
@@ -69,9 +72,9 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
         checkpoint = usable_checkpoint(folder)
         (folder / "checkpoints" / NEXT).unlink(missing_ok=True)  # of a stack that it has left
         started = time.perf_counter()
-        with quiet_lightning(), graceful_stop(task.request_stop):
-            trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
-        outcome = outcome_of(run, task, data, time.perf_counter() - started)
+        with quiet_lightning(), graceful_stop(loop.request_stop):
+            trainer.fit(loop, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+        outcome = outcome_of(run, loop, data, time.perf_counter() - started)
         return outcome
     finally:
         try:
@@ -81,16 +84,16 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
                 outcome = None
                 raise
         finally:
-            finish(loggers, failed=outcome is None, summary=final_summary(outcome, task.metrics))
+            finish(loggers, failed=outcome is None, summary=final_summary(outcome, loop.metrics))
 
 
-def outcome_of(run: Run, task: Loop, data: RunData, fit_seconds: float) -> Outcome:
+def outcome_of(run: Run, loop: Loop, data: RunData, fit_seconds: float) -> Outcome:
     cursor = data.cursor
     seconds = max(cursor.seconds, 1e-9)
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
-    segments = task.segments.until(cursor.step)
+    segments = loop.trainees[0].segments.until(cursor.step)
     return Outcome(
-        metrics=dict(task.metrics),
+        metrics=dict(loop.metrics),
         timing={
             "steps": cursor.step,
             "epochs": round(epochs, 4),
@@ -102,8 +105,8 @@ def outcome_of(run: Run, task: Loop, data: RunData, fit_seconds: float) -> Outco
             "samples_per_second": cursor.samples / seconds,
             **largest_stack(segments),
         },
-        parameters=sum(p.numel() for p in task.network.parameters()),
-        diverged=task.diverged,
+        parameters=sum(p.numel() for p in loop.network.parameters()),
+        diverged=loop.diverged,
         device=torch.cuda.get_device_name() if run.trainer.on_gpu else "cpu",
         threads=torch.get_num_threads(),
         segments=segments,
@@ -123,27 +126,32 @@ def set_threads(run: Run) -> None:
         torch.set_num_threads(run.trainer.threads)
 
 
-def build_task(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Loop:
-    network = build.build_network(run, setting)
+def build_loop(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Loop:
     evaluation = run.evaluation
+    engine = SingleEngine(
+        build_trainee(run, setting, history),
+        evaluation_batch_size=evaluation.batch_size,
+        statistics=evaluation.statistics,
+        compile=run.trainer.compile,
+    )
     return Loop(
-        network,
-        setting.loss,
-        functools.partial(build.build_optim, run),
-        setting.schedule,
-        setting.augmentation,
+        engine, accumulate=run.trainer.accumulate, evaluate_every=evaluation.every, test_weights=evaluation.checkpoint
+    )
+
+
+def build_trainee(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Trainee:
+    return Trainee(
+        network=build.build_network(run, setting),
+        task=setting.task,
+        make_optimizer=functools.partial(build.build_optim, run),
+        schedule=setting.schedule,
+        order_seed=build.stream(run, "order"),
         augmentation_seed=build.stream(run, "augmentation"),
         dropout_seed=build.stream(run, "init"),
+        journal=Journal(history, run.evaluation.monitor),
+        id=run.id,
         clip_norm=run.clip.norm,
         clip_value=run.clip.value,
-        accumulate=run.trainer.accumulate,
-        compile=run.trainer.compile,
-        evaluate_every=evaluation.every,
-        evaluation_batch_size=evaluation.batch_size,
-        test_weights=evaluation.checkpoint,
-        statistics=evaluation.statistics,
-        monitor=evaluation.monitor,
-        history=history,
     )
 
 

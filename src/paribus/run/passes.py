@@ -58,9 +58,9 @@ def _passes(run: Run, setting: build.Setting, network: nn.Module, sizes: Sequenc
         x, y = setting.form.zeros(size)
         with build.as_user_error(f"{build.names(run)} on a batch of {size}"):
             outputs = network(x)
-            loss = setting.loss(outputs, y)
-            totals = Totals(x.device)
-            totals.update(loss, outputs, y, setting.loss)
+            loss = setting.task.loss(outputs, y)
+            totals = Totals(setting.task, x.device)
+            totals.update(loss, outputs, y)
             totals.state()
             loss.backward()
     return unknown_statistics(network, versions)

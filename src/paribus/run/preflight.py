@@ -49,7 +49,7 @@ class Preflight:
     def check_built(self, run: Run, setting: build.Setting, data: RunData) -> nn.Module | None:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device; None where it was tried elsewhere."""
-        build.check_monitors(run, setting.loss)
+        build.check_monitors(run, setting.task)
         shares = sorted(data.batch_shares())
         _check_parts(run.trainer.accumulate, shares)
         network: nn.Module | None = None

@@ -51,10 +51,17 @@ class NoiseScale(Probe):
         if self._risk is None:
             dtype = next(loop.network.parameters()).dtype
             wide = torch.float64 if dtype == torch.float64 else torch.float32
-            self._risk = Risk(loop.network, loop.loss, lambda: self._batch, self.small, dtype=wide, statistics="batch")
+            self._risk = Risk(
+                loop.network,
+                loop.trainees[0].task.loss,
+                lambda: self._batch,
+                self.small,
+                dtype=wide,
+                statistics="batch",
+            )
         theta = self._risk.point(loop.network)
         total = self.small * self.parts
-        generator = torch.Generator().manual_seed(mix(loop.data.order_seed, 2, loop.data.cursor.step))
+        generator = torch.Generator().manual_seed(mix(loop.trainees[0].order_seed, 2, loop.data.cursor.step))
         chosen = torch.randint(len(loop.data.splits.train), (total,), generator=generator)
         x, y = gather(loop, chosen)
         mean = torch.zeros_like(theta)

@@ -98,7 +98,7 @@ def training_risk(loop: Loop, samples: int | None) -> Risk:
         yield from pieces
 
     dtype = torch.float64 if next(loop.network.parameters()).dtype == torch.float64 else torch.float32
-    return Risk(loop.network, loop.loss, batches, number, dtype=dtype, statistics="batch")
+    return Risk(loop.network, loop.trainees[0].task.loss, batches, number, dtype=dtype, statistics="batch")
 
 
 def gather(loop: Loop, indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,7 @@ def build_risk(run: Reloaded, split: str, samples: int | None, decay: bool = Fal
             return zip(x.split(size), y.split(size), strict=True)
 
     penalty = decay_of(run) if decay else None
-    return Risk(run.network, run.setting.loss, batches, number, dtype=torch.float64, penalty=penalty)
+    return Risk(run.network, run.setting.task.loss, batches, number, dtype=torch.float64, penalty=penalty)
 
 
 def decay_of(run: Reloaded) -> Tensor:

@@ -16,25 +16,25 @@ from torch import Tensor
 from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
 from paribus.extras.stack.network import flat, unflat
-from paribus.extras.stack.replica import Replica
 from paribus.run.callbacks.checkpoints import Checkpoints, save_best
 from paribus.run.restart import NEXT
+from paribus.run.trainee import Trainee
 
 
 def member(
-    replica: Replica,
+    run: Trainee,
     trained: Mapping[str, Tensor],
     evaluated: dict[str, Tensor] | None,
     optimizer: Mapping[str, Any],
     callbacks: Mapping[str, Any],
     own: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What belongs to one replica, in Lightning's keys and our own.
+    """What belongs to one run, in Lightning's keys and our own.
 
     trained, evaluated: its weights; evaluated is None where they are the trained ones. own: the state of our own loop.
     """
     found: dict[str, Any] = {
-        "folder": str(replica.folder),
+        "folder": str(run.folder),
         "state_dict": {f"network.{name}": value for name, value in trained.items()},
         "optimizer_states": [_own(optimizer)],
         "callbacks": dict(callbacks),
@@ -101,29 +101,29 @@ class StackCheckpoints(Checkpoints):
         self.regroup = regroup
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        task: Any = pl_module
-        if not task.ended:
+        loop: Any = pl_module
+        if not loop.ended:
             self._save_if_due(trainer)
             return
-        living, size = task.living(), len(task.replicas)
-        smaller = living and not task.data.exhausted and size - len(living) >= self.regroup * size
+        living, size = loop.living(), len(loop.trainees)
+        smaller = living and not loop.data.exhausted and size - len(living) >= self.regroup * size
         if smaller:  # whoever goes on from the checkpoint goes on as what goes on now
-            task.next_rows = [task.rows[k] for k in living]
+            loop.engine.next_rows = [loop.engine.rows[k] for k in living]
         self.save(trainer)
         if smaller:
             raise Regroup
 
     def save(self, trainer: pl.Trainer) -> None:
-        task: Any = trainer.lightning_module
-        for replica in task.replicas:
-            replica.journal.flush()
+        loop: Any = trainer.lightning_module
+        for run in loop.trainees:
+            run.journal.flush()
         assert self.folder is not None, "the training entry sets the folder"
-        trainer.save_checkpoint(self.folder)  # StackIO writes one file a replica
-        for replica in task.replicas:
-            if replica.best_weights is not None and replica.folder is not None and replica.best_is_new:
-                save_best(replica.folder, replica.best_weights, replica.journal)
-                replica.best_is_new = False
-        task.release_ended()
+        trainer.save_checkpoint(self.folder)  # StackIO writes one file for each run
+        for run in loop.trainees:
+            if run.best_weights is not None and run.folder is not None and run.best_is_new:
+                save_best(run.folder, run.best_weights, run.journal)
+                run.best_is_new = False
+        loop.release_ended()
         self._last = time.monotonic()
 
 

@@ -13,13 +13,15 @@ import torch
 
 from paribus.config.run import Run
 from paribus.datasets.prepare import TensorSet
-from paribus.extras.stack.fit import build_replica
+from paribus.extras.stack.fit import schedule_key, task_key
 from paribus.extras.stack.measure import SAFE, Bench, Findings, explore, free_bytes, try_compiled
 from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.members import Member
 from paribus.extras.stack.planning import program
 from paribus.run import build
 from paribus.run.data import RunData
+from paribus.run.fit import build_trainee
+from paribus.run.trainee import Trainee
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 
@@ -61,7 +63,7 @@ def decide(members: Sequence[Member], setting: build.Setting, data: RunData, out
 def compiling_pays(bench: Bench, found: Findings, size: int, updates: int, rounds: int) -> bool:
     """Whether stacks of this size are faster compiled, tried where all their rounds take long enough."""
     eager = found.each(size_measured(found, size)) * size
-    tensors = sum(1 for _ in bench.make(0).network.parameters())
+    tensors = sum(1 for _ in bench.make(0)[0].network.parameters())
     if COMPILING * tensors > COMPILING_SHARE * eager * updates * rounds:
         return False
     try_compiled(bench, found, size)
@@ -113,13 +115,18 @@ def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData, c
     assert isinstance(data.splits.train, TensorSet)
     x, y = data.splits.train.slice(0, data.plan.batch_size_at(0))
     x, y = x.to(device, torch.float32 if dtype is None else dtype), y.to(device)
-    x, y = setting.augmentation(
-        x, y, num_classes=setting.loss.num_classes, generator=torch.Generator(device).manual_seed(0)
-    )
+    x, y = setting.task.augment(x, y, torch.Generator(device).manual_seed(0))
     context: Callable[[], Any] = nullcontext
     if run.precision == "bf16-mixed":
         context = functools.partial(torch.autocast, device.type, torch.bfloat16)
-    return Bench(lambda k: build_replica(members[k], setting), x, y, dtype or torch.float32, context, compile)
+
+    def make(k: int) -> tuple[Trainee, str, str]:
+        run = members[k].run
+        trainee = build_trainee(run, build.build_setting(run), None)
+        trainee.task.prepare(data.splits)
+        return trainee, task_key(run), schedule_key(run)
+
+    return Bench(make, x, y, dtype or torch.float32, context, compile)
 
 
 def dtype_of(run: Run) -> torch.dtype | None:

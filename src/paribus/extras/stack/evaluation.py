@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,71 +10,23 @@ import torch
 from torch import Tensor
 
 from paribus.extras.stack.network import StackedNetwork
-from paribus.run.metrics import BINS, EvaluationTotals, evaluation_sums, wide
-from paribus.techniques.losses import Loss
+from paribus.extras.stack.task import StackedTask
+from paribus.run.metrics import wide
 from paribus.techniques.norms.statistics import running_norms
-
-
-class StackedLoss:
-    """The losses of replicas that read the same logits.
-
-    losses, keys: one for each replica; losses with equal keys are the same function, and are called once.
-    """
-
-    def __init__(self, losses: Sequence[Loss], keys: Sequence[Hashable]):
-        self.num_classes = losses[0].num_classes
-        self.groups: list[tuple[Loss, list[int] | None]] = []
-        for key in dict.fromkeys(keys):
-            replicas = [k for k, other in enumerate(keys) if other == key]
-            whole = len(replicas) == len(losses)
-            self.groups.append((losses[replicas[0]], None if whole else replicas))
-
-    def to(self, device: torch.device) -> None:
-        for loss, _ in self.groups:
-            loss.to(device)
-
-    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The mean losses (R,) of outputs (R, N, O) and targets (R, N) or soft (R, N, K)."""
-        if self.groups[0][1] is None:
-            return _mean_loss(self.groups[0][0], outputs, target)
-        parts = [_mean_loss(loss, outputs[replicas], target[replicas]) for loss, replicas in self.groups]
-        order = torch.tensor([k for _, replicas in self.groups for k in replicas or ()], device=outputs.device)
-        return torch.cat(parts)[order.argsort()]
-
-    def predict(self, outputs: Tensor) -> Tensor:
-        """The predicted classes (R, N) of outputs (R, N, O)."""
-        if self.groups[0][1] is None:
-            return self.groups[0][0].predict(outputs.flatten(0, 1)).view(outputs.shape[:2])
-        predicted = outputs.new_empty(outputs.shape[:2], dtype=torch.long)
-        for loss, replicas in self.groups:
-            predicted[replicas] = loss.predict(outputs[replicas].flatten(0, 1)).view(-1, outputs.shape[1])
-        return predicted
-
-    def evaluate(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
-        """The sums (R, ...) of EvaluationTotals; target (N,) for all replicas."""
-        if self.groups[0][1] is None:
-            return evaluation_sums(outputs, target, self.groups[0][0], dtype)
-        sums = torch.zeros(len(outputs), 4 + 3 * BINS, dtype=dtype, device=outputs.device)
-        for loss, replicas in self.groups:
-            sums[replicas] = evaluation_sums(outputs[replicas], target, loss, dtype)
-        return sums
-
-
-def _mean_loss(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
-    return loss.per_sample(outputs.flatten(0, 1), target.flatten(0, 1)).view(outputs.shape[:2]).mean(1)
 
 
 def evaluate(
     stack: StackedNetwork,
+    task: StackedTask,
     sums: Callable[[Tensor, Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
     device: torch.device,
 ) -> list[dict[str, float]]:
-    """loss, acc and ece of each replica over batches (x (N, C, H, W), y (N,)), in evaluation mode.
+    """The metrics of each run over batches (x (N, ...), y (N, ...)), in evaluation mode.
 
-    sums: x, y -> the sums (R, ...) of EvaluationTotals.
+    sums: x, y -> the sums (R, evaluation_size) of the task.
     """
-    total = torch.zeros(len(stack), 4 + 3 * BINS, dtype=wide(device), device=device)
+    total = torch.zeros(len(stack), task.evaluation_size, dtype=wide(device), device=device)
     program = stack.program
     training = program.training
     program.eval()
@@ -84,7 +36,7 @@ def evaluate(
                 total += sums(x, y)
     finally:
         program.train(training)
-    return [EvaluationTotals.compute(state) for state in total.cpu()]
+    return [task.evaluation_metrics(state) for state in total.cpu()]
 
 
 @contextmanager

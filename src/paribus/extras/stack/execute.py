@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from paribus.base.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.base.memory import keep_freed
@@ -224,7 +224,7 @@ class _Training:
                 with ExitStack() as files:
                     for member in living:
                         files.enter_context(log_file(member.folder / "train.log"))
-                    fit_stack(members, self.setting, self.data, self.finish, compile)
+                    fit_stack(members, self.data, self.finish, compile)
                 return
             except Regroup:
                 members = running(members)
@@ -271,7 +271,7 @@ class _Training:
         mark_trained(member.record, member.folder)
         self.store.write(member.record)
 
-    def finish(self, member: Member, how: str, failure: str, outcome: Any) -> None:
+    def finish(self, member: Member, how: Literal["done", "diverged", "failed"], failure: str, outcome: Any) -> None:
         """Write the record of a run that has ended."""
         record = member.record
         if how == "failed":
@@ -279,7 +279,7 @@ class _Training:
             self.failures[record.id] = redacted_text(failure, member.run.resolved)
         else:
             record.checksums = checksums(member.folder)
-            record.status = how  # type: ignore[assignment]
+            record.status = how
             record.finished = now()
         record = member.record
         record.metrics, record.timing, record.parameters = outcome.metrics, outcome.timing, outcome.parameters

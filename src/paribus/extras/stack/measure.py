@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from paribus.base.torch_internals import SHOWS_OPERATIONS, DispatchMode
-from paribus.extras.stack.evaluation import StackedLoss
 from paribus.extras.stack.network import StackedNetwork
-from paribus.extras.stack.optimizers import StackedOptimizers
+from paribus.extras.stack.optimizers import Setting, StackedOptimizers
 from paribus.extras.stack.program import Gradients
-from paribus.extras.stack.replica import Replica
+from paribus.extras.stack.task import StackedTask
+from paribus.run.trainee import Trainee
 
 Step = Callable[[], None]
 
@@ -34,11 +34,11 @@ SAFE = 0.8  # share of the free memory that a stack may take
 class Bench:
     """Updates of `size` replicas without data loading, metrics or checkpoints, alone (size 1) or stacked.
 
-    make: k -> a fresh replica. x (N, C, H, W), y (N,): a batch, the same for all.
+    make: k -> a fresh run, and the keys of its task and schedule. x (N, ...), y (N, ...): a batch, the same for all.
     context: autocast, where the precision asks for it.
     """
 
-    make: Callable[[int], Replica]
+    make: Callable[[int], tuple[Trainee, str, str]]
     x: Tensor
     y: Tensor
     dtype: torch.dtype
@@ -47,29 +47,29 @@ class Bench:
 
     def step(self, size: int) -> Step:
         """A function that takes one update. The first two allocate, trace and compile."""
-        replicas = [self.make(k) for k in range(size)]
-        for replica in replicas:
-            replica.network.to(self.x.device, self.dtype)
-        return self._alone(replicas[0]) if size == 1 else self._stacked(replicas)
+        made = [self.make(k) for k in range(size)]
+        for run, _, _ in made:
+            run.network.to(self.x.device, self.dtype)
+        return self._alone(made[0][0]) if size == 1 else self._stacked(made)
 
-    def _alone(self, replica: Replica) -> Step:
-        network, optimizer = replica.network.train(), replica.optimizer.make(replica.network)
+    def _alone(self, run: Trainee) -> Step:
+        network, optimizer = run.network.train(), run.make_optimizer(run.network)
 
         def step() -> None:
             with self.context():
-                loss = replica.loss(network(self.x), self.y)
+                loss = run.task.loss(network(self.x), self.y)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
 
         return step
 
-    def _stacked(self, replicas: Sequence[Replica]) -> Step:
-        stack = StackedNetwork([replica.network for replica in replicas])
-        stack.generators = [torch.Generator(self.x.device) for _ in replicas]
-        loss = StackedLoss([replica.loss for replica in replicas], [replica.loss_key for replica in replicas])
-        optimizers = StackedOptimizers(stack, [replica.optimizer for replica in replicas])
-        gradients = Gradients(stack, loss, sys.maxsize, self.compile)
+    def _stacked(self, made: Sequence[tuple[Trainee, str, str]]) -> Step:
+        stack = StackedNetwork([run.network for run, _, _ in made])
+        stack.generators = [torch.Generator(self.x.device) for _ in made]
+        task = StackedTask([run.task for run, _, _ in made], [key for _, key, _ in made])
+        optimizers = StackedOptimizers(stack, [Setting(run.make_optimizer, run.schedule, key) for run, _, key in made])
+        gradients = Gradients(stack, task, sys.maxsize, self.compile)
         x = self.x.expand(len(stack), *self.x.shape).contiguous()
         y = self.y.expand(len(stack), *self.y.shape).contiguous()
 

@@ -143,7 +143,10 @@ class StackedOptimizers:
         stacked = self.stack.trained()
         own = [dict(network.named_parameters()) for network in self.stack.replicas]
         listed: list[dict[str, Any]] = []
-        part = _Part(None, settings[runs[0][0]].schedule, [], {}, {}, {})  # type: ignore[arg-type]
+        schedules: dict[int, Schedule] = {}
+        rows: dict[int, int | None] = {}
+        groups: dict[int, list[int]] = {}
+        known: dict[tuple[int, str], nn.Parameter] = {}
         for run in runs:
             first, last = run[0], run[-1] + 1
             single = self.singles[first]
@@ -154,20 +157,20 @@ class StackedOptimizers:
                     if elementwise:
                         view = nn.Parameter(stacked[name].detach()[first:last])
                         parameters.append(view)
-                        part.parameters.update({(k, name): view for k in run})
+                        known.update({(k, name): view for k in run})
                     else:
                         parameters += [own[k][name] for k in run]
-                        part.parameters.update({(k, name): own[k][name] for k in run})
+                        known.update({(k, name): own[k][name] for k in run})
                 numbers.append(len(listed))
-                part.schedules[len(listed)] = settings[first].schedule
+                schedules[len(listed)] = settings[first].schedule
                 listed.append({**options, "params": parameters})
-            for k in run:
-                part.replicas.append(k)
-                part.rows[k] = k - first if elementwise else None
-                part.groups[k] = numbers
-        part.optimizer = self.singles[runs[0][0]].cls(listed, **self.singles[runs[0][0]].arguments)
-        if hasattr(part.optimizer, "train"):
-            part.optimizer.train()
+            rows.update({k: k - first if elementwise else None for k in run})
+            groups.update(dict.fromkeys(run, numbers))
+        first = runs[0][0]
+        optimizer = self.singles[first].cls(listed, **self.singles[first].arguments)
+        if hasattr(optimizer, "train"):
+            optimizer.train()
+        part = _Part(optimizer, settings[first].schedule, list(rows), rows, groups, known, schedules=schedules)
         self.parts.append(part)
 
     def _lay_out(self) -> None:

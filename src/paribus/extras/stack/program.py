@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from paribus.base.torch_internals import below_autograd, has_hooks
-from paribus.extras.stack.evaluation import StackedLoss
 from paribus.extras.stack.network import StackedNetwork, State
 from paribus.extras.stack.products import fast_products
 from paribus.extras.stack.rewrite import simplify, specialise
+from paribus.extras.stack.task import StackedTask
 from paribus.extras.stack.trace import Trace, record
 from paribus.run.metrics import wide
 
@@ -49,9 +49,9 @@ class Replayed:
 
     returned_anew: int  # how many of the results, from the first on, the next call leaves alone
 
-    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int | Mapping[int, int], compile: bool = False):
+    def __init__(self, stack: StackedNetwork, task: StackedTask, calls: int | Mapping[int, int], compile: bool = False):
         self.stack = stack
-        self.loss = loss
+        self.task = task
         self.calls = calls
         self.compile = compile
         self.steady = True
@@ -151,8 +151,8 @@ class Gradients(Replayed):
 
     returned_anew = 2
 
-    def __init__(self, stack: StackedNetwork, loss: StackedLoss, calls: int | Mapping[int, int], compile: bool = False):
-        super().__init__(stack, loss, calls, compile)
+    def __init__(self, stack: StackedNetwork, task: StackedTask, calls: int | Mapping[int, int], compile: bool = False):
+        super().__init__(stack, task, calls, compile)
         self._names = list(stack.trained())
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -161,7 +161,7 @@ class Gradients(Replayed):
 
     def compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         outputs = self.stack.call(parameters, buffers, x)
-        losses = self.loss(outputs, y)
+        losses = self.task.losses(outputs, y)
         trained = [parameters[name] for name in self._names]
         ones = torch.ones(len(self.stack), dtype=losses.dtype, device=losses.device)
         found = torch.autograd.grad(losses, trained, ones, allow_unused=True)
@@ -169,7 +169,7 @@ class Gradients(Replayed):
 
 
 class EvaluationSums(Replayed):
-    """x (N, ...), y (N,), the same for all replicas, in evaluation mode -> the sums (R, ...) of EvaluationTotals."""
+    """x (N, ...), y (N,), the same for all replicas, in evaluation mode -> the sums (R, S) of its evaluation."""
 
     returned_anew = 1
 
@@ -178,7 +178,7 @@ class EvaluationSums(Replayed):
         return sums
 
     def compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
-        return (self.loss.evaluate(self.stack.call(parameters, buffers, x, shared=True), y, wide(x.device)),)
+        return (self.task.evaluation_sums(self.stack.call(parameters, buffers, x, shared=True), y, wide(x.device)),)
 
 
 def _below_autograd(module: fx.GraphModule) -> Program:

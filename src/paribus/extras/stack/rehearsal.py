@@ -31,14 +31,18 @@ from paribus.config.run import Run
 from paribus.datasets.prepare import TensorSet
 from paribus.datasets.seeds import mix
 from paribus.extras.stack.attributes import Unstackable, Values, attributes, first_difference, surroundings
-from paribus.extras.stack.data import StackedData
-from paribus.extras.stack.fit import build_replica, build_stacked_task
+from paribus.extras.stack.engine import StackEngine
+from paribus.extras.stack.fit import build_stack_loop
 from paribus.extras.stack.members import Member, in_order
 from paribus.run import build
 from paribus.run.bookkeeping import brief
 from paribus.run.callbacks.ema import EMA
+from paribus.run.callbacks.observer import Observer
 from paribus.run.data import RunData
-from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+from paribus.run.fit import build_callbacks, build_loop, build_trainee, build_trainer, quiet_lightning
+from paribus.run.loop import Loop
+from paribus.run.trainee import Trainee
+from paribus.techniques.schedules import Schedule
 
 UPDATES = 3
 TOGETHER = 8  # members to a stack of the rehearsal: in double precision it takes twice the memory
@@ -111,23 +115,25 @@ class _Rehearsal:
         with streams_watched() as watch:
             try:
                 own = build.build_setting(run)
-                task = build_task(run, own, None)
-                things = {"the network": task.network, "the loss": own.loss, "the augmentation": own.augmentation}
+                own.task.prepare(self.data.splits)
+                loop = build_loop(run, own, None)
+                [trainee] = loop.trainees
+                things = {"the network": trainee.network, "the task": own.task}
                 before = held(things)
                 if k == 0:
-                    self.things = [*things.values(), type(task.make_optimizer(task.network))]
+                    self.things = [*things.values(), type(trainee.make_optimizer(trainee.network))]
                     self.around = self.surroundings()
-                data = _Single(self.data, build.stream(run, "order"), task.schedule)
+                data = _Short(self.data, trainee.order_seed, trainee.schedule)
                 recorder = _Recorder(account)
-                trainer = self.trainer(k, [recorder])
-                with quiet_lightning(), _Dropout(task) if self.on_gpu else nullcontext():
-                    trainer.fit(task, datamodule=data)
+                trainer = self.trainer(k, [recorder, _LossRecorder([account])])
+                with quiet_lightning(), _Dropout(trainee.dropout_seed) if self.on_gpu else nullcontext():
+                    trainer.fit(loop, datamodule=data)
             except (Unstackable, KeyboardInterrupt):
                 raise
             except Exception as error:
                 raise FailsAlone(f"{type(error).__name__}: {error}") from error
-        account.metrics = dict(task.metrics)
-        recorder.buffers(task.network)
+        account.metrics = dict(loop.metrics)
+        recorder.buffers(loop.network)
         account.held = held(things)
         if (where := first_difference(before, account.held)) is not None:
             raise Unstackable(f"{where} changes during training, so its behaviour may depend on it")
@@ -143,26 +149,33 @@ class _Rehearsal:
         accounts = [_Account() for _ in chosen]
         try:
             members = [replace(self.members[k], run=self.runs[k]) for k in chosen]
-            replicas = [build_replica(member, self.setting, writes=False) for member in members]
+            trainees = [self.trainee(member.run) for member in members]
             recorders = [_Recorder(account) for account in accounts]
-            for replica, recorder in zip(replicas, recorders, strict=True):
-                replica.observers = [recorder]
-            data = _Stacked(self.data, [replica.order_seed for replica in replicas])
-            task = build_stacked_task(self.runs[chosen[0]], self.setting, replicas, lambda k: None, False)
-            losses = _StackRecorder(accounts)
-            trainer = self.trainer(chosen[0], [losses])
+            for trainee, recorder in zip(trainees, recorders, strict=True):
+                trainee.observers = [recorder]
+            data = _Short(self.data, [trainee.order_seed for trainee in trainees], self.setting.schedule)
+            runs = [member.run for member in members]
+            loop = build_stack_loop(runs, trainees, lambda k: None, False, _Engine)
+            assert isinstance(loop.engine, _Engine)
+            trainer = self.trainer(chosen[0], [_LossRecorder(accounts)])
             with quiet_lightning():
-                trainer.fit(task, datamodule=data)
-            if not all(map(torch.equal, losses.streams, streams())):
+                trainer.fit(loop, datamodule=data)
+            if not all(map(torch.equal, loop.engine.streams, streams())):
                 raise Unstackable("it draws from torch's global random stream, which the members of a stack share")
         except (Unstackable, KeyboardInterrupt):
             raise
         except Exception as error:
             raise Unstackable(f"torch.func.vmap can't call it ({brief(error)})") from error
-        for account, replica, recorder in zip(accounts, replicas, recorders, strict=True):
-            account.metrics = dict(replica.journal.metrics)
-            recorder.buffers(replica.network)
+        for account, trainee, recorder in zip(accounts, trainees, recorders, strict=True):
+            account.metrics = dict(trainee.journal.metrics)
+            recorder.buffers(trainee.network)
         return accounts
+
+    def trainee(self, run: Run) -> Trainee:
+        """A member as it trains, but that it writes nothing."""
+        own = build.build_setting(run)
+        own.task.prepare(self.data.splits)
+        return build_trainee(run, own, None)
 
     def trainer(self, k: int, recorders: list[pl.Callback]) -> pl.Trainer:
         folder = self.members[k].folder
@@ -185,7 +198,7 @@ class _Rehearsal:
     def casts(self) -> bool:
         """Whether the network itself computes in single precision: it then rounds to that, here too."""
         network = build.build_network(self.runs[0], self.setting).double()
-        x, _ = next(_Single(self.data, 0, self.setting.schedule).evaluation_batches("val", EVALUATED))
+        x, _ = next(_Short(self.data, 0, self.setting.schedule).evaluation_batches("val", EVALUATED))
         device = x.device
         with _Casts() as casts:
             network.to(device)(x.double())
@@ -226,38 +239,36 @@ def held(things: Mapping[str, object]) -> Values:
     found: Values = {}
     for name, thing in things.items():
         found.update(attributes(thing, name))
-    loss = things["the loss"]
-    if isinstance(loss, nn.Module):  # a stack calls one loss for all members, so a state of it would be shared
-        found.update({f"the loss's {name}": mark(value).tolist() for name, value in loss.state_dict().items()})
+    task = things["the task"]
+    if isinstance(task, nn.Module):  # a stack calls one task for all members, so a state of it would be shared
+        found.update({f"the task's {name}": mark(value).tolist() for name, value in task.state_dict().items()})
     return found
 
 
 # ------------------------------------------------------------------------------------------ data
 
 
-class _Short:
-    """The first updates of a run, in its own order, and a few samples to evaluate."""
+class _Short(RunData):
+    """The first updates of a run or of a stack, in its own order, and a few samples to evaluate."""
 
-    splits: Any
-    updates: int | None
-    dtype: torch.dtype
-    device: torch.device
-
-    def shorten(self) -> None:
-        self.splits = replace(self.splits)
+    def __init__(self, data: RunData, order_seed: int | Sequence[int], schedule: Schedule):
+        super().__init__(
+            replace(data.splits),
+            data.base_batch_size,
+            data.budget,
+            schedule=schedule,
+            order_seed=order_seed,
+            drop_last=data.drop_last,
+        )
         self.updates = min(UPDATES, self.updates or UPDATES)
-
-    def batch_sizes(self) -> Counter[int]:
-        """As if the run were a long one, so that what will be traced in it is traced here."""
-        return Counter({size: sys.maxsize for size in super().batch_sizes()})  # type: ignore[misc]
 
     def place(self, device: torch.device, dtype: torch.dtype, rank: int) -> None:
         """The samples stay in the type that they have: batches are converted instead."""
-        super().place(device, torch.float32, rank)  # type: ignore[misc]
+        super().place(device, torch.float32, rank)
         self.dtype = dtype
 
     def batches(self, chunk: Any) -> Iterator[tuple[Tensor, Tensor, int]]:
-        for x, y, size in super().batches(chunk):  # type: ignore[misc]
+        for x, y, size in super().batches(chunk):
             yield x.to(self.dtype, copy=True), y.clone(), size
 
     def evaluation_batches(self, split: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -267,23 +278,17 @@ class _Short:
         yield x.to(self.dtype, copy=True), y.clone()
 
 
-class _Single(_Short, RunData):
-    def __init__(self, data: RunData, order_seed: int, schedule: Any):
-        super().__init__(
-            data.splits,
-            data.base_batch_size,
-            data.budget,
-            schedule=schedule,
-            order_seed=order_seed,
-            drop_last=data.drop_last,
-        )
-        self.shorten()
+class _Engine(StackEngine):
+    """A stack that is traced as if its runs were long ones, and that remembers torch's streams once they are seeded."""
 
+    streams: list[Tensor] = []
 
-class _Stacked(_Short, StackedData):
-    def __init__(self, data: RunData, order_seeds: Sequence[int]):
-        super().__init__(data, order_seeds)
-        self.shorten()
+    def calls(self) -> Counter[int]:
+        return Counter({size: sys.maxsize for size in super().calls()})
+
+    def seed(self, epoch: int) -> None:
+        super().seed(epoch)
+        self.streams = streams()
 
 
 # ------------------------------------------------------------------------------------------ accounts
@@ -297,55 +302,46 @@ def mark(value: Tensor) -> Tensor:
     return torch.cat([flat.norm()[None], weights @ flat]) if len(flat) else torch.zeros(3)
 
 
-class _Recorder(pl.Callback):
-    """The gradients of a run by itself, or of one replica that it observes."""
+class _Recorder(Observer):
+    """The gradients of a run, by itself or in a stack."""
+
+    every_update = True
 
     def __init__(self, account: _Account):
         self.account = account
-        self._update = 0
 
-    def on_gradients(self, task: Any) -> None:
-        self._update += 1
-        found = {name: p.grad for name, p in task.network.named_parameters() if p.requires_grad}
+    def gradients(self, run: Trainee, step: int) -> None:
+        found = {name: p.grad for name, p in run.network.named_parameters() if p.requires_grad}
         for name, grad in found.items():
             # No gradient, as alone, and one of zeros, as in a stack, are the same to whoever reads it here.
             value = torch.zeros(3, dtype=torch.float64) if grad is None else mark(grad)
-            self.account.marks[f"the gradient of {name} in update {self._update}"] = value
+            self.account.marks[f"the gradient of {name} in update {step + 1}"] = value
         size = max((float(value[0]) for value in self.account.marks.values()), default=0.0)
         self.account.marks["scale"] = torch.tensor([size], dtype=torch.float64)
-
-    def on_update(self, task: Any) -> None:
-        if hasattr(task, "_totals"):  # of a run by itself
-            self.account.marks[f"the loss until update {self._update}"] = task._totals.state()[:1].cpu().double()
 
     def buffers(self, network: nn.Module) -> None:
         for name, value in network.named_buffers():
             self.account.marks[f"the buffer {name}"] = mark(value)
 
 
-class _StackRecorder(pl.Callback):
-    """The losses of all replicas."""
+class _LossRecorder(pl.Callback):
+    """The losses of all runs of a loop."""
 
     def __init__(self, accounts: Sequence[_Account]):
         self.accounts = accounts
-        self.streams: list[Tensor] = []  # global ones, where the epoch begins
-        self._update = 0
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.streams = self.streams or streams()
-
-    def on_update(self, task: Any) -> None:
-        self._update += 1
-        for account, loss in zip(self.accounts, task._totals.state()[0], strict=True):
-            account.marks[f"the loss until update {self._update}"] = loss[None].cpu().double()
+    def on_update(self, loop: Loop) -> None:
+        losses = loop.totals.state()[0].reshape(-1).cpu().double()
+        for account, loss in zip(self.accounts, losses.split(1), strict=True):
+            account.marks[f"the loss until update {loop.data.cursor.step}"] = loss
 
 
 class _Dropout(TorchFunctionMode):
     """Dropout of a run by itself that draws as in a stack: on a GPU their streams are different ones, equally good."""
 
-    def __init__(self, task: Any):
+    def __init__(self, dropout_seed: int):
         super().__init__()
-        self.seed = mix(task.dropout_seed, 1, 0, 0)
+        self.seed = mix(dropout_seed, 1, 0, 0)
         self.generator: torch.Generator | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -20,7 +20,7 @@ from paribus.datasets.prepare import LazySet, TensorSet
 from paribus.extras.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
 from paribus.run.evaluate import Reloaded, reload
 from paribus.run.evaluation import evaluate
-from paribus.run.loop import STATISTICS_BATCHES
+from paribus.run.single import STATISTICS_BATCHES
 from paribus.run.stages import load_stages
 from paribus.run.ticker import Ticker
 from paribus.run.weights import flatten, unflatten_into
@@ -173,7 +173,7 @@ class Work:
         statistics: Any = recomputed_statistics(network, self.training) if self.recompute else nullcontext()
         batches = zip(self.x.split(self.size), self.y.split(self.size), strict=True)
         with self.run.precision.val_step_context(), statistics:
-            found = evaluate(network, self.run.setting.loss, batches, device=self.run.device)
+            found = evaluate(network, self.run.setting.task, batches, device=self.run.device)
         return found["loss"], found["acc"]
 
     def save(self) -> None:

@@ -70,8 +70,9 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if trainer.is_global_zero:
             loop.journal.flush()  # what the checkpoint resumes from must have its past on disk
         write_file_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
-        if loop.best_weights is not None and trainer.is_global_zero:
-            save_best(self.folder, loop.best_weights, loop.journal)
+        [run] = loop.trainees
+        if run.best_weights is not None and trainer.is_global_zero:
+            save_best(self.folder, run.best_weights, run.journal)
         self._last = time.monotonic()
 
 

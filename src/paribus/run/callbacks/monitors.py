@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytorch_lightning as pl
 import torch
 
-if TYPE_CHECKING:
-    from paribus.run.loop import Loop
+from paribus.run.callbacks.observer import Observer
+from paribus.run.trainee import Trainee
 
 
-class GradientMonitor(pl.Callback):
+class GradientMonitor(Observer):
     r"""Per parameter, every `every` updates: gradient norm $\|g\|_2$ and update-to-weight ratio
     $\|\theta_{t+1} - \theta_t\|_2 / \|\theta_t\|_2$.
 
     Logged as grad_norm/NAME and update_ratio/NAME to the loggers (not to the history, whose columns are for tables).
     A ratio near 1e-3 is a common rule of thumb for healthy training.
     """
+
+    every_update = True
 
     def __init__(self, every: int = 50):
         if every < 1:
@@ -26,35 +25,29 @@ class GradientMonitor(pl.Callback):
         self._before: dict[str, torch.Tensor] | None = None
         self._values: dict[str, torch.Tensor] = {}
 
-    def on_gradients(self, loop: Loop) -> None:
-        if (loop.data.cursor.step + 1) % self.every == 0:
-            named = list(loop.network.named_parameters())
+    def gradients(self, run: Trainee, step: int) -> None:
+        if (step + 1) % self.every == 0:
+            named = list(run.network.named_parameters())
             self._before = {name: p.detach().clone() for name, p in named}
             self._values = {f"grad_norm/{name}": p.grad.norm() for name, p in named if p.grad is not None}
 
-    def on_update(self, loop: Loop) -> None:
+    def updated(self, run: Trainee, step: int) -> None:
         if self._before is None:
             return
-        for name, p in loop.network.named_parameters():
+        for name, p in run.network.named_parameters():
             before = self._before[name]
             self._values[f"update_ratio/{name}"] = (p.detach() - before).norm() / before.norm().clamp_min(1e-12)
         self._before = None
-        values = {key: float(value) for key, value in self._values.items()}
-        if loop.trainer.is_global_zero:
-            for logger in loop.trainer.loggers:
-                logger.log_metrics(values, step=loop.data.cursor.step)
+        run.log({key: float(value) for key, value in self._values.items()}, step)
 
 
-class LearningRateMonitor(pl.Callback):
+class LearningRateMonitor(Observer):
     """Learning rate and momentum of every parameter group at the end of each epoch, as lr/GROUP and momentum/GROUP."""
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        loop: Any = pl_module
+    def epoch_ended(self, run: Trainee, step: int) -> None:
         values = {}
-        for number, group in enumerate(loop.optimizer.param_groups):
+        for number, group in enumerate(run.param_groups()):
             values[f"lr/{number}"] = float(group["lr"])
             if "momentum" in group or "betas" in group:
                 values[f"momentum/{number}"] = float(group.get("momentum", group.get("betas", (0.0,))[0]))
-        if trainer.is_global_zero:
-            for logger in trainer.loggers:
-                logger.log_metrics(values, step=loop.data.cursor.step)
+        run.log(values, step)
