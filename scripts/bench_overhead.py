@@ -30,7 +30,7 @@ from torch import nn
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run import build
-from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+from paribus.run.fit import build_callbacks, build_loop, build_trainer, quiet_lightning
 from paribus.store.history import HistoryWriter
 
 
@@ -90,11 +90,11 @@ def paribus(run: Run, folder: Path) -> float:
     """As `paribus train` runs it, callbacks included; checkpoints are written after the clock stops."""
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
-    task = build_task(run, setting, HistoryWriter(folder / "history.csv"))
+    loop = build_loop(run, setting, HistoryWriter(folder / "history.csv"))
     timer = Timer()
     trainer = build_trainer(run, [timer, *build_callbacks(run, folder)], [], folder)
     with quiet_lightning():
-        trainer.fit(task, datamodule=data)
+        trainer.fit(loop, datamodule=data)
     return timer.seconds
 
 

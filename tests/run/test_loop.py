@@ -1,4 +1,4 @@
-"""The task against a loop written out by hand, and what happens in each update."""
+"""The loop against a loop written out by hand, and what happens in each update."""
 
 import csv
 import math
@@ -10,7 +10,7 @@ import yaml
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run import build
-from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+from paribus.run.fit import build_callbacks, build_loop, build_trainer, quiet_lightning
 from paribus.run.loop import Loop
 from paribus.store.history import HistoryWriter
 
@@ -30,17 +30,17 @@ def trained(tmp_path, *overrides, base=BASE):
     run = Run.parse(resolved(load([*base, *overrides])))
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
-    task = build_task(run, setting, HistoryWriter(tmp_path / "history.csv"))
+    loop = build_loop(run, setting, HistoryWriter(tmp_path / "history.csv"))
     trainer = build_trainer(run, build_callbacks(run, tmp_path), [], tmp_path)
     with quiet_lightning():
-        trainer.fit(task, datamodule=data)
-    return run, task
+        trainer.fit(loop, datamodule=data)
+    return run, loop
 
 
-def validations(task, metric):
+def validations(loop, metric):
     """The column of the history."""
-    task.journal.history.flush()
-    with open(task.journal.history.path) as file:
+    loop.journal.history.flush()
+    with open(loop.journal.history.path) as file:
         return [float(row[metric]) for row in csv.DictReader(file) if row[metric]]
 
 
@@ -70,24 +70,24 @@ def assert_same(network, expected):
 
 
 def test_the_task_takes_the_updates_of_a_plain_loop(tmp_path):
-    run, task = trained(tmp_path)
-    assert task.trainer.global_step == 9
-    assert task.trainer.current_epoch == 3
-    assert_same(task.network, by_hand(run))
+    run, loop = trained(tmp_path)
+    assert loop.trainer.global_step == 9
+    assert loop.trainer.current_epoch == 3
+    assert_same(loop.network, by_hand(run))
 
 
 def test_clipping_and_a_schedule_act_on_every_update(tmp_path):
-    run, task = trained(tmp_path, "clip.norm=0.1", "scheduler=cosine")
+    run, loop = trained(tmp_path, "clip.norm=0.1", "scheduler=cosine")
     expected = by_hand(run, clip=0.1, factor=lambda step, horizon: (1 + math.cos(math.pi * step / horizon)) / 2)
-    assert_same(task.network, expected)
+    assert_same(loop.network, expected)
 
 
 def counted(calls):
     backward = Loop._backward
 
-    def count(task, loss):
-        calls.append(loss)
-        backward(task, loss)
+    def count(loop, x, y, size):
+        calls.append(size)
+        backward(loop, x, y, size)
 
     return count
 
@@ -96,11 +96,11 @@ def test_accumulation_changes_memory_and_not_the_updates(tmp_path, monkeypatch):
     """Without batch statistics the gradient of a batch is that of its parts."""
     calls = []
     monkeypatch.setattr(Loop, "_backward", counted(calls))
-    run, task = trained(tmp_path, "norm=layer", "trainer.accumulate=4", "data.batch_size=9")
-    sizes = {share for [share] in task.data.batch_shares()}
+    run, loop = trained(tmp_path, "norm=layer", "trainer.accumulate=4", "data.batch_size=9")
+    sizes = {share for [share] in loop.data.batch_shares()}
     assert any(len(torch.arange(size).chunk(4)) != 4 for size in sizes)  # chunk would make other numbers of parts
-    assert len(calls) == 4 * task.trainer.global_step
-    for found, wanted in zip(task.network.parameters(), by_hand(run).parameters(), strict=True):
+    assert len(calls) == 4 * loop.trainer.global_step
+    for found, wanted in zip(loop.network.parameters(), by_hand(run).parameters(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -112,7 +112,7 @@ def test_the_learning_rate_follows_the_batch_size_by_rule(run_of):
 
 
 def test_the_batch_grows_where_a_schedule_says_so(tmp_path):
-    _, task = trained(
+    _, loop = trained(
         tmp_path,
         "scheduler=batch_growth",
         "scheduler.milestones=[0.5]",
@@ -120,9 +120,9 @@ def test_the_batch_grows_where_a_schedule_says_so(tmp_path):
         "data.batch_size=10",
         "budget.epochs=4",
     )
-    assert [task.data.plan.batch_size_at(epoch) for epoch in range(4)] == [10, 10, 20, 20]
-    assert task.trainer.global_step == 5 + 5 + 3 + 3
-    assert task.data.cursor.samples == 200
+    assert [loop.data.plan.batch_size_at(epoch) for epoch in range(4)] == [10, 10, 20, 20]
+    assert loop.trainer.global_step == 5 + 5 + 3 + 3
+    assert loop.data.cursor.samples == 200
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,15 @@ def test_the_batch_grows_where_a_schedule_says_so(tmp_path):
     [("budget.updates=7", 7), ("budget.samples=70", 4), ("budget.samples=101", 7), ("budget.epochs=2", 6)],
 )
 def test_a_budget_is_kept_to_the_update(tmp_path, budget, steps):
-    _, task = trained(tmp_path, "budget.epochs=null", budget)
-    assert task.data.cursor.step == steps
-    assert "test/acc" in task.metrics
+    _, loop = trained(tmp_path, "budget.epochs=null", budget)
+    assert loop.data.cursor.step == steps
+    assert "test/acc" in loop.metrics
 
 
 def test_a_budget_in_seconds_stops_within_an_update_of_it(tmp_path):
-    _, task = trained(tmp_path, "budget.epochs=null", "budget.seconds=0.2", "scheduler=linear")
-    assert 0.2 <= task.data.cursor.seconds < 1.0
-    assert task.metrics["lr"] < 0.05 * 0.2  # the schedule ran over the time
+    _, loop = trained(tmp_path, "budget.epochs=null", "budget.seconds=0.2", "scheduler=linear")
+    assert 0.2 <= loop.data.cursor.seconds < 1.0
+    assert loop.metrics["lr"] < 0.05 * 0.2  # the schedule ran over the time
 
 
 def test_ema_evaluates_with_the_average_and_trains_without_it(tmp_path):
@@ -165,27 +165,27 @@ def test_ema_evaluates_with_the_average_and_trains_without_it(tmp_path):
 
 
 def test_ema_never_averages_the_vectors_of_spectral_norm(tmp_path):
-    _, task = trained(tmp_path, "callbacks=[ema]", "norm=spectral")
-    [ema] = [callback for callback in task.trainer.callbacks if hasattr(callback, "average")]
+    _, loop = trained(tmp_path, "callbacks=[ema]", "norm=spectral")
+    [ema] = [callback for callback in loop.trainer.callbacks if hasattr(callback, "average")]
     assert not [name for name in ema.average if name.endswith(("_u", "_v"))]
-    for name, vector in task.network.named_buffers():
+    for name, vector in loop.network.named_buffers():
         if name.endswith(("_u", "_v")):
             assert vector.norm().item() == pytest.approx(1.0)
 
 
 def test_schedule_free_evaluates_with_statistics_of_its_averaged_weights(tmp_path):
-    _, task = trained(tmp_path, "optimizer=schedulefree_sgd", "budget.epochs=20", base=BASE[:-1])
-    before = {key: value.clone() for key, value in task.network.state_dict().items()}
-    assert task.metrics["train/acc"] > 0.9
-    assert task.metrics["val/acc"] > 0.7
-    with task.evaluation_weights():
-        assert any(not torch.equal(value, before[key]) for key, value in task.network.state_dict().items())
-    assert all(torch.equal(value, before[key]) for key, value in task.network.state_dict().items())
+    _, loop = trained(tmp_path, "optimizer=schedulefree_sgd", "budget.epochs=20", base=BASE[:-1])
+    before = {key: value.clone() for key, value in loop.network.state_dict().items()}
+    assert loop.metrics["train/acc"] > 0.9
+    assert loop.metrics["val/acc"] > 0.7
+    with loop.evaluation_weights():
+        assert any(not torch.equal(value, before[key]) for key, value in loop.network.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in loop.network.state_dict().items())
 
 
 def test_validation_every_few_epochs_and_at_the_end(tmp_path):
-    _, task = trained(tmp_path, "evaluation.every=2", "callbacks=[checkpoints]")
-    task.journal.history.flush()
+    _, loop = trained(tmp_path, "evaluation.every=2", "callbacks=[checkpoints]")
+    loop.journal.history.flush()
     rows = (tmp_path / "history.csv").read_text().splitlines()
     column = rows[-1].split(",")
     assert len(rows) == 4
@@ -193,16 +193,16 @@ def test_validation_every_few_epochs_and_at_the_end(tmp_path):
 
 
 def test_best_weights_are_those_of_the_best_validation(tmp_path):
-    _, task = trained(
+    _, loop = trained(
         tmp_path,
         "evaluation.checkpoint=best",
         "evaluation.monitor=val/loss",
         "budget.epochs=15",
         "optimizer.lr=0.5",
     )
-    assert task.journal.best_score == task.metrics["val/loss_best"] == min(validations(task, "val/loss"))
-    task.network.load_state_dict(task.best_weights)
-    assert task.evaluate("val")["loss"] == pytest.approx(task.metrics["val/loss_best"], rel=1e-12)
+    assert loop.journal.best_score == loop.metrics["val/loss_best"] == min(validations(loop, "val/loss"))
+    loop.network.load_state_dict(loop.best_weights)
+    assert loop.evaluate("val")["loss"] == pytest.approx(loop.metrics["val/loss_best"], rel=1e-12)
 
 
 def test_the_order_the_augmentation_and_the_weights_have_seeds_of_their_own(tmp_path):
@@ -227,13 +227,13 @@ def test_an_epoch_that_ends_early_does_not_shorten_the_chunks_of_the_next(tmp_pa
     monkeypatch.setattr("paribus.run.loop.CHUNK_SECONDS", 10.0)
     sizes, step = [], Loop.training_step
 
-    def counted(task, chunk, number):
+    def counted(loop, chunk, number):
         sizes.append(len(chunk.batches))
-        return step(task, chunk, number)
+        return step(loop, chunk, number)
 
     monkeypatch.setattr(Loop, "training_step", counted)
-    _, task = trained(tmp_path, "data.batch_size=5", "budget.epochs=4")
-    in_epoch = task.data.plan.updates_in(0)
+    _, loop = trained(tmp_path, "data.batch_size=5", "budget.epochs=4")
+    in_epoch = loop.data.plan.updates_in(0)
     assert in_epoch > 7
     assert sizes[0] == 1
     assert sizes[-3:] == [in_epoch] * 3

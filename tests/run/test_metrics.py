@@ -6,8 +6,22 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
-from paribus.run.metrics import EvaluationTotals, Totals
+from paribus.run.evaluation import evaluate
+from paribus.run.metrics import Totals
+from paribus.tasks.classification.task import Classification
+from paribus.techniques.augment import Identity
 from paribus.techniques.losses import CrossEntropy, ScalarSquaredError
+
+CPU = torch.device("cpu")
+
+
+def task(loss):
+    return Classification(loss, Identity())
+
+
+def sums(loss, outputs, y):
+    """Of an evaluation of one network."""
+    return task(loss).evaluation_sums(outputs[None], y, torch.float64)[0]
 
 
 def data(n=500, k=7):
@@ -17,10 +31,8 @@ def data(n=500, k=7):
 
 def test_evaluation_agrees_with_torchmetrics():
     outputs, y = data()
-    totals = EvaluationTotals()
-    for part, target in zip(outputs.split(33), y.split(33), strict=True):
-        totals.update(part, target, CrossEntropy(7))
-    found = totals.compute(totals.state())
+    batches = zip(outputs.split(33), y.split(33), strict=True)
+    found = evaluate(torch.nn.Identity(), task(CrossEntropy(7)), batches, device=CPU)
     assert found["acc"] == pytest.approx(MulticlassAccuracy(7, average="micro")(outputs, y).item(), abs=1e-6)
     assert found["ece"] == pytest.approx(
         MulticlassCalibrationError(7, n_bins=15)(outputs.softmax(1), y).item(), abs=1e-6
@@ -30,39 +42,35 @@ def test_evaluation_agrees_with_torchmetrics():
 
 def test_states_of_processes_add_up():
     outputs, y = data()
-    whole, first, second = EvaluationTotals(), EvaluationTotals(), EvaluationTotals()
-    whole.update(outputs, y, CrossEntropy(7))
-    first.update(outputs[:123], y[:123], CrossEntropy(7))
-    second.update(outputs[123:], y[123:], CrossEntropy(7))
-    merged = EvaluationTotals.compute(first.state() + second.state())
-    assert merged == pytest.approx(EvaluationTotals.compute(whole.state()), rel=1e-12)
+    loss = CrossEntropy(7)
+    parts = sums(loss, outputs[:123], y[:123]) + sums(loss, outputs[123:], y[123:])
+    merged, whole = (task(loss).evaluation_metrics(each) for each in (parts, sums(loss, outputs, y)))
+    assert merged == pytest.approx(whole, rel=1e-12)
 
 
 def test_no_confidence_means_no_calibration_error():
-    totals = EvaluationTotals()
-    totals.update(torch.zeros(4, 1), torch.arange(4), ScalarSquaredError(4))
-    found = totals.compute(totals.state())
+    loss = ScalarSquaredError(4)
+    found = task(loss).evaluation_metrics(sums(loss, torch.zeros(4, 1), torch.arange(4)))
     assert math.isnan(found["ece"])
     assert found["acc"] == 0.25
 
 
 def test_not_a_number_is_counted_and_breaks_nothing():
-    totals = EvaluationTotals()
-    totals.update(torch.full((3, 2), math.nan), torch.zeros(3, dtype=torch.long), CrossEntropy(2))
-    found = totals.compute(totals.state())
+    loss = CrossEntropy(2)
+    found = task(loss).evaluation_metrics(sums(loss, torch.full((3, 2), math.nan), torch.zeros(3, dtype=torch.long)))
     assert math.isnan(found["loss"])
     assert 0.0 <= found["acc"] <= 1.0
 
 
 def test_training_totals_weigh_batches_by_their_size_and_take_soft_targets():
     outputs, y = data(10, 3)
-    totals = Totals()
+    totals = Totals(task(CrossEntropy(3)))
     for part, target in ((outputs[:8], y[:8]), (outputs[8:], torch.nn.functional.one_hot(y[8:], 3).float())):
-        totals.update(CrossEntropy(3)(part, target), part, target, CrossEntropy(3))
+        totals.update(CrossEntropy(3)(part, target), part, target)
     found = totals.compute(totals.state())
     assert found["loss"] == pytest.approx(torch.nn.functional.cross_entropy(outputs, y).item(), rel=1e-6)
     assert found["acc"] == (outputs.argmax(1) == y).double().mean().item()
-    other = Totals()
+    other = Totals(task(CrossEntropy(3)))
     other.load(totals.state())
     assert other.compute(other.state()) == found
     totals.reset()
@@ -70,9 +78,9 @@ def test_training_totals_weigh_batches_by_their_size_and_take_soft_targets():
 
 
 def test_a_million_updates_lose_nothing():
-    totals = Totals()
+    totals = Totals(task(CrossEntropy(3)))
     totals.load(torch.tensor([1e8, 5e7, 1e8], dtype=torch.float64))
-    totals.update(torch.tensor(1e-3), torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), CrossEntropy(3))
+    totals.update(torch.tensor(1e-3), torch.zeros(1, 2), torch.zeros(1, dtype=torch.long))
     assert totals.state()[0].item() == pytest.approx(1e8 + 1e-3, abs=1e-7)
 
 
@@ -81,9 +89,9 @@ def test_sums_are_the_same_bits_wherever_the_batches_are_parted():
     batches = [(torch.randn(7, 4, generator=generator), torch.arange(7) % 4) for _ in range(50)]
     states = []
     for every in (1, 3, 50):
-        totals = Totals()
+        totals = Totals(task(CrossEntropy(4)))
         for number, (outputs, y) in enumerate(batches, 1):
-            totals.update(CrossEntropy(4)(outputs, y), outputs, y, CrossEntropy(4))
+            totals.update(CrossEntropy(4)(outputs, y), outputs, y)
             if number % every == 0:
                 totals.state()
         states.append(totals.state())

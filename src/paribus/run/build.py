@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -48,6 +48,8 @@ class Setting:
 
     source: Source
     form: Form
+    loss: Any
+    augmentation: Any
     task: Task
     schedule: Schedule
 
@@ -70,7 +72,7 @@ def build_setting(run: Run) -> Setting:
     check_augmentation(run, form, augmentation)
     loss = instantiate("loss", run.loss, num_classes=form.num_classes)
     schedule = instantiate("scheduler", run.scheduler)
-    return Setting(source, form, Classification(loss, augmentation), schedule)
+    return Setting(source, form, loss, augmentation, Classification(loss, augmentation), schedule)
 
 
 def check_augmentation(run: Run, form: Form, augmentation: Any) -> None:

@@ -146,7 +146,9 @@ def load_weights(path: Path) -> dict[str, Any]:
         if "evaluation_weights" in content:
             result: dict[str, Any] = content["evaluation_weights"]
             return result
-        state = content["state_dict"]
+        state: dict[str, Any] = content["state_dict"]
+        if "paribus" not in content:  # of the best weights: the network's alone
+            return state
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}. Was the run trained with callbacks=none?") from error
     except Exception as error:  # zip, pickle and key errors: the file is damaged or no checkpoint

@@ -15,7 +15,7 @@ from paribus.datasets.seeds import mix
 from paribus.extras.curvature.probe import training_risk
 from paribus.extras.curvature.sharpness import decay_on_diagonal
 from paribus.run import build
-from paribus.run.fit import build_callbacks, build_task, build_trainer, quiet_lightning
+from paribus.run.fit import build_callbacks, build_loop, build_trainer, quiet_lightning
 from paribus.run.weights import flatten
 from paribus.store.history import HistoryWriter
 from paribus.store.store import Store
@@ -40,12 +40,12 @@ def trained(folder, *overrides):
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
     folder.mkdir(exist_ok=True)
-    task = build_task(run, setting, HistoryWriter(folder / "history.csv"))
+    loop = build_loop(run, setting, HistoryWriter(folder / "history.csv"))
     trainer = build_trainer(run, build_callbacks(run, folder), [], folder)
     with quiet_lightning():
-        trainer.fit(task, datamodule=data)
-    task.journal.flush()
-    return task
+        trainer.fit(loop, datamodule=data)
+    loop.journal.flush()
+    return loop
 
 
 def rows(folder, column):
@@ -80,7 +80,7 @@ def test_observers_are_no_part_of_the_identity(compose):
 
 
 def test_sharpness_is_the_top_of_the_hessian_that_training_feels(tmp_path):
-    task = trained(
+    loop = trained(
         tmp_path,
         "callbacks=[sharpness]",
         "callbacks.sharpness.every=12",
@@ -96,10 +96,10 @@ def test_sharpness_is_the_top_of_the_hessian_that_training_feels(tmp_path):
         "optimizer.weight_decay=0.01",
         "trainer.precision=64-true",
     )
-    risk = training_risk(task, None)
-    hessian = risk.hessian(risk.point(task.network))
+    risk = training_risk(loop, None)
+    hessian = risk.hessian(risk.point(loop.network))
     decay = torch.cat(
-        [torch.full((p.numel(),), 0.01 if p.ndim > 1 else 0.0, dtype=torch.float64) for p in task.network.parameters()]
+        [torch.full((p.numel(),), 0.01 if p.ndim > 1 else 0.0, dtype=torch.float64) for p in loop.network.parameters()]
     )
     exact = float(torch.linalg.eigvalsh(hessian + torch.diag(decay))[-1])
     [(step, found)] = rows(tmp_path, "sharpness").items()
@@ -166,7 +166,7 @@ def test_no_threshold_is_claimed_where_none_is_known():
 
 
 def test_edge_of_stability_is_written_with_the_preconditioner_of_adaptive_optimizers(tmp_path):
-    task = trained(
+    loop = trained(
         tmp_path,
         "callbacks=[sharpness]",
         "callbacks.sharpness.every=12",
@@ -181,24 +181,24 @@ def test_edge_of_stability_is_written_with_the_preconditioner_of_adaptive_optimi
         "optimizer.weight_decay=0",
         "trainer.precision=64-true",
     )
-    risk = training_risk(task, None)
-    hessian = risk.hessian(risk.point(task.network))
-    acting = stability(task.optimizer)
+    risk = training_risk(loop, None)
+    hessian = risk.hessian(risk.point(loop.network))
+    acting = stability(loop.optimizer)
     by_parameter = dict(
-        zip([p for group in task.optimizer.param_groups for p in group["params"]], acting.rates, strict=True)
+        zip([p for group in loop.optimizer.param_groups for p in group["params"]], acting.rates, strict=True)
     )
-    root = torch.cat([by_parameter[p].flatten() for p in task.network.parameters()]).sqrt()
+    root = torch.cat([by_parameter[p].flatten() for p in loop.network.parameters()]).sqrt()
     exact = float(torch.linalg.eigvalsh(root[:, None] * hessian * root[None, :])[-1])
     assert rows(tmp_path, "sharpness_lr_half")[12] == pytest.approx(exact / 2, rel=1e-6)
     assert rows(tmp_path, "stability")[12] == pytest.approx(exact / 2 / 19, rel=1e-6)
-    rate = task.optimizer.param_groups[0]["lr"]
+    rate = loop.optimizer.param_groups[0]["lr"]
     assert rows(tmp_path, "sharpness_preconditioned")[12] == pytest.approx(exact / rate, rel=1e-6)
 
 
 @pytest.mark.slow
 def test_full_batch_descent_settles_at_the_edge_of_stability(tmp_path):
     """Cohen et al. 2021: sharpness rises until sharpness x lr / 2 is 1, and hovers there while the loss still falls."""
-    task = trained(
+    loop = trained(
         tmp_path,
         "callbacks=[sharpness]",
         "callbacks.sharpness.every=20",
@@ -228,11 +228,11 @@ def test_full_batch_descent_settles_at_the_edge_of_stability(tmp_path):
     assert sorted(late)[-len(late) // 10] < 1.1
     loss = rows(tmp_path, "train/loss")
     assert loss[2500] < 0.9 * loss[1250]
-    assert task.metrics["train/loss"] == loss[2500]
+    assert loop.metrics["train/loss"] == loss[2500]
 
 
 def test_the_noise_scale_is_the_trace_over_the_squared_gradient(tmp_path):
-    task = trained(
+    loop = trained(
         tmp_path,
         "callbacks=[noise_scale]",
         "callbacks.noise_scale.every=12",
@@ -243,8 +243,8 @@ def test_the_noise_scale_is_the_trace_over_the_squared_gradient(tmp_path):
         "model.width=6",
         "norm=none",
     )
-    risk = training_risk(task, None)
-    theta = risk.point(task.network)
+    risk = training_risk(loop, None)
+    theta = risk.point(loop.network)
     x, y = (torch.cat(parts) for parts in zip(*risk.batches(), strict=True))
     each = []
     for k in range(len(x)):
@@ -283,7 +283,7 @@ def test_the_cosine_is_that_of_the_two_gradients_and_negative_between_walls(tmp_
 
 
 def test_a_plateau_is_found_at_its_onset(tmp_path):
-    task = trained(
+    loop = trained(
         tmp_path,
         "callbacks=[plateau]",
         "callbacks.plateau.every=5",
@@ -303,15 +303,15 @@ def test_a_plateau_is_found_at_its_onset(tmp_path):
     )
     losses, norms = rows(tmp_path, "plateau/loss"), rows(tmp_path, "plateau/grad_norm")
     assert list(losses) == list(range(0, 101, 5))
-    onset = int(task.metrics["plateau/onset_step"])
+    onset = int(loop.metrics["plateau/onset_step"])
     assert 0 < onset <= 50
-    assert task.metrics["plateau/onset_loss"] == losses[onset]
-    assert task.metrics["plateau/onset_ratio"] == pytest.approx(norms[0] / norms[onset])
+    assert loop.metrics["plateau/onset_loss"] == losses[onset]
+    assert loop.metrics["plateau/onset_ratio"] == pytest.approx(norms[0] / norms[onset])
     assert all(losses[step] >= 0.99 * losses[onset] for step in losses if step > onset)
 
 
 def test_measuring_keeps_to_its_share_of_the_time_and_out_of_the_timing(tmp_path):
-    task = trained(
+    loop = trained(
         tmp_path,
         "callbacks=[sharpness]",
         "callbacks.sharpness.every=1",
@@ -321,13 +321,13 @@ def test_measuring_keeps_to_its_share_of_the_time_and_out_of_the_timing(tmp_path
         "budget.epochs=60",
         "evaluation.every=60",
     )
-    [probe] = task.trainer.callbacks
+    [probe] = loop.trainer.callbacks
     measured = rows(tmp_path, "sharpness")
     assert 1 <= len(measured) < 240
     assert min(measured) == 1
     # The first is always taken, and one may take longer than the one before it.
-    assert probe.spent <= 0.2 * task.data.cursor.seconds + 2 * probe.spent / len(measured) + 0.2
-    assert task.observed_seconds == probe.spent
+    assert probe.spent <= 0.2 * loop.data.cursor.seconds + 2 * probe.spent / len(measured) + 0.2
+    assert loop.observed_seconds == probe.spent
 
 
 @pytest.mark.parametrize(
@@ -348,10 +348,10 @@ def test_options_that_can_not_be_are_refused(paribus, tmp_path, option, message)
 
 
 def test_snapshots_hold_the_weights_of_their_steps(tmp_path):
-    task = trained(tmp_path, "callbacks=[snapshots]", "callbacks.snapshots.number=4", "model=linear", "budget.epochs=3")
+    loop = trained(tmp_path, "callbacks=[snapshots]", "callbacks.snapshots.number=4", "model=linear", "budget.epochs=3")
     found = [torch.load(path, weights_only=True) for path in sorted((tmp_path / "snapshots").glob("*.pt"))]
     assert [content["step"] for content in found] == [0, 4, 8, 12]
-    assert torch.equal(found[-1]["weights"], flatten(task.network))
+    assert torch.equal(found[-1]["weights"], flatten(loop.network))
     torch.manual_seed(mix(0, 0))
     run = Run.parse(resolved(load([*BASE, "model=linear"])))
     assert torch.equal(found[0]["weights"], flatten(build.build_network(run, build.build_setting(run))))

@@ -1,6 +1,5 @@
 """The measurement before a stack is trained."""
 
-import functools
 from contextlib import nullcontext
 
 import pytest
@@ -10,10 +9,8 @@ from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.extras.stack import measure
 from paribus.extras.stack.measure import Findings, explore, peak_bytes
-from paribus.extras.stack.optimizers import Setting
-from paribus.extras.stack.replica import Replica
 from paribus.run import build
-from paribus.run.journal import Journal
+from paribus.run.fit import build_trainee
 
 CPU = torch.device("cpu")
 
@@ -23,14 +20,7 @@ def bench(*overrides, batch=16):
     setting = build.build_setting(run)
 
     def make(k):
-        return Replica(
-            build.build_network(run, setting),
-            setting.loss,
-            "loss",
-            Setting(functools.partial(build.build_optim, run), setting.schedule, "schedule"),
-            *(k, k, k),
-            Journal(None, "val/acc"),
-        )
+        return build_trainee(run, setting, None), "task", "schedule"
 
     x, y = torch.randn(batch, *setting.source.shape), torch.arange(batch) % 10
     return measure.Bench(make, x, y, torch.float32, nullcontext)

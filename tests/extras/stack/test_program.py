@@ -8,10 +8,13 @@ import torch
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.extras.stack import program
-from paribus.extras.stack.evaluation import StackedLoss, evaluate
+from paribus.extras.stack.evaluation import evaluate
 from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.program import EvaluationSums, Gradients
+from paribus.extras.stack.task import StackedTask
 from paribus.run import build
+from paribus.tasks.classification.task import Classification
+from paribus.techniques.augment import Identity
 from paribus.techniques.losses import CrossEntropy, SquaredError
 
 REPLICAS, BATCH = 3, 8
@@ -27,7 +30,7 @@ def gradients(*overrides, batches=1000, compile=False):
     stack = StackedNetwork(networks)
     stack.generators = [torch.Generator().manual_seed(seed) for seed in range(REPLICAS)]
     stack.program.train()
-    return Gradients(stack, StackedLoss([setting.loss] * REPLICAS, ["loss"] * REPLICAS), batches, compile)
+    return Gradients(stack, StackedTask([setting.task] * REPLICAS, ["task"] * REPLICAS), batches, compile)
 
 
 def batch(number, size=BATCH):
@@ -95,8 +98,8 @@ def test_losses_of_several_kinds_are_traced():
     made = {}
     for batches in (1000, 0):
         each = gradients("model=mlp", batches=batches)
-        losses = [CrossEntropy(10), SquaredError(10), CrossEntropy(10)]
-        made[batches] = Gradients(each.stack, StackedLoss(losses, ["a", "b", "a"]), batches)
+        tasks = [Classification(loss(10), Identity()) for loss in (CrossEntropy, SquaredError, CrossEntropy)]
+        made[batches] = Gradients(each.stack, StackedTask(tasks, ["a", "b", "a"]), batches)
     assert_equal(made[1000](*batch(0)), made[0](*batch(0)))
     assert made[1000]._programs
 
@@ -150,11 +153,11 @@ def test_gradients_lie_where_they_lay_before():
 def test_evaluation(overrides):
     """Traced and not: in evaluation mode, where dropout does nothing, with statistics that have moved meanwhile."""
     each = gradients(*overrides, batches=0)
-    traced, plain = (EvaluationSums(each.stack, each.loss, calls) for calls in (1000, 0))
+    traced, plain = (EvaluationSums(each.stack, each.task, calls) for calls in (1000, 0))
     for number in range(3):
         x, y = batch(number, 20)
         found, wanted = (
-            evaluate(each.stack, sums, [(x[0, :12], y[0, :12]), (x[0, 12:], y[0, 12:])], x.device)
+            evaluate(each.stack, each.task, sums, [(x[0, :12], y[0, :12]), (x[0, 12:], y[0, 12:])], x.device)
             for sums in (traced, plain)
         )
         assert found == [pytest.approx(one) for one in wanted]
@@ -212,8 +215,8 @@ class Counting(torch.nn.Linear):
 
 def test_modules_of_others_may_do_anything_and_are_not_traced():
     stack = StackedNetwork([torch.nn.Sequential(torch.nn.Flatten(), Counting(64, 10)) for _ in range(REPLICAS)])
-    loss = StackedLoss([CrossEntropy(10)] * REPLICAS, ["loss"] * REPLICAS)
-    each = Gradients(stack, loss, 1000)
+    task = StackedTask([Classification(CrossEntropy(10), Identity())] * REPLICAS, ["task"] * REPLICAS)
+    each = Gradients(stack, task, 1000)
     found = [each(*batch(0))[2]["1.weight"] for _ in range(2)]
     assert not torch.allclose(*found)
 
@@ -221,7 +224,7 @@ def test_modules_of_others_may_do_anything_and_are_not_traced():
 def test_hooks_are_called_in_every_update():
     each, calls = gradients("model=mlp"), []
     each.stack.program.register_forward_hook(lambda *of: calls.append(1))
-    other = Gradients(each.stack, each.loss, 1000)
+    other = Gradients(each.stack, each.task, 1000)
     for number in range(3):
         other(*batch(number))
     assert len(calls) == 3

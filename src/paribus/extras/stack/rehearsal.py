@@ -118,7 +118,8 @@ class _Rehearsal:
                 own.task.prepare(self.data.splits)
                 loop = build_loop(run, own, None)
                 [trainee] = loop.trainees
-                things = {"the network": trainee.network, "the task": own.task}
+                parts = {"the loss": own.loss, "the augmentation": own.augmentation, "the task": own.task}
+                things = {"the network": trainee.network, **parts}
                 before = held(things)
                 if k == 0:
                     self.things = [*things.values(), type(trainee.make_optimizer(trainee.network))]
@@ -239,9 +240,9 @@ def held(things: Mapping[str, object]) -> Values:
     found: Values = {}
     for name, thing in things.items():
         found.update(attributes(thing, name))
-    task = things["the task"]
-    if isinstance(task, nn.Module):  # a stack calls one task for all members, so a state of it would be shared
-        found.update({f"the task's {name}": mark(value).tolist() for name, value in task.state_dict().items()})
+    loss = things["the loss"]
+    if isinstance(loss, nn.Module):  # a stack calls one loss for all members, so a state of it would be shared
+        found.update({f"the loss's {name}": mark(value).tolist() for name, value in loss.state_dict().items()})
     return found
 
 
