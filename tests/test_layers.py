@@ -35,6 +35,7 @@ LAYERS = [
     {"ablation"},
     {"config"},
     {"store"},
+    {"tasks"},
     {"techniques"},
     {"datasets"},
     {"stats"},

@@ -201,8 +201,8 @@ def test_best_weights_are_those_of_the_best_validation(tmp_path):
         "optimizer.lr=0.5",
     )
     assert loop.journal.best_score == loop.metrics["val/loss_best"] == min(validations(loop, "val/loss"))
-    loop.network.load_state_dict(loop.best_weights)
-    assert loop.evaluate("val")["loss"] == pytest.approx(loop.metrics["val/loss_best"], rel=1e-12)
+    loop.network.load_state_dict(loop.trainees[0].best_weights)
+    assert loop.engine.evaluate("val")[0]["loss"] == pytest.approx(loop.metrics["val/loss_best"], rel=1e-12)
 
 
 def test_the_order_the_augmentation_and_the_weights_have_seeds_of_their_own(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from paribus.extras.stack import fit as module
-from paribus.extras.stack.task import StackedClassification
+from paribus.extras.stack.engine import StackEngine
 
 BASE = [
     "model=mlp",
@@ -114,7 +114,7 @@ class Killed(BaseException):
 def killed_after(monkeypatch, updates, run, lines):
     """A stack that dies in the middle of an epoch, with checkpoints after every chunk."""
     count = 0
-    update = StackedClassification._update
+    update = StackEngine.set_position
 
     def dying(self, *arguments):
         nonlocal count
@@ -124,7 +124,7 @@ def killed_after(monkeypatch, updates, run, lines):
         update(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StackedClassification, "_update", dying)
+        patch.setattr(StackEngine, "set_position", dying)
         with pytest.raises(Killed):
             run.stacked(lines)
 
@@ -205,7 +205,7 @@ def test_a_bug_is_recorded_for_every_member_and_the_next_command_tries_again(run
 
     run, lines = runs(), seeds()
     with monkeypatch.context() as patch:
-        patch.setattr(StackedClassification, "on_train_epoch_end", broken)
+        patch.setattr(StackEngine, "gradient_norms", broken)
         with pytest.raises(StackFailed, match="a bug"):
             run.stacked(lines)
     assert {run.store.read(id).failure["type"] for id in run.ids(lines)} == {"bug"}

@@ -200,14 +200,14 @@ def test_members_that_can_not_go_together_are_handed_back_and_it_is_remembered(r
 
 def test_a_stack_that_fails_before_its_first_update_is_handed_back(runs, monkeypatch):
     """Ours too, and with nothing remembered: it may have been the machine."""
-    from paribus.extras.stack.task import StackedClassification
+    from paribus.extras.stack.engine import StackEngine
 
     def broken(self, *arguments):
         raise ZeroDivisionError("a bug")
 
     run, lines = runs(), seeds(*OUR_NETWORK)
     with monkeypatch.context() as patch:
-        patch.setattr(StackedClassification, "_gradients", broken)
+        patch.setattr(StackEngine, "backward", broken)
         record = train_stack(run.run_of(lines[0]), run.members(lines))
     assert "failed before its first update (ZeroDivisionError: a bug)" in record.failure["message"]
     assert Measured(run.folder).refusal(program(run.run_of(lines[0]))) is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from paribus.extras.stack import checkpoint
-from paribus.extras.stack.task import StackedClassification
+from paribus.extras.stack.engine import StackEngine
 from paribus.run import restart
 from paribus.run.restart import START, Point, restarts
 from paribus.store.store import Store
@@ -94,7 +94,7 @@ def bits(tensor):
     return tensor.contiguous().reshape(-1).view(torch.uint8) if tensor.ndim else tensor.reshape(1).view(torch.uint8)
 
 
-MOMENTS = [(StackedClassification, "_update"), (checkpoint, "write_file_atomically"), (Path, "replace")]
+MOMENTS = [(StackEngine, "set_position"), (checkpoint, "write_file_atomically"), (Path, "replace")]
 
 
 def counted(monkeypatch, run, lines, **keys):
@@ -201,7 +201,7 @@ def test_a_damaged_member_begins_again_and_the_others_end_with_the_same_bits(run
     lines = lines_of()[:4]
     whole, run = runs("whole"), runs("damaged")
     whole.stacked(lines)
-    assert killed(monkeypatch, run, lines, StackedClassification, "_update", 10)
+    assert killed(monkeypatch, run, lines, StackEngine, "set_position", 10)
     damaged = run.store.run_dir(run.ids(lines[2:3])[0]) / "checkpoints" / "last.ckpt"
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 255
@@ -220,7 +220,7 @@ def test_a_damaged_member_begins_again_and_the_others_end_with_the_same_bits(run
 def test_a_run_that_leaves_a_stack_says_so(runs, monkeypatch):
     lines = lines_of()[:2]
     run = runs()
-    assert killed(monkeypatch, run, lines, StackedClassification, "_update", 10)
+    assert killed(monkeypatch, run, lines, StackEngine, "set_position", 10)
     stood = run.checkpoint(lines[0])["paribus"]["cursor"]["step"]
     [record] = run.alone(lines[:1])
     assert stretches(record.provenance["segments"]) == [(0, stood, 2), (stood, 24, 1)]
@@ -239,8 +239,8 @@ def test_how_a_group_was_cut_is_decided_once(runs, monkeypatch):
             if run is whole:
                 run.stacked(lines, size="auto")
                 continue
-            assert killed(monkeypatch, run, lines, StackedClassification, "_update", 7, size="auto")
-            assert killed(monkeypatch, run, lines, StackedClassification, "_update", 30, size="auto")
+            assert killed(monkeypatch, run, lines, StackEngine, "set_position", 7, size="auto")
+            assert killed(monkeypatch, run, lines, StackEngine, "set_position", 30, size="auto")
     monkeypatch.setattr(measure, "decide", lambda *arguments: (6, False))
     often.stacked(lines, size="auto")
     for one, other in zip(results(whole, lines), results(often, lines), strict=True):

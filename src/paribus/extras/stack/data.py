@@ -1,4 +1,4 @@
-"""How many batches of each size a run has: what a stack traces, and what it leaves to vmap."""
+"""The numbers of batches of each size: they decide what a stack traces, and what it leaves to vmap."""
 
 from __future__ import annotations
 
