@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from paribus.config.unknown import unknown
 
 # Sections whose keys are arguments of classes.
 _CLASSES = ("model", "loss", "optimizer", "scheduler", "augmentation", "callbacks", "logger", "surface", "hydra")
+_LABELS = ("group", "arm", "tags")
 
 
 @contextmanager
@@ -184,8 +185,16 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]) if "hydra" in config else config
     )
     container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    labels = OmegaConf.to_container(OmegaConf.masked_copy(plain, [key for key in _LABELS if key in plain]))
     assert isinstance(container, dict)
-    for key, written in _labels(plain).items():
+    assert isinstance(labels, dict)
+    return completed(container, labels)  # type: ignore[arg-type]
+
+
+def completed(container: dict[str, Any], as_written: Mapping[Any, Any]) -> dict[str, Any]:
+    """The same of a configuration whose interpolations were resolved otherwise. as_written: before they were."""
+    for key in _LABELS:
+        written = as_written.get(key)
         if isinstance(written, list):
             container[key] = [text if _asks(text) else own for text, own in zip(written, container[key], strict=True)]
         elif _asks(written):
@@ -194,14 +203,6 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         for key, default in optional(Run).items():
             if key not in ("ablation", "vars", "task"):
                 container.setdefault(key, list(default) if isinstance(default, tuple) else default)
-    return container  # type: ignore[return-value]
-
-
-def _labels(config: DictConfig) -> dict[Any, Any]:
-    """The labels of a run as they are written."""
-    labels = [key for key in ("group", "arm", "tags") if key in config]
-    container = OmegaConf.to_container(OmegaConf.masked_copy(config, labels), resolve=False)
-    assert isinstance(container, dict)
     return container
 
 

@@ -18,12 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paribus.base.errors import UserError
-from paribus.config.compose import is_group, load, resolved, user_errors
+from paribus.config.compose import completed, is_group, load, resolved, user_errors
 from paribus.config.composed import Composed
 from paribus.config.grammar import parsed, with_quotes
 from paribus.config.identity import Identities
 from paribus.config.merger import Merger
 from paribus.config.modes import with_mode
+from paribus.config.resolver import Resolver
 from paribus.config.run import Runs
 
 Path = tuple[str, ...]
@@ -43,6 +44,7 @@ class Composer:
         self._compose = compose
         self._axes = {} if settings is None else _axes(settings)
         self._merger = Merger()
+        self._resolver = Resolver()
         self._templates: dict[tuple[str, ...], _Template] = {}
         self._identities = Identities()
         self._runs = Runs()
@@ -80,26 +82,32 @@ class Composer:
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:
             if (merged := self._merger(groups)) is not None:
-                self._templates[groups] = _Template(*merged)
+                written, choices = merged
+                found = _or_none(lambda: completed(self._resolver(written), written))
+                self._templates[groups] = _Template(written, found, choices, {})
             else:
                 whole = self._compose(groups)
                 plain = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-                self._templates[groups] = _Template(plain, _choices(whole), _axes(whole))
+                self._templates[groups] = _Template(
+                    OmegaConf.to_container(plain), _or_none(lambda: resolved(plain)), _choices(whole), _axes(whole)
+                )
         return self._templates[groups]
 
 
 class _Template:
-    """One choice of options, composed; plain values are put into it."""
+    """One choice of options, composed; plain values are put into it.
 
-    def __init__(self, config: DictConfig, choices: Mapping[str, Any], axes: Mapping[str, Any] | None = None):
+    written: with its interpolations. resolved: without; None where a value that must be given is missing.
+    """
+
+    def __init__(
+        self, written: Any, resolved: dict[str, Any] | None, choices: Mapping[str, Any], axes: Mapping[str, Any]
+    ):
         self.choices = choices
-        self.axes = axes or {}
+        self.axes = axes
         self._leaves: dict[Path, Any] = {}
-        _flatten((), OmegaConf.to_container(config, resolve=False), self._leaves)
-        try:
-            self._resolved: dict[str, Any] | None = resolved(config)
-        except OmegaConfBaseException:  # a value that must be given is missing: each cell gives its own
-            self._resolved = None
+        _flatten((), written, self._leaves)
+        self._resolved = resolved
         self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
         self._entangled: set[Path] = set()  # values that others are made of in some other way
         self._known: dict[Path, bool] = {}
@@ -154,6 +162,14 @@ class _Template:
             assert self._resolved is not None
             self._sections[key] = _changed(self._resolved[section], changes)
         return self._sections[key]
+
+
+def _or_none(resolve: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """None where a value that must be given is missing: each cell gives its own."""
+    try:
+        return resolve()
+    except OmegaConfBaseException:
+        return None
 
 
 def _choices(config: DictConfig) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import OverrideType
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from paribus.base.hydra_internals import ConfigFiles, Unsupported
 from paribus.config.compose import hydra_context, is_group
@@ -27,10 +27,14 @@ class Merger:
         self._first: dict[tuple[str, ...], tuple[str, ...]] = {}  # groups -> the first choice of their options
         self._meeting: set[tuple[Any, ...]] = set()  # (groups, places of those) whose segments overlap
         self._contents: dict[tuple[Any, ...], Any] = {}
+        self._sections: dict[tuple[Any, ...], Any] = {}  # (name, places of the contents that set it) -> what they make
         self._files: ConfigFiles | None = None
 
-    def __call__(self, options: tuple[str, ...]) -> tuple[DictConfig, Mapping[str, Any]] | None:
+    def __call__(self, options: tuple[str, ...]) -> tuple[dict[str, Any], Mapping[str, Any]] | None:
         """(configuration, chosen options) of `group=option, ...`; None for a command line that only Hydra understands.
+
+        The configuration is as it is written, with its interpolations. Sections that the same files make are one
+        object.
 
         Raises Hydra's own exceptions for options that do not exist.
         """
@@ -45,7 +49,7 @@ class Merger:
 
     def _compose(
         self, keys: tuple[str | None, ...], options: tuple[str, ...]
-    ) -> tuple[DictConfig, Mapping[str, Any]] | None:
+    ) -> tuple[dict[str, Any], Mapping[str, Any]] | None:
         first = self._first.setdefault(keys, options)  # type: ignore[arg-type]
         changed = [place for place, option in enumerate(options) if option != first[place]]
         files, choices = self._list(first)
@@ -60,12 +64,24 @@ class Merger:
                 base, files, choices = choices, spliced, dict(choices)
                 for _, other in singles:
                     choices.update((key, value) for key, value in other.items() if value != base.get(key))
-        merged: dict[str, Any] = {}
-        for file in files:
-            if (content := self._content(file)) is None:
-                return None
-            merge(merged, content)
-        return OmegaConf.create(merged), choices
+        contents = [content for file in files if (content := self._content(file)) is not None]
+        return None if len(contents) < len(files) else (self._merged(contents), choices)
+
+    def _merged(self, contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        makers: dict[str, list[Mapping[str, Any]]] = {}
+        for content in contents:
+            for name in content:
+                makers.setdefault(name, []).append(content)
+        merged = {}
+        for name, of in makers.items():
+            key = (name, *map(id, of))
+            if key not in self._sections:
+                made: dict[str, Any] = {}
+                for content in of:
+                    merge(made, {name: content[name]})
+                self._sections[key] = made[name]
+            merged[name] = self._sections[key]
+        return merged
 
     def _list(self, options: tuple[str, ...]) -> tuple[Files, Mapping[str, Any]]:
         """Hydra's list of files and of chosen options."""
