@@ -265,3 +265,32 @@ def test_a_live_page_follows_the_records_and_keeps_the_readers_choices(browser, 
     WebDriverWait(browser, 20).until(lambda _: "has stopped" in one(browser, "#progress-text").text)
     time.sleep(0.1)
     assert all("/progress" in entry["message"] for entry in browser.get_log("browser"))  # it is gone, and only that
+
+
+BROKEN = """
+const found = [];
+for (const cell of document.querySelectorAll(".study:not([hidden]) :is(.numbers td.words, .forest tbody th)")) {
+  const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode())
+    for (const word of node.textContent.matchAll(/\\S+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) found.push(word[0]);
+    }
+}
+return found;
+"""
+
+
+@pytest.mark.parametrize("width", [390, 800, 1400])
+def test_long_names_break_at_separators_and_a_wide_table_scrolls(browser, opened, width):
+    opened(width, arms=("b32", "norm=without_batch_normalization, augmentation=without", "without", "internationalize"))
+    assert browser.execute_script(BROKEN) == []
+    [box] = [each for each in every(browser, ".numbers.scroll") if each.is_displayed()]
+    beyond = browser.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", box)
+    assert (beyond > 0) == (width < 1400)
+    browser.execute_script("arguments[0].scrollLeft = 10000", box)
+    assert browser.execute_script("return arguments[0].scrollLeft", box) == pytest.approx(beyond, abs=1)
+    assert "gradient" in box.value_of_css_property("background-image")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width

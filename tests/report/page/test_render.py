@@ -123,8 +123,10 @@ def test_hostile_names_are_text_and_nothing_else(make, live):
     ordinary = Parsed(rendered(make(arms=[f"arm{k}" for k in range(len(HOSTILE))], seeds=3, epochs=3), live))
     text = page("<script>alert(2)</script>", made.studies, claims(made.plans, made.records.get), "a; <b>rm</b>", live)
     parsed = Parsed(text)
-    # The same elements with the same attributes: names added none.
-    assert [(tag, sorted(a)) for tag, a in parsed.elements] == [(tag, sorted(a)) for tag, a in ordinary.elements]
+    # The same elements with the same attributes: names added none but places where a line may break.
+    found, expected = ([(tag, sorted(a)) for tag, a in each.elements if tag != "wbr"] for each in (parsed, ordinary))
+    assert found == expected
+    assert not any(a for tag, a in parsed.elements if tag == "wbr")
     assert not [a for _, a in parsed.elements if any(key.startswith("on") for key in a)]
     assert parsed.data["studies"][0]["arms"][0] == HOSTILE[0]
     assert "<" not in parsed.scripts[0]

@@ -111,7 +111,7 @@ class Chart {
     yTicks.forEach((v, k) => {
       const at = this.toY(v);
       plot.append(svg("line", { class: "tick", x1: 0, x2: inner.width, y1: at, y2: at }));
-      const full = yTexts[k], most = Math.floor((inner.left - 10) / 7.1);
+      const full = yTexts[k], most = Math.floor((inner.left - 10) / (rows ? 7.9 : 7.1)); // names of arms have wider letters than numbers
       const label = this.text(full.length > most ? `${full.slice(0, most - 1)}…` : full, -8, at + 4, "end", rows ? "label" : undefined);
       if (full.length > most) label.append(svg("title", {}, full));
       plot.append(label);
