@@ -97,17 +97,18 @@ def test_text_and_code_that_do_not_alternate_alike_are_refused(script):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_it_imports_of_ours_is_there(name):
-    """So that a move of a function is noticed without running the whole notebook."""
-    import nbformat
+def test_it_uses_the_python_surface_and_nothing_deeper(name):
+    """And what it names of it is there: a move of a function is noticed without running the whole notebook."""
+    import paribus
 
-    cells = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
-    lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
-    ours = [line for line in lines if line.startswith(("from paribus", "import paribus"))]
-    if not name.startswith("1.1"):  # it analyses a network that is no run: one that `paribus train` can't describe
-        assert ours == ["import paribus"]
-    for line in ours:
-        exec(line, {})
+    lines = [line for cell in cells(ROOT / "notebooks" / name, "code") for line in source(cell).splitlines()]
+    code = list(ast.walk(ast.parse("\n".join(line for line in lines if not line.startswith("%")))))
+    imported = {each.name for node in code if isinstance(node, ast.Import) for each in node.names}
+    imported |= {str(node.module) for node in code if isinstance(node, ast.ImportFrom)}
+    assert {each for each in imported if each.partition(".")[0] == "paribus"} == {"paribus"}
+    used = {node.attr for node in code if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "paribus"}
+    assert used, "it uses the Python surface"
+    assert used <= set(paribus.__all__)
 
 
 @pytest.mark.slow

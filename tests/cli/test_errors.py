@@ -59,6 +59,9 @@ MISTAKES = [
     ),
     ("optimizer=lamb optimizer.adam_debias='false'", ["optimizer.adam_debias must be true or false, got the word"]),
     ("optimizer=adam optimizer.eps=inf", ["optimizer.eps must be a finite number"]),
+    ("data={a:0.9}", ["data.a is not a key"]),
+    ("optimizer={lrr:0.1}", ["optimizer.lrr is not a key", "optimizer.lr"]),
+    ("data=[0.9]", ["options of a group have names", "got a float"]),
     ("stack=-inf", ["stack must be a whole number of at least 1 or one of auto, off"]),
     ("optimized_metric=nope", ["optimized_metric must be a metric that the run measures", "'nope'"]),
     ("seed=abc", ["seed must be", "'abc'"]),
@@ -110,6 +113,7 @@ def offline(*_, **__):
         ("train -m seed=1,2 seed=3", "seed is given twice"),
         ("train -m optimizer.lr=interval(0.1,0.2)", "hparams_search=optuna"),
         ("plan norm=bacth", "batch"),
+        ("plan data={a:0.9}", "data.a is not a key"),
     ],
 )
 def test_a_mistake_elsewhere(paribus, tmp_path, command, said):

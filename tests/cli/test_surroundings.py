@@ -62,6 +62,7 @@ def test_letters_that_the_terminal_does_not_know(tmp_path):
         ("figures abc ablation=demo", "ablation=demo"),
         ("landscape abc --points 100000000", "points"),
         ("landscape abc --span inf", "range"),
+        ("landscape abc -o plane.png", "pictures are written into a folder"),
         ("curvature abc --seed -1", "seed"),
         ("runs --newer 1d --older 2d", "older than 2d"),
         ("runs norm=a norm=b", "norm is given twice"),

@@ -59,6 +59,7 @@ def test_configs_and_choices_are_those_of_composing_the_plain_way(seed):
         ["experiment=vit_digits", "optimizer=sgd", "norm=rms"],
         ["debug=overfit", "optimizer=sgd", "optimizer.lr=0.3"],
         ["norm=none", "~tags"],
+        ["optimizer={lr: 0.3}", "data={batch_size: 48}"],
         ["callbacks=[default,ema]", "scheduler=cosine", "scheduler.warmup=0.1"],
     ],
 )

@@ -1,6 +1,7 @@
 """Runs are judged by their records, whatever a launcher says; other processes' runs are waited for."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
@@ -9,6 +10,7 @@ from paribus.base.errors import UserError
 from paribus.store.lock import Busy
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.sweep.grouping import Alone
 from paribus.sweep.jobs import JobLost, Jobs
 
 
@@ -118,3 +120,17 @@ def test_a_run_that_its_other_trainer_gave_up_is_trained_here(store):
     assert train(launcher, store, "a") == {}
     assert launcher.launched == ["a", "a"]
     assert launcher.first == [0, 1]
+
+
+def test_without_stacks_a_size_that_was_asked_for_is_said(capsys):
+    """One line for all of them; auto and off ask for none."""
+    alone = Alone()
+    cells = [SimpleNamespace(id=str(k), run=SimpleNamespace(stack=size)) for k, size in enumerate((4, 4, "auto", 1))]
+    lines = {cell.id: [f"seed={cell.id}"] for cell in cells}
+    jobs = alone.jobs(cells, lines, None, None)
+    assert [(list(job.line), job.runs) for job in jobs] == [([f"seed={k}"], (k,)) for k in "0123"]
+    said = "2 alone: stack=4 was asked for, but this installation lacks the extra stack"
+    assert capsys.readouterr().err == f"{said}\n"
+    assert alone.outlook(cells, 1, None).lines == [f"  {said}"]
+    assert alone.jobs(cells[2:], lines, None, None)
+    assert capsys.readouterr().err == ""

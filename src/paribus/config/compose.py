@@ -45,6 +45,7 @@ def user_errors() -> Iterator[None]:
 
 
 LONGEST = 1000  # letters of a message
+_NAMES = "options of a group have names (norm=batch), or are a list of names (norm=[batch,weight])"
 _COMPOSERS = ("hydra", "omegaconf", "yaml", "antlr4")
 
 
@@ -88,13 +89,14 @@ def explain(error: BaseException) -> str:
         )
         return f"{group}={wanted} is not an option.{near(wanted, options, 3)} Options: {', '.join(options)}"
     if kind := re.search(r"^Config group override must be a string or a list. Got (\w+)", text):
-        return (
-            f"options of a group have names (norm=batch), or are a list of names (norm=[batch,weight]), got {kind[1]}"
-        )
+        return f"{_NAMES}, got {kind[1]}"
     if twice := re.search(r"^(\S+) appears more than once in the final defaults list", text):
         return f"{twice[1]} has an option already, and +{twice[1]}=OPTION would add another. Write {twice[1]}=OPTION"
-    if missing := re.search(r"Could not override '([^']+)'", text):
-        return _nearest_key(missing.group(1))
+    if isinstance(error, TypeError) and (kind := re.fullmatch(r"argument of type '(\w+)' is not iterable", text)):
+        return f"{_NAMES}, got a {kind[1]} in the list"
+    if missing := re.search(r"Could not override '([^']+)'", text):  # of group={key: value} the cause names the key
+        inner = re.search(r"full_key: (\S+)", str(error.__cause__ or ""))
+        return _nearest_key(inner[1] if inner else missing[1])
     if unknown := re.search(r"Key '([^']+)' is not in struct\s*full_key: (\S+)", text):
         return _nearest_key(unknown.group(2))
     if missing := re.search(r"In '([^']+)': Could not find '([^']+)'", text):

@@ -143,11 +143,15 @@ def merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def _group_of(text: str) -> str | None:
-    """The config group that an override `group=option` or `group=[a,b]` chooses of; None for any other override."""
+    """The config group that an override `group=option` or `group=[a,b]` chooses of; None for any other override.
+
+    `group={key: value}` chooses nothing: it sets values in the section of that name.
+    """
     override = parsed(text)
     simple = override.type is OverrideType.CHANGE and not override.is_sweep_override() and override.package is None
-    key = override.key_or_group
-    return key if simple and key.split("/")[0] != "hydra" and is_group(key) else None
+    key, value = override.key_or_group, override.value() if simple else None
+    named = all(isinstance(name, str) for name in (value if isinstance(value, list) else [value]))
+    return key if simple and named and key.split("/")[0] != "hydra" and is_group(key) else None
 
 
 def _is_hydras(file: Any) -> bool:
