@@ -7,18 +7,25 @@ import math
 
 import pytest
 from allpairspy import AllPairs
+from omegaconf import OmegaConf
 
 from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run.execute import execute
+from paribus.run.targets import locate
 from paribus.store.record import Record
 from paribus.store.store import Store
+from paribus.techniques.losses import Loss
 
 
 def options(group):
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def loss_of(name):
+    return locate("loss", OmegaConf.load(config_dir() / "loss" / f"{name}.yaml")["_target_"])
 
 
 GROUPS = {
@@ -26,7 +33,7 @@ GROUPS = {
     "scheduler": options("scheduler"),
     "norm": [*options("norm"), "[batch,weight]", "[layer,spectral]"],
     "model": options("model"),
-    "loss": options("loss"),
+    "loss": [name for name in options("loss") if issubclass(loss_of(name), Loss)],  # the others are of regression
     "augmentation": options("augmentation"),
     "batch_size": ["b1", "b8", "b16", "full"],
 }

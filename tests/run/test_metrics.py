@@ -6,6 +6,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
+from paribus.datasets.source import Form
 from paribus.run.evaluation import evaluate
 from paribus.run.metrics import Totals
 from paribus.tasks.classification.task import Classification
@@ -16,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def task(loss):
-    return Classification(loss, Identity())
+    return Classification(Form((1,), "vector", "class", loss.num_classes), loss, Identity())
 
 
 def sums(loss, outputs, y):

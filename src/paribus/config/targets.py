@@ -37,8 +37,12 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "paribus.task.Classification": Target("paribus.tasks.classification.Classification"),
-    "paribus.task.Regression": Target("paribus.tasks.regression.Regression"),
+    "paribus.task.Classification": Target(
+        "paribus.tasks.classification.Classification", at="paribus.tasks.classification.task.Classification"
+    ),
+    "paribus.task.Regression": Target(
+        "paribus.tasks.regression.Regression", at="paribus.tasks.regression.task.Regression"
+    ),
     "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
     "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
     "paribus.model.MLP": Target("paribus.nn.models.dense.MLP", at="paribus.techniques.models.dense.MLP"),
@@ -63,6 +67,9 @@ TARGETS: Mapping[str, Target] = {
         "paribus.nn.parametrize.weight_norm", at="paribus.techniques.norms.parametrize.weight_norm"
     ),
     "paribus.loss.CrossEntropy": Target("paribus.losses.CrossEntropy", at="paribus.techniques.losses.CrossEntropy"),
+    "paribus.loss.Huber": Target("paribus.techniques.regression_losses.Huber"),
+    "paribus.loss.MeanAbsoluteError": Target("paribus.techniques.regression_losses.MeanAbsoluteError"),
+    "paribus.loss.MeanSquaredError": Target("paribus.techniques.regression_losses.MeanSquaredError"),
     "paribus.loss.ScalarSquaredError": Target(
         "paribus.losses.ScalarSquaredError", at="paribus.techniques.losses.ScalarSquaredError"
     ),

@@ -20,14 +20,13 @@ from paribus.config.modes import check_mode, without_mode
 from paribus.config.nodes import monitored, name_of, scaled, target_of
 from paribus.config.run import Run
 from paribus.config.sections import Data
-from paribus.config.task import CLASSIFICATION
 from paribus.datasets.prepare import Splits, prepare
 from paribus.datasets.seeds import mix
 from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import RunData
-from paribus.run.instantiate import check_arguments, instantiate
+from paribus.run.instantiate import asked_for, check_arguments, instantiate
 from paribus.run.position import Budget
-from paribus.tasks.classification.task import Classification
+from paribus.run.targets import locate
 from paribus.tasks.task import Task
 from paribus.techniques.optimizers.build import build_optimizer
 from paribus.techniques.schedules import Schedule
@@ -56,23 +55,33 @@ class Setting:
 
 def build_setting(run: Run) -> Setting:
     """Raises UserError for a source that contradicts itself, and an augmentation that does not go with its samples."""
-    if run.task.target != CLASSIFICATION:
-        raise UserError(
-            f"task._target_ must be a task that can be trained, got {run.task.target}. Use {CLASSIFICATION}"
-        )
     source: Source = instantiate("data.source", run.data.source)
     with as_user_error("data.source"):
         form = form_of(source)
-    if form.num_classes is None:
-        raise UserError(
-            f"classification needs samples of one class each, and data.source={name_of(run.data.source)} has "
-            f"kind_of_y={form.kind_of_y!r}. Use another data set"
-        )
+    check_targets(run, form)
     augmentation = instantiate("augmentation", run.augmentation)
     check_augmentation(run, form, augmentation)
-    loss = instantiate("loss", run.loss, num_classes=form.num_classes)
+    offered = asked_for("loss", run.loss, num_classes=form.num_classes)
+    if offered and form.num_classes is None:
+        raise UserError(
+            f"loss={name_of(run.loss)} is a loss of classes, and data.source={name_of(run.data.source)} has "
+            f"kind_of_y={form.kind_of_y!r}. Use loss=squared_error, absolute_error or huber"
+        )
+    loss = instantiate("loss", run.loss, **offered)
+    task: Task = instantiate("task", run.task.node, form=form, loss=loss, augmentation=augmentation)
     schedule = instantiate("scheduler", run.scheduler)
-    return Setting(source, form, loss, augmentation, Classification(loss, augmentation), schedule)
+    return Setting(source, form, loss, augmentation, task, schedule)
+
+
+def check_targets(run: Run, form: Form) -> None:
+    """Raises UserError where a task says what it can learn, and the targets are of another kind."""
+    kinds = getattr(locate("task", run.task.target), "kinds_of_y", None)
+    if kinds is not None and form.kind_of_y not in kinds:
+        fitting = {"class": "task=classification", "number": "task=regression"}.get(form.kind_of_y, "another data set")
+        raise UserError(
+            f"task={name_of(run.task.node)} learns targets of the kind {' or '.join(kinds)}, and "
+            f"data.source={name_of(run.data.source)} has kind_of_y={form.kind_of_y!r}. Use {fitting}"
+        )
 
 
 def check_augmentation(run: Run, form: Form, augmentation: Any) -> None:

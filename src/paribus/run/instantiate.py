@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from torch import nn
+
 from paribus.base.errors import UserError
 from paribus.base.text import near
 from paribus.config.arguments import finite
@@ -34,6 +36,19 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
         return functools.partial(make, **kwargs) if node.get("_partial_") else make(**kwargs)
     except (ValueError, TypeError) as error:
         raise UserError(f"{choice or where}: {_cause(error)}") from error
+
+
+def asked_for(where: str, node: Mapping[str, Any], **offered: Any) -> dict[str, Any]:
+    """Those of the offered arguments that the target of a node takes.
+
+    **kwargs take all of them, but not those of torch.nn.Module, which a class without a constructor inherits.
+    """
+    target = locate(where, node.get("_target_"))
+    parameters, _ = _expected(target)
+    inherited = getattr(target, "__init__", None) is nn.Module.__init__
+    if parameters is None or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return {} if inherited else offered
+    return {name: value for name, value in offered.items() if name in parameters}
 
 
 def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:

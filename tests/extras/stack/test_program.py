@@ -7,6 +7,7 @@ import torch
 
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
+from paribus.datasets.source import Form
 from paribus.extras.stack import program
 from paribus.extras.stack.evaluation import evaluate
 from paribus.extras.stack.network import StackedNetwork
@@ -18,6 +19,7 @@ from paribus.techniques.augment import Identity
 from paribus.techniques.losses import CrossEntropy, SquaredError
 
 REPLICAS, BATCH = 3, 8
+FORM = Form((1, 8, 8), "image", "class", 10)
 
 
 def gradients(*overrides, batches=1000, compile=False):
@@ -98,7 +100,7 @@ def test_losses_of_several_kinds_are_traced():
     made = {}
     for batches in (1000, 0):
         each = gradients("model=mlp", batches=batches)
-        tasks = [Classification(loss(10), Identity()) for loss in (CrossEntropy, SquaredError, CrossEntropy)]
+        tasks = [Classification(FORM, loss(10), Identity()) for loss in (CrossEntropy, SquaredError, CrossEntropy)]
         made[batches] = Gradients(each.stack, StackedTask(tasks, ["a", "b", "a"]), batches)
     assert_equal(made[1000](*batch(0)), made[0](*batch(0)))
     assert made[1000]._programs
@@ -215,7 +217,7 @@ class Counting(torch.nn.Linear):
 
 def test_modules_of_others_may_do_anything_and_are_not_traced():
     stack = StackedNetwork([torch.nn.Sequential(torch.nn.Flatten(), Counting(64, 10)) for _ in range(REPLICAS)])
-    task = StackedTask([Classification(CrossEntropy(10), Identity())] * REPLICAS, ["task"] * REPLICAS)
+    task = StackedTask([Classification(FORM, CrossEntropy(10), Identity())] * REPLICAS, ["task"] * REPLICAS)
     each = Gradients(stack, task, 1000)
     found = [each(*batch(0))[2]["1.weight"] for _ in range(2)]
     assert not torch.allclose(*found)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from paribus.datasets.prepare import Splits
+from paribus.datasets.source import Form
 from paribus.tasks.classification.calibration import calibration_error, calibration_sums
 from paribus.tasks.classification.calibration import size as calibration_size
 from paribus.techniques.augment import Augmentation, Identity
@@ -22,11 +23,17 @@ class Classification(nn.Module):
     Metrics of training: loss, acc. Of an evaluation: loss, acc, ece (nan for a loss without confidences).
     """
 
+    kinds_of_y = ("class",)
     training_size = 1  # correct predictions
     evaluation_size = 3 + calibration_size  # loss, correct predictions, samples; then those of the calibration error
 
-    def __init__(self, loss: Loss, augmentation: Augmentation):
+    def __init__(self, form: Form, loss: Loss, augmentation: Augmentation):
         super().__init__()
+        if not isinstance(loss, Loss):
+            raise ValueError(
+                f"classification needs a loss that says which class is predicted, got {type(loss).__name__}. Use "
+                "loss=cross_entropy, or a subclass of paribus.techniques.losses.Loss"
+            )
         self.criterion = loss
         self.augmentation = augmentation
         self.num_outputs = loss.num_outputs

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from paribus.datasets.prepare import Splits
+from paribus.datasets.source import Form
+from paribus.techniques.augment import Augmentation, Identity
 from paribus.techniques.regression_losses import RegressionLoss
 
 
@@ -24,38 +26,50 @@ class Regression(nn.Module):
     $1 - \sum (\hat y - y)^2 / \sum (y - \bar y)^2$ with the mean of the evaluated targets, nan where they do not vary.
     """
 
+    kinds_of_y = ("number",)
+    augments = False
     mean: Tensor
     std: Tensor
-    augments = False
 
-    def __init__(self, loss: RegressionLoss, num_outputs: int = 1):
+    def __init__(self, form: Form, loss: RegressionLoss, augmentation: Augmentation):
         super().__init__()
+        if not isinstance(loss, RegressionLoss):
+            raise ValueError(
+                f"regression needs a loss of numbers, got {type(loss).__name__}. Use loss=squared_error, "
+                "absolute_error or huber, or a subclass of paribus.techniques.regression_losses.RegressionLoss"
+            )
+        if not isinstance(augmentation, Identity):
+            raise ValueError(
+                f"regression has no augmentations, got {type(augmentation).__name__}. Use augmentation=none"
+            )
         self.criterion = loss
-        self.num_outputs = num_outputs
-        self.training_size = 2 * num_outputs  # absolute and squared errors
+        self.num_outputs = form.num_outputs
+        self.training_size = 2 * self.num_outputs  # absolute and squared errors
         # Samples and the loss; then for each number: absolute and squared errors, the target and its square, which are
         # taken from the mean of the training targets so that they do not cancel.
-        self.evaluation_size = 2 + 4 * num_outputs
-        self.register_buffer("mean", torch.zeros(num_outputs), persistent=False)
-        self.register_buffer("std", torch.ones(num_outputs), persistent=False)
+        self.evaluation_size = 2 + 4 * self.num_outputs
+        self.register_buffer("mean", torch.zeros(self.num_outputs), persistent=False)
+        self.register_buffer("std", torch.ones(self.num_outputs), persistent=False)
         self._chance: dict[str, float] = {}
 
     def prepare(self, splits: Splits) -> None:
-        train, test = (part.y.double().reshape(len(part), -1) for part in (splits.train, splits.test))
-        mean, std = train.mean(0), train.std(0, correction=0)
-        std[std == 0] = 1.0
-        self.mean.copy_(mean)
-        self.std.copy_(std)
-        errors = test - mean
+        assert splits.target_mean is not None
+        assert splits.target_std is not None
+        self.mean.copy_(splits.target_mean)
+        self.std.copy_(splits.target_std)
+        y = splits.test.y.double()
+        errors = y - splits.target_mean.double()
+        around = y - y.mean(0)
         mae, mse = float(errors.abs().mean()), float(errors.square().mean())
-        self._chance = {"mae": mae, "rmse": math.sqrt(mse), "r2": 0.0}
+        r2 = 1 - errors.square().reshape(len(y), -1).sum(0) / around.square().reshape(len(y), -1).sum(0)
+        self._chance = {"mae": mae, "rmse": math.sqrt(mse), "r2": float(r2.mean())}
 
     def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return x, y
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Outputs (..., T) in the units of the data."""
-        return outputs * self.std.to(outputs.dtype) + self.mean.to(outputs.dtype)
+        return outputs * self.std.to(outputs) + self.mean.to(outputs)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         mean: Tensor = self.criterion(outputs, self._standardised(outputs, target))
@@ -78,7 +92,7 @@ class Regression(nn.Module):
         target = _columns(outputs[0], target)
         losses = self.per_sample(outputs.flatten(0, 1), target.repeat(replicas, 1)).view(replicas, samples)
         errors = self.predict(outputs.to(dtype)) - target.to(dtype)
-        around = (target.to(dtype) - self.mean.to(dtype)).expand_as(errors)
+        around = (target.to(dtype) - self.mean.to(errors)).expand_as(errors)
         number = torch.full((replicas, 1), samples, dtype=dtype, device=outputs.device)
         sums = [errors.abs(), errors.square(), around, around.square()]
         return torch.cat([number, losses.sum(1, keepdim=True, dtype=dtype), *(each.sum(1) for each in sums)], 1)
@@ -102,11 +116,11 @@ class Regression(nn.Module):
         return None
 
     def chance(self) -> dict[str, float]:
-        """The scores on the test set of the mean of the training targets; r2 is 0 but for the gap of the two means."""
+        """The scores on the test set of predicting the mean of the training targets."""
         return dict(self._chance)
 
     def _standardised(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return (_columns(outputs, target) - self.mean) / self.std
+        return (_columns(outputs, target) - self.mean.to(outputs.device)) / self.std.to(outputs.device)
 
 
 def _columns(outputs: Tensor, target: Tensor) -> Tensor:
