@@ -125,6 +125,12 @@ TARGETS: Mapping[str, Target] = {
     "paribus.source.ImageFolder": Target(
         "paribus.data.folder.ImageFolder", at="paribus.datasets.folder.ImageFolder", files=("root",)
     ),
+    "paribus.source.Arrays": Target("paribus.datasets.arrays.Arrays", files=("path",)),
+    "paribus.source.BreastCancer": Target("paribus.datasets.sklearn_tables.BreastCancer"),
+    "paribus.source.CSV": Target("paribus.datasets.table_files.CSV", files=("path", "test")),
+    "paribus.source.Diabetes": Target("paribus.datasets.sklearn_tables.Diabetes"),
+    "paribus.source.Parquet": Target("paribus.datasets.table_files.Parquet", files=("path", "test")),
+    "paribus.source.Wine": Target("paribus.datasets.sklearn_tables.Wine"),
     "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic", at="paribus.datasets.synthetic.Synthetic"),
     "paribus.callback.Checkpoints": Target(
         "paribus.train.checkpoints.Checkpoints", at="paribus.run.callbacks.checkpoints.Checkpoints", observes=True

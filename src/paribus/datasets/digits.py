@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from paribus.datasets.source import MissingDataError, RawData
+from paribus.datasets.files import in_scikit_learn
+from paribus.datasets.source import RawData
 from paribus.datasets.stratify import stratified
 
 
@@ -28,14 +27,7 @@ class Digits:
     num_classes = 10
 
     def load(self) -> RawData:
-        """The file is read straight from the package: importing scikit-learn would take a second."""
-        spec = importlib.util.find_spec("sklearn")
-        path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else None
-        if path is None or not path.is_file():
-            raise MissingDataError(
-                "The digits come with scikit-learn, which is not installed: pip install scikit-learn"
-            )
-        with gzip.open(path, "rt") as file:
+        with gzip.open(in_scikit_learn("digits.csv.gz"), "rt") as file:
             table = np.array([line.split(",") for line in file.read().split()], dtype=np.float32)
         x = torch.from_numpy(table[:, :64]).to(torch.uint8).reshape(-1, 1, 8, 8)
         y = torch.from_numpy(table[:, 64]).long()

@@ -1,14 +1,29 @@
-"""Files of well-known data sets: found in a folder, or downloaded, checked, and put there whole."""
+"""Files of well-known data sets: found where they are installed, or downloaded, checked, and put there whole."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from paribus.datasets.source import MissingDataError
+
+
+def in_scikit_learn(name: str) -> Path:
+    """A data file of the installed package. Importing scikit-learn, which offers them, would take a second.
+
+    Raises MissingDataError where the package or the file is missing.
+    """
+    spec = importlib.util.find_spec("sklearn")
+    path = Path(spec.origin).parent / "datasets" / "data" / name if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise MissingDataError(
+            f"{name} comes with scikit-learn, and the installed one has none. Install it: pip install scikit-learn"
+        )
+    return path
 
 
 def download(url: str, target: Path, checksum: str, remedy: str) -> None:

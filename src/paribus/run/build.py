@@ -203,7 +203,10 @@ def build_data(run: Run, setting: Setting) -> RunData:
 _kept: dict[str, Splits] = {}  # of this process and of those that are forked from it
 _KEPT_AT_MOST = 4
 # Sources whose files are read by plain numpy: what they leave behind survives a fork.
-_KEEPABLE = {f"paribus.source.{name}" for name in ("CIFAR", "Digits", "IDX", "Synthetic")}
+_KEEPABLE = {
+    f"paribus.source.{name}"
+    for name in ("Arrays", "BreastCancer", "CIFAR", "CSV", "Diabetes", "Digits", "IDX", "Synthetic", "Wine")
+}
 
 
 def keep_splits(data: Data) -> None:
