@@ -44,6 +44,8 @@ GROUPS = ("optimizer", "scheduler", "norm", "model", "loss", "augmentation", "ba
 # Options that can't be trained here, and why; their keys are judged by tests/config/test_identity_keys.py.
 NOT_HERE = {
     **dict.fromkeys(("cifar10", "cifar100", "mnist", "fashion_mnist", "image_folder", "huggingface"), "files"),
+    **dict.fromkeys(("csv", "parquet", "arrays"), "files"),
+    "diabetes": "its targets are numbers",
     **dict.fromkeys([f"b{2**k}" for k in range(5, 15)], "larger than the training set"),
 }
 # Keys of the default configuration, each with another value.
@@ -112,7 +114,11 @@ SAME = {
     "evaluation.monitor=val/loss": ("the last weights are tested", [*SLOW, "evaluation.checkpoint=best"]),
 }
 # What an option needs to train at all, on both sides of its pair.
-NEEDS = {"scheduler=batch_growth": ["budget.updates=null", "budget.epochs=4"]}
+NEEDS = {
+    "scheduler=batch_growth": ["budget.updates=null", "budget.epochs=4"],
+    "data=wine": ["model=mlp"],
+    "data=breast_cancer": ["model=mlp"],
+}
 
 
 def options():
