@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
 
 def test_a_table(paribus, here):
     header, *rows = block("rooms,area").splitlines()
-    kinds = [rows[k % 2].split(",") for k in range(60)]
+    kinds = [rows[k % 2].split(",") for k in range(120)]
     lines = [",".join([*row[:1], str(50 + k), *row[2:]]) for k, row in enumerate(kinds)]
     (here / "houses.csv").write_text("\n".join([header, *lines]) + "\n")
     done = paribus(*command("csv"), *FAST)

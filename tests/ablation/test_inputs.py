@@ -190,3 +190,18 @@ def test_links_to_folders_above_lead_nowhere(tmp_path):
     found = list(module._files(tmp_path / "data", "nowhere"))
     assert len(found) == 8
     assert found == list(module._files(tmp_path / "data", "nowhere"))
+
+
+@pytest.mark.parametrize("name", ["CSV", "Parquet", "Arrays"])
+def test_the_files_of_a_users_data_count_by_content_wherever_they_are_named(name, tmp_path):
+    files = {"path": tmp_path / "train", **({"test": tmp_path / "test"} if name != "Arrays" else {})}
+    for file in files.values():
+        file.write_bytes(b"1")
+    run = run_of({"_target_": f"paribus.source.{name}", "target": "y", **{k: str(file) for k, file in files.items()}})
+    before = Inputs(tmp_path / "outputs")(run)
+    assert set(before) == {f"file data.source.{key}" for key in files}
+    for key, file in files.items():
+        file.write_bytes(b"2")
+        after = Inputs(tmp_path / "outputs")(run)
+        assert {label for label in before if after[label] != before[label]} == {f"file data.source.{key}"}
+        file.write_bytes(b"1")
