@@ -13,7 +13,7 @@ from paribus.datasets.files import in_scikit_learn
 from paribus.datasets.source import RawData
 from paribus.datasets.stratify import randomly, stratified
 
-# scikit-learn offers no split of its own. Ours are drawn by this seed and fixed for good; a fifth, rounded up, is the test.
+# scikit-learn offers no split of its own. Ours are drawn by this seed and fixed: a fifth, rounded up, is the test part.
 TEST_SEED = 1998
 
 
