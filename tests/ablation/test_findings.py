@@ -14,7 +14,8 @@ from paribus.ablation.file import Ablation, AblationError, Hypothesis, Seeds
 from paribus.ablation.findings import findings, implied, judged, matching, score
 from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
-from paribus.config.metrics import chance
+from paribus.base.errors import UserError
+from paribus.base.metrics import FIRST
 from paribus.stats.multiple import holm
 from paribus.store.record import Record
 
@@ -26,7 +27,7 @@ def cell(arm: str, seed: int) -> Cell:
 
 
 def hypothesis(id="h", arm="batch", versus="none", direction="greater", metric="test/acc", smallest=None):
-    return Hypothesis(id, "claim", {"norm": arm}, {"norm": versus}, direction, metric, smallest)
+    return Hypothesis(id, "claim", {"norm": arm}, {"norm": versus}, direction, FIRST.key(metric), smallest)
 
 
 def study(n=5, hypotheses=(), looks=(), effects=EFFECTS, noise=0.004, diverged=()):
@@ -114,10 +115,20 @@ def test_scores():
     assert math.isnan(score(gone, "ms_per_update"))
 
 
-def test_chance():
-    assert chance("val/acc_best", 10) == 0.1
-    assert chance("test/loss", 10, "label_smoothing") == pytest.approx(math.log(10))
-    assert [chance("test/loss", 10, "mse"), chance("test/ece", 10), chance("test/acc", None)] == [None] * 3
+def test_scores_follow_the_declarations_of_the_record():
+    declared = {"rmse": {"better": "lower", "unit": "km", "chance": 3.5}, "size": {"better": None}}
+    gone = Record("x", "diverged", declared=declared)
+    assert score(gone, "test/rmse") == 3.5
+    assert math.isnan(score(gone, "test/size"))
+    assert math.isnan(score(gone, "test/acc"))  # it declares none
+    assert score(replace(gone, declared={"rmse": {"better": "lower"}}), "test/rmse") == math.inf
+
+
+def test_declarations_that_contradict_each_other_give_no_verdict():
+    plan, records = study(hypotheses=[hypothesis()])
+    records["none-2"].declared = {"acc": {"better": "lower", "unit": "percent"}}
+    with pytest.raises(UserError, match=r"test/acc.*better is higher in the configuration and lower in run none-2"):
+        findings(plan, records.get)
 
 
 def test_what_is_missing_is_counted():
@@ -137,7 +148,7 @@ def test_an_ablation_without_hypotheses_asks_whether_arms_are_better():
     plan, _ = study()
     assert [each.claim for each in implied(plan)] == [f"{a} is better than batch" for a in ("none", "layer", "group")]
     assert {each.direction for each in implied(plan)} == {"greater"}
-    plan.ablation = replace(plan.ablation, metric="test/loss")
+    plan.ablation = replace(plan.ablation, metric=FIRST.key("test/loss"))
     assert {each.direction for each in implied(plan)} == {"less"}
 
 

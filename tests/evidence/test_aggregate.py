@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.config.metrics import higher_is_better
 from paribus.evidence.aggregate import aggregate
 from paribus.evidence.arms import ReportError
 from paribus.stats.multiple import holm
@@ -213,14 +212,29 @@ def test_mistakes_are_explained():
         aggregate("norm", arms(), ["test/acc"], baseline="arm7")
 
 
-def test_directions():
-    assert [higher_is_better(m) for m in ("test/acc", "val/acc_best", "test/loss", "val/ece_best")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert higher_is_better("ms_per_update") is None
+def declaring(records, **declared):
+    for record in records:
+        record.declared = declared
+    return records
+
+
+def test_the_direction_is_the_one_that_the_records_declare():
+    def best(better):
+        made = arms()
+        for records in made.values():
+            declaring(records, acc={"better": better, "unit": None})
+        return [row.arm for row in aggregate("norm", made, ["test/acc"], sort=True).rows]
+
+    assert best("higher") == best("lower")[::-1]
+    assert [key.metric.unit for key in aggregate("norm", arms(), ["test/acc"]).metrics] == ["percent"]
+
+
+@pytest.mark.parametrize("declared", [{"better": "lower", "unit": "percent"}, {"better": "higher", "unit": "km"}])
+def test_records_that_declare_a_metric_differently_are_not_compared(declared):
+    made = arms()
+    declaring([last := list(made.values())[-1][-1]], acc=declared)
+    with pytest.raises(ReportError, match=rf"test/acc must be declared alike.*in run {last.id}"):
+        aggregate("norm", made, ["test/acc"])
 
 
 def test_ten_thousand_records_take_seconds():

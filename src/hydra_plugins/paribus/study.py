@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class StudySweeper(Sweeper):
@@ -18,10 +18,10 @@ class StudySweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
-        from paribus.base.directions import direction
         from paribus.base.errors import UserError
         from paribus.base.terminal import say
         from paribus.config.composer import Composer
+        from paribus.config.task import metrics_of
         from paribus.sweep.settings import check_settings, plain
         from paribus.sweep.study import Trials
 
@@ -37,8 +37,9 @@ class StudySweeper(Sweeper):
                 "the same trials again. Try hydra.sweeper.sampler.seed=0"
             )
         check_settings("hydra.sweeper", plain(own))
-        metric = str(config.optimized_metric)
-        wanted = "maximize" if direction("optimized_metric", metric) else "minimize"
+        known = metrics_of({"task": OmegaConf.to_container(config.task)} if "task" in config else {})
+        metric = known.key(str(config.optimized_metric))
+        wanted = "maximize" if known.direction("optimized_metric", metric) else "minimize"
         if (told := getattr(own.direction, "name", own.direction)) is not None:
             if told != wanted:
                 raise UserError(

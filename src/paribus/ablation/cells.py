@@ -68,7 +68,7 @@ class Plan:
     """
 
     name: str
-    metric: str = "test/acc"
+    metric: str = "test/acc"  # a Key, where something declares it
     arms: dict[str, list[Cell | None]] = field(default_factory=dict)
     levels: dict[str, dict[str, str]] = field(default_factory=dict)
     tuning: list[Cell] = field(default_factory=list)

@@ -10,11 +10,13 @@ import yaml
 
 from paribus.ablation.tuning import Axis
 from paribus.base.errors import UserError
+from paribus.base.metrics import FIRST, Key
 from paribus.config.grammar import override_value
 
 DESIGNS = ("one_factor", "leave_one_out", "grid", "paired", "path")
 STREAMS = ("init", "order", "augmentation")
 DIRECTIONS = ("greater", "less")
+COMPARED, SELECTED = FIRST.key("test/acc"), FIRST.key("val/acc")  # where a task names no others
 
 
 class AblationError(UserError, ValueError):
@@ -83,7 +85,7 @@ class Hypothesis:
     arm: Mapping[str, str]
     versus: Mapping[str, str]
     direction: str
-    metric: str
+    metric: Key
     smallest: float | None = None
     literature: str = ""
 
@@ -107,8 +109,8 @@ class Ablation:
     sets: Mapping[str, Any] = field(default_factory=dict)
     when: tuple[Rule, ...] = ()
     tune: Mapping[str, Axis] = field(default_factory=dict)
-    metric: str = "test/acc"
-    select_on: str = "val/acc"
+    metric: Key = COMPARED
+    select_on: Key = SELECTED
     smallest_effect: float | None = None
     hypotheses: tuple[Hypothesis, ...] = ()
     source: str = "ablation"

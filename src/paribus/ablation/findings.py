@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ import numpy as np
 
 from paribus.ablation.cells import Plan, Read
 from paribus.ablation.file import Ablation, Hypothesis
-from paribus.config.metrics import chance, higher_is_better
+from paribus.base.metrics import Key, chance_of
 from paribus.stats.multiple import holm
 from paribus.stats.paired import Difference, paired_difference
 from paribus.stats.sequential import Looks, bounds_level, sequential_difference
 from paribus.stats.verdict import SMALLEST, Direction, Verdict, verdict
+from paribus.store.declared import agreed
 from paribus.store.record import Record
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
@@ -64,6 +66,8 @@ def judged(plan: Plan, read: Read, hypotheses: Sequence[Hypothesis], level: floa
     scores = _Scores(plan, read)
     looks = looks_of(ablation)
     base = next(iter(plan.arms), None)
+    for metric in dict.fromkeys([ablation.metric, *(each.metric for each in hypotheses)]):
+        agreed(metric, itertools.chain.from_iterable(scores.records.values()))
     family: dict[tuple[Pairs, str], Difference] = {}
     keys = [(((label, base),), ablation.metric) for label in plan.arms if base is not None and label != base]
     asked = [(matching(plan, each), each.metric) for each in hypotheses]
@@ -104,9 +108,9 @@ def implied(plan: Plan) -> list[Hypothesis]:
     labels = list(plan.arms)
     if not labels or ablation.hypotheses:
         return list(ablation.hypotheses)
-    if (higher := higher_is_better(ablation.metric)) is None:  # nothing is better in a metric without a direction
+    if ablation.metric.metric.better is None:  # nothing is better in a metric without a direction
         return []
-    direction = "greater" if higher else "less"
+    direction = "greater" if ablation.metric.metric.higher else "less"
     base = plan.levels[labels[0]]
     return [
         Hypothesis(label, f"{label} is better than {labels[0]}", plan.levels[label], base, direction, ablation.metric)
@@ -146,11 +150,11 @@ def score(record: Record | None, metric: str) -> float:
     value = record.metrics.get(metric, record.timing.get(metric, math.nan))
     if record.status == "done" and math.isfinite(value):
         return value
-    higher = higher_is_better(metric)
-    if higher is None or (record.status == "done" and metric not in record.metrics):
+    declared = record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
+    if declared is None or declared.better is None or (record.status == "done" and metric not in record.metrics):
         return math.nan
-    guess = chance(metric, record.classes, record.choices.get("loss"))
-    return guess if guess is not None else -math.inf if higher else math.inf
+    guess = chance_of(declared.chance, record.classes)
+    return guess if guess is not None else -math.inf if declared.higher else math.inf
 
 
 def waits(record: Record | None) -> bool:

@@ -21,10 +21,10 @@ from paribus.ablation.file import (
     level_name,
 )
 from paribus.ablation.tuning import Axis, is_number
-from paribus.base.directions import kind
+from paribus.base.metrics import TIMES, Key, kind, no_direction
 from paribus.base.redaction import redacted_names
 from paribus.base.text import near
-from paribus.config.metrics import KNOWN, higher_is_better, is_percent, nearest_metric
+from paribus.config.task import Task
 
 MOST_SEEDS = 100_000
 TUNING_SEEDS = 5  # default number of them
@@ -32,15 +32,15 @@ FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
 HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
 
 
-def parse(section: Mapping[str, Any], source: str | None = None) -> list[Ablation]:
+def parse(section: Mapping[str, Any], source: str | None = None, task: Task | None = None) -> list[Ablation]:
     """The ablations of a file: one for each of its regimes, or just one.
 
-    source: what error messages call the file.
+    source: what error messages call the file. task: of its runs, which declares the metrics; default classification.
 
     Raises AblationError that names file and key for anything that is missing, unknown, contradictory or of the wrong
     form. Options of config groups are not looked at here.
     """
-    return _Parser(source or f"ablation {section.get('name', '(unnamed)')}").parse(section)
+    return _Parser(source or f"ablation {section.get('name', '(unnamed)')}", task or Task()).parse(section)
 
 
 class _Parser:
@@ -49,8 +49,9 @@ class _Parser:
         *("metric", "select_on", "smallest_effect", "hypotheses"),
     )
 
-    def __init__(self, source: str):
+    def __init__(self, source: str, task: Task):
         self.source = source
+        self.task = task
 
     def error(self, key: str, message: str) -> AblationError:
         return AblationError(f"{self.source}: {key} {message}")
@@ -70,9 +71,8 @@ class _Parser:
         factors = self.factors(section.get("factors"), section.get("baseline"), design)
         tune = self.axes("ablation.tune", section.get("tune"))
         self.apart(factors, tune)
-        smallest = self.smallest_effect(
-            "ablation.smallest_effect", section.get("smallest_effect"), section.get("metric", "test/acc")
-        )
+        metric = self.metric("ablation.metric", section.get("metric", self.task.reported))
+        smallest = self.smallest_effect("ablation.smallest_effect", section.get("smallest_effect"), metric)
         ablation = Ablation(
             name=name,
             design=design,
@@ -81,10 +81,10 @@ class _Parser:
             sets={},
             when=self.when(section.get("when"), factors),
             tune=tune,
-            metric=self.metric("ablation.metric", section.get("metric", "test/acc")),
-            select_on=self.metric("ablation.select_on", section.get("select_on", "val/acc")),
+            metric=metric,
+            select_on=self.metric("ablation.select_on", section.get("select_on", self.task.monitor)),
             smallest_effect=smallest,
-            hypotheses=self.hypotheses(section.get("hypotheses"), factors, section.get("metric", "test/acc"), smallest),
+            hypotheses=self.hypotheses(section.get("hypotheses"), factors, metric, smallest),
             source=self.source,
         )
         if ablation.seeds.looks and design == "path":
@@ -94,10 +94,11 @@ class _Parser:
             )
         if ablation.select_on.startswith("test/"):
             raise self.error(
-                "ablation.select_on", f"must not be a metric of the test split, got {ablation.select_on}. Use val/acc"
+                "ablation.select_on",
+                f"must not be a metric of the test split, got {ablation.select_on}. Use {self.task.monitor}",
             )
-        if higher_is_better(ablation.select_on) is None:
-            raise self.error("ablation.select_on", f"must be a metric with a known direction, got {ablation.select_on}")
+        if ablation.select_on.metric.better is None:
+            raise self.error("ablation.select_on", no_direction(ablation.select_on))
         return self.regimes(ablation, section.get("regimes"))
 
     def known(self, where: str, section: Mapping[str, Any], keys: Sequence[str]) -> None:
@@ -326,23 +327,22 @@ class _Parser:
             f"got {given!r}",
         )
 
-    def metric(self, where: str, name: Any) -> str:
-        if name not in KNOWN:
-            raise self.error(where, f"must be a metric of a run, got {name!r}: {nearest_metric(str(name))}")
-        result: str = name
-        return result
+    def metric(self, where: str, name: Any) -> Key:
+        if not isinstance(name, str) or not (name in TIMES or self.task.measures(name)):
+            raise self.error(where, f"must be a metric of a run, got {name!r}. {self.task.nearest(str(name))}")
+        return self.task.metrics.key(name)
 
-    def smallest_effect(self, where: str, value: Any, of: Any) -> float | None:
+    def smallest_effect(self, where: str, value: Any, of: Key) -> float | None:
         if value is None:
             return None
         if not is_number(value) or value <= 0:
             raise self.error(where, f"must be a positive number in units of the metric, got {value!r}")
-        if is_percent(str(of)) and value >= 1:
+        if of.metric.is_percent and value >= 1:
             raise self.error(where, f"must be a fraction below 1, as {of} is, got {value!r}. One point is 0.01")
         return float(value)
 
     def hypotheses(
-        self, section: Any, factors: Sequence[Factor], metric: Any, smallest: float | None
+        self, section: Any, factors: Sequence[Factor], metric: Key, smallest: float | None
     ) -> tuple[Hypothesis, ...]:
         if section is None:
             return ()
@@ -374,7 +374,7 @@ class _Parser:
                 raise self.error(f"{where}.id", f"{given['id']} is taken by another hypothesis")
             of = self.metric(f"{where}.metric", given.get("metric", metric))
             least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"), of)
-            if least is None and not (is_percent(of) if smallest is None else of == metric or alike(of, metric)):
+            if least is None and not (of.metric.is_percent if smallest is None else of == metric or alike(of, metric)):
                 raise self.error(
                     f"{where}.smallest_effect",
                     f"must be given: the smallest difference in {of} that matters, in its unit",
@@ -423,6 +423,6 @@ def factor_level_first(factors: Sequence[Factor], name: str, levels: Sequence[st
     return next(factor for factor in factors if factor.name == name).levels[0].name in levels
 
 
-def alike(metric: str, other: str) -> bool:
+def alike(metric: Key, other: Key) -> bool:
     """Whether two metrics have one unit: test/acc and val/acc_best have."""
     return kind(metric) == kind(other)

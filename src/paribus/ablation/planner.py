@@ -22,13 +22,15 @@ from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
 from paribus.ablation.tuning import Point, best_point, grid, on_edge
 from paribus.base.errors import UserError
+from paribus.base.metrics import TIMES
 from paribus.base.redaction import redacted_names, redacted_override
 from paribus.base.text import near
 from paribus.config.compose import group_options, is_group
+from paribus.config.composed import Composed
 from paribus.config.composer import Composer
 from paribus.config.dotted import at
 from paribus.config.grammar import key_and_value, parsed
-from paribus.config.metrics import higher_is_better
+from paribus.store.declared import agreed
 from paribus.store.record import Record
 
 
@@ -36,7 +38,7 @@ def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]
     """The ablation that a command line names, once for each of its regimes; none for a plain command line."""
     composed = composer(overrides)
     section, name = composed.ablation, composed.choices.get("ablation")
-    return parse(section, place_of(str(name), overrides) if name else None) if section else []
+    return parse(section, place_of(str(name), overrides) if name else None, composed.task) if section else []
 
 
 def plan_ablation(ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer) -> Plan:
@@ -56,6 +58,7 @@ class _Planner:
         self.result = Plan(ablation.title, ablation.metric, ablation=ablation)
         self.reported: dict[str, tuple[Arm, Tuned]] = {}
         self.tried: dict[str, list[str]] = {}  # arm -> its tuning runs
+        self.measured: dict[int, Any] = {}  # sections `task` by place in memory, which were looked at
 
     def plan(self) -> Plan:
         self.check_levels()
@@ -166,10 +169,12 @@ class _Planner:
         self.tried[each.name] = [id for _, ids in trials for id in ids]
         if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
             return None
-        return winner(trials, scores, bool(higher_is_better(self.ablation.select_on)))
+        return winner(trials, scores, bool(self.ablation.select_on.metric.higher))
 
     def score(self, cell: Cell) -> float | None:
-        return tuning_score(self.read(cell.id), self.ablation.select_on)
+        record = self.read(cell.id)
+        agreed(self.ablation.select_on, [record])
+        return tuning_score(record, self.ablation.select_on)
 
     def report(self, each: Arm, tuned: Tuned | None) -> None:
         seeds = self.ablation.seeds.report
@@ -193,11 +198,25 @@ class _Planner:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
         overrides = (*self.overrides, *each.overrides(), *overrides_of(point), f"seed={seed}", *still)
         id, composed = self.composer.run(overrides)
+        self.check_measured(composed)
         return Cell(each.name, seed, purpose, overrides, id, composed)
+
+    def check_measured(self, composed: Composed) -> None:
+        """Raises UserError for an arm whose task does not measure what the ablation compares, or declares it anew."""
+        section = composed.resolved.get("task")
+        if id(section) in self.measured:
+            return
+        tuned = self.ablation.tune or self.ablation.design == "path"
+        for metric in dict.fromkeys([self.ablation.metric, *([self.ablation.select_on] if tuned else [])]):
+            if metric not in TIMES and not composed.task.measures(metric):
+                raise UserError(f"{metric} is not measured by {composed.task.target}. {composed.task.nearest(metric)}")
+            if (own := composed.task.metrics.of(metric)) != metric.metric:
+                raise UserError(f"{metric} must be declared alike in all arms, got {own} and {metric.metric}")
+        self.measured[id(section)] = section
 
     def walk(self) -> None:
         """Greedy: each step takes the change with the best mean of `select_on` over tuning seeds, while it helps."""
-        higher = bool(higher_is_better(self.ablation.select_on))
+        higher = bool(self.ablation.select_on.metric.higher)
         levels = baseline(self.ablation)
         here = arm(self.ablation, "baseline", levels)
         assert isinstance(here, Arm), "no rule excludes the baseline"

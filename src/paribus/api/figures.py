@@ -12,6 +12,7 @@ from paribus.base.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from paribus.base.metrics import Metrics
     from paribus.report.study import Study
 
 Figures = Literal[
@@ -84,10 +85,17 @@ _AXES = {
 
 def _curves(title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Sequence[str], x: str) -> Figure:
     """Curves need no comparison of their runs, so any runs may stand beside each other."""
+    from paribus.base.metrics import Metrics
+    from paribus.report.curves import curve_keys
     from paribus.report.figures.learning import learning_curves
+    from paribus.store.declared import agreed
 
     histories = {name: [run.store.history(run.id) for run in of] for name, of in runs.items()}
-    return learning_curves(title, histories, tuple(metrics) or ("train/loss", "val/loss", "val/acc"), x)
+    records = [run.record for of in runs.values() for run in of]
+    known = Metrics(metric for record in records for metric in record.known.values())
+    logged = {column for of in histories.values() for history in of for column in history}
+    keys = [agreed(metric, records) for metric in tuple(metrics) or curve_keys(known, logged)]
+    return learning_curves(title, histories, keys, x)
 
 
 def _run(given: TrainedRun | str) -> TrainedRun:
@@ -109,8 +117,8 @@ def _found(kind: str, drawn: Any) -> Figure:
     return made
 
 
-def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[str, Any]:
-    """Title and history of the one run that is named."""
+def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[str, Any, Metrics]:
+    """Title and history of the one run that is named, and the metrics that it declares."""
     from paribus.ablation.outputs import outputs_folder
     from paribus.report.figures.named import title_of
     from paribus.store.store import Store
@@ -121,7 +129,7 @@ def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[s
     if not isinstance(run, TrainedRun):
         store = Store(outputs_folder(settings))
         run = TrainedRun(store.find(run), store)
-    return title_of(run.record), run.store.history(run.id)
+    return title_of(run.record), run.store.history(run.id), run.record.known
 
 
 def _studies(overrides: tuple[str, ...], settings: Mapping[str, Any], mix: Sequence[str]) -> list[Study]:
@@ -133,14 +141,14 @@ def _studies(overrides: tuple[str, ...], settings: Mapping[str, Any], mix: Seque
 def _put_together(
     groups: Mapping[str, Sequence[TrainedRun]], title: str | None, metrics: Sequence[str], mix: Sequence[str]
 ) -> Study:
-    from paribus.report.collect import DEFAULT_METRICS
+    from paribus.report.collect import default_metrics
     from paribus.report.study import study
 
     runs = {run.id: run for of in groups.values() for run in of}
     return study(
         title or " and ".join(groups),
         {name: [run.record for run in of] for name, of in groups.items()},
-        tuple(metrics) or DEFAULT_METRICS,
+        tuple(metrics) or default_metrics(run.record for run in runs.values()),
         None,
         lambda id: runs[id].record if id in runs else None,
         lambda id: runs[id].store.history(id),

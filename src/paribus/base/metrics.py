@@ -30,17 +30,24 @@ class Metric:
     better: None where neither direction is good, or where nobody has said.
     unit: percent of what is recorded as a fraction and shown in percent; else a word to show, or None.
     chance: what guessing scores; None where that is not known. K/classes and log(classes) wait for the data.
+    train: whether it is measured on the training set too, while that is trained on.
     """
 
     name: str
     better: Better | None = None
     unit: str | None = None
     chance: float | str | None = None
+    train: bool = True
 
     @property
     def is_percent(self) -> bool:
         """Whether it is recorded as a fraction and shown in percent."""
         return self.unit == PERCENT
+
+    @property
+    def falls(self) -> bool:
+        """Whether it falls towards zero and has no upper end, as losses do: such values stand on a logarithmic axis."""
+        return self.better == "lower" and not self.is_percent
 
     @property
     def higher(self) -> bool | None:
@@ -68,8 +75,19 @@ class Metric:
         return found
 
     def declared(self) -> dict[str, Any]:
-        """The plain mapping that a configuration and a record hold."""
+        """The plain mapping that a record holds."""
         return {"better": self.better, "unit": self.unit, "chance": self.chance}
+
+
+class Key(str):
+    """A metric as records call it, such as val/acc_best, with its declaration. Everywhere else it is the text."""
+
+    metric: Metric
+
+    def __new__(cls, key: str, metric: Metric | None = None) -> Key:
+        made = super().__new__(cls, key)
+        made.metric = metric or Metric(kind(key))
+        return made
 
 
 def kind(metric: str) -> str:
@@ -90,6 +108,21 @@ def is_chance(given: Any) -> bool:
     """Whether a configuration may declare it as a chance."""
     number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
     return given is None or number or (isinstance(given, str) and _FORMULA.fullmatch(given) is not None)
+
+
+def is_unit(given: Any) -> bool:
+    """Whether it can be shown as a unit: nothing, or a short text."""
+    return given is None or (isinstance(given, str) and 0 < len(given) <= 32 and given.isprintable())
+
+
+def is_declaration(given: Mapping[str, Any]) -> bool:
+    """Whether it is what `Metric.declared` gives."""
+    return (
+        {*given} <= {"better", "unit", "chance"}
+        and given.get("better") in (None, "higher", "lower")
+        and is_unit(given.get("unit"))
+        and is_chance(given.get("chance"))
+    )
 
 
 class Metrics(Mapping[str, Metric]):
@@ -125,6 +158,15 @@ class Metrics(Mapping[str, Metric]):
         """Whether a key of a record is of a declared metric."""
         return self.of(key).name in self._declared
 
+    def key(self, key: str) -> Key:
+        """A key of a record with its declaration."""
+        return Key(key, self.of(key))
+
+    def measured(self) -> list[str]:
+        """The keys that a task of ours records."""
+        keys = [f"{split}/{name}" for split in SPLITS for name, each in self.items() if each.train or split != "train"]
+        return [*keys, *(f"val/{name}_best" for name, each in self.items() if each.better)]
+
     def nearest(self, key: str) -> str:
         """What to write instead of a metric that is not declared: `Did you mean val/acc?`"""
         split = key.rpartition("/")[0]
@@ -141,30 +183,34 @@ class Metrics(Mapping[str, Metric]):
         if metric.name not in self._declared:
             raise UserError(undeclared(where, key, self))
         if metric.higher is None:
-            raise UserError(
-                f"{where} must be a metric of which one direction is better, and {key} declares none. "
-                f"Write {self.place(metric.name)}.better=higher (or lower), or name another metric"
-            )
+            raise UserError(f"{where} {no_direction(key)}")
         return metric.higher
 
-    def place(self, name: str) -> str:
-        """The config key that declares a metric, or that would."""
-        return f"task.metrics.{name}"
+
+def no_direction(key: str) -> str:
+    """What to say where a direction is needed, and a declared metric has none."""
+    return (
+        f"must be a metric of which one direction is better, and {key} declares none. "
+        f"Write task.metrics.{kind(key)}.better=higher (or lower), or name another metric"
+    )
 
 
 def undeclared(where: str, key: str, known: Metrics) -> str:
     """The message for a metric that nothing declares."""
     return (
-        f"{where} must be a metric that the run measures, got {key!r}. {known.nearest(key)} To declare another that "
-        f"the task measures, write +{known.place(kind(key) or 'NAME')}.better=higher (or lower)"
+        f"{where} must be a metric that the run measures, got {key!r}. {known.nearest(key)} {how_to_declare(kind(key))}"
     )
+
+
+def how_to_declare(name: str) -> str:
+    return f"To declare what the task measures beside these: +task.metrics.{name or 'NAME'}.better=higher (or lower)"
 
 
 # Of records that were made before declarations were kept.
 FIRST = Metrics(
     [
-        Metric("loss", "lower"),
         Metric("acc", "higher", PERCENT, "1/classes"),
-        Metric("ece", "lower", PERCENT),
+        Metric("loss", "lower"),
+        Metric("ece", "lower", PERCENT, train=False),
     ]
 )

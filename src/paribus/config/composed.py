@@ -9,6 +9,7 @@ from typing import Any
 
 from paribus.config.dotted import at
 from paribus.config.run import Run, Runs
+from paribus.config.task import Task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Composed:
     def run(self) -> Run:
         """Parsed once, and not at all for what a plan only counts. Raises UserError for a value that can't be."""
         return self.runs(self.resolved)
+
+    @property
+    def task(self) -> Task:
+        """What is learned and measured. Raises UserError for what no task can be."""
+        return Task.read(self.resolved["task"]) if "task" in self.resolved else Task()
 
     @property
     def ablation(self) -> Any:

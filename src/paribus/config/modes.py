@@ -34,8 +34,6 @@ def check_monitors(task: Task, optimized: str, evaluation: Mapping[str, Any], ca
 
     optimized: the metric that a run returns to a sweeper. evaluation, callbacks: the sections.
     """
-    if optimized not in TIMES and not task.metrics.declares(optimized):
-        raise UserError(undeclared("optimized_metric", optimized, task.metrics))
     nodes = {f"callbacks.{name}": node for name, node in callbacks.items() if isinstance(node, Mapping)}
     for where, node in {"evaluation": evaluation, **nodes}.items():
         if not isinstance(monitor := node.get("monitor"), str):
@@ -48,6 +46,8 @@ def check_monitors(task: Task, optimized: str, evaluation: Mapping[str, Any], ca
             check_mode(where, task.metrics.of(monitor), monitor, node["mode"])
             if "mode" not in without_mode(where, node):
                 _say(f"{where}.mode was removed: the direction follows from {where}.monitor. Leave it out")
+    if optimized not in TIMES and not task.metrics.declares(optimized):
+        raise UserError(undeclared("optimized_metric", optimized, task.metrics))
 
 
 def _check_monitor(where: str, task: Task, monitor: str, plain: str) -> None:

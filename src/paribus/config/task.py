@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
-from paribus.base.metrics import FIRST, Metric, Metrics, is_chance
+from paribus.base.metrics import FIRST, TIMES, Metric, Metrics, how_to_declare, is_chance, is_unit, kind
 from paribus.config.arguments import check_node
 from paribus.config.schema import parse, shortened
 from paribus.config.targets import public_name
@@ -28,6 +29,7 @@ class Declaration:
     better: Literal["higher", "lower"] | None = None
     unit: str | None = None
     chance: float | str | None = None
+    train: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,23 @@ class Task:
     def target(self) -> str:
         """The public name of its class."""
         return public_name(self.node["_target_"])
+
+    @property
+    def reported(self) -> str:
+        """The monitored metric on the test set: test/acc for val/acc."""
+        return re.sub(r"^val(?![A-Za-z0-9])", "test", self.monitor)
+
+    def nearest(self, key: str) -> str:
+        """What to write instead of a metric that no run has."""
+        known = self.metrics.measured() if self.target in OWN else [*self.metrics]
+        near = difflib.get_close_matches(key, [*known, *TIMES], n=2, cutoff=0.5)
+        if near:
+            return f"Did you mean {' or '.join(near)}?"
+        return f"Known are {', '.join([*known, *TIMES])}. {how_to_declare(kind(key))}"
+
+    def measures(self, key: str) -> bool:
+        """Whether records of its runs can hold a metric of this key."""
+        return key in self.metrics.measured() if self.target in OWN else self.metrics.declares(key)
 
     @staticmethod
     def read(given: Any, where: str = "task") -> Task:
@@ -87,7 +106,12 @@ def declared(given: Any, where: str) -> Metrics:
                 f"{where}.{name}.chance must be a number, K/classes or log(classes), got {each.chance!r}. "
                 f"Try {where}.{name}.chance=null"
             )
-        found.append(Metric(name, each.better, each.unit, each.chance))
+        if not is_unit(each.unit):
+            raise UserError(
+                f"{where}.{name}.unit must be percent or a word of at most 32 characters, got {each.unit!r}. "
+                f"Try {where}.{name}.unit=null"
+            )
+        found.append(Metric(name, each.better, each.unit, each.chance, each.train))
     return Metrics(found)
 
 

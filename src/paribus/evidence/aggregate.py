@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paribus.ablation.findings import Finding, findings, looks_of, score, waits
-from paribus.config.metrics import higher_is_better
+from paribus.base.metrics import Key
 from paribus.evidence.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.evidence.comparable import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval
@@ -19,6 +19,7 @@ from paribus.stats.multiple import holm, not_beaten
 from paribus.stats.paired import Difference, paired_difference
 from paribus.stats.proportions import Proportion, clopper_pearson
 from paribus.stats.sequential import Looks, bounds_level, sequential_difference
+from paribus.store.declared import Contradiction, agreed
 from paribus.store.record import Record
 
 if TYPE_CHECKING:  # it would import Hydra
@@ -48,7 +49,7 @@ class Row:
     """An arm. Only runs that are done enter its numbers; the others are counted."""
 
     arm: str
-    cells: dict[str, Cell]
+    cells: dict[Key, Cell]
     runs: list[Record]  # done, in the order of their seeds
     diverged: int = 0
     failed: int = 0
@@ -76,7 +77,7 @@ class Aggregate:
     """
 
     name: str
-    metrics: list[str]
+    metrics: list[Key]
     rows: list[Row]
     baseline: Row
     level: float = 0.95
@@ -119,11 +120,12 @@ def aggregate(
     least two runs, none of them diverged, that `not_beaten` leaves in the set of those that may be best; none
     of them if that says nothing because it is all.
 
-    Raises ReportError where runs differ in what a table must not mix, for an unknown metric or baseline, and
-    where nothing is done yet.
+    Raises ReportError where runs differ in what a table must not mix, for an unknown metric or baseline, for a metric
+    that they declare differently, and where nothing is done yet.
     """
     if not isinstance(arms, Mapping):
         arms = arms_by(arms, by, mix)
+    metrics = keys(metrics, (record for records in arms.values() for record in records))
     rows = [_row(arm, records, metrics, bounds_level(len(records), looks, level)) for arm, records in arms.items()]
     done = [run for row in rows for run in row.runs]
     if not done:
@@ -145,15 +147,13 @@ def aggregate(
     facts = shared_facts(ran, choices, mix)
     for metric in metrics:
         # Losses of different kinds have no common scale, and times depend on what else the machine did.
-        if higher_is_better(metric) is not None and not (
-            "loss" in choices and metric.split("/")[-1].startswith("loss")
-        ):
+        if metric.metric.better is not None and not ("loss" in choices and metric.metric.name == "loss"):
             _compare(rows, base, metric, level, looks, arms)
-    direction = higher_is_better(metrics[0])
+    direction = metrics[0].metric.higher
     if sort and direction is not None:
         sign = -1.0 if direction else 1.0
         rows.sort(key=lambda row: (row.cells[metrics[0]].mean.n == 0, sign * row.cells[metrics[0]].mean.mean))
-    return Aggregate(name, list(metrics), rows, base, level, choices, held_equal(done), facts, looks)
+    return Aggregate(name, metrics, rows, base, level, choices, held_equal(done), facts, looks)
 
 
 def aggregate_plan(
@@ -181,14 +181,23 @@ def aggregate_plan(
     return found
 
 
-def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[str], level: float) -> Row:
+def keys(metrics: Sequence[str], records: Iterable[Record | None]) -> list[Key]:
+    """The metrics with what the records declare of them. Raises ReportError where these contradict each other."""
+    present = list(records)
+    try:
+        return [agreed(metric, present) for metric in metrics]
+    except Contradiction as error:
+        raise ReportError(str(error)) from error
+
+
+def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[Key], level: float) -> Row:
     present = [record for record in records if record is not None]
     done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id))
     counts = {status: sum(r.status == status for r in present) for status in ("diverged", "failed", "running")}
     row = Row(arm, {}, done, missing=len(records) - len(present), **counts)
-    keys = _pairing(done)
+    pairs = _pairing(done)
     for metric in metrics:
-        found = zip(keys, (_value(run, metric) for run in done), strict=True)
+        found = zip(pairs, (_value(run, metric) for run in done), strict=True)
         values = {key: value for key, value in found if math.isfinite(value)}
         row.cells[metric] = Cell(values, mean_interval(list(values.values()), level))
         if row.diverged:
@@ -220,7 +229,7 @@ def _of_run(run: Record | None, metric: str) -> float:
     return _value(run, metric) if run is not None and run.status == "done" else math.nan
 
 
-def _compare(rows: Sequence[Row], base: Row, metric: str, level: float, looks: Looks | None, arms: Arms) -> None:
+def _compare(rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None, arms: Arms) -> None:
     others = [row for row in rows if row is not base]
     for row in others:
         if looks is not None:
@@ -247,7 +256,7 @@ def _compare(rows: Sequence[Row], base: Row, metric: str, level: float, looks: L
     for k, cell in enumerate(candidates):
         table[k, [seeds[seed] for seed in cell.values]] = list(cell.values.values())
     share = min(looks.shares) if looks is not None else 1.0
-    kept = not_beaten(table if higher_is_better(metric) else -table, (1 - level) * share)
+    kept = not_beaten(table if metric.metric.higher else -table, (1 - level) * share)
     if not kept.all():
         for cell, best in zip(candidates, kept, strict=True):
             cell.best = bool(best)

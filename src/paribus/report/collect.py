@@ -12,9 +12,11 @@ from paribus.ablation.changes import Changed, changed_inputs, changed_runs, list
 from paribus.ablation.inputs import Inputs
 from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import UserError
+from paribus.base.metrics import kind
 from paribus.base.terminal import say
 from paribus.config.run import recorded
 from paribus.evidence.arms import arms_by
+from paribus.store.declared import main_metric
 from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.reader import Reader
 from paribus.store.record import Record
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from paribus.report.study import Study
 
 SWEEP_BYTES = 256 << 20
-DEFAULT_METRICS = ("test/acc", "test/loss", "parameters", "ms_per_update", "fit_seconds")
+COSTS = ("parameters", "ms_per_update", "fit_seconds")
 
 
 def names_ablation(overrides: Sequence[str]) -> bool:
@@ -161,15 +163,22 @@ def _is_arms(arms: Any) -> bool:
     return isinstance(arms, dict) and all(isinstance(ids, list) and all(map(is_id, ids)) for ids in arms.values())
 
 
+def default_metrics(records: Iterable[Record | None], compared: str | None = None) -> tuple[str, ...]:
+    """The metric that arms are compared by, and those that stand beside it: the main one, the loss, and what runs cost.
+
+    compared: the first one, where something names it. The others are those that some run has.
+    """
+    present = [record for record in records if record is not None]
+    main = next((main_metric(record) for record in present if record.has_result), None)
+    main = main or next(map(main_metric, present), "test/acc")
+    has = {key for r in present for key in (*r.metrics, *r.timing, *(["parameters"] if r.parameters else []))}
+    wanted = [main, f"test/{kind(main)}", "test/loss", *COSTS]
+    return tuple(dict.fromkeys([compared or main, *(metric for metric in wanted if metric in has)]))
+
+
 def shown_metrics(found: Collected) -> tuple[str, ...]:
-    """The metric that arms are compared by, and those that stand beside it."""
-    return tuple(dict.fromkeys((found.metric or DEFAULT_METRICS[0], *DEFAULT_METRICS)))
-
-
-def logged(plans: Sequence[Any], read: Reader, metric: str) -> bool:
-    records = (read(cell.id) for plan in plans for cells in plan.arms.values() for cell in cells if cell)
-    return any(r and (metric in r.metrics or metric in r.timing or (metric == "parameters" and r.parameters))
-               for r in records)  # fmt: skip
+    """The same of what was collected."""
+    return default_metrics((record for of in found.arms.values() for record in of), found.metric)
 
 
 def studies(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from paribus.config.metrics import is_percent
+from paribus.base.metrics import PERCENT, Key
 
 NONE = "–"
 MINUS = "−"
 MOST_DECIMALS = 5
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
-_WORDS = {"acc": "accuracy", "ece": "ECE"}
+_WORDS = {"acc": "accuracy", "ece": "ECE", "mae": "MAE", "rmse": "RMSE", "r2": "R²", "f1": "F1", "auroc": "AUROC"}
 _TITLES = {
     "ms_per_update": "ms / update",
     "seconds_per_epoch": "s / epoch",
@@ -22,19 +22,31 @@ _TITLES = {
 }
 
 
-def scale(metric: str) -> float:
+def scale(metric: Key) -> float:
     """Accuracies are recorded as fractions and shown in percent."""
-    return 100.0 if is_percent(metric) else 1.0
+    return 100.0 if metric.metric.is_percent else 1.0
 
 
-def title(metric: str) -> str:
-    """test/acc is "test accuracy (%)"."""
+def title(metric: Key) -> str:
+    """test/acc is "test accuracy (%)"; what has another unit has that in brackets."""
+    unit = metric.metric.unit
+    return name(metric) + ("" if unit is None else " (%)" if unit == PERCENT else f" ({unit})")
+
+
+def difference_unit(metric: Key) -> str:
+    """The unit of a difference, to stand behind a number: points, where the values are shown in percent."""
+    unit = metric.metric.unit
+    return "" if unit is None else " points" if unit == PERCENT else f" {unit}"
+
+
+def name(metric: str) -> str:
+    """test/acc is "test accuracy"."""
     split, _, last = metric.rpartition("/")
     if split not in _SPLITS:
         return _TITLES.get(metric, metric)
     word = last.removesuffix("_best")
     words = ["best"] if last != word else []
-    return " ".join([*words, _SPLITS[split], _WORDS.get(word, word)]) + (" (%)" if is_percent(metric) else "")
+    return " ".join([*words, _SPLITS[split], _WORDS.get(word, word)])
 
 
 def decimals(uncertainty: float) -> int:

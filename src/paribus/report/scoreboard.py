@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paribus.ablation.findings import Finding
+from paribus.base.metrics import Key
 from paribus.report.escape import spreadsheet
-from paribus.report.numbers import NONE, scale, short, text, title
+from paribus.report.numbers import NONE, difference_unit, name, scale, short, text, title
 from paribus.report.tables.columns import with_interval
 from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
 from paribus.report.verdicts import Claim, compared, finding_notes
@@ -110,7 +111,7 @@ def words(finding: Finding) -> str:
     amount = f"{text(size, 2) if size >= 0.1 else short(size)}{_unit(metric)}"
     more = "higher" if d.mean > 0 else "lower"
     arm, versus = _ends(finding)
-    seen = f"{title(metric).removesuffix(' (%)')} is {amount} {more} with {arm} than with {versus}"
+    seen = f"{name(metric)} is {amount} {more} with {arm} than with {versus}"
     least = f"{short(finding.verdict.smallest * scale(metric))}{_unit(metric)}"
     if outcome == "SUPPORTED":
         return f"holds: {seen}"
@@ -121,8 +122,8 @@ def words(finding: Finding) -> str:
     return f"open: {seen}; a gain of {least} is neither shown nor excluded"
 
 
-def _unit(metric: str) -> str:
-    return " points" if scale(metric) == 100 else " ms" if metric == "ms_per_update" else ""
+def _unit(metric: Key) -> str:
+    return difference_unit(metric) or (" ms" if metric == "ms_per_update" else "")
 
 
 def _ends(finding: Finding) -> tuple[str, str]:

@@ -10,9 +10,11 @@ from typing import Any
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.file import Ablation
 from paribus.ablation.findings import Finding, implied, judged, score
-from paribus.evidence.aggregate import Aggregate, aggregate_plan
+from paribus.base.metrics import Key, Metrics
+from paribus.evidence.aggregate import Aggregate, aggregate_plan, keys
 from paribus.evidence.arms import Arms, ReportError, how_to_train
 from paribus.report.tables.source import plan_of
+from paribus.store.declared import agreed
 from paribus.store.record import Record
 
 History = Mapping[str, Sequence[float]]
@@ -42,7 +44,7 @@ class Study:
     """
 
     name: str
-    metric: str
+    metric: Key
     arms: Arms
     table: Aggregate | None
     plan: Plan
@@ -50,6 +52,16 @@ class Study:
     trials: Sequence[Trial] = ()
     findings: Sequence[Finding] = ()
     tuning: Arms = field(default_factory=dict)
+
+    @property
+    def known(self) -> Metrics:
+        """The metrics that its runs declare."""
+        different = {id(known): known for runs in self.runs().values() for run in runs for known in [run.known]}
+        return Metrics(metric for known in different.values() for metric in known.values())
+
+    def key(self, metric: str) -> Key:
+        """A metric with what the runs declare of it. Raises Contradiction where they declare it differently."""
+        return agreed(metric, (record for records in self.arms.values() for record in records))
 
     @property
     def ablation(self) -> Ablation | None:
@@ -65,7 +77,7 @@ class Study:
         return self.ablation.smallest_effect if self.ablation else None
 
     @property
-    def select_on(self) -> str:
+    def select_on(self) -> Key:
         return self.ablation.select_on if self.ablation else self.metric
 
     def runs(self, *statuses: str) -> dict[str, list[Record]]:
@@ -95,6 +107,7 @@ def study(
     """
     records = [record for of in arms.values() for record in present(of)]
     plan = plan or plan_of(name, arms, metrics[0])
+    main = keys(metrics[:1], records)[0]
     table = None
     if done := [record for record in records if record.status == "done"]:
         logged = {
@@ -111,7 +124,7 @@ def study(
             trials.append(_trial(cell, plan.ablation, record))
     found = judged(plan, read, implied(plan)) if plan.ablation and plan.arms else []
     histories = {record.id: history(record.id) for record in records}
-    return Study(name, metrics[0], arms, table, plan, histories, trials, found, tuning)
+    return Study(name, main, arms, table, plan, histories, trials, found, tuning)
 
 
 def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:

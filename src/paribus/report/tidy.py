@@ -8,7 +8,6 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from paribus.ablation.tuning import best_point
-from paribus.config.metrics import higher_is_better
 from paribus.report.study import Study, batch_size
 from paribus.stats.intervals import mean_interval
 from paribus.stats.paired import paired_difference
@@ -89,7 +88,7 @@ def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]
             others = repr({k: v for k, v in trial.point.items() if k != key})
             at = points.setdefault(trial.arm, {}).setdefault(float(trial.point[key]), {})
             at.setdefault(others, []).append(trial.score)
-    higher = bool(higher_is_better(study.select_on))
+    higher = bool(study.select_on.metric.higher)
     return key, {
         arm: {value: list(at.values())[best_point(list(at.values()), higher)] for value, at in sorted(of.items())}
         for arm, of in points.items()
@@ -112,7 +111,7 @@ def grid_scores(study: Study) -> dict[str, list[float]]:
     Where nobody knows what guessing scores, they are as bad as the worst run of all.
     """
     finite = [trial.at_chance for trial in study.trials if math.isfinite(trial.at_chance)]
-    worst = (max if higher_is_better(study.select_on) is False else min)(finite, default=math.nan)
+    worst = (max if study.select_on.metric.higher is False else min)(finite, default=math.nan)
     points: dict[str, dict[str, list[float]]] = {}
     for trial in study.trials:
         if trial.point and finite:

@@ -16,13 +16,16 @@ import yaml
 from paribus.ablation.inputs import Inputs
 from paribus.base.atomic import write_atomically
 from paribus.base.errors import StorageFailed, UserError, is_storage
+from paribus.base.metrics import kind
 from paribus.base.plain_yaml import DUMPER
 from paribus.base.redaction import redacted, redacted_override, redacted_text
 from paribus.base.terminal import say
 from paribus.config.chosen import chosen
-from paribus.config.metrics import is_percent
+from paribus.config.nodes import target_of
 from paribus.config.run import Run
+from paribus.config.task import CLASSIFICATION
 from paribus.run.reuse import usable
+from paribus.store.declared import main_metric
 from paribus.store.provenance import project_state, provenance, versions_of
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -64,10 +67,21 @@ def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -
         seed=run.seed,
         choices=redacted(chosen(run, choices, overrides)),
         evaluated=run.evaluation.checkpoint,
+        declared=declared(run),
         comparable=run.comparable(),
         provenance={**source, "inputs": inputs},
         created=now(),
     )
+
+
+def declared(run: Run) -> dict[str, dict[str, Any]]:
+    """What its record keeps of its metrics: direction, unit and chance of each."""
+    found = {name: metric.declared() for name, metric in run.metrics.items()}
+    if run.task.target == CLASSIFICATION and target_of(run.loss) == "paribus.loss.CrossEntropy":
+        loss = found.get("loss", {"chance": 0})
+        if loss["chance"] is None:
+            loss["chance"] = "log(classes)"
+    return found
 
 
 def used_versions(run: Run, record: Record) -> dict[str, str]:
@@ -135,10 +149,11 @@ def repeating(overrides: Sequence[str]) -> str:
 def summary(record: Record) -> str:
     """The metrics that a person asks for first, in one line."""
     shown = []
-    for key in ("test/acc", "val/acc", "test/loss", "train/loss"):
+    main = main_metric(record)
+    for key in dict.fromkeys([main, f"val/{kind(main)}", "test/loss", "train/loss"]):
         value = record.metrics.get(key)
         if value is not None:
-            shown.append(f"{key} {value * 100:.2f} %" if is_percent(key) else f"{key} {value:.4g}")
+            shown.append(f"{key} {value * 100:.2f} %" if record.known.of(key).is_percent else f"{key} {value:.4g}")
     return ", ".join(shown[:3]) or "no metrics"
 
 

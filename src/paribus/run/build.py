@@ -14,8 +14,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from paribus.base.directions import kind
 from paribus.base.errors import UserError
+from paribus.base.metrics import kind
 from paribus.config.modes import check_mode, without_mode
 from paribus.config.nodes import monitored, name_of, scaled, target_of
 from paribus.config.run import Run

@@ -148,7 +148,7 @@ def build_trainee(run: Run, setting: build.Setting, history: HistoryWriter | Non
         order_seed=build.stream(run, "order"),
         augmentation_seed=build.stream(run, "augmentation"),
         dropout_seed=build.stream(run, "init"),
-        journal=Journal(history, run.evaluation.monitor),
+        journal=Journal(history, run.evaluation.monitor, run.metrics),
         id=run.id,
         clip_norm=run.clip.norm,
         clip_value=run.clip.value,

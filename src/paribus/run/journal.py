@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from paribus.base.directions import best, is_better
+from paribus.base.metrics import FIRST, Metrics
 from paribus.run.position import Cursor
 from paribus.store.history import HistoryWriter
 
@@ -14,12 +14,13 @@ from paribus.store.history import HistoryWriter
 class Journal:
     """The latest value of everything that a run logs, the best of what it validates, its history and its loggers.
 
-    monitor: the metric that says which weights are best.
+    monitor: the metric that says which weights are best. known: what is declared of the metrics.
     """
 
-    def __init__(self, history: HistoryWriter | None, monitor: str):
+    def __init__(self, history: HistoryWriter | None, monitor: str, known: Metrics = FIRST):
         self.history = history
         self.monitor = monitor
+        self.known = known
         self.metrics: dict[str, float] = {}
 
     @property
@@ -28,14 +29,15 @@ class Journal:
         return self.metrics.get(f"{self.monitor}_best", math.nan)
 
     def is_best(self, row: dict[str, float]) -> bool:
-        """Add the best of each val/ metric to `row` as *_best; whether the monitored one has never been better.
+        """Add the best of each val/ metric that has a direction to `row` as *_best; whether the monitored one has never
+        been better.
 
         A value that is nan is no improvement, and does not replace a best.
         """
         for key, value in list(row.items()):
-            if key.startswith("val/"):
-                row[f"{key}_best"] = best(key, (self.metrics.get(f"{key}_best", math.nan), value))
-        return is_better(self.monitor, row[self.monitor], self.best_score)
+            if key.startswith("val/") and (metric := self.known.of(key)).better is not None:
+                row[f"{key}_best"] = metric.best((self.metrics.get(f"{key}_best", math.nan), value))
+        return self.known.of(self.monitor).is_better(row[self.monitor], self.best_score)
 
     def write(self, values: dict[str, float], cursor: Cursor, loggers: Iterable[Any] | None, row: bool = True) -> None:
         """Remember `values`; write them to the history (where row is true) and to `loggers`, unless that is None."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
+from paribus.base.metrics import FIRST, Metric, Metrics, chance_of, is_declaration
 from paribus.store.names import DEPTH, bounded, is_id
 
 Status = Literal["running", "done", "diverged", "failed"]
@@ -31,6 +32,7 @@ class Record:
     comparable: what the runs of one table must share unless the table varies it.
     evaluated: which checkpoint the test metrics come from, last or best.
     metrics: the last value of everything logged, by Lightning's names, and `*_best`; test/acc is a fraction.
+    declared: what was declared of them, by name (acc): better, unit, chance. Records of before have none.
     timing: steps, epochs, fit_seconds, ms_per_update, seconds_per_epoch, samples_per_second.
     parameters: number of trained scalars. classes: of the data, which says what guessing scores.
     provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.
@@ -48,6 +50,7 @@ class Record:
     evaluated: str = "last"
     failure: dict[str, str] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    declared: dict[str, dict[str, Any]] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     parameters: int | None = None
     classes: int | None = None
@@ -61,6 +64,28 @@ class Record:
     def has_result(self) -> bool:
         """Whether the run is over and its numbers count."""
         return self.status in FINISHED
+
+    @property
+    def known(self) -> Metrics:
+        """The metrics that it declares; the first ones of all for a record of before."""
+        if not self.declared:
+            return FIRST
+        text = str(self.declared)
+        if text not in _known:
+            _known[text] = Metrics(Metric(name, **declared) for name, declared in self.declared.items())
+        return _known[text]
+
+    def declaration(self, metric: str) -> Metric | None:
+        """What this record declares of a metric, and what guessing scores in it as a number; None where it declares
+        nothing."""
+        known = self.known
+        if not known.declares(metric):
+            return None
+        found = known.of(metric)
+        formula = found.chance
+        if found.name == "loss" and not self.declared and self.choices.get("loss") in _FIRST_CROSS_ENTROPIES:
+            formula = "log(classes)"
+        return replace(found, chance=chance_of(formula, self.classes))
 
     def to_json(self) -> str:
         """Strictly valid JSON: numbers that are not finite become the strings "nan", "inf", "-inf"."""
@@ -102,12 +127,17 @@ class Record:
         return Record(**content)
 
 
+# Records of before named the loss by its option alone.
+_FIRST_CROSS_ENTROPIES = ("cross_entropy", "label_smoothing")
+_known: dict[str, Metrics] = {}  # by their text: thousands of records share a handful of declarations
+
+
 _OPEN: Mapping[type, tuple[str | bytes, str | bytes]] = {str: ("[", "{"), bytes: (b"[", b"{")}
 _NONE = type(None)
 _FORMS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "status", "evaluated"), (str,)),
     **dict.fromkeys(("ablation", "arm", "created", "finished"), (str, _NONE)),
-    **dict.fromkeys(("choices", "comparable", "metrics", "timing", "provenance", "checksums"), (dict,)),
+    **dict.fromkeys(("choices", "comparable", "metrics", "declared", "timing", "provenance", "checksums"), (dict,)),
     "failure": (dict, _NONE),
     "seed": (int, _NONE),
     "parameters": (int, _NONE),
@@ -134,6 +164,9 @@ def _check_within(content: Mapping[str, Any]) -> None:
     for name, value in (content.get("failure") or {}).items():
         if not isinstance(value, str):
             raise RecordError(f"failure.{name} is text, got {value!r}")
+    for name, value in content.get("declared", {}).items():
+        if not isinstance(value, dict) or not is_declaration(value):
+            raise RecordError(f"declared.{name} holds better, unit and chance of a metric, got {value!r}")
     source = content.get("provenance") or {}
     for name in ("hardware", "versions", "imported"):
         if not isinstance(source.get(name) or {}, dict):

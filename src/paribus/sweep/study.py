@@ -15,8 +15,8 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.base.atomic import write_atomically
-from paribus.base.directions import higher_is_better
 from paribus.base.errors import RunsFailed, UserError
+from paribus.base.metrics import Key
 from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
 from paribus.config.compose import parse_overrides
@@ -54,7 +54,7 @@ class Trials:
     is better of it. A trial whose metric is not a number, because it diverged, has the worst value and so is a result.
     """
 
-    def __init__(self, launch: Launch, composer: Composer, settings: Any, metric: str):
+    def __init__(self, launch: Launch, composer: Composer, settings: Any, metric: Key):
         self.store = Store(Path(settings.paths.outputs))
         self.folder = Path(settings.hydra.sweep.dir)
         self.jobs = Jobs(launch, self.store)
@@ -112,6 +112,11 @@ class Trials:
             id, composed = self.composer.run(overrides)
             if (own := composed.run.optimized_metric) != self.metric:
                 raise UserError(f"a search has one optimized_metric, got {own} and {self.metric}. Set it once")
+            if (declared := composed.run.metrics.of(own)).better != self.metric.metric.better:
+                raise UserError(
+                    f"a search has one direction, and {own} is declared {declared.better} here and "
+                    f"{self.metric.metric.better} elsewhere. Declare it alike for all trials"
+                )
             return id, own
         except UserError as error:
             return None, str(error)
@@ -122,11 +127,11 @@ class Trials:
         if metric not in record.metrics:
             raise UserError(f"optimized_metric={metric} is not in the record. It has {', '.join(record.metrics)}")
         value = record.metrics[metric]
-        worst = -math.inf if higher_is_better(metric) else math.inf
+        worst = -math.inf if self.metric.metric.higher else math.inf
         return worst if math.isnan(value) else value
 
     def best(self) -> tuple[float, str, str]:
-        return (max if higher_is_better(self.metric) else min)(self.values, key=lambda each: each[0])
+        return (max if self.metric.metric.higher else min)(self.values, key=lambda each: each[0])
 
     def report(self) -> None:
         """Say what is best, and what failed. Raises RunsFailed where everything has failed."""

@@ -16,7 +16,8 @@ from paribus.base.terminal import show
 if TYPE_CHECKING:
     from paribus.store import query
 
-COLUMNS = ("id", "status", "age", "ablation", "arm", "seed", "test/acc")
+COLUMNS = ("id", "status", "age", "ablation", "arm", "seed")
+MOST_METRICS = 3  # columns, of runs of several kinds of task
 
 
 @click.command(cls=Command)
@@ -34,6 +35,7 @@ def command(
     from paribus.ablation.outputs import outputs_folder
     from paribus.report.collect import is_setting
     from paribus.store import query
+    from paribus.store.declared import main_metric
     from paribus.store.store import Store
 
     store = Store(outputs_folder([item for item in filters if is_setting(item)]))
@@ -50,7 +52,10 @@ def command(
         # A record holds nan and inf as strings, as its file does.
         show(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
         return
-    columns = list(dict.fromkeys([*COLUMNS, *(item.partition("=")[0] for item in wanted), key]))
+    mains = dict.fromkeys([main_metric(run.record) for run in shown] or ["test/acc"])
+    columns = list(
+        dict.fromkeys([*COLUMNS, *list(mains)[:MOST_METRICS], *(item.partition("=")[0] for item in wanted), key])
+    )
     rows = [columns] + [[cell(run, column) for column in columns] for run in shown]
     widths = [max(len(row[number]) for row in rows) for number in range(len(columns))]
     for row in rows:
@@ -70,6 +75,6 @@ def cell(run: query.Run, column: str) -> str:
         return ""
     if column == "age":
         return duration(value) if math.isfinite(value) else ""
-    if column.endswith("/acc") or "/acc_" in column:
+    if isinstance(value, float) and run.record.known.of(column).is_percent:
         return f"{value * 100:.2f} %"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from paribus.base.directions import best, higher_is_better
+from paribus.base.metrics import FIRST, Metrics
 from paribus.store.history import HistoryWriter
 from paribus.store.names import on_one_line
 from paribus.store.record import Record
@@ -97,8 +97,11 @@ def trained(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if any(not key.startswith("test/") for key in row if key not in _PLACES)]
 
 
-def last_values(rows: Sequence[Row]) -> dict[str, float]:
-    """The last value of every metric, and the best of those on validation that have a direction."""
+def last_values(rows: Sequence[Row], known: Metrics = FIRST) -> dict[str, float]:
+    """The last value of every metric, and the best of those on validation that have a direction.
+
+    known: what the program declares of its metrics.
+    """
     metrics: dict[str, float] = {}
     bests: dict[str, float] = {}
     for row in rows:
@@ -106,9 +109,9 @@ def last_values(rows: Sequence[Row]) -> dict[str, float]:
             if key in _PLACES:
                 continue
             metrics[key] = value
-            known = higher_is_better(key) is not None  # of another, nothing says what its best is
-            if known and key.startswith("val/") and not key.endswith("_best") and math.isfinite(value):
-                bests[f"{key}_best"] = best(key, (value, bests.get(f"{key}_best", value)))
+            metric = known.of(key)  # without a direction, nothing says what its best is
+            if metric.better and key.startswith("val/") and not key.endswith("_best") and math.isfinite(value):
+                bests[f"{key}_best"] = metric.best((value, bests.get(f"{key}_best", value)))
     return {**bests, **metrics}
 
 

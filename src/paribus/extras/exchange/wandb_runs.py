@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from paribus.base.directions import higher_is_better, mode
 from paribus.base.errors import UserError
+from paribus.base.metrics import FIRST, Metrics
+from paribus.config.task import metrics_of
 from paribus.extras.exchange.adopted import (
     Adopted,
     Adoption,
@@ -126,10 +127,10 @@ def choices_of(several: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return result
 
 
-def _summarised(key: str) -> str:
+def _summarised(key: str, known: Metrics) -> str:
     """A metric that W&B summarises by its best is {"max": value} or {"best": value}; the worst is not called best."""
     metric, dot, how = key.rpartition(".")
-    good = "best" if higher_is_better(metric) is None else mode(metric)
+    good = "best" if (declared := known.of(metric)).better is None else declared.mode
     return f"{metric}_best" if dot and how in ("best", good) else key
 
 
@@ -142,11 +143,12 @@ def _adopted(
     rows: list[Row],
     choices: dict[str, Any],
 ) -> Adopted:
-    metrics, rows = last_values(rows), trained(rows)
+    known = metrics_of(settings)
+    metrics, rows = last_values(rows, known), trained(rows)
     for key, value in leaves(summary):
         if key.startswith("_") or key in _STEPS or key in _SECONDS or key == "epoch":
             continue
-        name = _summarised(key)
+        name = _summarised(key, known)
         if (n := number(value)) is not None:
             metrics[name] = n
     timing = {key: metrics.pop(key) for key in (*_OWN_TIMING, "samples_per_second") if key in metrics}
@@ -165,6 +167,7 @@ def _adopted(
         comparable={"semantics": "imported from W&B", "budget": _budget(settings), "data": None},
         failure=failure,
         metrics=metrics,
+        declared={name: metric.declared() for name, metric in known.items()} if known is not FIRST else {},
         timing=timing,
         parameters=None if parameters is None else int(parameters),
         provenance={"imported": {"from": "wandb", "run": origin, "name": run.name, "tags": list(run.tags or [])}},

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.config.metrics import higher_is_better
+from paribus.base.metrics import Key, Metrics, kind
 from paribus.evidence.aggregate import Aggregate
 from paribus.evidence.arms import is_seed
 from paribus.extras.wandb.limits import MAX_NAME, shortened
 from paribus.report import escape
+from paribus.report.curves import curve_keys
 from paribus.report.numbers import title
 from paribus.store.record import Record
 
-CURVES = ("train/loss", "val/loss", "val/acc")
 MOST_RUN_SETS = 20  # one for each arm, up to here
 MOST_RUNS = 1000  # W&B draws 10 by default
 
@@ -40,11 +40,19 @@ class Board:
     text: str
     tuning: Sequence[Record] = ()
     tuned: Sequence[str] = ()
-    select_on: str = "val/acc"
+    select_on: Key | None = None
     arms: dict[str, list[str]] = field(init=False)  # arm -> ids of its runs
+    known: Metrics = field(init=False)  # what the runs declare
+    score: Key = field(init=False)  # what is selected on, or the validation's part of what arms are compared by
+    curves: list[Key] = field(init=False)
 
     def __post_init__(self) -> None:
         self.arms = {row.arm: [run.id for run in row.runs] for row in self.table.rows if row.runs}
+        runs = [run for row in self.table.rows for run in row.runs]
+        self.known = Metrics(metric for run in runs for metric in run.known.values())
+        logged = {key for run in runs for key in run.metrics}
+        self.score = self.select_on or self.known.key(f"val/{kind(self.table.metrics[0])}")
+        self.curves = [self.known.key(key) for key in curve_keys(self.known, logged)]
 
     @property
     def ids(self) -> list[str]:
@@ -126,7 +134,7 @@ def workspace(boards: Sequence[Board], entity: str, project: str, name: str) -> 
         runset_settings=ws.RunsetSettings(
             filters=_with_ids(ids),
             groupby=[expr.Metric("JobType")],
-            order=[expr.Ordering(expr.Summary(metric), ascending=higher_is_better(metric) is False)],
+            order=[expr.Ordering(expr.Summary(metric), ascending=metric.metric.better == "lower")],
             pinned_columns=[f"summary:{metric}", "config:seed.value"],
         ),
     )
@@ -158,7 +166,7 @@ class _Grids:
         )
 
     def of_arm(self, arm: str) -> Any:
-        panels = [self.curve(metric, k, grouped=False) for k, metric in enumerate(CURVES)]
+        panels = [self.curve(metric, k, grouped=False) for k, metric in enumerate(self.board.curves)]
         return self.wr.PanelGrid(runsets=[self.run_set(arm, self.board.arms[arm], grouped=False)], panels=panels)
 
     def run_sets(self, arms: dict[str, list[str]]) -> list[Any]:
@@ -175,7 +183,7 @@ class _Grids:
         )
 
     def curve_panels(self) -> list[Any]:
-        metrics = list(dict.fromkeys([*CURVES, self.board.select_on]))
+        metrics = list(dict.fromkeys([*self.board.curves, self.board.score]))
         panels = [self.curve(metric, k, grouped=True) for k, metric in enumerate(metrics)]
         main = self.board.table.metrics[0]
         panels.append(
@@ -191,20 +199,20 @@ class _Grids:
         )
         return panels
 
-    def curve(self, metric: str, number: int, grouped: bool) -> Any:
+    def curve(self, metric: Key, number: int, grouped: bool) -> Any:
         bands = {"groupby": "JobType", "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"} if grouped else {}
         return self.wr.LinePlot(
             title=title(metric) + (", mean ± SD over seeds" if grouped else ", each seed"),
             x="step",
             y=[metric],
-            log_y=metric.split("/")[-1].startswith("loss") or None,
+            log_y=metric.metric.falls or None,
             max_runs_to_show=MOST_RUNS,
             layout=self.place(number),
             **bands,
         )
 
     def sensitivity_panels(self) -> list[Any]:
-        wr, score = self.wr, self.board.select_on
+        wr, score = self.wr, self.board.score
         panels = [
             wr.ScatterPlot(
                 title=f"{title(score)} over {key}",

@@ -16,7 +16,7 @@ from paribus.extras.wandb.access import base_url
 from paribus.extras.wandb.dashboard import Board, as_json, packages, report, workspace
 from paribus.extras.wandb.limits import check_project
 from paribus.extras.wandb.sync import check_access
-from paribus.report.collect import DEFAULT_METRICS, Collected, collect, logged
+from paribus.report.collect import Collected, collect, shown_metrics
 from paribus.report.tables.source import Options, plan_of, sheets
 from paribus.report.tables.table import document
 from paribus.store.reader import Reader
@@ -48,8 +48,8 @@ def dashboard(overrides: Sequence[str], entity: str | None, project: str | None,
 
 def board(found: Collected, read: Reader) -> Board:
     """Rows, curves and verdicts of one ablation (in one regime), or of one sweep."""
-    plan = found.plan or plan_of(found.name, found.arms, DEFAULT_METRICS[0])
-    metrics = (plan.metric, *(m for m in DEFAULT_METRICS if m != plan.metric and logged([plan], read, m)))
+    metrics = shown_metrics(found)
+    plan = found.plan or plan_of(found.name, found.arms, metrics[0])
     table = aggregate_plan(plan, read, metrics)
     text = document(sheets([plan], read, Options(metrics)), "markdown", trace=False)
     if plan.ablation is None:

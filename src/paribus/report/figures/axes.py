@@ -35,10 +35,6 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
-def is_loss(metric: str) -> bool:
-    return metric.rsplit("/", 1)[-1].removesuffix("_best") == "loss"
-
-
 def letters(names: Sequence[str]) -> float:
     """Inches that the longest of these names takes."""
     return LETTER * max((len(shortened(name)) for name in names), default=0)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from paribus.base.metrics import Metrics
 from paribus.evidence.arms import ReportError
 from paribus.report import tidy
+from paribus.report.curves import curve_keys
 from paribus.report.figures.differences import forest, regimes, seed_dots, waterfall
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
@@ -42,19 +44,19 @@ def of_study(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
             yield name, Missing(str(error))
 
 
-def of_run(name: str, history: History) -> Iterator[tuple[str, Drawn]]:
-    """The figures of one run."""
+def of_run(name: str, history: History, known: Metrics) -> Iterator[tuple[str, Drawn]]:
+    """The figures of one run. known: the metrics that it declares."""
     for stem, draw in RUN_FIGURES.items():
         try:
-            yield stem, draw(name, history)
+            yield stem, draw(name, history, known)
         except ReportError as error:
             yield stem, Missing(str(error))
 
 
-RUN_FIGURES: dict[str, Callable[[str, History], Figure]] = {
+RUN_FIGURES: dict[str, Callable[[str, History, Metrics], Figure]] = {
     "training": training,
-    "gradient_over_loss": gradient_over_loss,
-    "edge_of_stability": edge_of_stability,
+    "gradient_over_loss": lambda name, history, known: gradient_over_loss(name, history),
+    "edge_of_stability": lambda name, history, known: edge_of_stability(name, history),
 }
 
 
@@ -62,10 +64,10 @@ def _curves(x: str) -> Callable[[Study], Drawn]:
     def draw(study: Study) -> Drawn:
         curves = {arm: runs for arm, runs in study.curves().items() if runs}
         logged = {key for runs in curves.values() for run in runs for key in run}
-        metrics = [metric for metric in ("train/loss", "val/loss", "val/acc") if metric in logged]
+        metrics = curve_keys(study.known, logged, (study.metric, study.select_on))
         if not metrics:
-            return Missing("no run has a history of a loss or an accuracy")
-        return learning_curves(study.name, curves, metrics, x)
+            return Missing("no run has a history of a declared metric")
+        return learning_curves(study.name, curves, [study.key(metric) for metric in metrics], x)
 
     return draw
 

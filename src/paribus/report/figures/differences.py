@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from paribus.config.metrics import is_percent
+from paribus.base.metrics import Key
 from paribus.report.figures.axes import as_it_stands, counted, heading, letters, name_ticks, shortened
 from paribus.report.figures.style import RC, look
-from paribus.report.numbers import decimals, p_value, scale, text, title
+from paribus.report.numbers import decimals, difference_unit, p_value, scale, text, title
+from paribus.report.numbers import name as name_of
 from paribus.report.tidy import Compared, Step
 from paribus.stats.intervals import Mean
 
@@ -23,7 +24,7 @@ GAIN, LOSS = "#0072B2", "#D55E00"
 def forest(
     name: str,
     compared: Sequence[Compared],
-    metric: str,
+    metric: Key,
     baseline: str,
     smallest: float | None = None,
     level: float = 0.95,
@@ -48,7 +49,7 @@ def forest(
                 panel.axvline(side * factor, color=SOFT, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
         for row, each in enumerate(compared):
             crosses = each.low <= 0 <= each.high
-            colour = "#000000" if crosses else GAIN if each.mean > 0 else LOSS
+            colour = "#000000" if crosses else GAIN if (each.mean > 0) != (metric.metric.better == "lower") else LOSS
             if math.isfinite(each.low):
                 panel.plot([each.low * factor, each.high * factor], [row, row], color=colour, linewidth=1.4, zorder=3)
             face = "white" if crosses else colour
@@ -57,9 +58,8 @@ def forest(
         panel.set_ylim(len(compared) - 0.4, -0.6)
         panel.grid(axis="y", visible=False)
         panel.spines["left"].set_visible(False)
-        unit = " (points)" if is_percent(metric) else ""
-        what = title(metric).removesuffix(" (%)")
-        as_it_stands(panel.xaxis.label, f"{what}: difference from {shortened(baseline)}{unit}")
+        unit = f" ({of.strip()})" if (of := difference_unit(metric)) else ""
+        as_it_stands(panel.xaxis.label, f"{name_of(metric)}: difference from {shortened(baseline)}{unit}")
         beside = panel.secondary_yaxis("right")
         beside.set_yticks(range(len(words)), words)
         beside.tick_params(length=0)
@@ -75,7 +75,7 @@ def forest(
     return figure
 
 
-def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric: str) -> Figure:
+def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric: Key) -> Figure:
     """Every run as a dot in the column of its arm; a line joins the runs of one seed, a bar marks the arm's mean.
 
     values: arm -> seed -> value, as recorded. Parallel lines say that what differs between runs is the seed, and
@@ -113,7 +113,7 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
     return figure
 
 
-def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: str, level: float = 0.95) -> Figure:
+def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, level: float = 0.95) -> Figure:
     """A panel for each regime with the mean and t interval of every arm.
 
     All panels span the same range, so lengths compare, each about its own middle: regimes may differ in the task.
@@ -161,7 +161,7 @@ def _reach(means: Iterable[Mean], factor: float) -> tuple[float, float]:
     return (min(ends), max(ends)) if ends else (0.0, 0.0)
 
 
-def waterfall(name: str, steps: Sequence[Step], metric: str, level: float = 0.95) -> Figure:
+def waterfall(name: str, steps: Sequence[Step], metric: Key, level: float = 0.95) -> Figure:
     """The greedy path: a bar from each step to the next, its height the gain, a whisker its paired t interval."""
     factor = scale(metric)
     arms = [step.arm for step in steps]
@@ -174,7 +174,7 @@ def waterfall(name: str, steps: Sequence[Step], metric: str, level: float = 0.95
         reach = [before]
         for column, step in enumerate(steps[1:], start=1):
             here = before + step.gain * factor
-            up = here >= before
+            up = here == before or (here > before) != (metric.metric.better == "lower")
             panel.bar(
                 column, here - before, 0.62, before, color=GAIN if up else LOSS, hatch="" if up else "///", ec="white"
             )

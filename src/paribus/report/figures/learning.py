@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paribus.config.metrics import is_percent
+from paribus.base.metrics import Key
 from paribus.evidence.arms import ReportError
 from paribus.evidence.curves import Curve, mean_curve
-from paribus.report.figures.axes import counted, error_scale, heading, is_loss, legend, log_losses, room, size
+from paribus.report.figures.axes import counted, error_scale, heading, legend, log_losses, room, size
 from paribus.report.figures.style import RC, look
 from paribus.report.numbers import scale, title
 
@@ -23,17 +23,17 @@ AXES = {"epoch": "epoch", "step": "update", "seconds": "training time (s)"}
 def learning_curves(
     name: str,
     histories: Mapping[str, Sequence[History]],
-    metrics: Sequence[str] = ("train/loss", "val/acc"),
+    metrics: Sequence[Key],
     x: str = "epoch",
     level: float = 0.95,
 ) -> Figure:
     """A panel for each metric, with a line for each arm: the mean over its runs, in a band, its t interval.
 
-    Losses stand on a logarithmic axis; their mean and interval are those of the logarithm (a geometric mean),
-    since an interval around an arithmetic mean may reach below zero. Accuracies above 90 % stand on an axis
-    that is logarithmic in the error: 85, 93, 97, 99 and 100 % lie equally far apart. A run that ends before
-    the others of its arm (stopped, diverged, still running) enters no mean: it is drawn as a thin line that
-    ends in a cross.
+    Losses, and what else falls towards zero, stand on a logarithmic axis; their mean and interval are those of the
+    logarithm (a geometric mean), since an interval around an arithmetic mean may reach below zero. Accuracies above
+    90 % stand on an axis that is logarithmic in the error: 85, 93, 97, 99 and 100 % lie equally far apart. A run
+    that ends before the others of its arm (stopped, diverged, still running) enters no mean: it is drawn as a thin line
+    that ends in a cross.
 
     histories: arm -> one history for each run: columns of equal length by name.
     x: epoch, step or seconds.
@@ -55,7 +55,7 @@ def learning_curves(
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         drawn: list[Curve] = []
         for panel, metric in zip(panels, metrics, strict=True):
-            curves = [mean_curve(runs, metric, x, level, log=is_loss(metric)) for runs in histories.values()]
+            curves = [mean_curve(runs, metric, x, level, log=metric.metric.falls) for runs in histories.values()]
             _draw(panel, curves, metric, x)
             drawn += curves
         legend(figure, arms)
@@ -63,10 +63,10 @@ def learning_curves(
     return figure
 
 
-def _draw(panel: Axes, curves: Sequence[Curve], metric: str, x: str) -> None:
+def _draw(panel: Axes, curves: Sequence[Curve], metric: Key, x: str) -> None:
     factor = scale(metric)
     shown = [curve for curve in curves if len(curve.x)]
-    log = is_loss(metric) and all((curve.mean > 0).all() for curve in shown)
+    log = metric.metric.falls and all((curve.mean > 0).all() for curve in shown)
     opacity = max(0.05, min(0.16, 0.8 / len(curves)))  # bands of many arms add up
     for number, curve in enumerate(curves):
         style = look(number)
@@ -84,7 +84,7 @@ def _draw(panel: Axes, curves: Sequence[Curve], metric: str, x: str) -> None:
     means = [float(value) for curve in shown for value in curve.mean * factor]
     if log:
         log_losses(panel, means)
-    elif is_percent(metric) and means and max(means) > 90:
+    elif metric.metric.is_percent and means and max(means) > 90:
         error_scale(panel, min(means))
     else:
         room(panel, means)

@@ -31,7 +31,7 @@ def of_runs(store: Store, names: Sequence[str], wanted: Sequence[str]) -> Iterat
     """The figures of runs, one at a time, each with the name of its file."""
     for name in names:
         record = store.find(name)
-        for stem, figure in catalogue.of_run(title_of(record), store.history(record.id)):
+        for stem, figure in catalogue.of_run(title_of(record), store.history(record.id), record.known):
             if stem in wanted:
                 yield f"{record.id}-{stem}", figure
 

@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from paribus.base.metrics import Key, Metrics
 from paribus.evidence.arms import ReportError
+from paribus.report.curves import curve_names
 from paribus.report.figures.axes import error_scale, heading, log_losses
 from paribus.report.figures.learning import AXES, History
 from paribus.report.figures.style import RC, look
@@ -17,22 +19,19 @@ from paribus.report.numbers import scale, title
 SPLITS = ("train", "val", "test")
 
 
-def training(name: str, history: History, x: str = "epoch") -> Figure:
+def training(name: str, history: History, known: Metrics, x: str = "epoch") -> Figure:
     """Training and validation loss, accuracy, and the learning rate, on one x axis.
 
     Raises ReportError where the history has none of them.
     """
-    groups = {
-        "loss": [f"{split}/loss" for split in SPLITS],
-        "accuracy (%)": [f"{split}/acc" for split in SPLITS],
-        "learning rate": ["lr"],
-    }
-    found = {label: [c for c in columns if _recorded(history, c)] for label, columns in groups.items()}
-    found = {label: columns for label, columns in found.items() if columns}
+    drawn_names = curve_names(known, [column for column in history if _recorded(history, column)])
+    groups = [[known.key(f"{split}/{each}") for split in SPLITS] for each in drawn_names] + [[Key("lr")]]
+    found = {of[0]: [c for c in of if _recorded(history, c)] for of in groups}
+    found = {first: columns for first, columns in found.items() if columns}
     _need(found, history, "train/loss")
     with rc_context(RC):
         figure = Figure(figsize=(2.9 * len(found), 2.9), layout="constrained")
-        for panel, (label, columns) in zip(
+        for panel, (first, columns) in zip(
             figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
         ):
             drawn: list[float] = []
@@ -41,14 +40,14 @@ def training(name: str, history: History, x: str = "epoch") -> Figure:
                 values = values * scale(column)
                 drawn += values.tolist()
                 gap = max(1, len(points) // 6)
-                words = title(column).split(" ")[0] if len(columns) > 1 else None
+                words = title(column).split(" ")[0] if len(columns) > 1 else None  # training, validation, test
                 panel.plot(points, values, **look(number), markevery=(number % gap, gap), label=words)
-            if label == "loss" and min(drawn) > 0:
+            if first.metric.falls and min(drawn) > 0:
                 log_losses(panel, drawn)
-            elif label.startswith("accuracy") and max(drawn) > 90:
+            elif first.metric.is_percent and max(drawn) > 90:
                 error_scale(panel, min(drawn))
             panel.set_xlabel(AXES.get(x, x))
-            panel.set_ylabel(label)
+            panel.set_ylabel("learning rate" if first == "lr" else title(first).removeprefix("training "))
             if len(columns) > 1:  # above the panel, where no curve can be
                 panel.legend(
                     loc="lower right",

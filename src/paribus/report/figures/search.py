@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paribus.config.metrics import higher_is_better, is_percent
+from paribus.base.metrics import Key
 from paribus.report.figures.axes import (
     as_it_stands,
     counted,
     error_scale,
     heading,
-    is_loss,
     legend,
     log_losses,
     log_ticks,
@@ -36,7 +35,7 @@ BANDS = 4  # arms whose bands can be told apart
 
 
 def sensitivity(
-    name: str, scores: Mapping[str, Scores], key: str, metric: str, chosen: Mapping[str, float] | None = None
+    name: str, scores: Mapping[str, Scores], key: str, metric: Key, chosen: Mapping[str, float] | None = None
 ) -> Figure:
     """The score of each arm over what was tuned, a line for each: the mean over tuning seeds that did not diverge.
 
@@ -63,7 +62,7 @@ def sensitivity(
         _limits(panel, finite, metric)
         if log:
             log_ticks(panel, "x", values)
-        edge = 0.02 if higher_is_better(metric) is not False else 0.98
+        edge = 0.02 if metric.metric.higher is not False else 0.98
         some = False
         for number, arm in enumerate(arms):
             for value in sorted(scores[arm]):
@@ -84,7 +83,7 @@ def sensitivity(
     return figure
 
 
-def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: str, note: str = "") -> Figure:
+def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: Key, note: str = "") -> Figure:
     """The score to expect of the best of k points tried at random from each arm's grid: what a budget of k is worth.
 
     Unbiased over subsets without replacement (Tang et al. 2020). Curves that cross say that the better arm depends on
@@ -94,7 +93,7 @@ def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: str, not
     note: what a reader must know beside.
     """
     factor = scale(metric)
-    sign = -1.0 if higher_is_better(metric) is False else 1.0
+    sign = -1.0 if metric.metric.higher is False else 1.0
     with rc_context(RC):
         figure = Figure(figsize=size(3.6, list(scores)), layout="constrained")
         panel = figure.subplots()
@@ -112,7 +111,7 @@ def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: str, not
     return figure
 
 
-def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level: float = 0.95) -> Figure:
+def profile(name: str, scores: Mapping[str, Sequence[float]], metric: Key, level: float = 0.95) -> Figure:
     """Performance profile: the share of an arm's runs that do better than a score, for every score.
 
     A curve above another at all scores belongs to an arm that is better in distribution, and not only in the mean.
@@ -122,7 +121,7 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: str, level
     scores: arm -> score of each run. Source: Dolan & More 2002; Agarwal et al. 2021.
     """
     factor = scale(metric)
-    sign = -1.0 if higher_is_better(metric) is False else 1.0
+    sign = -1.0 if metric.metric.higher is False else 1.0
     arms = list(scores)
     finite = [score * factor for of in scores.values() for score in of if math.isfinite(score)]
     margin = 0.04 * (max(finite) - min(finite) or abs(finite[0]) or 1.0)
@@ -165,10 +164,10 @@ def _mean(scores: Sequence[float]) -> float:
     return mean_interval([score for score in scores if math.isfinite(score)]).mean
 
 
-def _limits(panel: Axes, values: Sequence[float], metric: str) -> None:
-    if is_percent(metric) and values and max(values) > 90:
+def _limits(panel: Axes, values: Sequence[float], metric: Key) -> None:
+    if metric.metric.is_percent and values and max(values) > 90:
         error_scale(panel, min(values))
-    elif is_loss(metric) and values and min(values) > 0:
+    elif metric.metric.falls and values and min(values) > 0:
         log_losses(panel, values)
     else:
         room(panel, values)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from paribus.config.metrics import higher_is_better, is_percent
+from paribus.base.metrics import Key
 from paribus.report import tidy
 from paribus.report.escape import plain
 from paribus.report.numbers import scale, title
@@ -24,13 +24,13 @@ Chart = dict[str, Any]
 MANY = 12  # arms drawn at first; more hide each other
 
 
-def axis(metric: str, values: Sequence[float]) -> dict[str, Any]:
+def axis(metric: Key, values: Sequence[float]) -> dict[str, Any]:
     """For values as shown: accuracies above 90 % stand on the error scale, positive losses on a logarithmic one."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     kind = "linear"
-    if is_percent(metric) and finite and max(finite) > 90:
+    if metric.metric.is_percent and finite and max(finite) > 90:
         kind = "error"
-    elif metric.rsplit("/", 1)[-1].removesuffix("_best") == "loss" and finite and min(finite) > 0:
+    elif metric.metric.falls and finite and min(finite) > 0:
         kind = "log"
     return {"label": title(metric), "kind": kind}
 
@@ -55,7 +55,7 @@ def sensitivity(study: Study) -> Chart | None:
         shown += means
     values = sorted({value for of in scores.values() for value in of})
     x = {"label": plain(key), "kind": "log" if values[0] > 0 and len(values) > 2 else "linear", "ticks": values}
-    better = "low" if higher_is_better(study.select_on) is False else "high"
+    better = "low" if study.select_on.metric.higher is False else "high"
     return {"title": "Sensitivity", "x": x, "y": axis(study.select_on, shown), "series": series, "better": better}
 
 
@@ -125,8 +125,8 @@ def times(study: Study) -> list[Chart]:
                 level = short([SATURATED * next(iter(means.values()))])[0]
                 lines.append({"y": level, "label": f"{SATURATED:g} × the smallest batch"})
         x = {"label": "batch size", "kind": "log", "ticks": sorted({size for of in groups.values() for size in of})}
-        y = {"label": title(metric), "kind": "log"}
-        charts.append({"title": title(metric), "x": x, "y": y, "series": series, "lines": lines})
+        y = {"label": title(Key(metric)), "kind": "log"}
+        charts.append({"title": title(Key(metric)), "x": x, "y": y, "series": series, "lines": lines})
     return charts
 
 
@@ -135,7 +135,7 @@ def best(study: Study) -> Chart | None:
     scores = tidy.grid_scores(study)
     if max((len(of) for of in scores.values()), default=0) < 2:
         return None
-    factor, sign = scale(study.select_on), -1.0 if higher_is_better(study.select_on) is False else 1.0
+    factor, sign = scale(study.select_on), -1.0 if study.select_on.metric.higher is False else 1.0
     series: list[Chart] = []
     shown: list[float] = []
     for number, arm in enumerate(study.arms):

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.base.metrics import PERCENT, Key
 from paribus.base.redaction import redacted_text
-from paribus.config.metrics import is_percent
 from paribus.evidence.arms import level_text
 from paribus.report.escape import plain
 from paribus.report.numbers import NONE, scale, short
@@ -109,14 +109,15 @@ def details(studies: Sequence[Study]) -> dict[str, Any]:
     shown = {}
     for id, (arm, record) in runs.items():
         source = {key: value for key, value in record.provenance.items() if key != "command"}
+        known = record.known
         number = sources.setdefault(json.dumps(source, sort_keys=True, default=str), len(sources))
         shown[id] = {
             "arm": plain(arm),
             "seed": record.seed,
             "status": record.status,
             "failure": {key: cut(str(value)) for key, value in (record.failure or {}).items()},
-            "metrics": {key: value_text(key, value) for key, value in record.metrics.items()},
-            "timing": {key: value_text(key, value) for key, value in record.timing.items()},
+            "metrics": {key: value_text(known.key(key), value) for key, value in record.metrics.items()},
+            "timing": {key: value_text(known.key(key), value) for key, value in record.timing.items()},
             "choices": {key: plain(level_text(value)) for key, value in record.choices.items() if key not in common},
             "parameters": record.parameters,
             "command": redacted_text(record.provenance.get("command") or ""),
@@ -139,13 +140,16 @@ def flat(source: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def value_text(metric: str, value: float | None) -> str:
+UNITS = {PERCENT: "%"}
+
+
+def value_text(metric: Key, value: float | None) -> str:
     """In the unit that the table shows; what is not finite has none."""
     if value is None:
         return NONE
     if not math.isfinite(value):
         return short(value)
-    return short(float(value) * scale(metric)) + (" %" if is_percent(metric) else "")
+    return short(float(value) * scale(metric)) + ("" if (of := metric.metric.unit) is None else f" {UNITS.get(of, of)}")
 
 
 def cut(message: str) -> str:

@@ -16,7 +16,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from paribus.base.version import __version__
-from paribus.config.metrics import higher_is_better
 from paribus.evidence.arms import level_text
 from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
@@ -176,7 +175,7 @@ def _first_shown(study: Study) -> set[int]:
     """Of many arms, the baseline and those with the best means are drawn at first."""
     if study.table is None or len(study.arms) <= charts.MANY:
         return set(range(len(study.arms)))
-    sign = -1.0 if higher_is_better(study.metric) is False else 1.0
+    sign = -1.0 if study.metric.metric.higher is False else 1.0
     means = {row.arm: sign * row.cells[study.metric].mean.mean for row in study.table.rows}
     order = sorted(means, key=lambda arm: (math.isnan(means[arm]), -means[arm]))
     chosen = {study.table.baseline.arm, *order[: charts.MANY - 1]}

@@ -49,8 +49,11 @@ def points_each(budget: int, series: int, columns: int, least: int, most: int = 
 def history_columns(
     history: Mapping[str, Sequence[float]], metrics: Sequence[str], most: int
 ) -> dict[str, list[float | None]]:
-    """epoch, step, seconds and the metrics of one run, thinned to `most` rows by its loss and its accuracy."""
-    guides = [history[m] for m in ("train/loss", "val/acc", *metrics) if m in history][:2]
+    """epoch, step, seconds and the metrics of one run, thinned to `most` rows by the first of training and the last of
+    validation."""
+    kinds = [next((m for m in order if m.startswith(split)), "") for split, order in
+             (("train/", metrics), ("val/", metrics[::-1]))]  # fmt: skip
+    guides = [history[m] for m in (*kinds, *metrics) if m in history][:2]
     rows = kept_rows(guides, most) if guides else np.arange(0)
     names = [name for name in ("epoch", "step", "seconds", *metrics) if name in history]
     return {name: short(np.asarray(history[name], dtype=float)[rows]) for name in names}

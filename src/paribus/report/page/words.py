@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from paribus.ablation.findings import Finding
-from paribus.config.metrics import is_percent
-from paribus.report.numbers import p_value, scale, title
+from paribus.base.metrics import Key
+from paribus.report.numbers import difference_unit, name, p_value, scale
 from paribus.report.tables.columns import with_interval
 from paribus.report.verdicts import Claim
 
@@ -31,7 +31,7 @@ def compared(finding: Finding) -> str:
         return "the ablation has no arms with the settings that the hypothesis names"
     arm, versus = finding.pairs[0]
     more = f" and {len(finding.pairs) - 1} more pairs" if len(finding.pairs) > 1 else ""
-    return f"{title(finding.hypothesis.metric).removesuffix(' (%)')} of {arm} minus {versus}{more}"
+    return f"{name(finding.hypothesis.metric)} of {arm} minus {versus}{more}"
 
 
 def numbers(finding: Finding) -> str:
@@ -49,16 +49,16 @@ def numbers(finding: Finding) -> str:
     return ", ".join(said)
 
 
-def difference_text(metric: str, mean: float, low: float, high: float) -> str:
+def difference_text(metric: Key, mean: float, low: float, high: float) -> str:
     """+0.4 points (-1.1 to +1.8), rounded to what the interval leaves."""
     entry = with_interval(mean, low, high, metric)
     return f"{entry.text}{_unit(metric)} {entry.rest}".rstrip()
 
 
-def _unit(metric: str) -> str:
-    if is_percent(metric):
-        return " points"
-    return {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s"}.get(metric, "")
+def _unit(metric: Key) -> str:
+    return difference_unit(metric) or {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s"}.get(
+        metric, ""
+    )
 
 
 def p_text(p: float) -> str:
@@ -67,7 +67,7 @@ def p_text(p: float) -> str:
     return "" if math.isnan(p) else shown if shown.startswith("<") else f"= {shown}"
 
 
-def amount(metric: str, value: float) -> str:
+def amount(metric: Key, value: float) -> str:
     """An effect in the unit in which differences are shown."""
     return f"{value * scale(metric):.3g}{_unit(metric)}"
 

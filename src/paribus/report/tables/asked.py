@@ -10,7 +10,7 @@ from paribus.ablation.cells import Plan
 from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
-from paribus.report.collect import DEFAULT_METRICS, collect, logged
+from paribus.report.collect import collect, default_metrics
 from paribus.report.tables.columns import COLUMNS
 from paribus.report.tables.source import Options, plan_of, sheets
 from paribus.report.tables.table import csv_text, document
@@ -68,8 +68,7 @@ def tables(overrides: Sequence[str], metrics: Sequence[str] = (), by: Sequence[s
     composer = Composer()
     read = Reader(Store(outputs_folder(overrides, composer)))
     found = collect(overrides, by, asked.get("mix", ()), read, composer)
-    plans = [each.plan or plan_of(each.name, each.arms, DEFAULT_METRICS[0]) for each in found]
-    main = metrics[0] if metrics else plans[0].metric
-    named = metrics or (main, *(m for m in DEFAULT_METRICS if m != main and logged(plans, read, m)))
+    named = metrics or default_metrics((r for each in found for of in each.arms.values() for r in of), found[0].metric)
+    plans = [each.plan or plan_of(each.name, each.arms, named[0]) for each in found]
     shown = tuple(dict.fromkeys((*named, *(name for name in asked.get("columns", ()) if name not in COLUMNS))))
     return Tables(plans, read, Options(shown, **asked))

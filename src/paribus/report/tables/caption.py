@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from paribus.config.metrics import is_percent
 from paribus.evidence.aggregate import Aggregate, Row
 from paribus.evidence.arms import level_text
-from paribus.report.numbers import p_value, ranges, scale, title, with_spread
+from paribus.report.numbers import difference_unit, p_value, ranges, scale, title, with_spread
 from paribus.report.tables.columns import View, detectable
 from paribus.stats.signflip import sign_flip_floor
 
@@ -184,7 +183,7 @@ def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
     least = detectable(table, typical)
     if math.isnan(least):
         return []
-    unit = "points" if is_percent(main) else f"in {title(main)}"
+    unit = difference_unit(main).strip() or f"in {title(main)}"
     size = least * scale(main)
     shown = f"{size:.0f}" if 100 <= size < 1e6 else f"{size:.2g}"
     return [f"A true difference of {shown} {unit} would be detected with 80 % power (typical arm)."]

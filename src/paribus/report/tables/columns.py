@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from paribus.config.metrics import higher_is_better
+from paribus.base.metrics import Key
 from paribus.evidence.aggregate import Aggregate, Cell, Row
 from paribus.evidence.arms import ReportError, level_text
-from paribus.report.numbers import NONE, decimals, p_value, scale, short, text, title, with_spread
+from paribus.report.numbers import NONE, decimals, difference_unit, p_value, scale, short, text, title, with_spread
 from paribus.report.tables.sheet import Column, Entry
 from paribus.stats.effect import minimum_detectable_effect, probability_of_improvement
 
@@ -39,9 +39,10 @@ def columns(table: Aggregate, view: View) -> list[Cells]:
     Raises ReportError for a column that is neither a metric of the aggregate nor one of `COLUMNS`.
     """
     found: list[Cells] = []
+    known_keys = {str(key): key for key in table.metrics}
     for name in view.columns or default_columns(table):
-        if name in table.metrics:
-            found.append(metric_column(table, name, view))
+        if name in known_keys:
+            found.append(metric_column(table, known_keys[name], view))
         elif name in COLUMNS:
             found += COLUMNS[name](table, view)
         else:
@@ -62,15 +63,15 @@ def special(names: Sequence[str]) -> list[str]:
     return [name for name in names if name in COLUMNS]
 
 
-def heading(metric: str) -> str:
-    return title(metric) + {True: " ↑", False: " ↓", None: ""}[higher_is_better(metric)]
+def heading(metric: Key) -> str:
+    return title(metric) + {True: " ↑", False: " ↓", None: ""}[metric.metric.higher]
 
 
-def metric_column(table: Aggregate, metric: str, view: View) -> Cells:
+def metric_column(table: Aggregate, metric: Key, view: View) -> Cells:
     return Column(heading(metric)), [number(row.cells[metric], metric, view.spread, row) for row in table.rows]
 
 
-def number(cell: Cell, metric: str, spread: str, row: Row) -> Entry:
+def number(cell: Cell, metric: Key, spread: str, row: Row) -> Entry:
     """Mean and spread, rounded to two digits of the spread."""
     factor = scale(metric)
     size = cell.mean.sd if spread == "sd" else cell.mean.half_width
@@ -81,11 +82,12 @@ def number(cell: Cell, metric: str, spread: str, row: Row) -> Entry:
     return Entry(mean, f"± {around}" if around else "", cell.best, runs=tuple(run.id for run in row.runs))
 
 
-def unit(metric: str) -> str:
-    return " (points)" if title(metric).endswith("(%)") else ""
+def unit(metric: Key) -> str:
+    found = difference_unit(metric).strip()
+    return f" ({found})" if found else ""
 
 
-def with_interval(mean: float, low: float, high: float, metric: str) -> Entry:
+def with_interval(mean: float, low: float, high: float, metric: Key) -> Entry:
     """A difference and its interval, rounded to two digits of half its width."""
     factor = scale(metric)
     mean, low, high = mean * factor, low * factor, high * factor
@@ -135,7 +137,7 @@ def _d_z(table: Aggregate, cell: Cell) -> str:
 
 def _improvement(table: Aggregate, view: View) -> list[Cells]:
     main = table.metrics[0]
-    higher = higher_is_better(main)
+    higher = main.metric.higher
     entries = []
     for row in table.rows:
         own, theirs = row.cells[main].values, table.baseline.cells[main].values

@@ -10,15 +10,16 @@ from paribus.ablation.cells import Cell, Plan, Read, Tuned
 from paribus.ablation.designs import Excluded
 from paribus.ablation.file import Ablation, Hypothesis, Seeds
 from paribus.ablation.planner import tuning_score, winner
+from paribus.base.metrics import no_direction
 from paribus.base.redaction import redacted
 from paribus.base.version import __version__
-from paribus.config.metrics import higher_is_better
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.evidence.arms import Arms, ReportError
 from paribus.report.tables.columns import View
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
 from paribus.report.verdicts import claims, verdict_sheet
+from paribus.store.declared import agreed
 
 KINDS = ("arms", "grid", "verdicts")
 _NONE = "-"  # in place of an id: a run that waits for tuning
@@ -139,9 +140,14 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
     given = packed["ablation"]
     ablation = None
     if given is not None:
-        hypotheses = tuple(Hypothesis(**each) for each in given["hypotheses"])
+        arms = [ids for ids in packed["arms"].values()]
+        arms += [ids for trials in packed["tuned"].values() for _, ids in trials]
+        records = [read(id) for ids in arms for id in ids.split() if id != _NONE]
+        keys = {metric: agreed(metric, records) for metric in _metrics(given)}
+        hypotheses = tuple(Hypothesis(**{**each, "metric": keys[each["metric"]]}) for each in given["hypotheses"])
         seeds = Seeds(**{key: tuple(each) for key, each in given["seeds"].items()})
-        ablation = Ablation(**{**given, "factors": (), "seeds": seeds, "hypotheses": hypotheses})
+        named = {name: keys[given[name]] for name in ("metric", "select_on")}
+        ablation = Ablation(**{**given, **named, "factors": (), "seeds": seeds, "hypotheses": hypotheses})
 
     def cell(arm: str, id: str) -> Cell | None:
         return None if id == _NONE else Cell(arm, 0, "report", (), id)
@@ -153,7 +159,7 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
         levels={arm: dict(levels) for arm, levels in packed["levels"].items()},
         excluded=[Excluded(*each) for each in packed["excluded"]],
         invalid=[Excluded(*each) for each in packed["invalid"]],
-        tuned={arm: _winner(arm, each, given["select_on"], read) for arm, each in packed["tuned"].items()},
+        tuned={arm: _winner(arm, each, ablation, read) for arm, each in packed["tuned"].items()},
         complete=packed["complete"],
         ablation=ablation,
     )
@@ -168,10 +174,18 @@ def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
     return Sheet(sheet.title, sheet.label, sheet.columns, sheet.rows, sheet.caption, sheet.notes, dict(source))
 
 
-def _winner(arm: str, trials: Sequence[Any], select_on: str, read: Read) -> Tuned:
+def _metrics(packed: Mapping[str, Any]) -> set[str]:
+    return {packed["metric"], packed["select_on"], *(each["metric"] for each in packed["hypotheses"])}
+
+
+def _winner(arm: str, trials: Sequence[Any], ablation: Ablation | None, read: Read) -> Tuned:
+    assert ablation is not None, "only an ablation tunes"
+    select_on = ablation.select_on
     scores = [[tuning_score(read(id), select_on) for id in ids.split()] for _, ids in trials]
     if any(value is None for values in scores for value in values):
         raise ReportError(f"the tuning runs of {arm} are needed to choose the best value, and some have no record")
+    if select_on.metric.better is None:
+        raise ReportError(f"ablation.select_on {no_direction(select_on)}")
     points = [(point, tuple(ids.split())) for point, ids in trials]
     return winner(points, [[float(v) for v in values if v is not None] for values in scores],
-                  bool(higher_is_better(select_on)))  # fmt: skip
+                  bool(select_on.metric.higher))  # fmt: skip

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from paribus.base.directions import BETTER, direction, is_better
-
 if TYPE_CHECKING:
     from paribus.run.loop import Loop
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 class EarlyStopping(pl.Callback):
     """Ends a run after `patience` validations in a row without an improvement of the best by more than `min_delta`.
 
-    monitor: a metric of the validation; which direction of it is better follows from the metric. nan is no
+    monitor: a metric of the validation; which direction of it is better is declared with the metric. nan is no
     improvement.
 
     Lightning's class of this name counts epochs, looks at old values where an epoch has no validation, and takes the
@@ -24,9 +22,6 @@ class EarlyStopping(pl.Callback):
     """
 
     def __init__(self, monitor: str, patience: int = 5, min_delta: float = 0.0):
-        self._sign = 1.0 if direction("callbacks.early_stopping.monitor", monitor) else -1.0
-        if monitor.removesuffix("_best") not in (known := [f"val/{name}" for name in BETTER]):
-            raise ValueError(f"monitor must be a metric of the validation ({', '.join(known)}), got {monitor}")
         if patience < 1:
             raise ValueError(f"patience must be at least 1 validation, got {patience}")
         if not 0.0 <= min_delta < math.inf:
@@ -42,8 +37,8 @@ class EarlyStopping(pl.Callback):
         return self._generate_state_key(monitor=self.monitor)
 
     def on_validated(self, loop: Loop, metrics: dict[str, float]) -> None:
-        value = metrics[self.monitor]
-        if is_better(self.monitor, value - self._sign * self.min_delta, self.best):
+        value, metric = metrics[self.monitor], loop.journal.known.of(self.monitor)
+        if metric.is_better(value - self.min_delta if metric.higher else value + self.min_delta, self.best):
             self.best, self.waited = value, 0
             return
         self.waited += 1

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import pytorch_lightning as pl
 
 from paribus.base.durations import duration
-from paribus.config.metrics import is_percent
+from paribus.base.metrics import Metrics
 
 
 class Progress(pl.Callback):
@@ -46,10 +46,11 @@ class Progress(pl.Callback):
         loop: Any = pl_module
         data = loop.data
         parts = [data.describe_position()]
-        for key in ("train/loss", "val/acc"):
+        known: Metrics = loop.journal.known
+        for key in ("train/loss", f"val/{next(iter(known), 'loss')}"):
             if key in loop.metrics:
                 value = loop.metrics[key]
-                parts.append(f"{key} {value * 100:.1f} %" if is_percent(key) else f"{key} {value:.4g}")
+                parts.append(f"{key} {value * 100:.1f} %" if known.of(key).is_percent else f"{key} {value:.4g}")
         done = data.fraction_done()
         if done > self._fraction_at_start:
             left = (now - self._started) * (1.0 - done) / (done - self._fraction_at_start)

@@ -57,7 +57,7 @@ function start(first = true) {
     const figure = document.querySelector(`[data-learning="${number}"]`);
     if (figure && study.learning) {
       const metrics = Object.entries(study.learning.metrics);
-      const first = ["train/loss", "val/acc"].map((want, k) => (metrics.find(([key]) => key === want) || metrics[Math.min(k, metrics.length - 1)])[0]);
+      const { first } = study.learning;
       all("[data-metric]", figure).forEach((select, k) => {
         select.append(...metrics.map(([value, label]) => new Option(label, value, value === first[k], value === first[k])));
       });
@@ -136,10 +136,10 @@ function start(first = true) {
     const learning = data.studies.map((study) => study.learning).find((each) => each?.runs.some((run) => run.id === id));
     if (!learning) return;
     const run = learning.runs.find((each) => each.id === id);
-    const names = ["train/loss", "val/loss"].filter((metric) => run[metric]);
+    const names = learning.own.filter((metric) => run[metric]);
     if (!names.length) return;
     const series = names.map((metric, k) => ({ look: k, name: metric, x: run.epoch, y: run[metric], bridge: true }));
-    new Chart(host, data.looks, "Losses of this run").show({ x: { label: "epoch", kind: "linear", whole: true }, y: { ...learning.axes[names[0]], label: names.join(" (black), ") + (names[1] ? " (blue)" : "") }, series });
+    new Chart(host, data.looks, "Curves of this run").show({ x: { label: "epoch", kind: "linear", whole: true }, y: { ...learning.axes[names[0]], label: names.join(" (black), ") + (names[1] ? " (blue)" : "") }, series });
   }
 
   function command(text) {
