@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from paribus.base.metrics import FIRST, Key, Metric
 from paribus.report.numbers import decimals, p_value, ranges, short, text, title, with_spread
 
 
@@ -53,6 +54,7 @@ def test_words():
         "1.000",
     ]
     assert ranges([0, 1, 2, 4, 7, 8]) == "0–2, 4, 7, 8"
-    assert title("val/acc_best") == "best validation accuracy (%)"
-    assert title("test/ece") == "test ECE (%)"
-    assert title("grad_norm") == "grad_norm"
+    assert title(FIRST.key("val/acc_best")) == "best validation accuracy (%)"
+    assert title(FIRST.key("test/ece")) == "test ECE (%)"
+    assert title(Key("grad_norm")) == "grad_norm"
+    assert title(Key("val/rmse", Metric("rmse", "lower", "km"))) == "validation RMSE (km)"

@@ -10,6 +10,7 @@ import re
 import pytest
 from made_studies import METRICS, Made, made
 
+from paribus.base.metrics import FIRST
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.evidence.arms import ReportError
 from paribus.report.figures import catalogue
@@ -132,9 +133,9 @@ def test_figures_take_any_number_or_say_why_they_are_left_out(whose, number):
 )
 def test_what_is_not_finite_is_called_so(value, shown):
     assert short(value) == shown
-    assert value_text("train/loss", value) == shown
+    assert value_text(FIRST.key("train/loss"), value) == shown
 
 
 def test_a_share_that_is_not_finite_has_no_unit():
-    assert value_text("test/acc", math.nan) == "nan"
-    assert value_text("test/acc", 0.5) == "50 %"
+    assert value_text(FIRST.key("test/acc"), math.nan) == "nan"
+    assert value_text(FIRST.key("test/acc"), 0.5) == "50 %"

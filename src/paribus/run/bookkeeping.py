@@ -21,9 +21,7 @@ from paribus.base.plain_yaml import DUMPER
 from paribus.base.redaction import redacted, redacted_override, redacted_text
 from paribus.base.terminal import say
 from paribus.config.chosen import chosen
-from paribus.config.nodes import target_of
 from paribus.config.run import Run
-from paribus.config.task import CLASSIFICATION
 from paribus.run.reuse import usable
 from paribus.store.declared import main_metric
 from paribus.store.provenance import project_state, provenance, versions_of
@@ -67,20 +65,22 @@ def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -
         seed=run.seed,
         choices=redacted(chosen(run, choices, overrides)),
         evaluated=run.evaluation.checkpoint,
-        declared=declared(run),
+        declared=declared(run, {}),
         comparable=run.comparable(),
         provenance={**source, "inputs": inputs},
         created=now(),
     )
 
 
-def declared(run: Run) -> dict[str, dict[str, Any]]:
-    """What its record keeps of its metrics: direction, unit and chance of each."""
+def declared(run: Run, chance: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+    """What its record keeps of its metrics: direction, unit and chance of each.
+
+    chance: what the task knows from its data and loss, where nothing is declared.
+    """
     found = {name: metric.declared() for name, metric in run.metrics.items()}
-    if run.task.target == CLASSIFICATION and target_of(run.loss) == "paribus.loss.CrossEntropy":
-        loss = found.get("loss", {"chance": 0})
-        if loss["chance"] is None:
-            loss["chance"] = "log(classes)"
+    for name, each in found.items():
+        if each["chance"] is None:
+            each["chance"] = chance.get(name)
     return found
 
 

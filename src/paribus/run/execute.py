@@ -20,6 +20,7 @@ from paribus.base.terminal import say
 from paribus.config.run import Run
 from paribus.run.bookkeeping import (
     already,
+    declared,
     failed,
     failure_type,
     named,
@@ -132,7 +133,7 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
                     store.write(failed(record, failure_type(error), named(error), run))
             raise
     record.status = "diverged" if outcome.diverged else "done"
-    record.metrics = outcome.metrics
+    record.metrics, record.declared = outcome.metrics, declared(run, outcome.chance)
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters
     record.provenance.setdefault("hardware", {}).update(device=outcome.device, threads=outcome.threads)

@@ -46,6 +46,7 @@ class Outcome:
     """What a finished training leaves for its record."""
 
     metrics: dict[str, float]
+    chance: dict[str, float]  # what guessing scores
     timing: dict[str, float]
     parameters: int
     diverged: bool
@@ -94,6 +95,7 @@ def outcome_of(run: Run, loop: Loop, data: RunData, fit_seconds: float) -> Outco
     segments = loop.trainees[0].segments.until(cursor.step)
     return Outcome(
         metrics=dict(loop.metrics),
+        chance=loop.trainees[0].task.chance(),
         timing={
             "steps": cursor.step,
             "epochs": round(epochs, 4),

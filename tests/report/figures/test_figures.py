@@ -10,15 +10,18 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from scipy import stats
 
+from paribus.base.metrics import FIRST, Key, Metric
 from paribus.evidence.arms import ReportError
 from paribus.report.figures.axes import shortened, tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
-from paribus.report.figures.differences import Compared, Step, forest, regimes, seed_dots, waterfall
+from paribus.report.figures.differences import GAIN, LOSS, Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.saving import save
 from paribus.report.figures.search import best_of_k, profile, sensitivity
 from paribus.report.figures.timing import batch_times
 from paribus.stats.intervals import mean_interval
+
+TEST, VAL = FIRST.key("test/acc"), FIRST.key("val/acc")
 
 NAMES = [f"arm {k}" for k in range(22)]
 HOSTILE = ["$x^{", "_hidden", "a\nb", r"\frac{", "%", "x" * 300, "", "<b>&", "日本"]  # the last may lack its glyphs
@@ -43,13 +46,13 @@ def scores(names=NAMES) -> dict[str, dict[float, list[float]]]:
 
 
 DRAWN = {
-    "forest": lambda names: forest("norm", compared(names), "test/acc", names[0], 0.005),
-    "seeds": lambda names: seed_dots("norm", values(names), "test/acc"),
-    "regimes": lambda names: regimes("norm", {r: _means(names) for r in ("F", "T", names[0])}, "test/acc"),
-    "path": lambda names: waterfall("norm", [Step(n, 0.9, 0.01, 0.005, 0.015) for n in names], "test/acc"),
-    "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", "val/acc", {names[0]: 0.1}),
-    "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, "val/acc"),
-    "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, "test/acc"),
+    "forest": lambda names: forest("norm", compared(names), TEST, names[0], 0.005),
+    "seeds": lambda names: seed_dots("norm", values(names), TEST),
+    "regimes": lambda names: regimes("norm", {r: _means(names) for r in ("F", "T", names[0])}, TEST),
+    "path": lambda names: waterfall("norm", [Step(n, 0.9, 0.01, 0.005, 0.015) for n in names], TEST),
+    "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", VAL, {names[0]: 0.1}),
+    "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, VAL),
+    "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, TEST),
     "batch_times": lambda names: batch_times("norm", *[{n: {8: [1.0], 64: [2.0, 2.5]} for n in names}] * 2),
 }
 
@@ -97,7 +100,7 @@ def test_the_same_data_give_the_same_bytes(name, tmp_path):
 
 
 def test_the_forest_shows_intervals_zero_and_the_smallest_effect():
-    figure = forest("norm", compared(["a", "b"]), "test/acc", "base", 0.005)
+    figure = forest("norm", compared(["a", "b"]), TEST, "base", 0.005)
     panel = figure.axes[0]
     upright = sorted(
         line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
@@ -110,7 +113,7 @@ def test_the_forest_shows_intervals_zero_and_the_smallest_effect():
     assert "test accuracy: difference from base (points)" in texts(figure)
     # What excludes zero is filled.
     faces = [to_hex(line.get_markerfacecolor()) for line in panel.lines if line.get_marker() == "o"]
-    crossing = forest("norm", [Compared("a", 5, 0.0, -0.1, 0.1)], "test/acc", "base").axes[0]
+    crossing = forest("norm", [Compared("a", 5, 0.0, -0.1, 0.1)], TEST, "base").axes[0]
     assert "#ffffff" not in faces
     assert to_hex(crossing.lines[-1].get_markerfacecolor()) == "#ffffff"
 
@@ -118,7 +121,7 @@ def test_the_forest_shows_intervals_zero_and_the_smallest_effect():
 def test_seeds_are_joined_and_a_gap_is_left_where_one_is_missing():
     given = values(["a", "b", "c"])
     del given["b"][2]
-    panel = seed_dots("norm", given, "test/acc").axes[0]
+    panel = seed_dots("norm", given, TEST).axes[0]
     joins = [line for line in panel.lines if len(line.get_xdata()) == 3 and line.get_color() == "#8a8a8a"]
     assert len(joins) == 4
     np.testing.assert_allclose(joins[0].get_ydata(), [100 * given[arm][0] for arm in "abc"])
@@ -127,7 +130,7 @@ def test_seeds_are_joined_and_a_gap_is_left_where_one_is_missing():
 
 def test_the_waterfall_adds_up():
     steps = [Step("base", 0.8), Step("+ a", 0.85, 0.05, 0.04, 0.06), Step("+ b", 0.84, -0.01, -0.02, 0.0)]
-    panel = waterfall("path", steps, "test/acc").axes[0]
+    panel = waterfall("path", steps, TEST).axes[0]
     tops = [bar.get_y() + bar.get_height() for bar in panel.patches]
     assert tops == pytest.approx([85, 84])
     assert [bar.get_y() for bar in panel.patches] == pytest.approx([80, 85])
@@ -135,7 +138,7 @@ def test_the_waterfall_adds_up():
 
 def test_sensitivity_marks_optima_and_what_diverged():
     given = {"a": {0.01: [0.8, 0.9], 0.1: [0.9, 0.95], 1.0: [math.nan, math.nan]}}
-    figure = sensitivity("lr", given, "optimizer.lr", "val/acc", {"a": 0.1})
+    figure = sensitivity("lr", given, "optimizer.lr", VAL, {"a": 0.1})
     panel = figure.axes[0]
     np.testing.assert_allclose(panel.lines[0].get_ydata(), [85, 92.5, np.nan])
     ring = next(line for line in panel.lines if line.get_markerfacecolor() == "none")
@@ -151,15 +154,15 @@ def test_best_of_k_is_the_mean_over_all_subsets():
     from itertools import combinations
 
     own = [0.7, 0.9, 0.8, 0.6]
-    curve = best_of_k("lr", {"a": own}, "val/acc").axes[0].lines[0].get_ydata()
+    curve = best_of_k("lr", {"a": own}, VAL).axes[0].lines[0].get_ydata()
     np.testing.assert_allclose(curve, [100 * np.mean([max(c) for c in combinations(own, k)]) for k in (1, 2, 3, 4)])
-    losses = best_of_k("lr", {"a": own}, "val/loss").axes[0].lines[0].get_ydata()
+    losses = best_of_k("lr", {"a": own}, FIRST.key("val/loss")).axes[0].lines[0].get_ydata()
     np.testing.assert_allclose(losses, [np.mean([min(c) for c in combinations(own, k)]) for k in (1, 2, 3, 4)])
 
 
 def test_the_profile_is_the_share_of_runs_above_with_an_exact_interval():
     own = [0.5, 0.6, 0.7, math.nan]
-    panel = profile("norm", {"a": own}, "test/acc").axes[0]
+    panel = profile("norm", {"a": own}, TEST).axes[0]
     taus, shares = panel.lines[0].get_data()
     at = int(np.searchsorted(taus, 60.0))
     assert shares[at] == 0.25  # one of four is above 60, of which one diverged
@@ -185,7 +188,7 @@ HISTORY = {
 
 
 def test_a_run_has_its_curves_its_rate_and_its_gradient_over_its_loss():
-    figure = training("run", HISTORY)
+    figure = training("run", HISTORY, FIRST)
     assert [panel.get_ylabel() for panel in figure.axes] == ["loss", "accuracy (%)", "learning rate"]
     np.testing.assert_allclose(figure.axes[0].lines[1].get_data(), [[1, 2, 4], [2.1, 1.2, 0.6]])
     above, below = gradient_over_loss("run", HISTORY).axes
@@ -206,11 +209,11 @@ def test_the_edge_of_stability_is_at_one():
 
 
 def test_what_a_run_did_not_record_is_said():
-    drawn = dict(of_run("run", {"epoch": [1.0], "step": [1.0], "train/loss": [1.0]}))
+    drawn = dict(of_run("run", {"epoch": [1.0], "step": [1.0], "train/loss": [1.0]}, FIRST))
     assert isinstance(drawn["edge_of_stability"], Missing)
     assert drawn["gradient_over_loss"].reason == "the history of this run has no grad_norm"
     with pytest.raises(ReportError, match="no train/loss"):
-        training("run", {"epoch": [1.0]})
+        training("run", {"epoch": [1.0]}, FIRST)
 
 
 def test_an_ablation_gets_every_figure_that_it_supports_and_a_reason_for_each_other(make):
@@ -246,3 +249,21 @@ def test_long_names_lose_the_sections_of_their_keys_before_their_values():
     assert shortened(long) == "statistics=moving, momentum=0.5"
     assert shortened("optimizer.lr=0.1") == "optimizer.lr=0.1"
     assert shortened("x" * 60) == "x" * 39 + "…"
+
+
+def test_blue_is_better_whichever_direction_is():
+    """A forest's and a path's colours say better and worse, not higher and lower."""
+    down = [Compared("a", 5, -0.1, -0.15, -0.05)]
+    steps = [Step("a", 0.9), Step("b", 0.8, -0.1, -0.15, -0.05)]
+    for better, colour in (("higher", LOSS), ("lower", GAIN)):
+        key = Key("test/x", Metric("x", better))
+        assert forest("x", down, key, "base").axes[0].lines[1].get_color() == colour
+        bar = waterfall("x", steps, key).axes[0].patches[0]
+        assert to_hex(bar.get_facecolor()) == colour.lower()
+
+
+def test_a_unit_stands_on_the_axis():
+    key = Key("test/rmse", Metric("rmse", "lower", "km"))
+    forest_axis = forest("x", [Compared("a", 5, -0.1, -0.15, -0.05)], key, "base").axes[0].get_xlabel()
+    assert forest_axis == "test RMSE: difference from base (km)"
+    assert seed_dots("x", {"a": {0: 1.0, 1: 2.0}}, key).axes[0].get_ylabel() == "test RMSE (km)"

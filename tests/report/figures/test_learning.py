@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from paribus.base.metrics import FIRST, Key
 from paribus.evidence.arms import ReportError
 from paribus.evidence.curves import mean_curve
 from paribus.report.figures.learning import learning_curves
 from paribus.report.figures.saving import save
 from paribus.report.figures.style import look
+
+KEYS = [FIRST.key("train/loss"), FIRST.key("val/acc")]
 
 
 def history(seed: int, epochs: int = 8, rate: float = 0.3) -> dict[str, list[float]]:
@@ -75,7 +78,7 @@ def test_rows_without_a_measurement_are_left_out():
 
 
 def test_a_line_for_each_arm_and_panel():
-    figure = learning_curves("norm", arms("abc"))
+    figure = learning_curves("norm", arms("abc"), KEYS)
     loss, accuracy = figure.axes
     assert loss.get_yscale() == "log"
     assert [len(panel.lines) for panel in figure.axes] == [3, 3]
@@ -87,10 +90,10 @@ def test_a_line_for_each_arm_and_panel():
 
 
 def test_single_and_interrupted_runs_are_called_so():
-    assert learning_curves("norm", arms("a", n=1)).get_suptitle() == "norm: single runs"
+    assert learning_curves("norm", arms("a", n=1), KEYS).get_suptitle() == "norm: single runs"
     given = arms("ab")
     given["a"][0] = {k: v[:4] for k, v in given["a"][0].items()}
-    title = learning_curves("norm", given).get_suptitle()
+    title = learning_curves("norm", given, KEYS).get_suptitle()
     assert "n = 2 to 3 per arm" in title
     assert "ended early" in title
 
@@ -103,7 +106,7 @@ def test_looks_differ():
 
 @pytest.mark.parametrize("x", ["epoch", "step", "seconds"])
 def test_eleven_arms_are_saved_as_vectors_and_pixels(tmp_path, x):
-    figure = learning_curves("norm", arms([f"arm{k}" for k in range(11)]), x=x)
+    figure = learning_curves("norm", arms([f"arm{k}" for k in range(11)]), KEYS, x=x)
     paths = save(figure, tmp_path / "new" / "curves.v1", ("png", "pdf", "svg"))
     assert [path.name for path in paths] == ["curves.v1.png", "curves.v1.pdf", "curves.v1.svg"]
     assert [path.read_bytes()[:4] for path in paths] == [b"\x89PNG", b"%PDF", b"<?xm"]
@@ -118,7 +121,7 @@ def test_the_same_histories_give_the_same_bytes(tmp_path):
     first, second = (
         [
             path.read_bytes()
-            for path in save(learning_curves("norm", arms("ab")), tmp_path / name, ("png", "pdf", "svg"))
+            for path in save(learning_curves("norm", arms("ab"), KEYS), tmp_path / name, ("png", "pdf", "svg"))
         ]
         for name in ("first", "second")
     )
@@ -127,7 +130,7 @@ def test_the_same_histories_give_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("name", ["$x^{", "_hidden", "a\nb", r"\frac{", "%", "x" * 300, "", "<b>&"])
 def test_hostile_names_are_drawn_as_they_stand(tmp_path, name):
-    figure = learning_curves(name, arms([name, "other"]))
+    figure = learning_curves(name, arms([name, "other"]), KEYS)
     save(figure, tmp_path / "curves", ("png", "svg"))
     shown = figure.legends[0].get_texts()[0].get_text()
     assert shown == (" ".join(name.split()) or "(no name)")[:39] + ("…" if len(name) > 40 else "")
@@ -136,11 +139,11 @@ def test_hostile_names_are_drawn_as_they_stand(tmp_path, name):
 def test_odd_histories(tmp_path):
     flat = {"epoch": [1.0], "train/loss": [0.5], "val/acc": [1.0]}
     dead = {"epoch": [1.0, 2.0], "train/loss": [float("nan")] * 2, "val/acc": [float("nan")] * 2}
-    save(learning_curves("x", {"one": [flat], "dead": [dead], "none": []}), tmp_path / "odd", ("png",))
+    save(learning_curves("x", {"one": [flat], "dead": [dead], "none": []}, KEYS), tmp_path / "odd", ("png",))
     with pytest.raises(ReportError, match=r"got val/f1\. There are train/loss, val/acc"):
-        learning_curves("x", {"one": [flat]}, metrics=["val/f1"])
+        learning_curves("x", {"one": [flat]}, metrics=[Key("val/f1")])
     with pytest.raises(ReportError, match="There are none"):
-        learning_curves("x", {})
+        learning_curves("x", {}, KEYS)
 
 
 def test_neither_pyplot_nor_torch_is_imported_and_no_setting_stays():
@@ -148,9 +151,11 @@ def test_neither_pyplot_nor_torch_is_imported_and_no_setting_stays():
         "import sys, matplotlib\n"
         "settings = lambda: {k: v for k, v in dict.items(matplotlib.rcParams) if k != 'backend'}\n"
         "before = settings()\n"
+        "from paribus.base.metrics import FIRST\n"
         "from paribus.report.figures.learning import learning_curves\n"
         "from paribus.report.figures.saving import save\n"
-        "learning_curves('x', {'a': [{'epoch': [1, 2], 'train/loss': [2, 1], 'val/acc': [0.5, 0.9]}]})\n"
+        "curves = {'a': [{'epoch': [1, 2], 'train/loss': [2, 1], 'val/acc': [0.5, 0.9]}]}\n"
+        "learning_curves('x', curves, [FIRST.key('train/loss'), FIRST.key('val/acc')])\n"
         "assert settings() == before\n"
         "print(sorted({'matplotlib.pyplot', 'torch', 'pandas'} & set(sys.modules)))\n"
     )

@@ -24,6 +24,7 @@ from paribus.extras.stack.planning import foreign_parts, program
 from paribus.run.bookkeeping import (
     already,
     brief,
+    declared,
     failed,
     failure_type,
     named,
@@ -282,6 +283,7 @@ class _Training:
             record.status = how
             record.finished = now()
         record = member.record
+        record.declared = declared(member.run, outcome.chance)
         record.metrics, record.timing, record.parameters = outcome.metrics, outcome.timing, outcome.parameters
         record.provenance["hardware"]["device"] = outcome.device
         record.provenance["segments"] = outcome.segments

@@ -189,6 +189,7 @@ def outcome_of(loop: Loop, k: int, fit_seconds: float) -> Outcome:
     epochs = max(cursor.step / data.plan.updates_in(0), 1e-9)
     return Outcome(
         metrics=dict(loop.trainees[k].journal.metrics),
+        chance=loop.trainees[k].task.chance(),
         timing={
             "steps": cursor.step,
             "epochs": round(epochs, 4),
