@@ -31,7 +31,7 @@ def loss_of(name):
 GROUPS = {
     "optimizer": options("optimizer"),
     "scheduler": options("scheduler"),
-    "norm": [*options("norm"), "[batch,weight]", "[layer,spectral]"],
+    "norm": [*(name for name in options("norm") if name != "own"), "[batch,weight]", "[layer,spectral]"],
     "model": options("model"),
     "loss": [name for name in options("loss") if issubclass(loss_of(name), Loss)],  # the others are of regression
     "augmentation": options("augmentation"),

@@ -22,6 +22,7 @@ from paribus.base.atomic import write_atomically
 from paribus.config.nodes import hub_path, target_of
 from paribus.config.run import Run
 from paribus.config.targets import known
+from paribus.config.task import LIGHTNING
 from paribus.store.checksums import sha256
 
 _DIGITS = 16  # of a SHA-256
@@ -92,7 +93,7 @@ class Inputs:
         except (OSError, ValueError):
             return None
         # Only data are folders: any other may be one that the run writes to.
-        if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and where.startswith("data.source.")):
+        if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and where.startswith(("data.source.", "task.datamodule."))):
             return self._memory.digest(path, self.root)
         return None
 
@@ -108,7 +109,7 @@ def is_open(run: Run) -> bool:
     """Whether a data set can change though its config and its files do not: one of a stranger's, or of a hub."""
     if (path := hub_path(run.data.source)) is not None:
         return not Path(path).exists()
-    return known(target_of(run.data.source)) is None
+    return run.task.target != LIGHTNING and known(target_of(run.data.source)) is None
 
 
 def strings(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

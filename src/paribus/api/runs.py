@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from paribus.ablation.outputs import store_of
 from paribus.api.curvature import Curvature, effort
 from paribus.base.extras import needed_by
+from paribus.config.task import LIGHTNING
 from paribus.store.record import Record, Status
 from paribus.store.store import Store
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
     from torch import Tensor, nn
-
-    from paribus.run.data import RunData
 
 Part = Literal["train", "val", "test"]
 
@@ -72,9 +71,15 @@ class TrainedRun:
 
     def load(self, checkpoint: str | Path | None = None, *, trust: bool = False) -> LoadedRun:
         """The run with its network and its data; see `paribus.load`."""
-        from paribus.run.evaluate import reload
+        from paribus.run.evaluate import reload, reloadable
 
-        found = reload(self.record, self.store, None if checkpoint is None else Path(checkpoint), trust=trust)
+        run, path = reloadable(self.record, self.store, trust), None if checkpoint is None else Path(checkpoint)
+        if run.task.target == LIGHTNING:
+            from paribus.run.lightning.evaluate import reload_module
+
+            parts = reload_module(self.record, self.store, run, path).parts
+            return LoadedRun(self.record, self.store, parts.module.eval(), parts.source, parts.module.device)
+        found = reload(self.record, self.store, path, trust=trust)
         return LoadedRun(self.record, self.store, found.network.eval(), found.data, found.device)
 
     def evaluate(self, checkpoint: str | Path | None = None, *, trust: bool = False) -> dict[str, float]:
@@ -133,17 +138,22 @@ class TrainedRun:
 class LoadedRun(TrainedRun):
     """A run with its trained network and its data.
 
-    network: in evaluation mode, on its device, with the weights that the run was tested with.
-    data: the LightningDataModule, whose samples lie on the same device.
+    network: in evaluation mode, on its device, with the weights that the run was tested with; the LightningModule of
+        task=lightning.
+    data: the LightningDataModule, whose samples lie on the same device; of task=lightning the user's own.
     """
 
     network: nn.Module
-    data: RunData
+    data: Any
     device: torch.device
 
     def batches(self, part: Part, batch_size: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
-        """Samples of a part in order, prepared as in an evaluation: x (batch, channels, height, width), y (batch)."""
-        return self.data.evaluation_batches(part, batch_size)
+        """Samples of a part in order, prepared as in an evaluation: x (batch, channels, height, width), y (batch).
+
+        The data module of task=lightning yields its own batches: call its methods.
+        """
+        found: Iterator[tuple[Tensor, Tensor]] = self.data.evaluation_batches(part, batch_size)
+        return found
 
 
 def load(

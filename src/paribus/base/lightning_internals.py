@@ -40,3 +40,24 @@ def remember_external_callbacks() -> None:
         remembered = functools.cache(load)
         vars(connector)["_load_external_callbacks"] = remembered
         remembered("pytorch_lightning.callbacks_factory")
+
+
+def at_epoch_start(loops: dict[str, Any], epochs: int) -> None:
+    """Make the state of Lightning's loops in a checkpoint that of a run between two epochs.
+
+    Lightning's own is of the hook within which the checkpoint is written, and what it repeats or leaves out after a
+    restart depends on the hook.
+    """
+    progress = loops["fit_loop"]["epoch_progress"]
+    for counts in progress.values():
+        counts.update(dict.fromkeys(counts, epochs))
+
+
+def forget_restart(trainer: Any) -> None:
+    """Let a training that goes on between two epochs begin the next one as any other.
+
+    With max_steps Lightning takes every checkpoint for one within an epoch, whose batches are counted from where it
+    stood, and would end the epoch at once.
+    """
+    trainer.fit_loop.epoch_loop.restarting = False
+    vars(trainer.fit_loop)["_restarting"] = False

@@ -208,3 +208,19 @@ def compile_report() -> Any:
         return getattr(importlib.import_module("torch._dynamo.utils"), "dump_compile_times", None)
     except ImportError:
         return None
+
+
+# ------------------------------------------------------------------------------------------ data loaders
+
+
+def forget_workers(loader: Any) -> None:
+    """End the workers that a DataLoader with persistent_workers=True keeps: its next iterator starts new ones.
+
+    Their random numbers go on from epoch to epoch, and nobody can ask them for their state. Where torch keeps them
+    elsewhere, a run with such a loader that goes on after a kill has other random numbers.
+    """
+    kept = getattr(loader, "_iterator", None)
+    if kept is not None:
+        loader._iterator = None
+        if hasattr(kept, "_shutdown_workers"):
+            kept._shutdown_workers()

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,18 @@ from paribus.config.schema import optional
 from paribus.config.unknown import unknown
 
 # Sections whose keys are arguments of classes.
-_CLASSES = ("model", "loss", "optimizer", "scheduler", "augmentation", "callbacks", "logger", "surface", "hydra")
+_CLASSES = (
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "augmentation",
+    "callbacks",
+    "logger",
+    "task",
+    "surface",
+    "hydra",
+)
 _LABELS = ("group", "arm", "tags")
 
 
@@ -92,6 +104,8 @@ def explain(error: BaseException) -> str:
         return f"{_NAMES}, got {kind[1]}"
     if twice := re.search(r"^(\S+) appears more than once in the final defaults list", text):
         return f"{twice[1]} has an option already, and +{twice[1]}=OPTION would add another. Write {twice[1]}=OPTION"
+    if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
+        return f"{missing[1]} must be given: its option leaves it open. Write {missing[1]}=VALUE, or put it into a YAML"
     if isinstance(error, TypeError) and (kind := re.fullmatch(r"argument of type '(\w+)' is not iterable", text)):
         return f"{_NAMES}, got a {kind[1]} in the list"
     if missing := re.search(r"Could not override '([^']+)'", text):  # of group={key: value} the cause names the key
@@ -204,8 +218,15 @@ def completed(container: dict[str, Any], as_written: Mapping[Any, Any]) -> dict[
     if "budget" in container:  # of a training: ~KEY leaves a key out, and some have a default
         for key, default in optional(Run).items():
             if key not in ("ablation", "vars", "task"):
-                container.setdefault(key, list(default) if isinstance(default, tuple) else default)
+                container.setdefault(key, _plain(default))
     return container
+
+
+def _plain(default: Any) -> Any:
+    """A default of the schema as a configuration writes it."""
+    if is_dataclass(default) and not isinstance(default, type):
+        return asdict(default)
+    return list(default) if isinstance(default, tuple) else default
 
 
 def _asks(text: Any) -> bool:

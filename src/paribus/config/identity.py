@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.config.own import is_own
 from paribus.config.targets import hashed_name, is_observer, known, public_name
 from paribus.config.task import metrics_of, task_node
 
@@ -112,7 +113,9 @@ def _without(section: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in names}
 
 
-def _data(config: Mapping[str, Any]) -> dict[str, Any]:
+def _data(config: Mapping[str, Any]) -> Any:
+    if is_own(config["data"].get("source")):
+        return _ABSENT
     data = _without(config["data"], _DATA_PLACES)
     if isinstance(source := data.get("source"), Mapping) and (row := known(source.get("_target_"))):
         data["source"] = _without(source, set(row.places))
@@ -151,7 +154,9 @@ def _logger(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trainer(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _without(config["trainer"], _TRAINER_PLACES)
+    trainer = _without(config["trainer"], _TRAINER_PLACES)
+    flags = {name: value for name, value in (trainer.pop("flags", None) or {}).items() if value is not None}
+    return {**trainer, "flags": flags} if flags else trainer
 
 
 # What counts in part or in another form, and how it is made: of the section of its name, and of the one that it reads.
@@ -189,7 +194,7 @@ def _names(sections: tuple[str, ...]) -> list[str]:
 
 def _meaning(name: str, config: Mapping[str, Any]) -> Any:
     value = _DERIVED[name](config) if name in _DERIVED else config[name]
-    if name == "logger" and not value:
+    if (name == "logger" and not value) or is_own(value):
         return _ABSENT
     for key, before in ADDED.items():
         section, _, inner = key.partition(".")

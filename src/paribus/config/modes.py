@@ -18,7 +18,10 @@ _MODES = ("evaluation.mode=", "callbacks.early_stopping.mode=")
 
 
 def with_mode(override: str) -> str:
-    """An override that Hydra takes, where a command line gives a direction: `check_modes` says what it thinks of it."""
+    """An override that Hydra takes, where a command line gives a direction or a flag of Lightning's Trainer, which no
+    file lists. Whoever reads them says what is wrong with them."""
+    if override.startswith("trainer.flags."):
+        return f"++{override}"
     return f"+{override}" if override.startswith(_MODES) else override
 
 

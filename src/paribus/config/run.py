@@ -16,6 +16,7 @@ from paribus.config.dotted import at, changed, dotted
 from paribus.config.identity import SEMANTICS, run_id, setting_id
 from paribus.config.modes import check_monitors
 from paribus.config.nodes import warmup_updates
+from paribus.config.own import check_sections, own_data, own_node
 from paribus.config.schema import (
     NO_KEY,
     Count,
@@ -49,7 +50,8 @@ from paribus.config.unknown import unknown
 class Run:
     """One training: everything that can change its result, where its record goes, and its labels.
 
-    vars: what only interpolations read. A key with a default may be absent: it is younger than some records.
+    vars: what only interpolations read. A key with a default may be absent: it is younger than some records, or its
+    group is left to the task (`paribus.config.own`).
     resolved: the plain mapping that this was parsed from; it is what records keep.
     """
 
@@ -61,14 +63,14 @@ class Run:
     decay: Literal["weights", "all"]
     clip: Clip
     evaluation: Evaluation
-    data: Data
-    augmentation: Node
-    model: Node
-    loss: Node
-    optimizer: Node
-    scheduler: Node
     trainer: Trainer
     paths: Paths
+    data: Data = field(default_factory=own_data)
+    augmentation: Node = field(default_factory=own_node)
+    model: Node = field(default_factory=own_node)
+    loss: Node = field(default_factory=own_node)
+    optimizer: Node = field(default_factory=own_node)
+    scheduler: Node = field(default_factory=own_node)
     task: Task = field(default_factory=Task)
     callbacks: Nodes | None = None
     logger: Nodes | None = None
@@ -88,6 +90,15 @@ class Run:
         warmup, updates = warmup_updates(self.scheduler), self.budget.updates
         if updates and warmup is not None and warmup > updates:
             raise UserError(too_long(warmup, updates))
+        nodes = {
+            "data": self.data.source,
+            "augmentation": self.augmentation,
+            "model": self.model,
+            "loss": self.loss,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+        }
+        check_sections(self.task, nodes, self.norm, self.trainer, self.budget, self.resolved)
 
     @staticmethod
     def parse(resolved: Mapping[str, Any]) -> Run:

@@ -137,6 +137,7 @@ class Trainer:
     deterministic: bool
     threads: Threads | None
     profiler: Literal["simple", "advanced"] | None
+    flags: Free = field(default_factory=dict)  # further arguments of Lightning's Trainer, for task=lightning
 
     @property
     def processes(self) -> int:

@@ -43,6 +43,7 @@ TARGETS: Mapping[str, Target] = {
     "paribus.task.Regression": Target(
         "paribus.tasks.regression.Regression", at="paribus.tasks.regression.task.Regression"
     ),
+    "paribus.task.Lightning": Target("paribus.run.lightning.driver.Lightning"),
     "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
     "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
     "paribus.model.MLP": Target("paribus.nn.models.dense.MLP", at="paribus.techniques.models.dense.MLP"),
@@ -58,6 +59,7 @@ TARGETS: Mapping[str, Target] = {
     "paribus.norm.layer_channels_last": Target(
         "paribus.nn.norm.layer_channels_last", at="paribus.techniques.norms.norm.layer_channels_last"
     ),
+    "paribus.norm.own": Target("paribus.techniques.norms.norm.own"),
     "paribus.norm.rms": Target("paribus.nn.norm.rms", at="paribus.techniques.norms.norm.rms"),
     "paribus.norm.sync_batch": Target("paribus.nn.norm.sync_batch", at="paribus.techniques.norms.norm.sync_batch"),
     "paribus.norm.spectral_norm": Target(

@@ -17,6 +17,7 @@ from paribus.config.unknown import unknown
 
 CLASSIFICATION = "paribus.task.Classification"
 REGRESSION = "paribus.task.Regression"
+LIGHTNING = "paribus.task.Lightning"
 OWN = (CLASSIFICATION, REGRESSION)  # those that Paribus trains itself; their validation is val/, in every one
 _NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
 _PLAIN = ("metrics", "monitor")  # data that plans, tables and figures read; all else is the class and its arguments
@@ -41,7 +42,7 @@ class Task:
     """
 
     node: Mapping[str, Any] = field(default_factory=lambda: {"_target_": CLASSIFICATION})
-    metrics: Metrics = FIRST
+    metrics: Metrics = field(default_factory=lambda: FIRST)
     monitor: str = "val/acc"
 
     @property

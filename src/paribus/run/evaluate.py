@@ -14,11 +14,13 @@ from paribus.base import archive
 from paribus.base.errors import UserError
 from paribus.base.terminal import say
 from paribus.config.run import Run, recorded
+from paribus.config.task import LIGHTNING
 from paribus.run import build
 from paribus.run.data import RunData
 from paribus.run.evaluation import evaluate
 from paribus.run.fit import build_trainer, set_threads
 from paribus.run.foreign import is_own, outside
+from paribus.run.lightning.evaluate import evaluate_module
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -51,6 +53,11 @@ def reload(
     """
     folder = store.run_dir(record.id)
     run = reloadable(record, store, trust)
+    if run.task.target == LIGHTNING:
+        raise UserError(
+            f"run {record.id} is of task=lightning, whose loss only its module knows: curvature and landscape work on "
+            "the tasks of Paribus"
+        )
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
     network = build.build_network(run, setting)
@@ -126,6 +133,11 @@ def evaluate_record(
 
     Raises UserError as `reload`.
     """
+    run = reloadable(record, store, trust)
+    if run.task.target == LIGHTNING:
+        if checkpoint is None:
+            undamaged(record, store, f"checkpoints/{record.evaluated}.ckpt")
+        return evaluate_module(record, store, run, checkpoint)
     reloaded = reload(record, store, checkpoint, trust=trust)
     evaluation = reloaded.configured.evaluation
     with reloaded.precision.val_step_context():

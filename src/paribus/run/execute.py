@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ from paribus.base.memory import uncollected
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
+from paribus.config.task import LIGHTNING
 from paribus.run.bookkeeping import (
     already,
     declared,
@@ -38,6 +40,7 @@ from paribus.store.store import Store
 
 log = logging.getLogger("paribus")
 
+Fit = Callable[..., Any]  # (record, folder) -> Outcome
 Ranks = Callable[[Run, Record, Store], Record]  # trains a run in several processes
 
 
@@ -93,21 +96,39 @@ def train(
             raise
 
 
-def execute(run: Run, record: Record, store: Store, *, checked: bool = False) -> Record:
-    """Build, train, test, and record. One process of a run; rank 0 writes."""
+def _own(run: Run, record: Record, checked: bool) -> Fit:
+    """The training of a task of Paribus, whose parts are built and, unless they were before, checked."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
     with uncollected():
         from paribus.run import build
         from paribus.run.fit import fit
         from paribus.run.preflight import Preflight
 
-    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
     if not checked:
         Preflight().check_built(run, setting, data)
     record.comparable = run.comparable(data.splits.fingerprint)
     record.classes = setting.form.num_classes
+    return functools.partial(fit, run, setting, data)
+
+
+def _lightning(run: Run, record: Record, checked: bool) -> Fit:
+    """The training of a LightningModule, of which a batch was tried."""
+    with uncollected():
+        from paribus.run.lightning.driver import Lightning
+        from paribus.run.preflight import Preflight
+
+    if not checked and run.processes == 1:  # of several processes `train` has done so before it started them
+        Preflight().check(run)
+    record.comparable = run.comparable()
+    return Lightning.of(run).fit
+
+
+def execute(run: Run, record: Record, store: Store, *, checked: bool = False) -> Record:
+    """Build, train, test, and record. One process of a run; rank 0 writes."""
+    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    fit = _lightning(run, record, checked) if run.task.target == LIGHTNING else _own(run, record, checked)
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +139,7 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
     started = time.perf_counter()
     with log_file(folder / "train.log"):
         try:
-            outcome = fit(run, setting, data, record, folder)
+            outcome = fit(record, folder)
             record.checksums = checksums(folder) if main else {}
         except (Interrupted, KeyboardInterrupt):
             raise

@@ -9,6 +9,7 @@ from paribus.ablation.inputs import strings
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
 from paribus.config.targets import known
+from paribus.config.task import LIGHTNING
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -35,10 +36,11 @@ def outside(run: Run, store: Store) -> str | None:
     """
     from paribus.config.composer import Composer  # not before: most runs are one's own
 
-    name = target_of(run.data.source)
+    source = run.task.node.get("datamodule") or {} if run.task.target == LIGHTNING else run.data.source
+    name = target_of(source)
     row = known(name)
     roots = [os.path.realpath(root) for root in (".", store.root, Composer()([]).run.paths.data)]
-    for key, value in strings(run.data.source):
+    for key, value in strings(source):
         if row is not None and key not in (*row.places, *row.files):
             continue
         if name == "paribus.source.HuggingFace" and not Path(value).exists():

@@ -11,9 +11,11 @@ from typing import Any
 from paribus.ablation.cells import Cell
 from paribus.config.chosen import chosen
 from paribus.config.identity import BUDGET_UNITS
+from paribus.config.task import LIGHTNING
 from paribus.store.record import Record
 from paribus.sweep.grouping import grouping
 
+UPDATES = 50  # of a module, whose epochs may be long
 SECONDS = 1.0  # of training; the time of an update is steady after a few
 
 
@@ -26,6 +28,8 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
 
     together: runs of one job; the time of an update is then that of one of them.
     """
+    if cell.run.task.target == LIGHTNING:
+        return _of_module(cell)
     from paribus.run import build
     from paribus.run.fit import fit
 
@@ -53,3 +57,27 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
         if together > 1:
             each *= grouping().relative_time(cell.run, setting, data, together)
     return choices, length, total - timing["update_seconds"] + updates * each
+
+
+def _of_module(cell: Cell) -> tuple[Mapping[str, Any], str, float]:
+    """`measure` of a run of task=lightning: an epoch of it, or some updates where that is its unit."""
+    from paribus.run.lightning.driver import Lightning
+
+    unit, amount = cell.run.length
+    choices, length = chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length)
+    if unit == "seconds":
+        return choices, length, float(amount)
+    part = {"epochs": 1, "updates": min(int(amount), UPDATES)}.get(unit, int(amount))
+    run = cell.run.but(
+        {
+            "budget": {**dict.fromkeys(BUDGET_UNITS), unit: part},
+            "logger": None,
+            "callbacks": None,
+            "trainer.threads": cell.run.trainer.threads or 1,  # as in a sweep
+        }
+    )
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        timing = Lightning.of(run).fit(Record("measured", "running"), Path(folder)).timing
+    training = timing["fit_seconds"]
+    return choices, length, time.perf_counter() - started - training + training * amount / part

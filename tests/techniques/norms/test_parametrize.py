@@ -1,6 +1,7 @@
 """Weight and spectral norm, decay groups, conversion of networks that are not ours, recomputed statistics."""
 
 import copy
+import functools
 import io
 
 import pytest
@@ -11,7 +12,7 @@ from paribus.techniques.models.cnn import CNN
 from paribus.techniques.models.dense import MLP
 from paribus.techniques.models.vit import ViT
 from paribus.techniques.norms import norm as norms
-from paribus.techniques.norms.convert import replace_batch_norm
+from paribus.techniques.norms.convert import replace_norms
 from paribus.techniques.norms.parametrize import spectral_norm, weight_norm
 from paribus.techniques.norms.statistics import recomputed_statistics
 from paribus.techniques.optimizers.decay import no_decay_parameters
@@ -127,7 +128,10 @@ class Dense(nn.Module):
 def test_any_norm_goes_into_a_network_that_is_not_ours(name, weight):
     network = Dense()
     kept = network.stem.weight.detach().clone()
-    replaced = replace_batch_norm(network, getattr(norms, name), weight)
+    assert replace_norms(network, getattr(norms, name)) == ["final", "blocks.0.0", "blocks.1.0", "head.1"]
+    replaced = network
+    if weight is not None:
+        weight(replaced)
     assert not [m for m in replaced.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     out = replaced(torch.randn(4, 3, 8, 8))
     out.sum().backward()
@@ -139,13 +143,52 @@ def test_any_norm_goes_into_a_network_that_is_not_ours(name, weight):
 def test_replacing_by_batch_norm_changes_nothing():
     network, x = Dense().double(), torch.randn(4, 3, 8, 8, dtype=torch.float64)
     expected = copy.deepcopy(network)(x)
-    torch.testing.assert_close(replace_batch_norm(network, norms.batch).double()(x), expected)
+    replace_norms(network, norms.batch)
+    torch.testing.assert_close(network.double()(x), expected)
 
 
 def test_replacing_names_the_layer_where_a_norm_cannot_work():
-    with pytest.raises(ValueError, match=r"head\.1: instance norm"):
-        replace_batch_norm(Dense(), norms.instance)
-    assert isinstance(replace_batch_norm(nn.BatchNorm2d(4), None), nn.Identity)
+    with pytest.raises(ValueError, match=r"final: group norm splits"):
+        replace_norms(Dense(), functools.partial(norms.group, groups=5))
+    network = Dense()
+    replace_norms(network, None)
+    assert isinstance(network.final, nn.Identity)
+    network = Dense()
+    replace_norms(network, norms.instance)
+    with pytest.raises(ValueError, match="more than one place"):
+        network(torch.randn(4, 3, 8, 8))
+
+
+@pytest.mark.parametrize(("kind", "shape"), [
+    (nn.BatchNorm1d(6), (5, 6)), (nn.BatchNorm1d(6), (5, 6, 3)), (nn.BatchNorm2d(6), (5, 6, 3, 2)),
+    (nn.BatchNorm3d(6), (5, 6, 3, 2, 4)), (nn.InstanceNorm1d(6, affine=True), (5, 6, 3)),
+    (nn.GroupNorm(1, 6), (5, 6, 3, 2)), (nn.GroupNorm(1, 6), (5, 6, 4)), (nn.GroupNorm(1, 6), (5, 6, 2, 3, 2)),
+    (nn.LayerNorm(6), (5, 6)), (nn.LayerNorm(6), (5, 3, 6)), (nn.LayerNorm(6), (5, 3, 2, 6)),
+    (nn.RMSNorm(6, eps=1e-6), (5, 3, 6)),
+])  # fmt: skip
+def test_a_norm_that_is_put_in_place_of_its_own_kind_computes_the_same(kind, shape):
+    """Whatever the number of axes: the norms of conf/norm know three layouts."""
+    same = {"BatchNorm": norms.batch, "InstanceNorm": norms.instance, "GroupNorm": norms.layer,
+            "LayerNorm": norms.layer, "RMSNorm": norms.rms}  # fmt: skip
+    x = torch.randn(shape)
+    network = nn.Sequential(copy.deepcopy(kind))
+    assert replace_norms(network, same[type(kind).__name__.rstrip("123d")]) == ["0"]
+    torch.testing.assert_close(network(x), kind(x))
+
+
+def test_a_norm_in_two_places_is_one_norm_afterwards():
+    norm = nn.BatchNorm1d(4)
+    network = nn.ModuleDict({"a": norm, "b": nn.Sequential(norm)})
+    assert replace_norms(network, norms.layer) == ["a", "b.0"]
+    assert network["a"] is network["b"][0]
+
+
+def test_an_encoder_layer_of_torch_works_with_other_norms():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    assert replace_norms(layer, norms.batch) == ["norm1", "norm2"]
+    layer.train()(torch.randn(3, 4, 8)).sum().backward()
+    with torch.no_grad():
+        assert layer.eval()(torch.randn(3, 4, 8)).shape == (3, 4, 8)
 
 
 def test_recomputed_statistics_are_means_over_the_batches_and_leave_no_trace():

@@ -19,6 +19,7 @@ from paribus.base.errors import UserError
 from paribus.config.nodes import target_of, targets
 from paribus.config.run import Run
 from paribus.config.targets import TARGETS
+from paribus.config.task import LIGHTNING
 
 MOST = 256  # members of one job: each holds a lock and a history
 FINER = 3  # jobs to a slot, where programs differ,
@@ -126,6 +127,8 @@ def checked(stack: object) -> int:
 
 def alone_because(run: Run) -> str | None:
     """Why a run can't be part of a stack; None if it can."""
+    if run.task.target == LIGHTNING:
+        return "task=lightning: Lightning trains one module at a time"
     trainer = run.trainer
     schedule = target_of(run.scheduler)
     if run.processes > 1 or trainer.strategy != "auto":

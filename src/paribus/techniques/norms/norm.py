@@ -131,6 +131,11 @@ def rms(channels: int, layout: Layout, *, eps: float = 1e-6, affine: bool = True
     return MapRMSNorm(channels, eps, affine) if layout == "map" else nn.RMSNorm(channels, eps, affine)
 
 
+def own(channels: int, layout: Layout) -> nn.Module:
+    """Stands for the norms that a network has already, and makes none."""
+    raise ValueError("norm=own keeps the norms of the module of task=lightning. Use another norm, or norm=none")
+
+
 class ChannelLayerNorm(nn.LayerNorm):
     """Layer norm over C of (N, C, H, W)."""
 

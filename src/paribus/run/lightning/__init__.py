@@ -1,0 +1,1 @@
+"""task=lightning: any LightningModule, trained by Lightning's own Trainer."""

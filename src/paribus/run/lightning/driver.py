@@ -1,0 +1,301 @@
+"""The driver of task=lightning: a run in, its outcome out. Lightning trains, validates and tests."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paribus.base import archive
+from paribus.base.errors import UserError
+from paribus.base.signals import graceful_stop
+from paribus.base.terminal import say
+from paribus.config.identity import EARLY_STOPPING
+from paribus.config.nodes import target_of
+from paribus.config.run import Run
+from paribus.run.fit import Outcome, build_loggers, final_summary, set_threads
+from paribus.run.instantiate import instantiate
+from paribus.run.lightning.checkpoint import writer
+from paribus.run.lightning.flags import make_trainer
+from paribus.run.lightning.keeper import Keeper, keeper_of
+from paribus.run.lightning.ledger import Ledger, history_logger
+from paribus.run.lightning.library import Library
+from paribus.run.lightning.parts import Parts, make_parts
+from paribus.run.lightning.state import restore_module
+from paribus.run.lightning.streams import Streams
+from paribus.run.loggers import finish
+from paribus.run.restart import usable_checkpoint
+from paribus.store.history import HistoryWriter
+from paribus.store.record import Record
+
+log = logging.getLogger("paribus")
+CHECKPOINTS = "paribus.callback.Checkpoints"
+PROGRESS = "paribus.callback.Progress"
+
+
+@dataclass
+class Lightning:
+    """A run of task=lightning, ready to train: its module, data module and Trainer."""
+
+    run: Run
+    parts: Parts
+    streams: Streams
+
+    @staticmethod
+    def of(run: Run) -> Lightning:
+        """Raises UserError for arguments that the classes of a configuration do not take."""
+        set_threads(run)
+        streams = Streams(run)
+        with quiet():
+            return Lightning(run, make_parts(run, streams), streams)
+
+    def fit(self, record: Record, folder: Path) -> Outcome:
+        """Train from the last checkpoint of this run, or from the start, and test."""
+        run, library = self.run, self.parts.library
+        main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+        history = HistoryWriter(folder / "history.csv") if main else None
+        ledger = Ledger(history, run.metrics, run.evaluation.monitor)
+        keeper, callbacks = self.callbacks(ledger, folder)
+        loggers = build_loggers(run, record, folder)
+        outcome: Outcome | None = None
+        try:
+            own = [history_logger(library.get("loggers.logger.Logger"), keeper.record, str(folder))] if main else []
+            trainer = self.trainer(callbacks, [*loggers, *own], folder)
+            checkpoint = usable_checkpoint(folder)
+            self.streams.rank = trainer.global_rank
+            keeper.watch(trainer, self.parts.source)
+            started = time.perf_counter()
+            with quiet(), graceful_stop(keeper.request_stop):
+                if checkpoint is None or not self._finished(checkpoint, keeper):
+                    self._fit(trainer, checkpoint)
+                seconds = time.perf_counter() - started
+                if not keeper.diverged:
+                    ledger.metrics.update(self._test(trainer, keeper, folder))
+            self._say_what_is_missing(ledger.metrics, keeper.diverged)
+            outcome = self._outcome(trainer, keeper, seconds)
+            return outcome
+        finally:
+            try:
+                ledger.flush()
+            except OSError:
+                if outcome is not None:  # else there is a reason already
+                    outcome = None
+                    raise
+            finally:
+                finish(loggers, failed=outcome is None, summary=final_summary(outcome, ledger.metrics))
+
+    def _fit(self, trainer: Any, checkpoint: Path | None) -> None:
+        misconfiguration = self.parts.library.get("utilities.exceptions.MisconfigurationException")
+        try:
+            trainer.fit(
+                self.parts.module,
+                datamodule=self.parts.datamodule,
+                ckpt_path=None if checkpoint is None else str(checkpoint),
+                weights_only=True if checkpoint is not None else None,
+            )
+        except misconfiguration as error:
+            raise UserError(f"Lightning can't train this: {error}") from error
+
+    def trainer(self, callbacks: list[Any], loggers: list[Any], folder: Path, **changes: Any) -> Any:
+        library = self.parts.library
+        writes = writer(library.get("plugins.io.TorchCheckpointIO"), str(folder))
+        with quiet():
+            trainer = make_trainer(library, self.run, callbacks, loggers, folder, checkpoint_io=writes, **changes)
+        if trainer.world_size != self.run.processes and not changes:
+            raise UserError(
+                f"{self.run.processes} processes were asked for, Lightning has {trainer.world_size}: nothing is "
+                "trained, because each of them would see the wrong share of the data"
+            )
+        return trainer
+
+    def callbacks(self, ledger: Ledger, folder: Path) -> tuple[Keeper, list[Any]]:
+        """Our own callback, and all callbacks with it in front."""
+        callbacks, hooks = user_callbacks(self.run, self.parts.library)
+        every, progress = None, None
+        for name, node in self.run.callback_nodes.items():
+            if target_of(node) == CHECKPOINTS:
+                every = instantiate(f"callbacks.{name}", node).every_seconds
+            elif target_of(node) == PROGRESS:
+                progress = instantiate(f"callbacks.{name}", node).every_seconds
+        keeper = keeper_of(self.parts.library)
+        keeper.start(self.parts.library, self.run, ledger, self.streams, folder, every, hooks, progress)
+        keeper.curves = self.parts.scheduler.made if self.parts.scheduler else []
+        return keeper, [keeper, *callbacks]
+
+    def _finished(self, checkpoint: Path, keeper: Keeper) -> bool:
+        """Whether the run was killed between its last checkpoint and its record: only its test is missing then."""
+        content = archive.read(checkpoint)
+        if not content["paribus"]["finished"]:
+            return False
+        keeper.load(content["paribus"])
+        keeper.steps = content["paribus"]["cursor"]["step"]
+        keeper.segments.load(content["paribus"]["segments"], keeper.steps)
+        restore(self.parts, content, content["state_dict"])
+        return True
+
+    def _test(self, trainer: Any, keeper: Keeper, folder: Path) -> dict[str, float]:
+        """What the module logs in its test, with the weights that evaluation.checkpoint names."""
+        weights = keeper.best_weights if self.run.evaluation.checkpoint == "best" else None
+        if weights is not None:
+            self.parts.module.load_state_dict(weights)
+        if trainer.world_size == 1:
+            return test(self, trainer)
+        # With several processes the sampler of a test repeats samples, so one process tests alone.
+        first = trainer.is_global_zero
+        trainer.strategy.barrier()
+        torch.distributed.destroy_process_group()
+        return test(self, single_trainer(self, folder)) if first else {}
+
+    def _say_what_is_missing(self, logged: Mapping[str, float], diverged: bool) -> None:
+        """After the training: the result counts, and somebody must hear that it lacks something."""
+        try:
+            check_logged(self.run, logged)
+        except NotLogged as error:
+            if not diverged:
+                log.warning("%s: %s", self.run.id, error)
+                say(f"{self.run.id}: {error}")
+
+    def _outcome(self, trainer: Any, keeper: Keeper, fit_seconds: float) -> Outcome:
+        steps, seconds = keeper.steps or trainer.global_step, max(keeper.seconds, 1e-9)
+        epochs = max(keeper.epochs, 1)
+        return Outcome(
+            metrics=dict(keeper.ledger.metrics),
+            timing={
+                "steps": steps,
+                "epochs": keeper.epochs,
+                "samples": keeper.samples,
+                "fit_seconds": fit_seconds,
+                "update_seconds": keeper.seconds,
+                "ms_per_update": seconds / max(steps, 1) * 1e3,
+                "seconds_per_epoch": seconds / epochs,
+                "samples_per_second": keeper.samples / seconds,
+            },
+            parameters=sum(p.numel() for p in self.parts.module.parameters()),
+            diverged=keeper.diverged,
+            device=torch.cuda.get_device_name() if self.run.trainer.on_gpu else "cpu",
+            threads=torch.get_num_threads(),
+            segments=keeper.segments.until(steps),
+            chance={},  # what is declared is in the record already
+        )
+
+
+def test(lightning: Lightning, trainer: Any) -> dict[str, float]:
+    """What a module logs in Lightning's test loop, with the weights that it has; nothing where it has no test."""
+    parts = lightning.parts
+    if not has_test(parts):
+        return {}
+    lightning.streams.test()
+    with quiet():
+        found: list[Mapping[str, float]] = trainer.test(parts.module, datamodule=parts.datamodule, verbose=False)
+    merged: dict[str, float] = {}
+    for each in found:
+        merged.update({key: float(value) for key, value in each.items()})
+    return merged
+
+
+def has_test(parts: Parts) -> bool:
+    """Whether the module has a test step and there are test samples."""
+    overridden = parts.library.get("utilities.model_helpers.is_overridden")
+    steps = overridden("test_step", parts.module)
+    return bool(steps and overridden("test_dataloader", parts.source))
+
+
+def single_trainer(lightning: Lightning, folder: Path) -> Any:
+    """A Trainer of one process without callbacks and loggers, which tests."""
+    return lightning.trainer([], [], folder, devices=1, num_nodes=1, strategy="auto")
+
+
+def restore(parts: Parts, checkpoint: dict[str, Any], weights: Mapping[str, Any]) -> None:
+    """Give a module that was just made the state of a checkpoint, for a test."""
+    internal = frozenset({*vars(parts.library.pl.LightningModule()), "_hparams", "_hparams_initial"})
+    parts.module.on_load_checkpoint(checkpoint)
+    parts.module.load_state_dict(weights, strict=parts.module.strict_loading)
+    restore_module(parts.module, internal, checkpoint.get("paribus", {}).get("module", {}))
+
+
+def user_callbacks(run: Run, library: Library) -> tuple[list[Any], list[Any]]:
+    """Lightning's and the user's callbacks, and those of Paribus that act after each validation."""
+    callbacks, hooks = [], []
+    for name, node in run.callback_nodes.items():
+        where, target = f"callbacks.{name}", target_of(node)
+        if target in (CHECKPOINTS, PROGRESS):
+            continue
+        if target == EARLY_STOPPING:
+            hooks.append(instantiate(where, node))
+        elif target.startswith("paribus."):
+            raise UserError(
+                f"{where} acts on every update of task=classification, and Lightning's loop has no such place. Leave "
+                f"it out, or name a callback of Lightning: {where}._target_=pytorch_lightning.callbacks.NAME"
+            )
+        else:
+            callback = instantiate(where, node)
+            if not isinstance(callback, library.pl.Callback):
+                raise UserError(
+                    f"{where} must be a callback of {library.pl.__name__}, the package of the module, got "
+                    f"{node['_target_']}"
+                )
+            callbacks.append(callback)
+    return callbacks, hooks
+
+
+class NotLogged(UserError):
+    """A metric that the configuration names and the module does not log. needed: whether weights depend on it."""
+
+    def __init__(self, name: str, message: str, needed: bool = False):
+        super().__init__(message)
+        self.name = name
+        self.needed = needed
+
+
+def check_logged(run: Run, logged: Mapping[str, float]) -> None:
+    """Raises NotLogged for a metric that is declared or followed, and that the module does not log."""
+    names = ", ".join(sorted(logged)) or "nothing"
+    if (monitor := run.evaluation.monitor) not in logged:
+        needed = run.evaluation.checkpoint == "best" or any(
+            target_of(node) == EARLY_STOPPING for node in run.callback_nodes.values()
+        )
+        raise NotLogged(
+            monitor,
+            f"evaluation.monitor={monitor} must be a metric that the module logs, and it logs {names}. Correct "
+            f"task.monitor, or log it: self.log('{monitor}', value).",
+            needed,
+        )
+    for name in run.metrics:
+        if not any(run.metrics.of(key).name == name for key in logged):
+            raise NotLogged(
+                name,
+                f"task.metrics.{name} must be a metric that the module logs, and it logs {names}. Correct the name, or "
+                f"log it: self.log('val/{name}', value).",
+            )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's advertisements, and without its warnings about what is done here on purpose."""
+    names = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for logger in levels:
+        logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in (
+            ".*(num_workers|does not have many workers|litlogger|LeafSpec).*",
+            ".*is smaller than the logging interval.*",
+            ".*Checkpoint directory .* exists and is not empty.*",
+            ".*GPU available but not used.*",
+            ".*resuming from a checkpoint that ended before the epoch ended.*",
+            ".*(found in|is an instance of `nn.Module` and is already saved|already saved during checkpointing).*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            for logger, level in levels.items():
+                logger.setLevel(level)

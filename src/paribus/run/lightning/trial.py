@@ -1,0 +1,222 @@
+"""The trial of a module: one batch of training, validation and test, in a process of its own.
+
+Constructors and steps of others may do anything, so they are not run on the meta device, and what they do to their
+process does not reach the one that plans. The trial has the first batches, no loggers, and no callbacks of the user's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from paribus.base.errors import UserError
+from paribus.base.terminal import say
+from paribus.config.nodes import class_of
+from paribus.config.run import Run
+from paribus.run.instantiate import check_arguments
+
+LIMIT = 600.0  # seconds
+
+
+def try_batches(run: Run) -> None:
+    """Raises UserError for what can't work: arguments, a step, a metric that is never logged, a checkpoint that would
+    not load."""
+    check_arguments("task.module", run.task.node["module"])
+    if run.task.node.get("datamodule") is not None:
+        check_arguments("task.datamodule", run.task.node["datamodule"])
+    for kind, nodes in (("callbacks", run.callback_nodes), ("logger", run.logger_nodes)):
+        for name, node in nodes.items():
+            check_arguments(f"{kind}.{name}", node)
+    fault, remark = _in_a_fork(run)
+    if fault is not None:
+        raise UserError(fault)
+    if remark is not None:
+        say(remark)
+
+
+def _in_a_fork(run: Run) -> tuple[str | None, str | None]:
+    """(why the run can't work, what to say about it)."""
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as said:
+        pid = os.fork()
+        if pid == 0:
+            _child(run, writer, said.fileno())
+        os.close(writer)
+        try:
+            content = _read(reader, pid)
+        finally:
+            os.close(reader)
+            with suppress(ProcessLookupError):
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+        if content is None:
+            return f"{_named(run)} did not train one batch within {LIMIT:g} s. Look at its data and its steps", None
+        if content:
+            found: tuple[str | None, str | None] = pickle.loads(content)
+            return found
+        said.seek(0)
+        lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+        last = f" It said: {lines[-1][:300]}" if lines else ""
+        return f"{_named(run)} ended its process while it trained one batch.{last}", None
+
+
+def _read(reader: int, pid: int) -> bytes | None:
+    """What the child writes until it ends; None where it takes too long."""
+    content, end = b"", time.monotonic() + LIMIT
+    while True:
+        ready, _, _ = select.select([reader], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            return None
+        part = os.read(reader, 1 << 16)
+        if not part:
+            return content
+        content += part
+
+
+def _child(run: Run, writer: int, said: int) -> None:
+    """Never returns."""
+    try:
+        os.setpgid(0, 0)
+        for number in (1, 2):
+            os.dup2(said, number)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        found = _tried(run)
+        sys.stdout.flush()
+        os.write(writer, pickle.dumps(found))
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(0)  # whatever threads and exit handlers the code of others has left
+
+
+def _tried(run: Run) -> tuple[str | None, str | None]:
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        return None, _train_a_batch(run.but({"trainer.threads": 1}))
+    except UserError as error:
+        return str(error), None
+    except Exception as error:  # whatever another's code raises
+        return f"{_named(run)} can't be trained: {type(error).__name__}: {error} ({_where(error)})", None
+
+
+def _train_a_batch(run: Run) -> str | None:
+    """Raises UserError for what is known to fail; what may be missing."""
+    from paribus.run.lightning import driver
+    from paribus.run.lightning.ledger import Ledger, history_logger
+
+    lightning = driver.Lightning.of(run)
+    parts = lightning.parts
+    driver.user_callbacks(run, parts.library)
+    ledger = Ledger(None, run.metrics, run.evaluation.monitor)
+    with tempfile.TemporaryDirectory() as folder:
+        keeper, _ = lightning.callbacks(ledger, Path(folder))
+        keeper.every_seconds, keeper.progress = LIMIT, None
+        history = history_logger(parts.library.get("loggers.logger.Logger"), lambda values: None, folder)
+        trainer = lightning.trainer([keeper], [history], Path(folder), **_one_batch())
+        keeper.watch(trainer, parts.source)
+        with driver.quiet():
+            trainer.fit(parts.module, datamodule=parts.datamodule)
+        _check_length(run, keeper)
+        _check_factories(run, parts, trainer)
+        logged = {key: float(value) for key, value in trainer.callback_metrics.items() if value.numel() == 1}
+        logged.update(driver.test(lightning, trainer))
+    if not logged:
+        raise UserError(
+            f"{_named(run)} logs nothing, so its record would hold no result. Log what you want to know in "
+            "training_step, validation_step or test_step: self.log('val/loss', loss)"
+        )
+    try:
+        driver.check_logged(run, logged)
+    except driver.NotLogged as error:
+        if error.name.rpartition("/")[2] in _source_of(type(parts.module)) and not error.needed:
+            return f"{error} It may do so later than in a first batch, so the run is trained."
+        raise
+    return None
+
+
+def _one_batch() -> dict[str, Any]:
+    return {
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "profiler": None,
+        "max_epochs": 1,
+        "max_steps": -1,
+        "limit_train_batches": 1,
+        "limit_val_batches": 1,
+        "limit_test_batches": 1,
+        "overfit_batches": 0.0,
+        "val_check_interval": 1.0,
+        "check_val_every_n_epoch": 1,
+        "log_every_n_steps": 1,
+        "min_epochs": None,
+        "min_steps": None,
+    }
+
+
+def _check_length(run: Run, keeper: Any) -> None:
+    """An epoch must end, and only a length says that it does."""
+    if run.length.unit != "epochs" or run.trainer.flags.get("limit_train_batches") is not None:
+        return
+    for loader in keeper.loaders:
+        try:
+            len(loader)
+        except (TypeError, NotImplementedError):
+            raise UserError(
+                f"the training loader ({type(getattr(loader, 'dataset', loader)).__name__}) has no length, so nobody "
+                f"knows whether an epoch of budget.epochs={run.length.amount} ends. Use budget.updates, "
+                "budget.samples or budget.seconds, give its data set a __len__, or say how many batches make an "
+                "epoch: trainer.flags.limit_train_batches=NUMBER"
+            ) from None
+
+
+def _check_factories(run: Run, parts: Any, trainer: Any) -> None:
+    """What a group gives to the constructor must be used, or arms that differ in it would have equal results."""
+    if parts.optimizer is not None and not parts.optimizer.used:
+        raise UserError(
+            f"optimizer={class_of(run.optimizer).lower()} has no effect: {_named(run)} takes an argument optimizer and "
+            "does not call it in configure_optimizers. Leave optimizer out"
+        )
+    if parts.scheduler is not None and not any(
+        config.scheduler is made for config in trainer.lr_scheduler_configs for made in parts.scheduler.made
+    ):
+        raise UserError(
+            f"scheduler={class_of(run.scheduler).lower()} has no effect: {_named(run)} takes an argument scheduler, "
+            "and configure_optimizers does not return what it makes. Leave scheduler out"
+        )
+
+
+def _source_of(kind: type) -> str:
+    texts = []
+    for each in kind.__mro__:
+        with suppress(OSError, TypeError):
+            if not each.__module__.startswith(("torch", "pytorch_lightning", "lightning", "builtins")):
+                texts.append(inspect.getsource(each))
+    return "\n".join(texts)
+
+
+def _named(run: Run) -> str:
+    return f"task.module ({run.task.node['module']['_target_']})"
+
+
+def _where(error: BaseException) -> str:
+    """The last line of the user's own code on the way to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and "/paribus/" not in frame.filename]
+    frame = (own or frames)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
