@@ -62,7 +62,7 @@ def changed_runs(plans: Sequence[Plan], read: Read, inputs: Inputs) -> list[Chan
     """The finished runs of the plans whose inputs have changed."""
     found = []
     for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
-        now = inputs(cell.run)
+        now = inputs(cell.composed)  # most runs have no inputs: they need not be parsed
         record = read(cell.id) if now else None
         if record is None or not record.has_result:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ class Arm:
     sets: Mapping[str, Any]
     tune: Mapping[str, Axis]
 
-    def overrides(self) -> list[str]:
-        return list(overrides_of(self.sets))
+    @functools.cached_property
+    def overrides(self) -> tuple[str, ...]:
+        return tuple(overrides_of(self.sets))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from paribus.ablation.sources import modules_of
 from paribus.base.atomic import write_atomically
+from paribus.config.composed import Composed
 from paribus.config.nodes import hub_path, target_of
 from paribus.config.run import Run
 from paribus.config.targets import known
@@ -44,10 +45,10 @@ class Inputs:
         self._targets: dict[str, dict[str, str]] = {}
         self._memory = _Memory(root / "digests.json")
 
-    def __call__(self, run: Run) -> dict[str, str]:
+    def __call__(self, run: Run | Composed) -> dict[str, str]:
         found: dict[str, str] = {}
         for name, section in run.resolved.items():
-            if name in _BESIDE_TRAINING or not isinstance(section, Mapping):
+            if not isinstance(section, dict) or name in _BESIDE_TRAINING:
                 continue
             key = (name, id(section))
             if (looked_at := self._sections.get(key)) is None:

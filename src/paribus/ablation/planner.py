@@ -143,7 +143,7 @@ class _Planner:
             self.result.invalid.append(Excluded(each.name, str(error)))
 
     def points(self, each: Arm) -> list[Point]:
-        composed = self.composer((*self.overrides, *each.overrides()))
+        composed = self.composer((*self.overrides, *each.overrides))
         own = {}
         for key in each.tune:
             try:
@@ -196,7 +196,7 @@ class _Planner:
 
     def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
-        overrides = (*self.overrides, *each.overrides(), *overrides_of(point), f"seed={seed}", *still)
+        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *still)
         id, composed = self.composer.run(overrides)
         self.check_measured(composed)
         return Cell(each.name, seed, purpose, overrides, id, composed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.types import OverrideType
@@ -54,15 +55,19 @@ class Composer:
 
         Raises UserError as a call does, and for the first value that can't be.
         """
-        composed = self(overrides)
-        self._runs.check(composed.resolved)
-        return self._identities(composed.resolved), composed
+        composed, kin = self._look_up(overrides)
+        changed = kin.changed if kin else ()
+        self._runs.check(composed.resolved, kin, changed)
+        return self._identities(composed.resolved, kin, changed), composed
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration of a command line.
 
         Raises UserError with the nearest names where Hydra can't compose it.
         """
+        return self._look_up(overrides)[0]
+
+    def _look_up(self, overrides: Sequence[str]) -> tuple[Composed, _Kin | None]:
         groups: list[str] = []
         values: dict[Path, Any] = {}
         overrides = tuple(map(with_quotes, overrides))
@@ -74,10 +79,11 @@ class Composer:
                 else:
                     values[path] = value
             template = self._template(tuple(groups))
-            if (config := template.with_values(values)) is not None:
-                return Composed(config, template.choices, {**self._axes, **template.axes}, self._runs)
+            if (kin := template.kin(tuple(values))) is not None:
+                config = template.with_values(kin, tuple(values.values()))
+                return Composed(config, template.choices, {**self._axes, **template.axes}, self._runs), kin
             whole = self._compose(list(map(with_mode, overrides)))
-            return Composed(resolved(whole), _choices(whole), _axes(whole), self._runs)
+            return Composed(resolved(whole), _choices(whole), _axes(whole), self._runs), None
 
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:
@@ -92,6 +98,16 @@ class Composer:
                     OmegaConf.to_container(plain), _or_none(lambda: resolved(plain)), _choices(whole), _axes(whole)
                 )
         return self._templates[groups]
+
+
+@dataclass(frozen=True, eq=False)
+class _Kin:
+    """Cells of one template that give values to the same keys: all of their other sections are the same objects.
+
+    changed: by section, which of the values each of its leaves gets.
+    """
+
+    changed: Mapping[str, Mapping[Path, int]]
 
 
 class _Template:
@@ -111,6 +127,7 @@ class _Template:
         self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
         self._entangled: set[Path] = set()  # values that others are made of in some other way
         self._known: dict[Path, bool] = {}
+        self._kin: dict[tuple[Path, ...], _Kin | None] = {}
         self._sections: dict[tuple[Any, ...], Any] = {}
         for path, text in self._leaves.items():
             if not _interpolates(text):
@@ -134,17 +151,26 @@ class _Template:
             path = tuple(match.group(1).split("."))
         return None
 
-    def with_values(self, values: Mapping[Path, Any]) -> dict[str, Any] | None:
-        """The resolved configuration with these values; None where only Hydra can say what it is."""
-        if self._resolved is None or not all(map(self._free, values)):
-            return None
-        changes: dict[str, dict[Path, Any]] = {}  # by section
-        for path, value in values.items():
-            for section, *rest in self._carried.get(path, ()):
-                changes.setdefault(section, {})[tuple(rest)] = value
-        for (section, *rest), value in values.items():
-            changes.setdefault(section, {})[tuple(rest)] = value
-        return {**self._resolved, **{section: self._changed(section, inner) for section, inner in changes.items()}}
+    def kin(self, paths: tuple[Path, ...]) -> _Kin | None:
+        """Where values at these paths go; None where only Hydra can say what they make."""
+        if paths not in self._kin:
+            changes: dict[str, dict[Path, int]] = {}
+            for number, path in enumerate(paths):
+                for section, *rest in self._carried.get(path, ()):
+                    changes.setdefault(section, {})[tuple(rest)] = number
+            for number, (section, *rest) in enumerate(paths):
+                changes.setdefault(section, {})[tuple(rest)] = number
+            known = self._resolved is not None and all(map(self._free, paths))
+            self._kin[paths] = _Kin(changes) if known else None
+        return self._kin[paths]
+
+    def with_values(self, kin: _Kin, values: tuple[Any, ...]) -> dict[str, Any]:
+        """The resolved configuration with these values."""
+        assert self._resolved is not None
+        config = dict(self._resolved)
+        for section, places in kin.changed.items():
+            config[section] = self._changed(section, {rest: values[number] for rest, number in places.items()})
+        return config
 
     def _free(self, path: Path) -> bool:
         """Whether a value of it goes where interpolations carry it, and nowhere else."""

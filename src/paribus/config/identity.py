@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +170,7 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "world_size": world_size,
     "task": lambda config: task_node(config) or _ABSENT,
     "semantics": lambda config: SEMANTICS,
+    "versions": lambda config: _repairs(config) or _ABSENT,
 }
 # The sections that others are made of as well.
 _READS: Mapping[str, tuple[str, ...]] = {
@@ -182,14 +183,15 @@ _READS: Mapping[str, tuple[str, ...]] = {
 
 def semantics(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that can change the result of the run."""
-    meaning = {name: _meaning(name, config) for name in _names(tuple(config))}
-    return {name: value for name, value in meaning.items() if value is not _ABSENT} | _repairs(config)
+    meaning = {name: _meaning(name, config) for name, _ in _names(tuple(config))}
+    return {name: value for name, value in meaning.items() if value is not _ABSENT}
 
 
 @functools.lru_cache
-def _names(sections: tuple[str, ...]) -> list[str]:
-    """What may count, in order."""
-    return sorted({*sections, *_DERIVED} - _LABELS)
+def _names(sections: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """What may count, in order, each with the sections that it is made of; none where that may be any."""
+    names = sorted({*sections, *_DERIVED} - _LABELS)
+    return [(name, () if name == "versions" else (name, *_READS.get(name, ()))) for name in names]
 
 
 def _meaning(name: str, config: Mapping[str, Any]) -> Any:
@@ -205,9 +207,8 @@ def _meaning(name: str, config: Mapping[str, Any]) -> Any:
     return value
 
 
-def _repairs(config: Mapping[str, Any]) -> dict[str, Any]:
-    found = {part: repair.version for part, repair in REPAIRS.items() if repair.concerns(config)}
-    return {"versions": found} if found else {}
+def _repairs(config: Mapping[str, Any]) -> dict[str, int]:
+    return {part: repair.version for part, repair in REPAIRS.items() if repair.concerns(config)}
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -227,21 +228,37 @@ class Identities:
     def __init__(self) -> None:
         self._texts: dict[tuple[Any, ...], str] = {}
         self._sections: list[Any] = []  # kept, or others could come to lie in their places
+        # kin -> its members in order: the texts that they have in common, and what the others are made of
+        self._frames: dict[Hashable, list[str | tuple[str, tuple[str, ...]]]] = {}
 
-    def __call__(self, config: Mapping[str, Any]) -> str:
-        members = {}
-        for name in _names(tuple(config)):
-            read = [config.get(each) for each in (name, *_READS.get(name, ()))]
-            key = (name, *map(id, read))
-            if key not in self._texts:
-                meaning = _meaning(name, config)
-                self._texts[key] = "" if meaning is _ABSENT else f"{_json(name)}:{_json(meaning)}"
-                self._sections += read
-            members[name] = self._texts[key]
-        for name, meaning in _repairs(config).items():
-            members[name] = f"{_json(name)}:{_json(meaning)}"
-        text = ",".join(members[name] for name in sorted(members) if members[name])
-        return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
+    def __call__(self, config: Mapping[str, Any], kin: Hashable = None, changed: Collection[str] = ()) -> str:
+        """kin: the same for configurations whose sections are the same objects, but for those that are `changed`."""
+        if kin is None:
+            texts = [self._text(name, read, config) for name, read in _names(tuple(config))]
+        else:
+            if (frame := self._frames.get(kin)) is None:
+                frame = self._frames[kin] = [
+                    self._text(name, read, config) if read and not {*read} & {*changed} else (name, read)
+                    for name, read in _names(tuple(config))
+                ]
+            texts = [part if isinstance(part, str) else self._text(*part, config) for part in frame]
+        return hashlib.sha256(f"{{{','.join(filter(None, texts))}}}".encode()).hexdigest()[:16]
+
+    def _text(self, name: str, read: tuple[str, ...], config: Mapping[str, Any]) -> str:
+        """A member of the canonical JSON; empty for what is absent. read: the sections that it is made of."""
+        if not read:
+            return _member(name, config)
+        sections = [config.get(each) for each in read]
+        key = (name, *map(id, sections))
+        if (text := self._texts.get(key)) is None:
+            text = self._texts[key] = _member(name, config)
+            self._sections += sections
+        return text
+
+
+def _member(name: str, config: Mapping[str, Any]) -> str:
+    meaning = _meaning(name, config)
+    return "" if meaning is _ABSENT else f"{_json(name)}:{_json(meaning)}"
 
 
 def _json(value: Any) -> str:

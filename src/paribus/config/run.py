@@ -6,7 +6,7 @@ It is parsed once. What is recorded and hashed is the plain mapping that it was 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -187,21 +187,25 @@ class Runs:
         # With what was parsed, or others could come to lie in its place.
         self._parsed: dict[tuple[str, Any, Any], tuple[Any, Any]] = {}
         self._together: set[tuple[Any, ...]] = set()  # sections that were looked at together
+        self._kin: set[Hashable] = set()
 
-    def check(self, config: Mapping[str, Any]) -> None:
-        """Raises what a call raises; it makes no Run of sections that were looked at before."""
-        parsed, new = self._parsed, False
-        for name, given in config.items():
-            kind = type(given)
-            new = new or (name, kind, id(given) if kind is dict or kind is list else given) not in parsed
-        if new or _together(config) not in self._together:
+    def check(self, config: Mapping[str, Any], kin: Hashable = None, changed: Collection[str] = ()) -> None:
+        """Raises what a call raises; it makes no Run of sections that were looked at before.
+
+        kin: the same for configurations whose sections are the same objects, but for those that are `changed`.
+        """
+        names = changed if kin in self._kin else config
+        if any(_place(name, config[name]) not in self._parsed for name in names) or (
+            _together(config) not in self._together
+        ):
             self(config)
+        if kin is not None:
+            self._kin.add(kin)
 
     def __call__(self, config: Mapping[str, Any]) -> Run:
         names, values = keys(Run), dict(optional(Run))
         for name, given in config.items():
-            kind = type(given)
-            place = (name, kind, id(given) if kind is dict or kind is list else given)
+            place = _place(name, given)
             if (found := self._parsed.get(place)) is None:
                 if name not in names:
                     raise UserError(unknown(name, [*names, *(key for key in dotted(config) if key not in names)]))
@@ -214,6 +218,11 @@ class Runs:
             check_monitors(run.task, run.optimized_metric, config["evaluation"], run.callback_nodes)
             self._together.add(together)
         return run
+
+
+def _place(name: str, given: Any) -> tuple[str, type, Any]:
+    kind = type(given)
+    return (name, kind, id(given) if kind is dict or kind is list else given)
 
 
 def _together(config: Mapping[str, Any]) -> tuple[Any, ...]:
