@@ -171,18 +171,19 @@ def arms(group: str, name: str, plan: Plan, shipped: Shipped | None) -> list[lis
         table = aggregate_plan(plan, shipped.record, [plan.metric], judge=False)
     except ReportError:
         return []  # nothing of it is done
-    _, values = metric_column(table, plan.metric, View())
+    metric = table.metrics[0]  # with its declaration
+    _, values = metric_column(table, metric, View())
     found = []
     for row, value in zip(table.rows, values, strict=True):
         if row.arm in wanted:
-            d = row.cells[plan.metric].difference
+            d = row.cells[metric].difference
             apart = (
-                with_interval(d.mean, d.low, d.high, plan.metric)
+                with_interval(d.mean, d.low, d.high, metric)
                 if d
                 else Entry("baseline" if row is table.baseline else "–")
             )
             counts = (Entry(str(row.n)), Entry(str(row.diverged)))
-            found.append([Entry(plan.name), Entry(row.arm), Entry(title(plan.metric)), value, apart, *counts])
+            found.append([Entry(plan.name), Entry(row.arm), Entry(title(metric)), value, apart, *counts])
     return found
 
 
