@@ -26,6 +26,8 @@ def agreed(metric: str, records: Iterable[Record | None]) -> Key:
     for record in records:
         if record is None or (own := record.declaration(metric)) is None:
             continue
+        if own is found:  # most records declare alike
+            continue
         if found is None or (found.better is None and found.unit is None):
             found, whose = own, f"run {record.id}"
         elif own.unit != found.unit and (own.better or own.unit) and (found.better or found.unit):

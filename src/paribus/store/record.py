@@ -70,6 +70,8 @@ class Record:
         """The metrics that it declares; the first ones of all for a record of before."""
         if not self.declared:
             return FIRST
+        if (found := _by_place.get(id(self.declared))) is not None:
+            return found
         text = str(self.declared)
         if text not in _known:
             _known[text] = Metrics(Metric(name, **declared) for name, declared in self.declared.items())
@@ -78,14 +80,11 @@ class Record:
     def declaration(self, metric: str) -> Metric | None:
         """What this record declares of a metric, and what guessing scores in it as a number; None where it declares
         nothing."""
-        known = self.known
-        if not known.declares(metric):
-            return None
-        found = known.of(metric)
-        formula = found.chance
-        if found.name == "loss" and not self.declared and self.choices.get("loss") in _FIRST_CROSS_ENTROPIES:
-            formula = "log(classes)"
-        return replace(found, chance=chance_of(formula, self.classes))
+        known, cross_entropy = self.known, not self.declared and self.choices.get("loss") in _FIRST_CROSS_ENTROPIES
+        key = (id(known), metric, self.classes, cross_entropy)
+        if key not in _declarations:
+            _declarations[key] = _declaration(known, metric, self.classes, cross_entropy)
+        return _declarations[key]
 
     def to_json(self) -> str:
         """Strictly valid JSON: numbers that are not finite become the strings "nan", "inf", "-inf"."""
@@ -99,7 +98,8 @@ class Record:
             content = json.loads(text)
             if text.count(_OPEN[type(text)][0]) + text.count(_OPEN[type(text)][1]) > DEPTH:  # type: ignore[arg-type]
                 bounded(content)
-            if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
+            escape, half = (b"\\", b"\\ud") if isinstance(text, bytes) else ("\\", "\\ud")
+            if escape in text and half in text.lower():  # type: ignore[operator]
                 json.dumps(content, ensure_ascii=False).encode()  # halves of a pair can't be written again
         except (ValueError, RecursionError) as error:
             raise RecordError(f"not valid JSON: {error}") from error
@@ -123,13 +123,40 @@ class Record:
             for key, value in numbers.items():
                 if type(value) is not float:
                     numbers[key] = _number(name, key, value)
+        if declared := content.get("declared"):
+            content["declared"] = _shared_declared(declared)
         _check_within(content)
         return Record(**content)
 
 
 # Records of before named the loss by its option alone.
 _FIRST_CROSS_ENTROPIES = ("cross_entropy", "label_smoothing")
-_known: dict[str, Metrics] = {}  # by their text: thousands of records share a handful of declarations
+# Thousands of records share a handful of declarations. Each is checked once, and kept as long as the process lives.
+_shared: dict[str, dict[str, Any]] = {}  # by their text
+_known: dict[str, Metrics] = {}  # by their text
+_by_place: dict[int, Metrics] = {}  # of those that are shared
+_declarations: dict[tuple[int, str, int | None, bool], Metric | None] = {}
+
+
+def _shared_declared(declared: dict[str, Any]) -> dict[str, Any]:
+    """What a record declares, the same object for the same content. Raises RecordError for what can't be declared."""
+    text = str(declared)
+    if text not in _shared:
+        for name, value in declared.items():
+            if not isinstance(value, dict) or not is_declaration(value):
+                raise RecordError(f"declared.{name} holds better, unit and chance of a metric, got {value!r}")
+        _shared[text] = declared
+        known = Metrics(Metric(name, **value) for name, value in declared.items())
+        _by_place[id(declared)] = _known.setdefault(text, known)
+    return _shared[text]
+
+
+def _declaration(known: Metrics, metric: str, classes: int | None, cross_entropy: bool) -> Metric | None:
+    if not known.declares(metric):
+        return None
+    found = known.of(metric)
+    formula = "log(classes)" if found.name == "loss" and cross_entropy else found.chance
+    return replace(found, chance=chance_of(formula, classes))
 
 
 _OPEN: Mapping[type, tuple[str | bytes, str | bytes]] = {str: ("[", "{"), bytes: (b"[", b"{")}
@@ -164,17 +191,15 @@ def _check_within(content: Mapping[str, Any]) -> None:
     for name, value in (content.get("failure") or {}).items():
         if not isinstance(value, str):
             raise RecordError(f"failure.{name} is text, got {value!r}")
-    for name, value in content.get("declared", {}).items():
-        if not isinstance(value, dict) or not is_declaration(value):
-            raise RecordError(f"declared.{name} holds better, unit and chance of a metric, got {value!r}")
     source = content.get("provenance") or {}
     for name in ("hardware", "versions", "imported"):
         if not isinstance(source.get(name) or {}, dict):
             raise RecordError(f"provenance.{name} holds values by name, got {source[name]!r}")
     if not isinstance(source.get("command") or "", str):
         raise RecordError(f"provenance.command is text, got {source['command']!r}")
-    numbers = {name: content.get(name) for name in ("seed", "parameters", "classes")} | content.get("choices", {})
-    for name, value in numbers.items():
+    choices = content.get("choices", {})
+    numbers = choices if int in map(type, choices.values()) else {}  # most are words
+    for name, value in (*[(name, content.get(name)) for name in ("seed", "parameters", "classes")], *numbers.items()):
         if type(value) is int and abs(value) >= 2**63:
             raise RecordError(f"whole numbers have at most 63 bits, got a larger one for {name}")
 

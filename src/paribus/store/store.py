@@ -14,7 +14,7 @@ from paribus.base.errors import UserError
 from paribus.store.checksums import SMALL, changed
 from paribus.store.history import read_history
 from paribus.store.lock import exclusive, is_held
-from paribus.store.names import FILE_BYTES, checked_id, is_id, read_yaml
+from paribus.store.names import FILE_BYTES, checked_id, is_id, read_beyond, read_yaml
 from paribus.store.record import Record, RecordError
 
 
@@ -39,7 +39,7 @@ class Store:
         path = f"{self.runs}/{id}/record.json"  # a Path costs as much as reading the file
         try:
             with open(path, "rb", buffering=0) as file:
-                content = file.read(FILE_BYTES + 1)
+                content = read_beyond(file, FILE_BYTES)
             if len(content) > FILE_BYTES:
                 raise RecordError(f"it has more than {FILE_BYTES >> 20} MB")
             record = Record.from_json(content)
