@@ -43,6 +43,7 @@ TARGETS: Mapping[str, Target] = {
     "paribus.task.Regression": Target(
         "paribus.tasks.regression.Regression", at="paribus.tasks.regression.task.Regression"
     ),
+    "paribus.task.Multilabel": Target("paribus.tasks.multilabel.task.Multilabel"),
     "paribus.task.Lightning": Target("paribus.run.lightning.driver.Lightning"),
     "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
     "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
@@ -68,6 +69,7 @@ TARGETS: Mapping[str, Target] = {
     "paribus.norm.weight_norm": Target(
         "paribus.nn.parametrize.weight_norm", at="paribus.techniques.norms.parametrize.weight_norm"
     ),
+    "paribus.loss.BinaryCrossEntropy": Target("paribus.techniques.label_losses.BinaryCrossEntropy"),
     "paribus.loss.CrossEntropy": Target("paribus.losses.CrossEntropy", at="paribus.techniques.losses.CrossEntropy"),
     "paribus.loss.Huber": Target("paribus.techniques.regression_losses.Huber"),
     "paribus.loss.MeanAbsoluteError": Target("paribus.techniques.regression_losses.MeanAbsoluteError"),

@@ -17,8 +17,13 @@ from paribus.config.unknown import unknown
 
 CLASSIFICATION = "paribus.task.Classification"
 REGRESSION = "paribus.task.Regression"
+MULTILABEL = "paribus.task.Multilabel"
 LIGHTNING = "paribus.task.Lightning"
-OWN = (CLASSIFICATION, REGRESSION)  # those that Paribus trains itself; their validation is val/, in every one
+OWN = (
+    CLASSIFICATION,
+    REGRESSION,
+    MULTILABEL,
+)  # those that Paribus trains itself; their validation is val/, in every one
 _NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
 _PLAIN = ("metrics", "monitor")  # data that plans, tables and figures read; all else is the class and its arguments
 

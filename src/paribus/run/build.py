@@ -25,6 +25,7 @@ from paribus.datasets.seeds import mix
 from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import RunData
 from paribus.run.instantiate import asked_for, check_arguments, instantiate
+from paribus.run.network import arguments
 from paribus.run.position import Budget
 from paribus.run.targets import locate
 from paribus.tasks.task import Task
@@ -65,7 +66,7 @@ def build_setting(run: Run) -> Setting:
     if offered and form.num_classes is None:
         raise UserError(
             f"loss={name_of(run.loss)} is a loss of classes, and data.source={name_of(run.data.source)} has "
-            f"kind_of_y={form.kind_of_y!r}. Use loss=squared_error, absolute_error or huber"
+            f"kind_of_y={form.kind_of_y!r}. Use another, or leave the choice to the task"
         )
     loss = instantiate("loss", run.loss, **offered)
     task: Task = instantiate("task", run.task.node, form=form, loss=loss, augmentation=augmentation)
@@ -77,10 +78,10 @@ def check_targets(run: Run, form: Form) -> None:
     """Raises UserError where a task says what it can learn, and the targets are of another kind."""
     kinds = getattr(locate("task", run.task.target), "kinds_of_y", None)
     if kinds is not None and form.kind_of_y not in kinds:
-        fitting = {"class": "task=classification", "number": "task=regression"}.get(form.kind_of_y, "another data set")
+        fitting = {"class": "classification", "number": "regression", "labels": "multilabel"}[form.kind_of_y]
         raise UserError(
             f"task={name_of(run.task.node)} learns targets of the kind {' or '.join(kinds)}, and "
-            f"data.source={name_of(run.data.source)} has kind_of_y={form.kind_of_y!r}. Use {fitting}"
+            f"data.source={name_of(run.data.source)} has kind_of_y={form.kind_of_y!r}. Use task={fitting}"
         )
 
 
@@ -107,14 +108,8 @@ def build_network(run: Run, setting: Setting) -> nn.Module:
     # torch.manual_seed() would also seed every backend that the machine might have, for 3 ms; this is drawn on the CPU.
     torch.default_generator.manual_seed(mix(stream(run, "init"), 0))
     activation = instantiate("norm", run.norm.activation) if run.norm.activation else None
-    network: nn.Module = instantiate(
-        "model",
-        run.model,
-        choice=names(run),
-        shape=setting.form.shape,
-        num_outputs=setting.task.num_outputs,
-        norm=activation,
-    )
+    told = arguments(run, setting.form, setting.task.num_outputs, activation)
+    network: nn.Module = instantiate("model", run.model, choice=names(run), **told)
     if run.norm.weight:
         with as_user_error("norm.weight"):
             instantiate("norm.weight", run.norm.weight)(network)
