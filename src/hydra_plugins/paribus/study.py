@@ -37,7 +37,8 @@ class StudySweeper(Sweeper):
                 "the same trials again. Try hydra.sweeper.sampler.seed=0"
             )
         check_settings("hydra.sweeper", plain(own))
-        known = metrics_of({"task": OmegaConf.to_container(config.task)} if "task" in config else {})
+        sections = {name: OmegaConf.to_container(config[name]) for name in ("task", "metrics") if name in config}
+        known = metrics_of(sections)
         metric = known.key(str(config.optimized_metric))
         wanted = "maximize" if known.direction("optimized_metric", metric) else "minimize"
         if (told := getattr(own.direction, "name", own.direction)) is not None:

@@ -12,7 +12,9 @@ from paribus.config.nodes import class_of
 from paribus.config.run import Run
 
 # Groups that name no part of a training, and so do those below hydra/.
-_NO_TRAINING = {"hydra", "paths", "logger", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug"}
+_NO_TRAINING = {
+    *("hydra", "paths", "logger", "metrics", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug")
+}
 
 
 def chosen(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -31,8 +33,8 @@ def chosen(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> di
         key, _, value = override.lstrip("+").partition("=")
         if (
             key not in choices
-            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks")
-            and not key.startswith(("~", "logger.", "paths.", "hydra."))
+            and key not in ("group", "arm", "tags", "seed", "norm", "callbacks", "metrics")
+            and not key.startswith(("~", "logger.", "paths.", "hydra.", "metrics."))
         ):
             values[key] = yaml.load(value, LOADER) if value else None
     if (size := values.pop("data.batch_size", None)) is not None:

@@ -217,7 +217,7 @@ def completed(container: dict[str, Any], as_written: Mapping[Any, Any]) -> dict[
             container[key] = written
     if "budget" in container:  # of a training: ~KEY leaves a key out, and some have a default
         for key, default in optional(Run).items():
-            if key not in ("ablation", "vars", "task"):
+            if key not in ("ablation", "vars", "task", "metrics"):
                 container.setdefault(key, _plain(default))
     return container
 

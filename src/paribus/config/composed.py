@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.config.dotted import at
+from paribus.config.measures import Measures
 from paribus.config.run import Run, Runs
 from paribus.config.task import Task
 
@@ -34,7 +35,8 @@ class Composed:
     @property
     def task(self) -> Task:
         """What is learned and measured. Raises UserError for what no task can be."""
-        return Task.read(self.resolved["task"]) if "task" in self.resolved else Task()
+        task = Task.read(self.resolved["task"]) if "task" in self.resolved else Task()
+        return task.beside(Measures.read(self.resolved["metrics"]).declared) if self.resolved.get("metrics") else task
 
     @property
     def ablation(self) -> Any:

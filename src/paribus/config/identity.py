@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.metrics import kind
 from paribus.config.own import is_own
 from paribus.config.targets import hashed_name, is_observer, known, public_name
 from paribus.config.task import metrics_of, task_node
@@ -148,6 +149,19 @@ def _mode(config: Mapping[str, Any], monitor: Any) -> str:
     return metrics_of(config).of(str(monitor)).mode
 
 
+def _metrics(config: Mapping[str, Any]) -> Any:
+    """Those that choose weights or that a callback follows; what is only reported can change no result."""
+    nodes = [config["evaluation"], *(node for node in (config.get("callbacks") or {}).values() if node)]
+    followed = {kind(str(node.get("monitor"))) for node in nodes if isinstance(node, Mapping)}
+    own = (config.get("task") or {}).get("metrics") or {}
+    found = {
+        name: _without(node, {"better", "unit", "chance"})
+        for name, node in (config.get("metrics") or {}).items()
+        if node and name in followed and name not in own
+    }
+    return found or _ABSENT
+
+
 def _logger(config: Mapping[str, Any]) -> dict[str, Any]:
     # Lightning hands the network to loggers: whatever is not ours could act on it.
     return {key: node for key, node in (config.get("logger") or {}).items() if node and not is_observer(node)}
@@ -168,6 +182,7 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "logger": _logger,
     "trainer": _trainer,
     "world_size": world_size,
+    "metrics": _metrics,
     "task": lambda config: task_node(config) or _ABSENT,
     "semantics": lambda config: SEMANTICS,
     "versions": lambda config: _repairs(config) or _ABSENT,
@@ -175,8 +190,9 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 # The sections that others are made of as well.
 _READS: Mapping[str, tuple[str, ...]] = {
     "budget": ("data",),
-    "evaluation": ("task",),
-    "callbacks": ("evaluation", "task"),
+    "evaluation": ("task", "metrics"),
+    "callbacks": ("evaluation", "task", "metrics"),
+    "metrics": ("evaluation", "callbacks", "task"),
     "world_size": ("trainer",),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.base.metrics import TIMES, Metric, undeclared
+from paribus.base.metrics import TIMES, Metric
 from paribus.base.terminal import say
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.targets import public_name
@@ -50,11 +50,15 @@ def check_monitors(task: Task, optimized: str, evaluation: Mapping[str, Any], ca
             if "mode" not in without_mode(where, node):
                 _say(f"{where}.mode was removed: the direction follows from {where}.monitor. Leave it out")
     if optimized not in TIMES and not task.metrics.declares(optimized):
-        raise UserError(undeclared("optimized_metric", optimized, task.metrics))
+        raise UserError(
+            f"optimized_metric must be a metric that the run measures, got {optimized!r}. {task.nearest(optimized)}"
+        )
 
 
 def _check_monitor(where: str, task: Task, monitor: str, plain: str) -> None:
     """Raises UserError for a metric without a direction, and for one that no validation of ours has."""
+    if not task.metrics.declares(monitor):
+        raise UserError(f"{where} must be a metric that the run measures, got {monitor!r}. {task.nearest(monitor)}")
     task.metrics.direction(where, monitor)
     if task.target in OWN and (not plain.startswith("val/") or plain[4:] not in task.metrics):
         wanted = ", ".join(f"val/{name}" for name, metric in task.metrics.items() if metric.better)

@@ -14,6 +14,7 @@ from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
 from paribus.config.dotted import at, changed, dotted
 from paribus.config.identity import SEMANTICS, run_id, setting_id
+from paribus.config.measures import Measures
 from paribus.config.modes import check_monitors
 from paribus.config.nodes import warmup_updates
 from paribus.config.own import check_sections, own_data, own_node
@@ -72,6 +73,7 @@ class Run:
     optimizer: Node = field(default_factory=own_node)
     scheduler: Node = field(default_factory=own_node)
     task: Task = field(default_factory=Task)
+    metrics: Measures = field(default_factory=Measures)
     callbacks: Nodes | None = None
     logger: Nodes | None = None
     repetition: Whole = 0
@@ -118,10 +120,20 @@ class Run:
         """The id of everything but the seeds: equal for the runs that repeat each other."""
         return setting_id(self.resolved)
 
+    @functools.cached_property
+    def measured(self) -> Task:
+        """The task, with the metrics that are measured beside its own."""
+        return self.task.beside(self.metrics.declared)
+
     @property
-    def metrics(self) -> Metrics:
+    def declared(self) -> Metrics:
         """The metrics that it declares."""
-        return self.task.metrics
+        return self.measured.metrics
+
+    @property
+    def measures(self) -> Mapping[str, Mapping[str, Any]]:
+        """The classes and arguments of what is measured beside the task's own metrics."""
+        return {name: node for name, node in self.metrics.nodes.items() if name not in self.task.metrics}
 
     @property
     def length(self) -> Length:
@@ -215,7 +227,7 @@ class Runs:
             raise missing(next(name for name in names if name not in values))
         run = Run(**values, resolved=config)
         if (together := _together(config)) not in self._together:
-            check_monitors(run.task, run.optimized_metric, config["evaluation"], run.callback_nodes)
+            check_monitors(run.measured, run.optimized_metric, config["evaluation"], run.callback_nodes)
             self._together.add(together)
         return run
 
@@ -227,7 +239,7 @@ def _place(name: str, given: Any) -> tuple[str, type, Any]:
 
 def _together(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a run checks across sections."""
-    names = ("budget", "scheduler", "evaluation", "callbacks", "task")
+    names = ("budget", "scheduler", "evaluation", "callbacks", "task", "metrics")
     return (config.get("optimized_metric"), *[id(config.get(name)) for name in names])
 
 

@@ -206,6 +206,18 @@ TARGETS: Mapping[str, Target] = {
     "paribus.surface.Valley": Target(
         "paribus.surfaces.catalogue.Valley", at="paribus.extras.surfaces.catalogue.Valley"
     ),
+    **{
+        f"torchmetrics.{name}": Target(f"torchmetrics.{name}")
+        for name in (
+            *("classification.MulticlassF1Score", "classification.MulticlassPrecision"),
+            *("classification.MulticlassRecall", "classification.MulticlassSpecificity"),
+            *("classification.MulticlassAUROC", "classification.MulticlassAveragePrecision"),
+            *("classification.MulticlassAccuracy", "classification.MulticlassCalibrationError"),
+            *("classification.MulticlassCohenKappa", "classification.MulticlassMatthewsCorrCoef"),
+            *("classification.MulticlassJaccardIndex", "MeanSquaredError", "MeanAbsoluteError", "R2Score"),
+            *("MeanAbsolutePercentageError", "PearsonCorrCoef", "SpearmanCorrCoef", "ExplainedVariance"),
+        )
+    },
     # Of libraries: the name that their documentation uses, and the file that it comes from today.
     "pytorch_lightning.callbacks.EarlyStopping": Target(
         "pytorch_lightning.callbacks.EarlyStopping",

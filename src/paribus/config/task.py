@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST, TIMES, Metric, Metrics, how_to_declare, is_chance, is_unit, kind
+from paribus.config import config_dir
 from paribus.config.arguments import check_node
 from paribus.config.schema import parse, shortened
 from paribus.config.targets import public_name
@@ -55,6 +56,17 @@ class Task:
         """The public name of its class."""
         return public_name(self.node["_target_"])
 
+    def beside(self, others: Metrics) -> Task:
+        """This task with further metrics. Raises UserError where it is not one whose outputs Paribus sees."""
+        new = [metric for name, metric in others.items() if name not in self.metrics]
+        if new and self.target not in OWN:
+            raise UserError(
+                f"metrics={new[0].name} is computed from outputs that Paribus sees, and those of {self.target} it does "
+                f"not. Log it in your module, leave metrics={new[0].name} out, and declare it: "
+                f"+task.metrics.{new[0].name}.better={new[0].better or 'higher'}"
+            )
+        return replace(self, metrics=Metrics([*self.metrics.values(), *new])) if new else self
+
     @property
     def reported(self) -> str:
         """The monitored metric on the test set: test/acc for val/acc."""
@@ -63,6 +75,8 @@ class Task:
     def nearest(self, key: str) -> str:
         """What to write instead of a metric that no run has."""
         known = self.metrics.measured() if self.target in OWN else [*self.metrics]
+        if self.target in OWN and (config_dir() / "metrics" / f"{kind(key)}.yaml").is_file():
+            return f"Add metrics={kind(key)}, which measures it"
         near = difflib.get_close_matches(key, [*known, *TIMES], n=2, cutoff=0.5)
         if near:
             return f"Did you mean {' or '.join(near)}?"
@@ -92,9 +106,12 @@ class Task:
         return Task(node, declared(given.get("metrics"), f"{where}.metrics"), monitor)
 
 
-def declared(given: Any, where: str) -> Metrics:
-    """The metrics that a section declares. Raises UserError that names the key, the value and what it can be."""
-    if not isinstance(given, Mapping) or not given:
+def declared(given: Any, where: str, *, empty: bool = False) -> Metrics:
+    """The metrics that a section declares. Raises UserError that names the key, the value and what it can be.
+
+    empty: whether it may declare none.
+    """
+    if not isinstance(given, Mapping) or not (given or empty):
         raise UserError(
             f"{where} must declare the metrics by name, got {shortened(given)}. Try +{where}.loss.better=lower"
         )
@@ -126,13 +143,12 @@ def metrics_of(config: Mapping[str, Any]) -> Metrics:
     it is older than declarations."""
     if not isinstance(task := config.get("task"), Mapping):
         return FIRST
-    given = task.get("metrics")
-    entries = given.items() if isinstance(given, Mapping) else ()
-    return Metrics(
-        Metric(str(name), entry.get("better"), entry.get("unit"), entry.get("chance"))
-        for name, entry in entries
-        if isinstance(entry, Mapping)
-    )
+    found = []
+    for given in (config.get("metrics"), task.get("metrics")):  # the task's own win
+        for name, entry in given.items() if isinstance(given, Mapping) else ():
+            if isinstance(entry, Mapping):
+                found.append(Metric(str(name), entry.get("better"), entry.get("unit"), entry.get("chance")))
+    return Metrics(found)
 
 
 def task_node(config: Mapping[str, Any]) -> dict[str, Any] | None:

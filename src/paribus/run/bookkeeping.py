@@ -77,7 +77,7 @@ def declared(run: Run, chance: Mapping[str, float]) -> dict[str, dict[str, Any]]
 
     chance: what the task knows from its data and loss, where nothing is declared.
     """
-    found = {name: metric.declared() for name, metric in run.metrics.items()}
+    found = {name: metric.declared() for name, metric in run.declared.items()}
     for name, each in found.items():
         if each["chance"] is None:
             each["chance"] = chance.get(name)

@@ -24,10 +24,11 @@ from paribus.datasets.prepare import Splits, prepare
 from paribus.datasets.seeds import mix
 from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import RunData
-from paribus.run.instantiate import asked_for, check_arguments, instantiate
+from paribus.run.instantiate import arguments_of, asked_for, check_arguments, instantiate
 from paribus.run.network import arguments
 from paribus.run.position import Budget
 from paribus.run.targets import locate
+from paribus.tasks.measures import Measures
 from paribus.tasks.task import Task
 from paribus.techniques.optimizers.build import build_optimizer
 from paribus.techniques.schedules import Schedule
@@ -116,6 +117,31 @@ def build_network(run: Run, setting: Setting) -> nn.Module:
     return network
 
 
+def build_measures(run: Run, setting: Setting) -> Measures | None:
+    """What is measured beside the task's own metrics; None where nothing is asked for.
+
+    Raises UserError for a metric that can't be made, or that can't take the task's predictions.
+    """
+    if not run.measures:
+        return None
+    made = {}
+    for name, node in run.measures.items():
+        where = f"metrics.{name}"
+        named = arguments_of(where, node)
+        offered: dict[str, Any] = {"num_classes": setting.form.num_classes, "num_labels": setting.form.num_classes}
+        made[name] = instantiate(where, node, **{k: v for k, v in offered.items() if k in named and k not in node})
+    measures = Measures(made, setting.task.predictions)
+    _, y = setting.form.zeros(8)
+    size = 8 * setting.task.num_outputs
+    outputs = torch.linspace(-1, 1, size).sin().view(8, setting.task.num_outputs)
+    try:
+        measures.rehearse(outputs, y)
+    except ValueError as error:
+        made_of = f"loss={name_of(run.loss)} and data.source={name_of(run.data.source)}"
+        raise UserError(f"{error} (with {made_of})") from error
+    return measures
+
+
 def build_optim(run: Run, network: nn.Module) -> torch.optim.Optimizer:
     check_arguments("optimizer", run.optimizer)
     node = scaled(run.optimizer, lr_factor(run))
@@ -149,7 +175,7 @@ def _check_direction(where: str, callback: pl.Callback, run: Run) -> None:
     """Of Lightning's callbacks that are told a direction; the default of most is min, whatever they monitor."""
     monitor, told = getattr(callback, "monitor", None), getattr(callback, "mode", None)
     if isinstance(monitor, str) and isinstance(told, str):
-        check_mode(where, run.metrics.of(monitor), monitor, told)
+        check_mode(where, run.declared.of(monitor), monitor, told)
     if isinstance(callback, pl.callbacks.EarlyStopping) and (every := run.evaluation.every) != 1:
         raise UserError(
             f"{where}: Lightning's EarlyStopping counts epochs, and with evaluation.every={every} not every epoch has "

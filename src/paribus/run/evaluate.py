@@ -147,6 +147,7 @@ def evaluate_record(
             reloaded.data.evaluation_batches("test", evaluation.batch_size),
             device=reloaded.device,
             batch_statistics=evaluation.statistics == "batch",
+            measures=build.build_measures(reloaded.configured, reloaded.setting),
         )
     return {f"test/{key}": value for key, value in results.items() if key in ("loss", "acc") or not math.isnan(value)}
 

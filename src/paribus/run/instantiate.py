@@ -51,6 +51,12 @@ def asked_for(where: str, node: Mapping[str, Any], **offered: Any) -> dict[str, 
     return {name: value for name, value in offered.items() if name in parameters}
 
 
+def arguments_of(where: str, node: Mapping[str, Any]) -> list[str]:
+    """The names of the arguments of a node's target, as far as its signature names them."""
+    parameters, _ = _expected(locate(where, node.get("_target_")))
+    return [] if parameters is None else [*parameters]
+
+
 def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:
     """The target of a node with the values of the node."""
     within = _value if node.get("_recursive_", True) else _as_it_is

@@ -55,6 +55,8 @@ class Preflight:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device; None where it was tried elsewhere."""
         build.check_monitors(run, setting.task)
+        judged = (run.measures, run.data.source, run.loss, run.task.node)
+        self._once(lambda: build.build_measures(run, setting), "measures", *judged)
         shares = sorted(data.batch_shares())
         _check_parts(run.trainer.accumulate, shares)
         network: nn.Module | None = None

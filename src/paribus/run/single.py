@@ -155,6 +155,7 @@ class SingleEngine:
                 device=self.device,
                 reduce=self._sum,
                 batch_statistics=self.statistics == "batch",
+                measures=self.trainee.measures,
             )
             return [found]
 

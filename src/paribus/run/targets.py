@@ -60,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
     "logger": Kind(
         "a logger", "pytorch_lightning.loggers.Logger", functions=("paribus.run.loggers", "paribus.extras.wandb.logger")
     ),
+    "metrics": Kind("a metric", "torchmetrics.Metric", True),
     "surface": Kind("a surface", "paribus.extras.surfaces.catalogue.Surface"),
 }
 # What may stand within a node: parts of networks, functions of tensors, optimizers and schedules.
@@ -111,7 +112,8 @@ def named_packages() -> set[str]:
 
 def _kinds(where: str) -> tuple[Kind, ...]:
     section, _, name = where.partition(".")
-    if section in ("callbacks", "logger") and name and "." not in name:  # their members have names of the user's
+    named = section in ("callbacks", "logger", "metrics")  # their members have names of the user's
+    if named and name and "." not in name:
         where = section
     return (KINDS[where],) if where in KINDS else _PARTS
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from paribus.run.journal import Journal
 from paribus.run.segments import Segments
+from paribus.tasks.measures import Measures
 from paribus.tasks.task import Task
 from paribus.techniques.schedules import Schedule
 
@@ -20,6 +21,7 @@ from paribus.techniques.schedules import Schedule
 class Trainee:
     """What belongs to one run, whoever trains it.
 
+    measures: metrics beside those of the task, where any are asked for.
     id: of the run.
     network: its initial state; in a stack, later a view of the stack.
     make_optimizer: called with the network, once its parameters are those that will be trained.
@@ -40,6 +42,7 @@ class Trainee:
     augmentation_seed: int
     dropout_seed: int
     journal: Journal
+    measures: Measures | None = None
     id: str = ""
     clip_norm: float | None = None
     clip_value: float | None = None

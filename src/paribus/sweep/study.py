@@ -112,7 +112,7 @@ class Trials:
             id, composed = self.composer.run(overrides)
             if (own := composed.run.optimized_metric) != self.metric:
                 raise UserError(f"a search has one optimized_metric, got {own} and {self.metric}. Set it once")
-            if (declared := composed.run.metrics.of(own)).better != self.metric.metric.better:
+            if (declared := composed.run.declared.of(own)).better != self.metric.metric.better:
                 raise UserError(
                     f"a search has one direction, and {own} is declared {declared.better} here and "
                     f"{self.metric.metric.better} elsewhere. Declare it alike for all trials"

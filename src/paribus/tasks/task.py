@@ -71,6 +71,11 @@ class Task(Sums, Protocol):
         """The loss of each sample, (N,)."""
         ...
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """What metrics beside these are computed of: the probabilities of classes (N, K), or the predicted classes (N,)
+        where outputs give no probabilities; predicted numbers (N, T) in the units of the data."""
+        ...
+
     def unavailable(self, metric: str) -> str | None:
         """Why this task has no metric of this name in an evaluation; None where it has."""
         ...

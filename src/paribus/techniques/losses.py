@@ -41,6 +41,10 @@ class Loss(nn.Module):
         """The predicted classes, (N,)."""
         return outputs.argmax(1)
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """The probability that the outputs give to each class, (N, K); None where they give none."""
+        return outputs.float().softmax(1)
+
     def confidence(self, outputs: Tensor) -> Tensor | None:
         """The probability that the outputs give to the predicted class, (N,); None where they give none."""
         return _columns(outputs.float()).softmax(1).amax(1).flatten()
@@ -82,6 +86,9 @@ class SquaredError(Loss):
     def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
         outputs = _float(outputs)
         return (outputs - soft(target, outputs.shape[1], outputs.dtype)).square().sum(1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.float().clamp(0.0, 1.0)
 
     def confidence(self, outputs: Tensor) -> Tensor:
         return outputs.float().amax(1).clamp(0.0, 1.0)
@@ -131,6 +138,9 @@ class ScalarSquaredError(Loss):
 
     def predict(self, outputs: Tensor) -> Tensor:
         return (outputs.float() - self.position.to(outputs.device)).abs().argmin(1)
+
+    def probabilities(self, outputs: Tensor) -> None:
+        return None
 
     def confidence(self, outputs: Tensor) -> None:
         return None

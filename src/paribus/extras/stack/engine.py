@@ -27,6 +27,7 @@ from paribus.extras.stack.task import StackedTask
 from paribus.run.data import RunData
 from paribus.run.engine import Weights, seed_streams
 from paribus.run.evaluation import evaluate as evaluate_network
+from paribus.run.evaluation import measured
 from paribus.run.single import STATISTICS_BATCHES
 from paribus.run.trainee import Trainee
 
@@ -178,14 +179,19 @@ class StackEngine:
     def evaluate(self, split: str) -> list[dict[str, float]]:
         with self.loop.trainer.precision_plugin.val_step_context():
             batches = self.data.evaluation_batches(split, self.evaluation_batch())
-            return evaluate(self.module, self.task, self._evaluation_sums, batches, self.device)
+            found = evaluate(self.module, self.task, self._evaluation_sums, batches, self.device)
+            for k, run in enumerate(self.trainees):
+                if run.measures is not None and run.ended is None:  # one run after the other: no sums stand for them
+                    batches = self.data.evaluation_batches(split, self.evaluation_batch_size)
+                    found[k] |= measured(run.network, run.measures, batches, self.device)
+            return found
 
     def test(self, k: int) -> dict[str, float]:
         """One run after the other, so that evaluating it again gives its test metrics exactly."""
         run = self.trainees[k]
         with self.loop.trainer.precision_plugin.val_step_context():
             batches = self.data.evaluation_batches("test", self.evaluation_batch_size)
-            return evaluate_network(run.network, run.task, batches, device=self.device)
+            return evaluate_network(run.network, run.task, batches, device=self.device, measures=run.measures)
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:

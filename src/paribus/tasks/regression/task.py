@@ -67,6 +67,9 @@ class Regression(nn.Module):
     def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return x, y
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        return self.predict(outputs.float())
+
     def predict(self, outputs: Tensor) -> Tensor:
         """Outputs (..., T) in the units of the data."""
         return outputs * self.std.to(outputs) + self.mean.to(outputs)

@@ -1,0 +1,45 @@
+"""The section `metrics`: what is measured beside the task's own metrics, each a class with its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paribus.base.errors import UserError
+from paribus.base.metrics import Metrics
+from paribus.config.arguments import check_node
+from paribus.config.schema import shortened
+from paribus.config.task import declared
+
+DECLARES = ("better", "unit", "chance")
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Metrics by name. nodes: the class of each and its arguments. declared: direction, unit and chance of each."""
+
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    declared: Metrics = field(default_factory=Metrics)
+
+    @staticmethod
+    def read(given: Any, where: str = "metrics") -> Measures:
+        """The section that a mapping describes. Raises UserError for one that can't be."""
+        if not isinstance(given, Mapping):
+            raise UserError(
+                f"{where} must be options of its group, or NAME._target_ and its arguments, got {shortened(given)}. "
+                f"Try {where}=[f1,auroc]"
+            )
+        chosen = {name: node for name, node in given.items() if node is not None}  # NAME=null takes one away
+        for name, node in chosen.items():
+            check_node(f"{where}.{name}", node)
+        plain = {
+            name: {key: node[key] for key in DECLARES if key in node} | {"train": False}
+            for name, node in chosen.items()
+        }
+        return Measures({name: arguments(node) for name, node in chosen.items()}, declared(plain, where, empty=True))
+
+
+def arguments(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node without what it declares: the class and its arguments."""
+    return {key: value for key, value in node.items() if key not in DECLARES}

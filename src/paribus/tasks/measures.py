@@ -1,0 +1,71 @@
+"""Metrics that are no sums: objects in the manner of torchmetrics, which see every prediction of an evaluation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Measure(Protocol):
+    """What a metric must do; every torchmetrics.Metric does. `compute` merges the processes that train together."""
+
+    def reset(self) -> None: ...
+    def update(self, preds: Tensor, target: Tensor) -> None: ...
+    def compute(self) -> Any: ...
+    def to(self, device: torch.device) -> Any: ...
+
+
+class Measures:
+    """Metrics by name, over one evaluation at a time.
+
+    predictions: outputs (N, O) -> what metrics are computed of, see `Task.predictions`.
+    """
+
+    def __init__(self, metrics: Mapping[str, Measure], predictions: Callable[[Tensor], Tensor]):
+        self.metrics = dict(metrics)
+        self.predictions = predictions
+
+    def begin(self, device: torch.device) -> None:
+        for metric in self.metrics.values():
+            metric.to(device)
+            metric.reset()
+
+    def update(self, outputs: Tensor, target: Tensor) -> None:
+        """Add a batch: outputs (N, O) of one network, targets (N,) or (N, T)."""
+        predictions = self.predictions(outputs)
+        if predictions.ndim == target.ndim + 1 and predictions.shape[-1] == 1:  # one number for each sample
+            predictions = predictions[..., 0]
+        for metric in self.metrics.values():
+            metric.update(predictions, target)
+
+    def compute(self) -> dict[str, float]:
+        """One number for each. Raises ValueError for a metric that gives more."""
+        found = {}
+        for name, metric in self.metrics.items():
+            value = torch.as_tensor(metric.compute())
+            if value.numel() != 1:
+                raise ValueError(
+                    f"metrics.{name} must give one number, got the shape {tuple(value.shape)}. Choose an average, such "
+                    f"as metrics.{name}.average=macro"
+                )
+            found[name] = float(value)
+            metric.reset()  # what was collected takes memory
+        return found
+
+    def rehearse(self, outputs: Tensor, target: Tensor) -> None:
+        """Compute each metric of a small batch. Raises what it complains of, with its name first."""
+        for name, metric in self.metrics.items():
+            one = Measures({name: metric}, self.predictions)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of a batch that lacks a class
+                    one.begin(outputs.device)
+                    one.update(outputs, target)
+                    one.compute()
+            except Exception as error:  # of any class
+                said = str(error) if str(error).startswith(f"metrics.{name}") else f"metrics.{name}: {error}"
+                raise ValueError(said) from error
