@@ -161,3 +161,18 @@ def test_ids_are_those_of_the_canonical_json_whatever_sections_are_shared(compos
         text = json.dumps(whole(semantics(other)), sort_keys=True, separators=(",", ":"))
         expected = hashlib.sha256(text.encode()).hexdigest()[:16]
         assert identities(shared) == run_id(other) == expected
+
+
+def test_a_metric_counts_where_it_chooses_weights_or_ends_a_run(compose):
+    plain = run_id(compose())
+    assert run_id(compose("metrics=[f1,auroc]")) == run_id(compose("metrics=f1", "metrics.f1.average=micro")) == plain
+    best = [
+        run_id(compose("metrics=f1", "evaluation.monitor=val/f1", *more)) for more in ([], ["metrics.f1.unit=null"])
+    ]
+    micro = run_id(compose("metrics=f1", "evaluation.monitor=val/f1", "metrics.f1.average=micro"))
+    lower = run_id(compose("metrics=f1", "evaluation.monitor=val/f1", "metrics.f1.better=lower"))
+    assert best[0] == best[1]
+    assert len({plain, best[0], micro, lower}) == 4
+    stopping = ("callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=val/f1", "metrics=[f1,auroc]")
+    assert run_id(compose(*stopping)) == run_id(compose(*stopping, "metrics.auroc.average=weighted"))
+    assert run_id(compose(*stopping)) != run_id(compose(*stopping, "metrics.f1.average=micro"))

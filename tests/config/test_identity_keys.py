@@ -18,6 +18,7 @@ HARMLESS = {
     "seed": "stands in seeds.*",
     "optimized_metric": "what a sweeper is told",
     "task.metrics.*": "said of what is measured; the direction of the monitored metric counts as its mode",
+    "metrics.*": "reported; those that are monitored count, see test_identity",
     "task.monitor": "what evaluation.monitor is by default, which counts",
     "stack": "how runs are grouped; a stack repeats single runs",
     "on_change": "what is done with a record that is there",

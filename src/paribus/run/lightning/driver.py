@@ -62,7 +62,7 @@ class Lightning:
         run, library = self.run, self.parts.library
         main = int(os.environ.get("LOCAL_RANK", "0")) == 0
         history = HistoryWriter(folder / "history.csv") if main else None
-        ledger = Ledger(history, run.metrics, run.evaluation.monitor)
+        ledger = Ledger(history, run.declared, run.evaluation.monitor)
         keeper, callbacks = self.callbacks(ledger, folder)
         loggers = build_loggers(run, record, folder)
         outcome: Outcome | None = None
@@ -268,8 +268,8 @@ def check_logged(run: Run, logged: Mapping[str, float]) -> None:
             f"task.monitor, or log it: self.log('{monitor}', value).",
             needed,
         )
-    for name in run.metrics:
-        if not any(run.metrics.of(key).name == name for key in logged):
+    for name in run.declared:
+        if not any(run.declared.of(key).name == name for key in logged):
             raise NotLogged(
                 name,
                 f"task.metrics.{name} must be a metric that the module logs, and it logs {names}. Correct the name, or "

@@ -122,7 +122,7 @@ def _train_a_batch(run: Run) -> str | None:
     lightning = driver.Lightning.of(run)
     parts = lightning.parts
     driver.user_callbacks(run, parts.library)
-    ledger = Ledger(None, run.metrics, run.evaluation.monitor)
+    ledger = Ledger(None, run.declared, run.evaluation.monitor)
     with tempfile.TemporaryDirectory() as folder:
         keeper, _ = lightning.callbacks(ledger, Path(folder))
         keeper.every_seconds, keeper.progress = LIMIT, None
