@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import system
 
 ROOT = Path(__file__).parents[1]
 EDITIONS = ["README.md", "README.zh.md"]
@@ -13,6 +14,7 @@ PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(RO
 REMARK = re.compile(r"(?<=\S)\s{2,}\S.*|^\s*# (?!@).*")  # in a block of code: what may be translated
 TOKENS = re.compile(r"\]\([^)]+\)|`[^`]+`|\d+(?:[.,]\d+)*|^#+|\|", re.MULTILINE)  # links, code, numbers, levels, cells
 KINDS = {"#": "heading", "|": "table", ">": "quote", "!": "image", " ": "code"}  # by the first character of a line
+whole = pytest.mark.needs(*system.EXTRAS)  # pages speak of all extras
 
 
 def blocks(name):
@@ -72,6 +74,7 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@whole
 @pytest.mark.parametrize("path", PAGES)
 def test_links_of_pages_lead_to_files_and_their_commands_exist(path):
     from paribus.cli.main import cli
@@ -92,6 +95,7 @@ def test_links_of_pages_lead_to_files_and_their_commands_exist(path):
         assert (ROOT / script).exists(), script
 
 
+@whole
 @pytest.mark.parametrize("path", [page for page in PAGES if page.startswith(("ARCHI", "CONTRIB", "docs/internals"))])
 def test_source_files_that_pages_name_exist(path):
     """Written as run/fit.py, relative to src/paribus, or from the root of the project."""
@@ -100,6 +104,7 @@ def test_source_files_that_pages_name_exist(path):
     assert not [file for file in sorted(named) if not any((root / file).exists() for root in (SOURCE, ROOT))]
 
 
+@whole
 def test_the_architecture_fits_two_pages_and_one_figure():
     lines = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 120
@@ -109,6 +114,7 @@ def test_the_architecture_fits_two_pages_and_one_figure():
     assert [file for _, file, *_ in steps if not (SOURCE / file).exists()] == []
 
 
+@whole
 def test_options_that_the_readme_lists_are_those_of_the_configuration():
     """The table of groups names every file of conf/GROUP, and nothing else."""
     [rows] = [lines for kind, lines in blocks("README.md") if kind == "table" and lines[0].startswith("| group ")]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSER = Path("/Applications/Google Chrome.app")
-EXTRAS = Path(__file__).parents[2] / "src" / "paribus" / "extras"
+EXTRAS = ("stack", "curvature", "surfaces", "wandb", "exchange", "cluster")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def _programs(*names: str) -> bool:
 
 def _extra(name: str) -> Need:
     """An extra may be deleted, with its tests; those tests of the rest that use it are skipped then."""
-    return Need(f"the extra {name}", (EXTRAS / name / "__init__.py").is_file, ())
+    folder = Path(__file__).parents[2] / "src" / "paribus" / "extras" / name
+    return Need(f"the extra {name}", (folder / "__init__.py").is_file, ())
 
 
 # Whose command it is. A test that calls one of a deleted extra is skipped.
@@ -61,7 +62,7 @@ NEEDS = {
     "latex": Need("LaTeX", _latex, ("texlive-latex-recommended", "texlive-science", "poppler-utils")),
     "compiler": Need("a C++ compiler", lambda: _programs("g++"), ("g++",)),
     "fashion": Need("Fashion-MNIST", Path("/usr/share/datasets/fashion-mnist").is_dir, ("dataset-fashion-mnist",)),
-    **{name: _extra(name) for name in ("stack", "curvature", "surfaces", "wandb", "exchange", "cluster")},
+    **{name: _extra(name) for name in EXTRAS},
 }
 
 
