@@ -30,6 +30,7 @@ HARMLESS = {
     "logger.*": "ours only write down",
     "data.resident": "where samples lie",
     "data.workers": "who reads samples",
+    "init.parameters": "chooses from the file of weights, and there is none",
     "data.source.root": "place of fixed content (CIFAR, IDX)",
     "trainer.accelerator": "kind of device",
     "trainer.strategy": "how processes exchange gradients; their number counts",
@@ -84,6 +85,8 @@ def other(path, value):
     """Another value for a key, of its own kind where the kind matters to the hash."""
     if path == ("evaluation", "monitor"):
         return "val/loss"
+    if path == ("init", "weights"):
+        return __file__
     if path == ("budget", "seconds"):
         return 1.5
     if path[-1] == "better":

@@ -36,7 +36,15 @@ def chosen(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> di
             and key not in ("group", "arm", "tags", "seed", "norm", "callbacks", "metrics")
             and not key.startswith(("~", "logger.", "paths.", "hydra.", "metrics."))
         ):
-            values[key] = yaml.load(value, LOADER) if value else None
+            values[key] = _value(value)
     if (size := values.pop("data.batch_size", None)) is not None:
         groups["batch_size"] = size
     return {**groups, **values}
+
+
+def _value(text: str) -> Any:
+    """A value as YAML has it; the text itself where Hydra's grammar takes what YAML does not, as in {*.bias: 1}."""
+    try:
+        return yaml.load(text, LOADER) if text else None
+    except yaml.YAMLError:
+        return text

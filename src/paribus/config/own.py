@@ -20,6 +20,9 @@ _UNREAD: Mapping[str, tuple[Any, str]] = {
     "clip.value": (None, "+trainer.flags.gradient_clip_val=VALUE +trainer.flags.gradient_clip_algorithm=value"),
     "lr_scaling.rule": ("none", "the learning rate itself"),
     "evaluation.statistics": ("moving", "evaluation.statistics=moving"),
+    "init.weights": (None, "the file in the module's constructor, as an argument of its own"),
+    "freeze": (None, "requires_grad_(False) in the module"),
+    "groups": (None, "parameter groups in configure_optimizers of the module"),
     "trainer.accumulate": (1, "+trainer.flags.accumulate_grad_batches=NUMBER"),
     "trainer.compile": (False, "torch.compile in configure_model of the module"),
     "trainer.channels_last": (False, "the memory format in the module"),
@@ -69,8 +72,6 @@ def check_sections(
     if task.target != LIGHTNING:
         if missing := next((name for name, node in sections.items() if is_own(node)), None):
             raise UserError(f"{missing} is missing and has no default. Give {missing}, or leave out ~{missing}")
-        if norm.activation is not None and target_of(norm.activation) == OWN_NORM:
-            raise UserError("norm=own keeps the norms of the module of task=lightning. Use another norm, or norm=none")
         if trainer.flags:
             flag = next(iter(trainer.flags))
             raise UserError(f"trainer.flags.{flag} is for task=lightning, where Lightning trains. Leave it out")

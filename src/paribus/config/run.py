@@ -18,6 +18,7 @@ from paribus.config.measures import Measures
 from paribus.config.modes import check_monitors
 from paribus.config.nodes import warmup_updates
 from paribus.config.own import check_sections, own_data, own_node
+from paribus.config.parts import Freeze, Groups, Init
 from paribus.config.schema import (
     NO_KEY,
     Count,
@@ -74,6 +75,9 @@ class Run:
     scheduler: Node = field(default_factory=own_node)
     task: Task = field(default_factory=Task)
     metrics: Measures = field(default_factory=Measures)
+    init: Init = field(default_factory=Init)
+    freeze: Freeze = field(default_factory=Freeze)
+    groups: Groups = field(default_factory=Groups)
     callbacks: Nodes | None = None
     logger: Nodes | None = None
     repetition: Whole = 0

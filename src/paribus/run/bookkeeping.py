@@ -21,6 +21,7 @@ from paribus.base.plain_yaml import DUMPER
 from paribus.base.redaction import redacted, redacted_override, redacted_text
 from paribus.base.terminal import say
 from paribus.config.chosen import chosen
+from paribus.config.parts import with_digest
 from paribus.config.run import Run
 from paribus.run.reuse import usable
 from paribus.store.declared import main_metric
@@ -126,7 +127,7 @@ def failed(record: Record, type: str, message: str, run: Run) -> Record:
 
 
 def write_config(folder: Path, run: Run) -> None:
-    text = yaml.dump(redacted(run.resolved), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(redacted(with_digest(run.resolved)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.yaml", text, "any")
 
 

@@ -24,9 +24,11 @@ from paribus.datasets.prepare import Splits, prepare
 from paribus.datasets.seeds import mix
 from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import RunData
+from paribus.run.frozen import freeze
 from paribus.run.instantiate import arguments_of, asked_for, check_arguments, instantiate
-from paribus.run.network import arguments
+from paribus.run.network import arguments, convert_norms
 from paribus.run.position import Budget
+from paribus.run.pretrained import load_initial
 from paribus.run.targets import locate
 from paribus.tasks.measures import Measures
 from paribus.tasks.task import Task
@@ -104,16 +106,28 @@ def stream(run: Run, name: Literal["init", "order", "augmentation"]) -> int:
     return mix(seed, run.repetition) if run.repetition else seed
 
 
-def build_network(run: Run, setting: Setting) -> nn.Module:
-    """The network in its initial state, a function of seeds.init alone."""
+def build_network(run: Run, setting: Setting, *, pretrained: bool = True) -> nn.Module:
+    """The network in its initial state, a function of seeds.init and of the file init.weights alone.
+
+    Arguments that a class does not ask for are not passed, so any torch.nn.Module is a model.
+
+    pretrained: whether the file is read; not where other weights follow.
+    """
     # torch.manual_seed() would also seed every backend that the machine might have, for 3 ms; this is drawn on the CPU.
     torch.default_generator.manual_seed(mix(stream(run, "init"), 0))
     activation = instantiate("norm", run.norm.activation) if run.norm.activation else None
     told = arguments(run, setting.form, setting.task.num_outputs, activation)
     network: nn.Module = instantiate("model", run.model, choice=names(run), **told)
+    if "norm" not in told:
+        with as_user_error(names(run)):
+            convert_norms(run, network, activation)
     if run.norm.weight:
         with as_user_error("norm.weight"):
             instantiate("norm.weight", run.norm.weight)(network)
+    if pretrained:
+        load_initial(network, run.init)
+    with as_user_error("freeze"):
+        freeze(network, run.freeze)
     return network
 
 
@@ -145,8 +159,11 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
 def build_optim(run: Run, network: nn.Module) -> torch.optim.Optimizer:
     check_arguments("optimizer", run.optimizer)
     node = scaled(run.optimizer, lr_factor(run))
+    if run.freeze.for_a_while and node.get("fused"):
+        node["fused"] = False  # torch's fused kernels want the momentum of all parameters, or of none
     with as_user_error("optimizer"):
-        return build_optimizer(instantiate("optimizer", node), network, decay=run.decay)
+        groups = {pattern: scaled(options, lr_factor(run)) for pattern, options in run.groups.options.items()}
+        return build_optimizer(instantiate("optimizer", node), network, decay=run.decay, groups=groups)
 
 
 def lr_factor(run: Run) -> float:

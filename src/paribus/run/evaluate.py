@@ -60,7 +60,7 @@ def reload(
         )
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
-    network = build.build_network(run, setting)
+    network = build.build_network(run, setting, pretrained=False)
     name = f"checkpoints/{record.evaluated}.ckpt"
     path = checkpoint or folder / name
     if path.exists() and checkpoint is None:

@@ -27,6 +27,7 @@ from paribus.config.run import Run
 from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
 from paribus.run.data import RunData
+from paribus.run.frozen import freeze
 from paribus.run.instantiate import instantiate
 from paribus.run.journal import Journal
 from paribus.run.loggers import finish
@@ -130,8 +131,12 @@ def set_threads(run: Run) -> None:
 
 def build_loop(run: Run, setting: build.Setting, history: HistoryWriter | None) -> Loop:
     evaluation = run.evaluation
+    trainee = build_trainee(run, setting, history)
+    with build.as_user_error("freeze"):
+        frozen = freeze(trainee.network, run.freeze)
     engine = SingleEngine(
-        build_trainee(run, setting, history),
+        trainee,
+        frozen=frozen,
         evaluation_batch_size=evaluation.batch_size,
         statistics=evaluation.statistics,
         compile=run.trainer.compile,

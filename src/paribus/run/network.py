@@ -1,21 +1,25 @@
-"""What a network is told of its data and its norm: the arguments that its constructor asks for."""
+"""The network of a run and its setting: arguments that its constructor asks for, and norms that it makes itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from paribus.base.errors import UserError
 from paribus.config.nodes import name_of, target_of
+from paribus.config.own import OWN_NORM
 from paribus.config.run import Run
 from paribus.datasets.source import Form
 from paribus.run.instantiate import asked_for
+from paribus.techniques.norms.convert import replace_norms
+from paribus.techniques.norms.norm import NormFactory
 
 
 def arguments(run: Run, form: Form, num_outputs: int, norm: Any) -> dict[str, Any]:
     """shape, num_outputs, norm and, for tokens, vocabulary_size; each only where the constructor takes it.
 
-    Raises UserError for a norm that is chosen and not taken: arms that differ in it would be equal. Also for tokens and
-    a network of Paribus, all of which compute with numbers.
+    Raises UserError for tokens and a network of Paribus, all of which compute with numbers.
     """
     offered: dict[str, Any] = {"shape": form.shape, "num_outputs": num_outputs, "norm": norm}
     if form.has_tokens:
@@ -26,10 +30,20 @@ def arguments(run: Run, form: Form, num_outputs: int, norm: Any) -> dict[str, An
                 "given the number of tokens"
             )
         offered["vocabulary_size"] = form.vocabulary_size
-    taken = asked_for("model", run.model, **offered)
-    if norm is not None and "norm" not in taken:
+    return asked_for("model", run.model, **offered)
+
+
+def convert_norms(run: Run, network: nn.Module, norm: NormFactory | None) -> None:
+    """Put the norm of a run in place of those of a model that makes its own; norm=own keeps them.
+
+    Raises UserError for a norm that would change nothing: an arm with it would have the results of another. Raises
+    ValueError for one that can't work with the channels of a layer.
+    """
+    if run.norm.activation and target_of(run.norm.activation) == OWN_NORM:
+        return
+    if not replace_norms(network, norm) and norm is not None:
         raise UserError(
-            f"model={name_of(run.model)} takes no norm, so norm={name_of(run.norm.nodes[0])} would change nothing. Use "
-            "norm=none, or give the constructor an argument norm: norm(channels, layout) is the module to put in"
+            f"model={name_of(run.model)} takes no argument norm and has no norms that could be replaced, so "
+            f"norm={name_of(run.norm.nodes[0])} would change nothing. Use norm=own, or give the constructor an argument "
+            "norm: norm(channels, layout) is the module to put in"
         )
-    return taken

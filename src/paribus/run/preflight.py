@@ -68,7 +68,7 @@ class Preflight:
         # Parametrizations look at the values of weights, and ours start with none that they refuse.
         if network is None or (run.norm.weight and not only_known(run)):
             network = None
-            parts = (*_network(run), without_numbers(run.optimizer), run.decay, run.callbacks)
+            parts = (*_network(run), without_numbers(run.optimizer), run.decay, run.groups, run.callbacks)
             reason = self._once(lambda: alone.fault(run, shares), f"alone {shares}", *parts)
             if reason is not None:
                 raise UserError(reason)
@@ -90,7 +90,7 @@ class Preflight:
             optimizer = build.build_optim(run, network)
         check_statistics(run, optimizer, unknown)
         # The optimizer's numbers, such as the learning rate, make no difference to what can't work.
-        form = (*parts, without_numbers(run.optimizer), run.decay)
+        form = (*parts, without_numbers(run.optimizer), run.decay, run.groups)
         self._once(lambda: take_step(run, optimizer), "step", *form)
         return network
 
@@ -109,7 +109,8 @@ def _processes(run: Run) -> tuple[object, ...]:
 
 def _network(run: Run) -> tuple[object, ...]:
     """What a pass through a network depends on."""
-    return (run.data.source, run.model, run.norm, run.loss, *_processes(run))
+    parts = (run.data.source, run.task.node, run.model, run.norm, run.loss, run.init, run.freeze)
+    return (*parts, *_processes(run))
 
 
 def only_known(run: Run) -> bool:

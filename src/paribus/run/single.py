@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
 from typing import Any
@@ -33,18 +33,27 @@ STATISTICS_BATCHES = 10  # of evaluation size, for the batch statistics of avera
 class SingleEngine:
     """See `paribus.run.engine.Engine`.
 
+    frozen: name of a parameter -> the epoch with which its training begins. Until then its gradient is dropped: others
+        pass through it, and optimizers leave it alone.
     statistics: of batch norm in evaluations: moving, recomputed over the training set, or batch, the batch's own.
     """
 
     replicas: tuple[int, ...] = ()
 
     def __init__(
-        self, trainee: Trainee, *, evaluation_batch_size: int = 1000, statistics: str = "moving", compile: bool = False
+        self,
+        trainee: Trainee,
+        *,
+        frozen: Mapping[str, int] | None = None,
+        evaluation_batch_size: int = 1000,
+        statistics: str = "moving",
+        compile: bool = False,
     ):
         self.trainee = trainee
         self.trainees = [trainee]
         self.module = trainee.network
         self.task = trainee.task
+        self.frozen = dict(frozen or {})
         self.evaluation_batch_size = evaluation_batch_size
         self.statistics = statistics
         self.compile = compile
@@ -68,6 +77,8 @@ class SingleEngine:
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
         self._parameters = list(self.module.parameters())
+        named = dict(self.module.named_parameters())
+        self._frozen = [(named[name], epoch) for name, epoch in self.frozen.items()]
         self._generator = torch.Generator(self.device)
         modules: list[Any] = list(self.module.modules())
         self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
@@ -113,6 +124,9 @@ class SingleEngine:
             self.loop.manual_backward(loss)
 
     def clip(self) -> None:
+        for p, epoch in self._frozen:
+            if self.data.cursor.epoch < epoch:
+                p.grad = None
         run = self.trainee
         if run.clip_norm is not None or run.clip_value is not None:
             if self._scaler is not None:

@@ -147,6 +147,8 @@ def alone_because(run: Run) -> str | None:
         return f"trainer.profiler={trainer.profiler}: a profile shows one run"
     if (statistics := run.evaluation.statistics) != "moving":
         return f"evaluation.statistics={statistics}: a stack evaluates with moving statistics only"
+    if run.freeze.for_a_while:
+        return "freeze: the runs of a stack have no parameters that are frozen for a while"
     if run.data.resident is False:
         return "data.resident=false: workers read the samples in one order"
     for name, node in run.callback_nodes.items():

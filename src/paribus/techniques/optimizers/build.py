@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from paribus.base.text import near
 from paribus.techniques.optimizers.decay import no_decay_parameters
 from paribus.techniques.optimizers.low_precision import fault, low_type, refusal
 
@@ -25,20 +27,27 @@ _FUSED_DEVICES = (
 
 
 def build_optimizer(
-    make: Callable[..., Optimizer], network: nn.Module, *, decay: Literal["weights", "all"] = "weights"
+    make: Callable[..., Optimizer],
+    network: nn.Module,
+    *,
+    decay: Literal["weights", "all"] = "weights",
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Optimizer:
     """make(parameter groups) with weight decay kept off biases, norms and directions (decay="weights").
 
     make: a partial of an optimizer's class, e.g. functools.partial(torch.optim.SGD, lr=0.1).
+    groups: patterns of parameter names, such as "backbone.*", and options for the parameters that they fit; the first
+        pattern that fits counts. What an option says there, weight_decay too, is meant.
 
     Frozen parameters are left out. Groups come in the order in which the network's parameters need them. Muon
     and its family (known by adamw_lr) get hidden matrices and kernels apart from the rest. A schedule-free
     optimizer comes ready to train.
 
-    Raises ValueError where the optimizer refuses a value.
+    Raises ValueError where the optimizer refuses a value, and for a pattern that fits nothing.
     """
     target = getattr(make, "func", make)
     options: dict[str, Any] = dict(getattr(make, "keywords", {}))
+    own = _own_groups(make, network, groups or {})
     named = [p for p in network.parameters() if p.requires_grad]
     if not named:
         raise ValueError("an optimizer needs trainable parameters, and the network has none. Use another model")
@@ -51,27 +60,65 @@ def build_optimizer(
         changed["fused"] = False
     if (dtype := low_type(network)) is not None:
         changed |= _tried(make, target.__name__, options, changed, decay, dtype, named[0].device)
-    return _made(make, network, decay, changed)
+    return _made(make, network, decay, changed, own)
 
 
-def _made(make: Callable[..., Optimizer], network: nn.Module, decay: str, changed: Mapping[str, Any]) -> Optimizer:
+Own = Mapping[str, tuple[int, Mapping[str, Any]]]  # name of a parameter -> the number of its group, and its options
+
+
+def _own_groups(make: Callable[..., Optimizer], network: nn.Module, groups: Mapping[str, Mapping[str, Any]]) -> Own:
+    if not groups:
+        return {}
+    target = getattr(make, "func", make)
+    known = [name for name in inspect.signature(target).parameters if name not in ("params", "self")]
+    names = [name for name, _ in network.named_parameters()]
+    found: dict[str, tuple[int, Mapping[str, Any]]] = {}
+    for number, (pattern, options) in enumerate(groups.items()):
+        if strange := [key for key in options if key not in known]:
+            raise ValueError(
+                f"groups of {pattern}: {target.__name__} takes no {strange[0]}.{near(strange[0], known)} It takes "
+                f"{', '.join(known)}"
+            )
+        for name in matching(pattern, names):
+            found.setdefault(name, (number, {**options, **_checked(target.__name__, options)}))
+    return found
+
+
+def matching(pattern: str, names: list[str]) -> list[str]:
+    """The names that a pattern fits. Raises ValueError where there is none."""
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} others" if len(names) > 6 else "")
+        raise ValueError(f"{pattern} fits no parameter of the network.{near(pattern, names)} They are {shown}")
+    return found
+
+
+def _made(
+    make: Callable[..., Optimizer],
+    network: nn.Module,
+    decay: str,
+    changed: Mapping[str, Any],
+    own: Own | None = None,
+) -> Optimizer:
     """make(parameter groups) with some options changed, ready to train."""
     target = getattr(make, "func", make)
     kept_off = no_decay_parameters(network) if decay == "weights" else set()
     splits = "adamw_lr" in inspect.signature(target).parameters
     matrices = hidden_matrices(network) if splits else set()
-    groups: dict[tuple[bool, bool], list[torch.Tensor]] = {}
+    groups: dict[tuple[bool, bool, int], list[torch.Tensor]] = {}
+    options: dict[int, Mapping[str, Any]] = {-1: {}}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name in matrices, name in kept_off), []).append(parameter)
+            number, options[number] = (own or {}).get(name, (-1, {}))
+            groups.setdefault((name in matrices, name in kept_off, number), []).append(parameter)
     listed: list[dict[str, Any]] = []
-    for (is_matrix, undecayed), parameters in groups.items():
+    for (is_matrix, undecayed, number), parameters in groups.items():
         group: dict[str, Any] = {"params": parameters}
         if splits:
             group["use_muon"] = is_matrix
         if undecayed:
             group["weight_decay"] = 0.0
-        listed.append(group)
+        listed.append(group | dict(options[number]))
     try:
         optimizer = make(listed, **changed)
     except Exception as error:  # every library has its own kinds for a value out of range
