@@ -7,7 +7,7 @@ from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.config.dotted import at
-from paribus.config.nodes import name_of, target_of
+from paribus.config.nodes import name_of
 from paribus.config.sections import Budget, Data, Norm, Trainer
 from paribus.config.task import LIGHTNING, Task
 

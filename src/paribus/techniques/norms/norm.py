@@ -133,7 +133,7 @@ def rms(channels: int, layout: Layout, *, eps: float = 1e-6, affine: bool = True
 
 def own(channels: int, layout: Layout) -> nn.Module:
     """Stands for the norms that a network has already, and makes none."""
-    raise ValueError("norm=own keeps the norms of the module of task=lightning. Use another norm, or norm=none")
+    raise ValueError("norm=own keeps the norms that a model makes itself, and this one asks for them. Use another norm")
 
 
 class ChannelLayerNorm(nn.LayerNorm):
