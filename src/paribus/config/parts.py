@@ -45,7 +45,7 @@ class Freeze:
     @staticmethod
     def read(given: Any, where: str = "freeze") -> Freeze:
         """The section that a list of patterns, or a mapping from patterns to epochs, describes."""
-        if given is None or isinstance(given, list | tuple):
+        if given is None or (isinstance(given, list | tuple) and all(isinstance(each, str) for each in given)):
             given = dict.fromkeys(given or ())
         if not isinstance(given, Mapping) or not all(isinstance(pattern, str) and pattern for pattern in given):
             raise UserError(
