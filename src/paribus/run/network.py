@@ -44,6 +44,6 @@ def convert_norms(run: Run, network: nn.Module, norm: NormFactory | None) -> Non
     if not replace_norms(network, norm) and norm is not None:
         raise UserError(
             f"model={name_of(run.model)} takes no argument norm and has no norms that could be replaced, so "
-            f"norm={name_of(run.norm.nodes[0])} would change nothing. Use norm=own, or give the constructor an argument "
-            "norm: norm(channels, layout) is the module to put in"
+            f"norm={name_of(run.norm.nodes[0])} would change nothing. Use norm=own, or give the constructor an "
+            "argument norm: norm(channels, layout) is the module to put in"
         )
