@@ -304,3 +304,10 @@ class EndlessData(Data):
 class Crash(Regressor):
     def training_step(self, batch, batch_idx):
         os._exit(7)
+
+
+class Worse(Regressor):
+    """Whose validation is worse from epoch to epoch."""
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/mse", self.step(batch) + self.current_epoch)

@@ -28,9 +28,8 @@ from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
 from paribus.run.data import RunData
 from paribus.run.frozen import freeze
-from paribus.run.instantiate import instantiate
 from paribus.run.journal import Journal
-from paribus.run.loggers import finish
+from paribus.run.loggers import finish, make_logger
 from paribus.run.loop import Loop
 from paribus.run.restart import NEXT, usable_checkpoint
 from paribus.run.segments import largest_stack
@@ -185,7 +184,7 @@ def build_loggers(run: Run, record: Record, folder: Path) -> list[Any]:
     loggers: list[Any] = []
     try:
         for name, node in run.logger_nodes.items():
-            loggers.append(instantiate(f"logger.{name}", node, run=shown, folder=folder))
+            loggers.append(make_logger(f"logger.{name}", node, shown, folder))
     except BaseException:
         finish(loggers, failed=True)
         raise

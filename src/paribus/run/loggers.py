@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from paribus.base.errors import UserError
+from paribus.run.instantiate import instantiate
+from paribus.run.targets import locate
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,20 @@ def tensorboard_logger(run: Mapping[str, Any], folder: Path) -> Logger:
         return TensorBoardLogger(save_dir=str(folder), name="", version="tensorboard")
     except ModuleNotFoundError as error:
         raise UserError("logger=tensorboard needs the extra: pip install 'paribus[tensorboard]'") from error
+
+
+def make_logger(where: str, node: Mapping[str, Any], run: Mapping[str, Any], folder: Path) -> Any:
+    """The logger of a node. Those of Paribus are told of the run and of its folder; Lightning's own write into that
+    folder, unless their node says where."""
+    target = locate(where, node.get("_target_"))
+    try:
+        takes = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        takes = {}  # type: ignore[assignment]
+    given: dict[str, Any] = {"run": run, "folder": folder}
+    if not target.__module__.startswith("paribus.") and "save_dir" in takes and "save_dir" not in node:
+        given["save_dir"] = str(folder)
+    return instantiate(where, node, **{name: value for name, value in given.items() if name in takes})
 
 
 def finish(loggers: Sequence[Logger], failed: bool, summary: Mapping[str, Any] | None = None) -> None:

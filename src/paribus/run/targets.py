@@ -21,7 +21,10 @@ from paribus.config.targets import import_path
 # Libraries whose classes may be named. Of these only classes of the kind that a node is for, since they hold functions
 # that run commands, load code and write files as well (torch.hub.load, torch.utils.collect_env.run).
 LIBRARIES = frozenset(
-    ("paribus", "torch", "torchmetrics", "pytorch_lightning", "lightning_fabric", "pytorch_optimizer", "schedulefree")
+    (
+        *("paribus", "torch", "torchmetrics", "pytorch_optimizer", "schedulefree"),
+        *("pytorch_lightning", "lightning_fabric", "lightning"),
+    )
 )
 SETTING = "PARIBUS_PACKAGES"
 _EXTRAS = {
@@ -61,6 +64,8 @@ KINDS: Mapping[str, Kind] = {
         "a logger", "pytorch_lightning.loggers.Logger", functions=("paribus.run.loggers", "paribus.extras.wandb.logger")
     ),
     "metrics": Kind("a metric", "torchmetrics.Metric", True),
+    "task.module": Kind("a LightningModule", "pytorch_lightning.LightningModule"),
+    "task.datamodule": Kind("a LightningDataModule", "pytorch_lightning.LightningDataModule"),
     "surface": Kind("a surface", "paribus.extras.surfaces.catalogue.Surface"),
 }
 # What may stand within a node: parts of networks, functions of tensors, optimizers and schedules.
@@ -68,7 +73,10 @@ _PART = Kind(
     "a part of a network", "torch.nn.Module",
     functions=("paribus.techniques", "torch.nn.functional", "torch.nn.init", FUNCTIONS_IN_C),
 )  # fmt: skip
-_PARTS = (_PART, KINDS["optimizer"], KINDS["scheduler"])
+_PARTS = (
+    *(_PART, KINDS["optimizer"], KINDS["scheduler"]),
+    Kind("a scheduler of torch", "torch.optim.lr_scheduler.LRScheduler"),
+)
 
 
 def locate(where: str, path: Any) -> Any:
@@ -94,7 +102,7 @@ def locate(where: str, path: Any) -> Any:
         raise _refused(where, path, f"is defined in {home or 'none'}")
     kinds = _kinds(where)
     if root not in LIBRARIES or root in named_packages():
-        suits = not inspect.isclass(found) or any(not kind.always or issubclass(found, _base(kind)) for kind in kinds)
+        suits = not inspect.isclass(found) or any(not kind.always or issubclass(found, _bases(kind)) for kind in kinds)
     else:
         suits = any(_is(found, home, kind) for kind in kinds)
     if not suits:
@@ -118,10 +126,12 @@ def _kinds(where: str) -> tuple[Kind, ...]:
     return (KINDS[where],) if where in KINDS else _PARTS
 
 
-def _base(kind: Kind) -> type:
-    module, _, name = kind.base.rpartition(".")
-    base: type = getattr(importlib.import_module(module), name)
-    return base
+def _bases(kind: Kind) -> tuple[type, ...]:
+    """The class of a kind; of Lightning's also that of its other package, where somebody has imported it."""
+    names = [kind.base]
+    if kind.base.startswith("pytorch_lightning.") and "lightning.pytorch" in sys.modules:
+        names.append(kind.base.replace("pytorch_lightning", "lightning.pytorch", 1))
+    return tuple(getattr(importlib.import_module(name.rpartition(".")[0]), name.rpartition(".")[2]) for name in names)
 
 
 def _is(found: Any, home: str, kind: Kind) -> bool:
@@ -129,7 +139,7 @@ def _is(found: Any, home: str, kind: Kind) -> bool:
     if not inspect.isclass(found):
         return any(_within(home, module) for module in kind.functions)
     if kind.base:
-        return issubclass(found, _base(kind))
+        return issubclass(found, _bases(kind))
     return bool(kind.classes) and _within(home, kind.classes) and hasattr(found, kind.method)
 
 

@@ -148,12 +148,12 @@ def test_nan_is_a_divergence(trained):
 
 
 def test_the_best_weights_are_tested_on_request(trained, tmp_path):
-    record, history = trained(*MSE, "evaluation.checkpoint=best", "+task.module.lr=0.9", budget="budget.epochs=5")
-    best = history["val/mse"].index(min(history["val/mse"]))
-    assert best < 4, "choose another learning rate: the last epoch is the best"
-    last, _ = trained(*MSE, "+task.module.lr=0.9", budget="budget.epochs=5")
-    assert record.metrics["val/mse"] == last.metrics["val/mse"]
-    assert record.metrics["test/mse"] != last.metrics["test/mse"]
+    worse = ["task.module={_target_: modules.Worse}", *MSE[1:]]
+    record, history = trained(*worse, "evaluation.checkpoint=best")
+    assert history["val/mse"][0] == record.metrics["val/mse_best"] < history["val/mse"][1]
+    last, _ = trained(*worse)
+    first, _ = trained(*worse, budget="budget.epochs=1")
+    assert first.metrics["test/mse"] == record.metrics["test/mse"] != last.metrics["test/mse"]
     assert evaluate_record(record, Store(tmp_path)) == {"test/mse": record.metrics["test/mse"]}
 
 

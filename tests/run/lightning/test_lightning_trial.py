@@ -11,7 +11,8 @@ DATA = "task.datamodule={_target_: modules.Data}"
 
 
 def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: lower}", monitor="val/mse"):
-    lines = ["task=lightning", f"task.module={{_target_: modules.{module}}}", DATA, f"task.metrics={{{metrics}}}",
+    node = module if module.startswith("{") else f"{{_target_: modules.{module}}}"
+    lines = ["task=lightning", f"task.module={node}", DATA, f"task.metrics={{{metrics}}}",
              f"task.monitor={monitor}", f"paths.outputs={tmp_path}", "callbacks=[checkpoints]"]  # fmt: skip
     if not any("budget" in each for each in overrides):
         lines.append("budget.epochs=1")
@@ -59,15 +60,15 @@ def test_a_norm_that_changes_nothing(tmp_path):
 
 
 def test_factories_that_a_module_does_not_call(tmp_path):
-    lines = ["task.module={_target_: modules.Unused, net: {_target_: modules.network}}", "optimizer=adam"]
-    with pytest.raises(UserError, match=r"optimizer=adam has no effect: .*does not call it"):
-        attempt(tmp_path, *lines)
-    sgd = "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}"
     net = "{_target_: modules.network}"
-    both = f"task.module={{_target_: modules.WithFactories, net: {net}, optimizer: {sgd}}}"
+    with pytest.raises(UserError, match=r"optimizer=adam has no effect: .*does not call it"):
+        attempt(tmp_path, "optimizer=adam", module=f"{{_target_: modules.Unused, net: {net}}}")
+    sgd = "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}"
+    step = "{_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 1}"
+    both = f"{{_target_: modules.WithFactories, net: {net}, optimizer: {sgd}, scheduler: {step}}}"
     with pytest.raises(UserError, match=r"both say what the module gets\. Leave one out \(~task\.module\.optimizer\)"):
-        attempt(tmp_path, both, "optimizer=adam")
-    assert attempt(tmp_path, both).status == "done"
+        attempt(tmp_path, "optimizer=adam", module=both)
+    assert attempt(tmp_path, module=both).status == "done"
 
 
 def test_a_metric_that_comes_late_is_said_and_trained(tmp_path, capsys):

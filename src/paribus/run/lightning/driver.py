@@ -167,7 +167,7 @@ class Lightning:
         steps, seconds = keeper.steps or trainer.global_step, max(keeper.seconds, 1e-9)
         epochs = max(keeper.epochs, 1)
         return Outcome(
-            metrics=dict(keeper.ledger.metrics),
+            metrics=dict(keeper.journal.metrics),
             timing={
                 "steps": steps,
                 "epochs": keeper.epochs,

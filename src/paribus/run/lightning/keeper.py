@@ -44,7 +44,7 @@ class Keeper:
     """
 
     run: Run
-    ledger: Ledger
+    journal: Ledger
 
     def start(
         self,
@@ -57,7 +57,7 @@ class Keeper:
         hooks: list[Any],
         progress: float | None,
     ) -> None:
-        self.library, self.run, self.ledger, self.streams = library, run, ledger, streams
+        self.library, self.run, self.journal, self.streams = library, run, ledger, streams
         self.folder, self.every_seconds, self.hooks = folder / "checkpoints", every_seconds, hooks
         self.progress = progress
         self.internal = frozenset({*vars(library.pl.LightningModule()), "_hparams", "_hparams_initial",
@@ -192,13 +192,14 @@ class Keeper:
         self._pause_clock()
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        if self.ledger.validated(trainer.callback_metrics) and not self.diverged:
+        if self.journal.validated(trainer.callback_metrics) and not self.diverged:
             self.best_weights = {
                 key: value.detach().cpu().clone() if isinstance(value, Tensor) else value
                 for key, value in trainer.strategy.lightning_module_state_dict().items()
             }
         for hook in self.hooks:
-            hook.on_validated(self, dict(self.ledger.metrics))
+            if hook.monitor in trainer.callback_metrics:
+                hook.on_validated(self, dict(self.journal.metrics))
         if self.ending:
             trainer.should_stop = True
         self._resume_clock()
@@ -232,19 +233,19 @@ class Keeper:
             raise Interrupted(f"stopped after {self.epochs} epochs {saved}")
 
     def _row(self, trainer: Any) -> None:
-        self.ledger.end_epoch(trainer.callback_metrics, self.epochs, trainer.global_step, self.seconds)
+        self.journal.end_epoch(trainer.callback_metrics, self.epochs, trainer.global_step, self.seconds)
 
     def record(self, values: Mapping[str, Any]) -> None:
         """What Lightning gives to loggers."""
-        self.ledger.add(values, self.epochs, self._trainer.global_step, self._seconds_now(time.monotonic()))
+        self.journal.add(values, self.epochs, self._trainer.global_step, self._seconds_now(time.monotonic()))
 
     def save(self, trainer: Any) -> None:
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.ledger.flush()
+            self.journal.flush()
         write_file_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
         if self.best_weights is not None and trainer.is_global_zero:
-            best = {"state_dict": self.best_weights, "monitor": self.ledger.monitor, "score": self.ledger.best_score}
+            best = {"state_dict": self.best_weights, "monitor": self.journal.monitor, "score": self.journal.best_score}
             write_file_atomically(self.folder / "best.ckpt", lambda path: torch.save(best, path))
         self._saved = time.monotonic()
 
@@ -272,13 +273,14 @@ class Keeper:
                 "seconds": self.seconds,
             },
             "batches": self.batches,
-            "metrics": dict(self.ledger.metrics),
+            "metrics": dict(self.journal.metrics),
             "logged": {key: value.detach().cpu() for key, value in trainer.callback_metrics.items()
                        if isinstance(value, Tensor)},
             "best_weights": self.best_weights,
             "module": module_state(pl_module, self.internal),
             "data": object_state({**self._sources, "data": self._source}, self._skipped(), self.streams.is_ours),
             "gradients": gradients,
+            "hooks": [hook.state_dict() for hook in self.hooks],
             "diverged": self.diverged,
             "finished": self.finished,
             "segments": self.segments.until(trainer.global_step),
@@ -308,7 +310,9 @@ class Keeper:
         cursor = state["cursor"]
         self.epochs, self.samples, self.seconds = cursor["epoch"], cursor["samples"], cursor["seconds"]
         self.batches, self.best_weights, self.diverged = state["batches"], state["best_weights"], state["diverged"]
-        self.ledger.load(state["metrics"], cursor["step"])
+        self.journal.load(state["metrics"], cursor["step"])
+        for hook, each in zip(self.hooks, state["hooks"], strict=True):
+            hook.load_state_dict(each)
 
     # ------------------------------------------------------------------------------------------ clock and divergence
 
@@ -353,7 +357,7 @@ class Keeper:
         unit, amount = self.run.length
         done = {"epochs": self.epochs, "updates": trainer.global_step, "samples": self.samples, "seconds": self.seconds}
         parts = [f"{unit} {done[unit]:.4g}/{amount:g}", f"{trainer.global_step} updates"]
-        parts += [f"{key} {value:.4g}" for key, value in self.ledger.metrics.items() if key == self.ledger.monitor]
+        parts += [f"{key} {value:.4g}" for key, value in self.journal.metrics.items() if key == self.journal.monitor]
         parts.append(duration(self._seconds_now(now)))
         line = " · ".join(parts)
         sys.stderr.write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")

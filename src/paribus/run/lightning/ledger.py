@@ -13,13 +13,15 @@ from paribus.store.history import HistoryWriter
 class Ledger:
     """The latest value of everything that a module logs, and the best of its declared metrics in validation.
 
+    known: what is declared of the metrics.
+
     Rows of the history have epoch (how many are over), step (updates: trainer.global_step) and seconds. There is one at
     the end of each epoch, and one for each step at which Lightning hands values to loggers (log_every_n_steps).
     """
 
-    def __init__(self, history: HistoryWriter | None, declared: Metrics, monitor: str):
+    def __init__(self, history: HistoryWriter | None, known: Metrics, monitor: str):
         self.history = history
-        self.declared = declared
+        self.known = known
         self.monitor = monitor
         self.metrics: dict[str, float] = {}
         self._row: dict[str, float] = {}
@@ -44,12 +46,12 @@ class Ledger:
         numbers = {key: float(value) for key, value in values.items() if _is_number(value)}
         before = self.metrics.get(f"{self.monitor}_best", math.nan)
         for key, value in numbers.items():
-            metric = self.declared.of(key)
-            if metric.better and self.declared.declares(key) and (key.startswith("val") or key == self.monitor):
+            metric = self.known.of(key)
+            if metric.better and self.known.declares(key) and (key.startswith("val") or key == self.monitor):
                 best = f"{key}_best"
                 self.metrics[best] = metric.best((self.metrics.get(best, math.nan), value))
         self.metrics.update(numbers)
-        metric = self.declared.of(self.monitor)
+        metric = self.known.of(self.monitor)
         return metric.better is not None and metric.is_better(numbers.get(self.monitor, math.nan), before)
 
     @property
