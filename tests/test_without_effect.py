@@ -46,6 +46,7 @@ NOT_HERE = {
     **dict.fromkeys(("cifar10", "cifar100", "mnist", "fashion_mnist", "image_folder", "huggingface"), "files"),
     **dict.fromkeys(("csv", "parquet", "arrays"), "files"),
     "diabetes": "its targets are numbers",
+    **dict.fromkeys(("squared_error", "absolute_error", "huber", "binary_cross_entropy"), "losses of other tasks"),
     **dict.fromkeys([f"b{2**k}" for k in range(5, 15)], "larger than the training set"),
 }
 # Keys of the default configuration, each with another value.

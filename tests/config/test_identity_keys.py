@@ -59,6 +59,7 @@ COUNTS = {
     ("data=huggingface", "data.source.root"),
     ("seed=0", "task.metrics.acc.better"),
     ("task=classification", "task.metrics.acc.better"),
+    ("task=multilabel", "task.metrics.acc.better"),
     ("task=regression", "task.metrics.rmse.better"),
 }
 # Groups whose options are chosen beside a training, or are made of options of other groups.
