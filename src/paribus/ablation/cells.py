@@ -64,6 +64,7 @@ class Plan:
     duplicates: cells that a sweep names twice.
     excluded, invalid: arms that are not trained and why; invalid ones are mistakes.
     complete: no cell depends on a result that is not there.
+    unmeasured: finished tuning runs without the metric that is selected on, which their weights may still give.
     ablation: what is planned; None for a plain sweep.
     """
 
@@ -77,6 +78,7 @@ class Plan:
     invalid: list[Excluded] = field(default_factory=list)
     tuned: dict[str, Tuned] = field(default_factory=dict)
     complete: bool = True
+    unmeasured: list[str] = field(default_factory=list)
     ablation: Ablation | None = None
 
     @property

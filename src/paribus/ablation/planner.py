@@ -173,8 +173,11 @@ class _Planner:
 
     def score(self, cell: Cell) -> float | None:
         record = self.read(cell.id)
-        agreed(self.ablation.select_on, [record])
-        return tuning_score(record, self.ablation.select_on)
+        agreed(metric := self.ablation.select_on, [record])
+        if record is not None and record.status == "done" and not (metric in record.metrics or metric in record.timing):
+            self.result.unmeasured.append(cell.id)
+            return None
+        return tuning_score(record, metric)
 
     def report(self, each: Arm, tuned: Tuned | None) -> None:
         seeds = self.ablation.seeds.report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,13 @@ class Measures:
 
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     declared: Metrics = field(default_factory=Metrics)
+
+    def only(self, names: Collection[str]) -> Measures:
+        """Those of these names."""
+        return Measures(
+            {name: node for name, node in self.nodes.items() if name in names},
+            Metrics(metric for name, metric in self.declared.items() if name in names),
+        )
 
     @staticmethod
     def read(given: Any, where: str = "metrics") -> Measures:

@@ -23,6 +23,7 @@ from paribus.base.terminal import say
 from paribus.config.chosen import chosen
 from paribus.config.parts import with_digest
 from paribus.config.run import Run
+from paribus.run.later import lacking, measured_again
 from paribus.run.reuse import usable
 from paribus.store.declared import main_metric
 from paribus.store.provenance import project_state, provenance, versions_of
@@ -45,11 +46,25 @@ def already(run: Run, store: Store, id: str) -> Record | None:
     if not kept or not record.has_result:
         return None
     if not (damaged := store.damage(record)):
-        return record
+        return with_metrics(record, run, store)
     say(f"{id} is {record.status}, but its {' and '.join(damaged)} differs from the record, so it is trained again")
     if "history.csv" in damaged:
         store.put_aside(id, ["history.csv", "checkpoints/last.ckpt"])
     return None
+
+
+def with_metrics(record: Record, run: Run, store: Store) -> Record:
+    """The record of a finished run with the metrics that are asked for now, as far as its weights are kept."""
+    if not (names := lacking(record, list(run.measures))):
+        return record
+    try:
+        record = measured_again(record, store, run.metrics.only(names))
+    except UserError as error:
+        say(f"{record.id} was trained without metrics={','.join(names)} and stays without it: {error}")
+        return record
+    store.write(record)
+    say(f"{record.id} was trained without metrics={','.join(names)}, which was computed from its weights")
+    return record
 
 
 def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -> Record:

@@ -7,14 +7,17 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import UserError, is_storage
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
+from paribus.config.measures import Measures
 from paribus.config.nodes import targets
 from paribus.config.run import Run
 from paribus.config.sections import Data
+from paribus.run.later import Later, add_metrics
 from paribus.store.lock import Busy
 from paribus.sweep.fork import ForkServer
 
@@ -103,6 +106,11 @@ def fingerprints(runs: Mapping[str, Run], *, server: ForkServer) -> dict[str, st
         except UserError:
             found[name] = ""
     return found
+
+
+def add_metrics_to(asked: Mapping[str, Measures], root: Path, *, server: ForkServer) -> Later:
+    """Evaluate finished runs again, for metrics that their records lack."""
+    return add_metrics(asked, root)
 
 
 def targets_of(run: Run) -> Iterator[str]:

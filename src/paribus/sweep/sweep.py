@@ -20,9 +20,11 @@ from paribus.base.terminal import say
 from paribus.config.compose import parse_overrides
 from paribus.config.composer import Composer
 from paribus.config.grammar import literal
+from paribus.config.measures import Measures
 from paribus.config.sweep import varied_keys
+from paribus.run.later import lacking
 from paribus.store.store import Store
-from paribus.sweep.child import check_settings, fingerprints
+from paribus.sweep.child import add_metrics_to, check_settings, fingerprints
 from paribus.sweep.fork import shared_server
 from paribus.sweep.grouping import grouping
 from paribus.sweep.jobs import Job, Jobs, Launch
@@ -51,6 +53,7 @@ class Sweep:
         self.inputs = Inputs(self.store.root)
         self.compared: set[str] = set()  # runs whose data have been compared, or that this sweep trains
         self.accepted: set[str] = set()  # runs that are used though their inputs have changed
+        self.evaluated: set[str] = set()  # runs whose metrics have been compared with those asked for
         self.invalid: dict[str, str] = {}  # setting -> why it can't work; empty where it can
 
     def run(self) -> None:
@@ -67,8 +70,10 @@ class Sweep:
                 for plan in plans:
                     for cell in plan.cells:
                         check(cell.id, cell.run, plan.name, cell.arm)
-            if self.changed(plans):
-                continue  # plan again: what was put aside may have decided a winner
+            if self.changed(plans) or self.measured(plans):
+                continue  # plan again: what was put aside or measured may decide a winner
+            for plan in plans:
+                refuse_unmeasured(plan)
             missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)
@@ -87,6 +92,25 @@ class Sweep:
         self.conclude(plans)
         if self.failures:
             raise RunsFailed(list(self.failures.values()))
+
+    def measured(self, plans: Sequence[Plan]) -> bool:
+        """Whether finished runs were given metrics that are asked for now and that they were trained without."""
+        asked: dict[str, Measures] = {}
+        for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
+            if cell.id in self.evaluated or not cell.composed.resolved.get("metrics"):
+                continue
+            self.evaluated.add(cell.id)
+            record = self.store.read(cell.id)
+            if record is not None and (names := lacking(record, list(cell.run.measures))):
+                asked[cell.id] = cell.run.metrics.only(names)
+        if not asked:
+            return False
+        said = "were trained without a metric that is asked for. It is computed from their weights"
+        say(f"{len(asked)} finished runs {said}")
+        found = shared_server().call(add_metrics_to, asked, self.store.root)
+        for id, reason in found.without.items():
+            say(f"{id} stays without {', '.join(asked[id].nodes)}: {reason}")
+        return bool(found.added)
 
     def changed(self, plans: Sequence[Plan]) -> bool:
         """Whether finished runs were put aside, since their inputs have changed and on_change is retrain.
@@ -249,6 +273,16 @@ def due(plan: Plan, is_missing: Callable[[str], bool]) -> list[Cell]:
     tuning = {cell.id for cell in plan.tuning}
     waiting = {cell.id for arm in plan.tuned for cell in plan.arms.get(arm, ()) if cell is not None} - tuning
     return [cell for cell in plan.cells if cell.id not in waiting]
+
+
+def refuse_unmeasured(plan: Plan) -> None:
+    """Raises UserError for finished tuning runs that can't be given the metric that decides between them."""
+    if plan.unmeasured and plan.ablation is not None:
+        raise UserError(
+            f"{len(plan.unmeasured)} finished tuning runs of {plan.name} have no {plan.ablation.select_on}, by which "
+            f"arms are tuned, and it can't be computed any more: {', '.join(plan.unmeasured[:3])}. Select on another metric "
+            "(ablation.select_on=val/loss), or train them again in another folder (paths.outputs=DIR)"
+        )
 
 
 def command_line(cell: Cell, plan: Plan) -> list[str]:

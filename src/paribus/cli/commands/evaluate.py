@@ -1,8 +1,9 @@
-"""Reload a run and compute its test metrics again; says whether they agree with its record."""
+"""Reload a run and compute its test metrics again; or compute further metrics of finished runs (--metrics f1,auroc)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,18 +11,52 @@ from paribus.base.commands import Command
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 
+if TYPE_CHECKING:
+    from paribus.config.measures import Measures
+    from paribus.store.store import Store
+
 
 @click.command(cls=Command)
-@click.argument("run")
+@click.argument("what", nargs=-1, required=True)
+@click.option(
+    "--metrics",
+    help="Options of the group metrics, such as f1,auroc: computed from the kept weights of a run, or of all finished "
+    "runs of ablation=NAME, and added to the records.",
+)
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="Use another checkpoint file of the same network.")
 @click.option(
     "--trust", is_flag=True, help="Reload an imported run, which calls the code that its configuration names."
 )
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
-def command(run: str, checkpoint: str | None, trust: bool, outputs: str | None) -> None:
-    from paribus.ablation.outputs import store_of
+def command(
+    what: tuple[str, ...], metrics: str | None, checkpoint: str | None, trust: bool, outputs: str | None
+) -> None:
+    from paribus.ablation.outputs import outputs_folder, store_of
+    from paribus.store.store import Store
 
-    store = store_of(outputs)
+    overrides = [each for each in what if "=" in each]
+    ids = [each for each in what if "=" not in each]
+    if overrides:
+        if ids or checkpoint or outputs:
+            given = ids[0] if ids else "--checkpoint" if checkpoint else "--outputs"
+            raise UserError(
+                f"ablation=NAME evaluates the finished runs of an ablation, and {given} is of single runs. Leave it "
+                "out; the folder of the records is paths.outputs=DIR"
+            )
+        lines = [*overrides, f"metrics=[{metrics}]"] if metrics else overrides
+        _add(_of_ablation(lines), Store(outputs_folder(lines)), trust)
+    elif metrics:
+        if checkpoint:
+            raise UserError("--metrics adds to records, whose weights are their own. Leave --checkpoint out")
+        store = store_of(outputs)
+        measures = _asked(metrics)
+        _add({store.find(each).id: measures for each in ids}, store, trust)
+    else:
+        for each in ids:
+            _repeat(each, store_of(outputs), checkpoint, trust)
+
+
+def _repeat(run: str, store: Store, checkpoint: str | None, trust: bool) -> None:
     record = store.find(run)
     from paribus.run.evaluate import evaluate_record
 
@@ -37,4 +72,52 @@ def command(run: str, checkpoint: str | None, trust: bool, outputs: str | None) 
         raise UserError(
             f"run {record.id} does not reproduce its recorded test metrics. They are exact on the same hardware and "
             "versions; the record's provenance says which"
+        )
+
+
+def _asked(metrics: str) -> Measures:
+    """The options of the group that are named."""
+    from paribus.config.composer import Composer
+    from paribus.config.measures import Measures
+
+    return Measures.read(Composer()([f"metrics=[{metrics}]"]).resolved["metrics"])
+
+
+def _of_ablation(overrides: list[str]) -> dict[str, Measures]:
+    """Run -> what is asked of it, of all runs of an ablation."""
+    from paribus.ablation.command import plan_command
+    from paribus.ablation.outputs import outputs_folder
+    from paribus.report.collect import names_ablation
+    from paribus.store.store import Store
+
+    if not names_ablation(overrides):
+        raise UserError(f"evaluate takes runs, or ablation=NAME, got {overrides[0]}. List runs: paribus runs")
+    store = Store(outputs_folder(overrides))
+    cells = [cell for plan in plan_command(overrides, store.read) for cell in plan.cells]
+    asked = {cell.id: cell.run.metrics.only(list(cell.run.measures)) for cell in cells}
+    if not any(measures.nodes for measures in asked.values()):
+        raise UserError(f"nothing is asked for: name metrics, paribus evaluate --metrics f1,auroc {overrides[0]}")
+    return asked
+
+
+def _add(asked: dict[str, Measures], store: Store, trust: bool) -> None:
+    """Compute what the records lack, and show it. Raises UserError that names the runs that stay without."""
+    from paribus.run.later import add_metrics
+
+    found = add_metrics(asked, store.root, trust=trust)
+    for id, names in found.added.items():
+        record = store.read(id)
+        assert record is not None, "it has just been written"
+        values = [f"test/{name} {record.metrics[f'test/{name}']!r}" for name in names]
+        show(f"{id} {record.arm or 'run'} seed {record.seed}: {', '.join(values)}")
+    kept = [id for id in asked if id not in found.added and id not in found.without]
+    finished = [id for id in kept if (record := store.read(id)) is not None and record.has_result]
+    show(
+        f"{len(found.added)} runs have new metrics; {len(finished)} had them, or diverged; "
+        f"{len(kept) - len(finished)} are not finished"
+    )
+    if found.without:
+        reasons = "; ".join(f"{id}: {reason}" for id, reason in list(found.without.items())[:5])
+        raise UserError(
+            f"{len(found.without)} runs stay without: {reasons}. Train them again in another folder (paths.outputs=DIR)"
         )

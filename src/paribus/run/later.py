@@ -1,0 +1,89 @@
+"""Metrics that are asked for after a run has ended: computed from its kept weights, and added to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paribus.base.errors import UserError
+from paribus.base.metrics import Metrics
+from paribus.config.measures import Measures
+from paribus.store.record import Record
+from paribus.store.store import Store
+
+
+def lacking(record: Record, names: Sequence[str]) -> list[str]:
+    """Those of the metrics that a finished run was not asked for. A diverged run has none to compute."""
+    return [name for name in names if record.status == "done" and f"test/{name}" not in record.metrics]
+
+
+@dataclass(frozen=True)
+class Later:
+    """What became of the runs that were asked for a metric. added: id -> names. without: id -> why it has none."""
+
+    added: Mapping[str, Sequence[str]]
+    without: Mapping[str, str]
+
+
+def add_metrics(asked: Mapping[str, Measures], root: Path, *, trust: bool = False) -> Later:
+    """Evaluate runs again for metrics that their records lack. asked: id -> what is asked for."""
+    store = Store(root)
+    added: dict[str, Sequence[str]] = {}
+    without: dict[str, str] = {}
+    for id, measures in asked.items():
+        try:
+            with store.lock(id, blocking=True):
+                record = store.read(id)
+                if record is not None and (names := lacking(record, list(measures.nodes))):
+                    store.write(measured_again(record, store, measures.only(names), trust=trust))
+                    added[id] = names
+        except UserError as error:
+            without[id] = str(error)
+    return Later(added, without)
+
+
+def measured_again(record: Record, store: Store, measures: Measures, *, trust: bool = False) -> Record:
+    """The record with further metrics of validation (by the last weights) and test (by the weights that it tested).
+
+    Raises UserError where the weights are not kept, and for a metric that the run can't have.
+    """
+    from paribus.run import build
+    from paribus.run.evaluate import reload
+    from paribus.run.evaluation import evaluate
+
+    checkpoints = store.run_dir(record.id) / "checkpoints"
+    if not (tested := checkpoints / f"{record.evaluated}.ckpt").exists():
+        raise UserError(f"its weights are not kept ({tested})")
+    found: dict[str, float] = {}
+    for split, name in (("test", record.evaluated), ("val", "last")):
+        path = checkpoints / f"{name}.ckpt"
+        if not path.exists():
+            continue
+        reloaded = reload(record, store, None if name == record.evaluated else path, trust=trust)
+        run = replace(reloaded.configured, metrics=measures)
+        evaluation = run.evaluation
+        with reloaded.precision.val_step_context():
+            values = evaluate(
+                reloaded.network,
+                reloaded.setting.task,
+                reloaded.data.evaluation_batches(split, evaluation.batch_size),
+                device=reloaded.device,
+                batch_statistics=evaluation.statistics == "batch",
+                measures=build.build_measures(run, reloaded.setting),
+            )
+        found |= {f"{split}/{name}": values[name] for name in measures.nodes if name in values}
+    return replace(
+        record, metrics={**record.metrics, **found}, declared={**_declared(record), **_plain(measures.declared)}
+    )
+
+
+def _declared(record: Record) -> dict[str, dict[str, Any]]:
+    """What the record declares; written down for one of before, whose declarations are known without."""
+    known = {name: record.declaration(name) for name in record.known}
+    return {name: metric.declared() for name, metric in known.items() if metric is not None}
+
+
+def _plain(known: Metrics) -> dict[str, dict[str, Any]]:
+    return {name: metric.declared() for name, metric in known.items()}
