@@ -125,8 +125,9 @@ def test_several_trials_at_a_time_are_one_batch_of_the_launcher(paribus, trainin
     [
         ("hydra.sweeper.storage=sqlite:///a.db", "goes on from the records"),
         ("hydra.sweeper.sampler.seed=null", "hydra.sweeper.sampler.seed=0"),
-        ("optimized_metric=val/f1", "must be a metric of which one direction is better"),
-        ("optimized_metric=lr", "must be a metric of which one direction is better"),
+        ("optimized_metric=val/f1", "must be a metric that the run measures, got 'val/f1'"),
+        ("optimized_metric=lr", "must be a metric that the run measures, got 'lr'"),
+        ("task.metrics.acc.better=null", "task.metrics.acc.better=higher"),
         ("hydra.sweeper.direction=minimize", "direction is minimize, but val/acc_best has the direction maximize"),
         ("hydra.sweeper.direction=[maximize,minimize]", "but val/acc_best has the direction maximize"),
     ],

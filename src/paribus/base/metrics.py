@@ -9,7 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
@@ -31,6 +31,7 @@ class Metric:
     unit: percent of what is recorded as a fraction and shown in percent; else a word to show, or None.
     chance: what guessing scores; None where that is not known. K/classes and log(classes) wait for the data.
     train: whether it is measured on the training set too, while that is trained on.
+    place: the config key that declares it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Metric:
     unit: str | None = None
     chance: float | str | None = None
     train: bool = True
+    place: str = field(default="", compare=False)
 
     @property
     def is_percent(self) -> bool:
@@ -183,15 +185,15 @@ class Metrics(Mapping[str, Metric]):
         if metric.name not in self._declared:
             raise UserError(undeclared(where, key, self))
         if metric.higher is None:
-            raise UserError(f"{where} {no_direction(key)}")
+            raise UserError(f"{where} {no_direction(Key(key, metric))}")
         return metric.higher
 
 
-def no_direction(key: str) -> str:
+def no_direction(key: Key) -> str:
     """What to say where a direction is needed, and a declared metric has none."""
     return (
         f"must be a metric of which one direction is better, and {key} declares none. "
-        f"Write task.metrics.{kind(key)}.better=higher (or lower), or name another metric"
+        f"Write {key.metric.place or f'task.metrics.{key.metric.name}'}.better=higher (or lower), or name another metric"
     )
 
 

@@ -100,9 +100,15 @@ def explain(error: BaseException) -> str:
             [line.strip() for line in listed.splitlines() if line.strip()],
         )
         return f"{group}={wanted} is not an option.{near(wanted, options, 3)} Options: {', '.join(options)}"
+    if missing := re.search(r"In '[^']+': Could not load '([^']+)/([^'/]+)'", text):  # one of a list
+        group, wanted = missing.groups()
+        options = sorted({path.stem for root in search_path() for path in (root / group).glob("*.yaml")})
+        return f"{group}={wanted} is not an option.{near(wanted, options, 3)} Options: {', '.join(options)}"
     if kind := re.search(r"^Config group override must be a string or a list. Got (\w+)", text):
         return f"{_NAMES}, got {kind[1]}"
-    if twice := re.search(r"^(\S+) appears more than once in the final defaults list", text):
+    if twice := re.search(
+        r"^(?:Multiple values for )?(\S+?)(?: appears more than once in the final|\. To override)", text
+    ):
         return f"{twice[1]} has an option already, and +{twice[1]}=OPTION would add another. Write {twice[1]}=OPTION"
     if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
         return f"{missing[1]} must be given: its option leaves it open. Write {missing[1]}=VALUE, or put it into a YAML"

@@ -134,7 +134,7 @@ def declared(given: Any, where: str, *, empty: bool = False) -> Metrics:
                 f"{where}.{name}.unit must be percent or a word of at most 32 characters, got {each.unit!r}. "
                 f"Try {where}.{name}.unit=null"
             )
-        found.append(Metric(name, each.better, each.unit, each.chance, each.train))
+        found.append(Metric(name, each.better, each.unit, each.chance, each.train, f"{where}.{name}"))
     return Metrics(found)
 
 

@@ -280,8 +280,8 @@ def refuse_unmeasured(plan: Plan) -> None:
     if plan.unmeasured and plan.ablation is not None:
         raise UserError(
             f"{len(plan.unmeasured)} finished tuning runs of {plan.name} have no {plan.ablation.select_on}, by which "
-            f"arms are tuned, and it can't be computed any more: {', '.join(plan.unmeasured[:3])}. Select on another metric "
-            "(ablation.select_on=val/loss), or train them again in another folder (paths.outputs=DIR)"
+            f"arms are tuned, and it can't be computed any more: {', '.join(plan.unmeasured[:3])}. Select on another "
+            "metric (ablation.select_on=val/loss), or train them again in another folder (paths.outputs=DIR)"
         )
 
 

@@ -51,6 +51,8 @@ class Board:
         runs = [run for row in self.table.rows for run in row.runs]
         self.known = Metrics(metric for run in runs for metric in run.known.values())
         logged = {key for run in runs for key in run.metrics}
+        if not any(key.startswith("train/") for key in logged):  # of records that hold results only
+            logged |= {*self.known.measured()}
         self.score = self.select_on or self.known.key(f"val/{kind(self.table.metrics[0])}")
         self.curves = [self.known.key(key) for key in curve_keys(self.known, logged)]
 
