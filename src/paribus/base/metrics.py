@@ -191,9 +191,10 @@ class Metrics(Mapping[str, Metric]):
 
 def no_direction(key: Key) -> str:
     """What to say where a direction is needed, and a declared metric has none."""
+    place = key.metric.place or f"task.metrics.{key.metric.name}"
     return (
         f"must be a metric of which one direction is better, and {key} declares none. "
-        f"Write {key.metric.place or f'task.metrics.{key.metric.name}'}.better=higher (or lower), or name another metric"
+        f"Write {place}.better=higher (or lower), or name another metric"
     )
 
 
