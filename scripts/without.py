@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,6 +45,11 @@ def delete(extra: str, root: Path) -> list[Path]:
         for path in root.glob("conf/*/*.yaml")
         if chosen & {f"{path.parent.name}/{name}" for name in _defaults(path)}
     ]
+    options += [  # roots, such as surface.yaml
+        path
+        for path in root.glob("conf/*.yaml")
+        if chosen & {f"{group}/{name}" for each in _pairs(path) for group, name in each.items()}
+    ]
     cards = [
         root / "docs" / "cards" / path.parent.name / f"{path.stem}{end}" for path in options for end in (".md", ".yaml")
     ]
@@ -60,8 +66,17 @@ def delete(extra: str, root: Path) -> list[Path]:
 
 def _defaults(path: Path) -> list[str]:
     """The options of its own group that an option is composed of."""
+    return [each for each in _list(path) if isinstance(each, str)]
+
+
+def _pairs(path: Path) -> list[dict[str, str]]:
+    """Those of other groups, each as {group: option}."""
+    return [each for each in _list(path) if isinstance(each, dict)]
+
+
+def _list(path: Path) -> list[Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [each for each in content.get("defaults", ()) if isinstance(each, str)] if isinstance(content, dict) else []
+    return list(content.get("defaults", ())) if isinstance(content, dict) else []
 
 
 def run(*command: str | Path, cwd: Path) -> bool:

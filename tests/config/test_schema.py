@@ -75,10 +75,15 @@ def wrong_values(hint):
 
 
 TAKES = {Freeze: (None, [], {"a": 1}), Groups: (None,)}  # of sections that read several forms
-LEAVES = [(root, key, hint) for root in (Run, Descent) for key, hint in leaves(root)]
+ROOTS = [pytest.param(Run, id="Run"), pytest.param(Descent, id="Descent", marks=pytest.mark.needs("surfaces"))]
+LEAVES = [
+    pytest.param(*root.values, key, hint, id=f"{root.id}-{key}", marks=root.marks)
+    for root in ROOTS
+    for key, hint in leaves(*root.values)
+]
 
 
-@pytest.mark.parametrize(("root", "key", "hint"), LEAVES, ids=[f"{root.__name__}-{key}" for root, key, _ in LEAVES])
+@pytest.mark.parametrize(("root", "key", "hint"), LEAVES)
 def test_a_key_refuses_what_it_cannot_hold_and_names_itself(root, key, hint):
     for wrong in (value for value in wrong_values(hint) if value not in TAKES.get(hint, ())):
         config = config_of(root)
@@ -89,7 +94,7 @@ def test_a_key_refuses_what_it_cannot_hold_and_names_itself(root, key, hint):
         assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize(("root", "key", "hint"), LEAVES, ids=[f"{root.__name__}-{key}" for root, key, _ in LEAVES])
+@pytest.mark.parametrize(("root", "key", "hint"), LEAVES)
 def test_a_misspelt_neighbour_is_unknown_and_the_key_is_suggested(root, key, hint):
     config = config_of(root)
     put(config, f"{key}_", 1)
@@ -99,7 +104,7 @@ def test_a_misspelt_neighbour_is_unknown_and_the_key_is_suggested(root, key, hin
     assert key in str(caught.value).replace(f"{key}_", "")
 
 
-@pytest.mark.parametrize(("root", "key", "hint"), LEAVES, ids=[f"{root.__name__}-{key}" for root, key, _ in LEAVES])
+@pytest.mark.parametrize(("root", "key", "hint"), LEAVES)
 def test_a_missing_key_has_its_default_or_is_named(root, key, hint):
     config = config_of(root)
     *parents, leaf = key.split(".")
@@ -123,7 +128,7 @@ def test_a_section_is_no_value(name):
         Run.parse({**shipped("train"), name: 20})
 
 
-@pytest.mark.parametrize("root", [Run, Descent])
+@pytest.mark.parametrize("root", ROOTS)
 def test_the_schema_has_the_keys_of_the_shipped_configuration_and_no_other(root):
     config = shipped("train" if root is Run else "surface")
     absent = set(keys(root)) - set(config)
@@ -238,7 +243,7 @@ def test_a_warm_up_ends_within_the_run():
 
 def test_no_kind_of_an_annotation_is_forgotten():
     known = {bool, int, float, str, type(None), typing.Literal, tuple}
-    for _, _, hint in LEAVES:
+    for _, _, hint in (each.values for each in LEAVES):
         assert all(
             kind.type in known or isinstance(kind.note, Form) or hasattr(kind.type, "read") for kind in kinds(hint)
         )

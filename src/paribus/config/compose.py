@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -164,10 +164,10 @@ def _nearest_key(key: str) -> str:
 
 def _known_keys() -> list[str]:
     """Dotted keys and groups of the default configurations, for suggestions only."""
-    try:
-        config = [OmegaConf.to_container(load([], name), resolve=False) for name in ("train", "surface")]
-    except Exception:  # a suggestion must never hide the error it is for
-        return []
+    roots = []
+    for name in ("train", "surface"):
+        with suppress(Exception):  # a suggestion must never hide the error it is for
+            roots.append(OmegaConf.to_container(load([], name), resolve=False))
     keys: list[str] = []
 
     def walk(prefix: str, node: Any) -> None:
@@ -176,7 +176,7 @@ def _known_keys() -> list[str]:
                 keys.append(f"{prefix}{name}")
                 walk(f"{prefix}{name}.", item)
 
-    for root in config:
+    for root in roots:
         walk("", root)
     groups = [str(path.relative_to(config_dir())) for path in config_dir().iterdir() if path.is_dir()]
     return sorted({*keys, *groups})
