@@ -68,6 +68,13 @@ def test_what_is_no_secret_stays(text):
     assert redacted_text(text) == text
 
 
+def test_the_current_folder_of_a_shell_is_no_password(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/me/faces")
+    monkeypatch.setenv("DATABASE_PWD", "swordfish-and-chips")
+    assert redacted_text("records lie in /home/me/faces/outputs") == "records lie in /home/me/faces/outputs"
+    assert "swordfish" not in redacted_text("opened with swordfish-and-chips")
+
+
 def test_long_texts_take_no_time():
     for part in ("a", "@", "token:x ", "a://b:", "a=", "x://a:b@", "{token:", "a.", "https://", "\\"):
         started = time.process_time()

@@ -82,8 +82,10 @@ def redacted_names(names: Sequence[str], key: str = "") -> dict[str, str]:
 
 
 def _secrets() -> list[tuple[str, str]]:
-    """The environment variables whose names say that their values are secrets."""
-    return [(name, value) for name, value in os.environ.items() if len(value) >= 8 and _names_secret(name)]
+    """The environment variables whose names say that their values are secrets. PWD is the current folder of a shell."""
+    return [
+        (name, value) for name, value in os.environ.items() if len(value) >= 8 and name != "PWD" and _names_secret(name)
+    ]
 
 
 def _names_secret(name: str) -> bool:
