@@ -129,6 +129,23 @@ def test_missing_text_and_targets(table):
     assert len(samples_of(table(target, missing="drop"))) == 29
 
 
+@pytest.mark.parametrize("text", ["0,{}", "{}%", "{} €", "1'{}00"])
+def test_numbers_in_another_notation_are_no_categories(tmp_path, text):
+    rows = [(text.format(k % 7), "ab"[k % 2]) for k in range(60)]
+    path = write(tmp_path / "x.csv", rows, "x;y", ";")
+    with pytest.raises(ValueError, match=r"'x' holds text that looks like numbers, such as .* in line 2 of"):
+        CSV(path, "y", delimiter=";").load()
+    assert len(CSV(path, "y", delimiter=";", categorical=["x"], unseen="zeros").feature_names) == 7
+
+
+def test_a_decimal_comma(tmp_path):
+    rows = [(f"{k},5", "ab"[k % 2]) for k in range(60)]
+    source = CSV(write(tmp_path / "x.csv", rows, "x;y", ";"), "y", delimiter=";", decimal=",")
+    assert sorted(samples_of(source)[:, 0].tolist()) == [k + 0.5 for k in range(60)]
+    with pytest.raises(ValueError, match=r"decimal must be \. or , and another"):
+        CSV(source.settings.path, "y", decimal=",")
+
+
 def test_a_number_that_is_none_is_found(table):
     with pytest.raises(ValueError, match=r"'size' has numbers and, in line 9 of .*, '0,5'\. Correct it, or list"):
         CSV(write_quoted(table, replaced(7, 1, '"0,5"')), "bought").load()

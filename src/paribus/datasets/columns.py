@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -13,6 +14,7 @@ Missing = Literal["error", "drop", "mean"]
 Unseen = Literal["error", "zeros"]
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))  # of numbers, in any case of letters
 _NO_VALUE = "(missing)"  # as a category
+_NUMERAL = re.compile(r"[$€£]?\s*[+-]?\d[\d.,\s']*\s*[%$€£]?")
 
 
 @dataclass
@@ -51,25 +53,36 @@ class Table:
         return Table([column.of(rows) for column in self.columns], lambda k: self.place(int(rows[k])))
 
 
-def parsed(name: str, cells: Sequence[str], place: Callable[[int], str], categorical: bool) -> Column:
+def parsed(
+    name: str, cells: Sequence[str], place: Callable[[int], str], categorical: bool, decimal: str = "."
+) -> Column:
     """The column of the cells of a text file: of numbers if all of its cells are, and text if none is.
 
     Missing among numbers: empty, NA, N/A, nan, null, none, ? (upper or lower case); among text: empty only.
-    categorical: text, whatever it looks like.
+    categorical: text, whatever it looks like. decimal: the sign before the fraction of a number.
 
-    Raises ValueError for a column with both, which names the first cell that is no number.
+    Raises ValueError for a column with both, which names the first cell that is no number, and for text that looks like
+    numbers in another notation.
     """
     stripped = [cell.strip() for cell in cells]
     if not categorical:
         present = [cell.lower() not in _MISSING for cell in stripped]
         numbers = np.full(len(stripped), np.nan)
-        wrong = _fill(numbers, stripped, present)
+        wrong = _fill(
+            numbers, [cell.replace(decimal, ".") for cell in stripped] if decimal != "." else stripped, present
+        )
         if wrong is None:
             return Column(name, numbers)
         if not np.isnan(numbers).all():
             raise ValueError(
                 f"a column holds numbers or text, and {name!r} has numbers and, in {place(wrong)}, "
                 f"{stripped[wrong]!r}. Correct it, or list the column in data.source.categorical"
+            )
+        if all(_NUMERAL.fullmatch(cell) for cell in stripped if cell):
+            raise ValueError(
+                f"{name!r} holds text that looks like numbers, such as {stripped[wrong]!r} in {place(wrong)}. Write "
+                "digits with a decimal point only (or say data.source.decimal), or list the column in "
+                "data.source.categorical"
             )
     return Column(name, np.array([cell or None for cell in stripped], dtype=object))
 

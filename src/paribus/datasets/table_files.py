@@ -16,8 +16,9 @@ from paribus.datasets.tables import File, Settings, TableSource, names
 class CSV(TableSource):
     """A text file in UTF-8 with a line for each sample. See `TableSource` for the other arguments.
 
-    delimiter: between the cells of a line; "\\t" for tabs. header: whether the first line names the columns; otherwise
-        their names are 0, 1, 2 and so on.
+    delimiter: between the cells of a line; "\\t" for tabs.
+    decimal: the sign before the fraction of a number.
+    header: whether the first line names the columns; otherwise their names are 0, 1, 2 and so on.
     """
 
     name = "csv"
@@ -38,15 +39,21 @@ class CSV(TableSource):
         max_categories: int = 100,
         duplicates: Duplicates = "error",
         delimiter: str = ",",
+        decimal: str = ".",
         header: bool = True,
     ):
         delimiter = "\t" if delimiter == "\\t" else delimiter
         if len(delimiter) != 1:
             raise ValueError(f"delimiter must be one character, got {delimiter!r}. Try data.source.delimiter=';'")
+        if decimal not in (".", ",") or decimal == delimiter:
+            raise ValueError(
+                f"decimal must be . or , and another character than the delimiter, got {decimal!r} and {delimiter!r}. "
+                "Try data.source.delimiter=';' data.source.decimal=','"
+            )
         super().__init__(
             Settings(
                 *(path, names(target), names(features) or None, names(ignore), test, test_share, test_seed, kind_of_y),
-                *(names(categorical), missing, unseen, max_categories, duplicates, (delimiter, header)),
+                *(names(categorical), missing, unseen, max_categories, duplicates, decimal, (delimiter, header)),
             )
         )
 

@@ -39,6 +39,7 @@ class Settings:
     unseen: Unseen
     max_categories: int
     duplicates: Duplicates
+    decimal: str = "."
     form: tuple[Any, ...] = field(default=())  # of the file
 
 
@@ -167,7 +168,7 @@ def _contents(read: Callable[[str, Settings], File], settings: Settings, *signat
         return files[0].place(row) if row < first else files[1].place(row - first)
 
     def column(name: str) -> Column:
-        return typed(name, [file.columns[name] for file in files], place, name in settings.categorical)
+        return typed(name, [file.columns[name] for file in files], place, settings)
 
     table = Table([column(name) for name in (*target, *features)], place)
     part = np.arange(len(table)) >= first  # whether a row is of the test file
@@ -180,7 +181,7 @@ def _contents(read: Callable[[str, Settings], File], settings: Settings, *signat
     check_values(y, "error", ", or leave such rows out with data.source.missing=drop")
     check_values(x, settings.missing, ", or use data.source.missing=drop or missing=mean")
     kind = kind_of_targets(y, settings.kind_of_y)
-    keys = row_keys(*(_codes(each) for each in table.columns))
+    keys = row_keys(np.stack([_codes(each) for each in table.columns], 1))
     if settings.test is None:
         train, test = share(keys, strata(y, kind), settings.test_share, settings.test_seed)
     else:
@@ -194,10 +195,11 @@ def _contents(read: Callable[[str, Settings], File], settings: Settings, *signat
     return Contents(RawData(matrices[0], targets.train, matrices[1], targets.test), targets, encode.feature_names)
 
 
-def typed(name: str, parts: Sequence[Any], place: Callable[[int], str], categorical: bool) -> Column:
+def typed(name: str, parts: Sequence[Any], place: Callable[[int], str], settings: Settings) -> Column:
     """A column of the cells of text files, or of arrays that have a type already."""
+    categorical = name in settings.categorical
     if isinstance(parts[0], list):
-        return parsed(name, [cell for part in parts for cell in part], place, categorical)
+        return parsed(name, [cell for part in parts for cell in part], place, categorical, settings.decimal)
     if len({part.dtype for part in parts}) > 1:
         raise ValueError(f"the column {name!r} holds text in one file and numbers in the other. Correct one of them")
     values = np.concatenate(parts)

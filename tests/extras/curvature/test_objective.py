@@ -4,15 +4,21 @@ import copy
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from paribus.config import config_dir
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.extras.curvature.objective import Function, Risk
 from paribus.run import build
+from paribus.run.targets import locate
 from paribus.run.weights import flatten, unflatten_into
 from paribus.techniques.augment import soft
+from paribus.techniques.label_losses import BinaryCrossEntropy
+from paribus.techniques.losses import Loss
+from paribus.techniques.models.dense import MLP
 from paribus.techniques.models.vit import ViT
+from paribus.techniques.regression_losses import Huber, MeanSquaredError
 
 CONF = config_dir()
 # Smooth activations where there is a choice: differences say nothing across a kink.
@@ -75,9 +81,22 @@ def test_products_of_every_model(model):
     check(*risk_of(f"model={model}", "norm=layer", *SMALL.get(model, [])))
 
 
-@pytest.mark.parametrize("loss", names("loss"))
-def test_products_of_every_loss(loss):
+def of_classes(name):
+    return issubclass(locate("loss", OmegaConf.load(CONF / "loss" / f"{name}.yaml")["_target_"]), Loss)
+
+
+@pytest.mark.parametrize("loss", [name for name in names("loss") if of_classes(name)])
+def test_products_of_every_loss_of_classes(loss):
     check(*risk_of("model=mlp", *SMALL["mlp"], f"loss={loss}"))
+
+
+# The absolute error has no curvature.
+@pytest.mark.parametrize("loss", [MeanSquaredError(), Huber(0.5), BinaryCrossEntropy()])
+def test_products_of_losses_of_numbers_and_labels(loss):
+    generator = torch.Generator().manual_seed(0)
+    network = MLP((5,), 4, width=8, activation="tanh")
+    x, y = torch.randn(12, 5, generator=generator), torch.randint(0, 2, (12, 4), generator=generator).float()
+    check(network, Risk(network, loss, lambda: zip(x.split(5), y.split(5), strict=True), 12))
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral", "weight", "none", "sync_batch"])
@@ -136,3 +155,12 @@ def test_a_linear_function_has_no_curvature():
     theta = torch.ones(3, dtype=torch.float64)
     assert torch.equal(line.product(theta, theta), torch.zeros(3, dtype=torch.float64))
     assert torch.equal(line.hessian(theta), torch.zeros(3, 3, dtype=torch.float64))
+
+
+def test_products_of_a_network_of_tokens():
+    """Whole numbers stay what they are, whatever type the network computes in."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Flatten(), torch.nn.Tanh(), torch.nn.Linear(24, 3))
+    x = torch.randint(0, 7, (12, 6), generator=torch.Generator().manual_seed(0))
+    y = torch.arange(12) % 3
+    check(network, Risk(network, torch.nn.CrossEntropyLoss(), lambda: zip(x.split(5), y.split(5), strict=True), 12))

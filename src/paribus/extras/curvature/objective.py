@@ -154,7 +154,9 @@ class Risk(Objective):
             # Copies, since norms in training mode write into them.
             buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
             with sdpa_kernel(SDPBackend.MATH):  # the fused forms of attention have no second derivative
-                outputs = functional_call(self.network, {**parameters, **buffers}, (x.to(self.dtype),))
+                outputs = functional_call(
+                    self.network, {**parameters, **buffers}, (x.to(self.dtype) if x.is_floating_point() else x,)
+                )
             yield self.loss(outputs, y) * (len(x) / self.samples)
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
