@@ -311,3 +311,38 @@ class Worse(Regressor):
 
     def validation_step(self, batch, batch_idx):
         self.log("val/mse", self.step(batch) + self.current_epoch)
+
+
+class TwoLoaders(Data):
+    """Batches of two training loaders, and two validations."""
+
+    def train_dataloader(self):
+        return {name: DataLoader(self.parts[k], 16, shuffle=True, num_workers=k) for k, name in enumerate("ab")}
+
+    def val_dataloader(self):
+        return [super().val_dataloader(), super().test_dataloader()]
+
+
+class OfTwoLoaders(Regressor):
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch["a"], batch_idx)
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        self.log("val/mse", self.step(batch))
+
+
+class KnowsItsLength(Regressor):
+    """As schedules do that are made for the whole training."""
+
+    def configure_optimizers(self):
+        assert self.trainer.estimated_stepping_batches == 12
+        optimizer = super().configure_optimizers()
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/mse"}}
+
+
+class WrongMonitor(Regressor):
+    def configure_optimizers(self):
+        optimizer = super().configure_optimizers()
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/other"}}

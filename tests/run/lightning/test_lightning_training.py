@@ -168,6 +168,33 @@ def test_early_stopping_of_paribus_and_of_lightning(trained):
     assert theirs.timing["epochs"] == 3
 
 
+def test_loggers_of_lightning_write_into_the_folder_of_the_run(trained, tmp_path):
+    record, _ = trained(*MSE, "+logger.rows._target_=pytorch_lightning.loggers.CSVLogger")
+    [rows] = (tmp_path / "runs" / record.id).glob("lightning_logs/version_0/metrics.csv")
+    assert "val/mse" in rows.read_text()
+    assert [each.difference for each in rerun(record, Store(tmp_path))] == [None, None, None]
+
+
+def test_evaluation_has_the_precision_of_the_training(trained, tmp_path):
+    record, _ = trained(*MSE, "trainer.precision=64-true")
+    assert evaluate_record(record, Store(tmp_path)) == {"test/mse": record.metrics["test/mse"]}
+
+
+def test_several_loaders_and_flags_of_validation(trained):
+    two = ["task.module={_target_: modules.OfTwoLoaders}", "task.datamodule={_target_: modules.TwoLoaders}"]
+    metrics = ["task.metrics={val/mse/dataloader_idx_0: {better: lower}}", "task.monitor=val/mse/dataloader_idx_0"]
+    record, _ = trained(*two, *metrics)
+    assert record.metrics.keys() >= {f"val/mse/dataloader_idx_{k}" for k in (0, 1)}
+    flags = ["trainer.flags.val_check_interval=0.5", "trainer.flags.log_every_n_steps=2"]
+    _, history = trained(*MSE, *flags, budget="budget.epochs=1")
+    assert history["step"] == [1, 2, 3, 4, 5, 6] or history["step"] == [2, 3, 4, 6]
+    assert sum(value == value for value in history["val/mse"]) == 2
+
+
+def test_a_trial_has_the_length_of_the_training(trained):
+    assert trained("task.module={_target_: modules.KnowsItsLength}", *MSE[1:])[0].status == "done"
+
+
 def test_several_processes_train_one_module(paribus, tmp_path):
     result = paribus("train", "task=lightning", *MSE, "budget.epochs=2", "trainer=ddp", "trainer.accelerator=cpu",
                      "trainer.devices=2", f"paths.outputs={tmp_path}")  # fmt: skip

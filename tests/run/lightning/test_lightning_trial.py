@@ -43,7 +43,11 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
         (r"clip\.norm=1.* has no effect .*gradient_clip_val", {"overrides": ["clip.norm=1"]}),
         (r"no length of its own.*budget\.epochs", {"overrides": ["budget.epochs=null"]}),
         (r"callbacks\.ema acts on every update of task=classification", {"overrides": ["callbacks=[ema]"]}),
-        (r"norm=groupnorm|norm=group", {"overrides": ["norm=group", "norm.activation.groups=3"]}),
+        (r"val/mse must be a metric that the module logs.*val/mse/dataloader_idx_0",
+         {"module": "OfTwoLoaders", "overrides": ["task.datamodule={_target_: modules.TwoLoaders}"]}),
+        (r"ReduceLROnPlateau follows val/other, and the module logs", {"module": "WrongMonitor"}),
+        (r"limit_train_batches=0 trains nothing", {"overrides": ["trainer.flags.limit_train_batches=0"]}),
+        (r"norm=group.*groups don't divide", {"overrides": ["norm=group", "norm.activation.groups=3"]}),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_message(message, changes, tmp_path):

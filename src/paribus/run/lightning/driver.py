@@ -74,7 +74,7 @@ class Lightning:
             keeper.watch(trainer, self.parts.source)
             started = time.perf_counter()
             with quiet(), graceful_stop(keeper.request_stop):
-                if checkpoint is None or not self._finished(checkpoint, keeper):
+                if checkpoint is None or not self._finished(trainer, checkpoint, keeper):
                     self._fit(trainer, checkpoint)
                 seconds = time.perf_counter() - started
                 if not keeper.diverged:
@@ -130,7 +130,7 @@ class Lightning:
         keeper.curves = self.parts.scheduler.made if self.parts.scheduler else []
         return keeper, [keeper, *callbacks]
 
-    def _finished(self, checkpoint: Path, keeper: Keeper) -> bool:
+    def _finished(self, trainer: Any, checkpoint: Path, keeper: Keeper) -> bool:
         """Whether the run was killed between its last checkpoint and its record: only its test is missing then."""
         content = archive.read(checkpoint)
         if not content["paribus"]["finished"]:
@@ -138,7 +138,7 @@ class Lightning:
         keeper.load(content["paribus"])
         keeper.steps = content["paribus"]["cursor"]["step"]
         keeper.segments.load(content["paribus"]["segments"], keeper.steps)
-        restore(self.parts, content, content["state_dict"])
+        restore(self.parts, trainer, content, content["state_dict"])
         return True
 
     def _test(self, trainer: Any, keeper: Keeper, folder: Path) -> dict[str, float]:
@@ -213,8 +213,9 @@ def single_trainer(lightning: Lightning, folder: Path) -> Any:
     return lightning.trainer([], [], folder, devices=1, num_nodes=1, strategy="auto")
 
 
-def restore(parts: Parts, checkpoint: dict[str, Any], weights: Mapping[str, Any]) -> None:
-    """Give a module that was just made the state of a checkpoint, for a test."""
+def restore(parts: Parts, trainer: Any, checkpoint: dict[str, Any], weights: Mapping[str, Any]) -> None:
+    """Give a module that was just made the state of a checkpoint, in the precision of the training, for a test."""
+    trainer.precision_plugin.convert_module(parts.module)
     internal = frozenset({*vars(parts.library.pl.LightningModule()), "_hparams", "_hparams_initial"})
     parts.module.on_load_checkpoint(checkpoint)
     parts.module.load_state_dict(weights, strict=parts.module.strict_loading)

@@ -33,7 +33,7 @@ def reload_module(record: Record, store: Store, run: Run, checkpoint: Path | Non
         # Weights alone: whatever else the module keeps is in the other one.
         content = {**archive.read(folder / "last.ckpt"), "state_dict": weights}
     try:
-        restore(lightning.parts, content, weights)
+        restore(lightning.parts, single_trainer(lightning, store.run_dir(record.id)), content, weights)
     except RuntimeError as error:
         raise UserError(f"{path} is not a checkpoint of this run's module: {error}") from error
     return lightning

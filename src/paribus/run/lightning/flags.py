@@ -49,6 +49,10 @@ def check_flags(library: Library, flags: Mapping[str, Any], every: int) -> None:
                 f"trainer.flags.{name}: Lightning's Trainer takes no {name}.{near(name, free)} It takes "
                 f"{', '.join(free)}"
             )
+    if flags.get("limit_train_batches") in (0, 0.0):
+        raise UserError(
+            "trainer.flags.limit_train_batches=0 would train nothing. Write a number of batches, or a share"
+        )
     if "check_val_every_n_epoch" in flags and every != 1:
         raise UserError(
             f"evaluation.every={every} and trainer.flags.check_val_every_n_epoch say the same thing. Leave one out"

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from paribus.config.run import Run
 from paribus.run.instantiate import check_arguments
 
 LIMIT = 600.0  # seconds
+MOST = 16  # batches without an update
 
 
 def try_batches(run: Run) -> None:
@@ -127,13 +129,15 @@ def _train_a_batch(run: Run) -> str | None:
         keeper, _ = lightning.callbacks(ledger, Path(folder))
         keeper.every_seconds, keeper.progress = LIMIT, None
         history = history_logger(parts.library.get("loggers.logger.Logger"), lambda values: None, folder)
-        trainer = lightning.trainer([keeper], [history], Path(folder), **_one_batch())
+        end = _end_of_trial(parts.library.pl.Callback)
+        trainer = lightning.trainer([keeper, end], [history], Path(folder), **_one_batch(run))
         keeper.watch(trainer, parts.source)
         with driver.quiet():
             trainer.fit(parts.module, datamodule=parts.datamodule)
         _check_length(run, keeper)
         _check_factories(run, parts, trainer)
         logged = {key: float(value) for key, value in trainer.callback_metrics.items() if value.numel() == 1}
+        _check_schedulers(trainer, logged)
         logged.update(driver.test(lightning, trainer))
     if not logged:
         raise UserError(
@@ -143,30 +147,47 @@ def _train_a_batch(run: Run) -> str | None:
     try:
         driver.check_logged(run, logged)
     except driver.NotLogged as error:
-        if error.name.rpartition("/")[2] in _source_of(type(parts.module)) and not error.needed:
+        several = any(key.startswith(f"{error.name}/dataloader_idx_") for key in logged)
+        if error.name.rpartition("/")[2] in _source_of(type(parts.module)) and not error.needed and not several:
             return f"{error} It may do so later than in a first batch, so the run is trained."
         raise
     return None
 
 
-def _one_batch() -> dict[str, Any]:
+def _one_batch(run: Run) -> dict[str, Any]:
+    """Arguments of the Trainer. What schedulers are made of (epochs, updates, batches) stays as in the run."""
+    flags = run.trainer.flags
     return {
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",
         "profiler": None,
-        "max_epochs": 1,
-        "max_steps": -1,
-        "limit_train_batches": 1,
-        "limit_val_batches": 1,
-        "limit_test_batches": 1,
-        "overfit_batches": 0.0,
-        "val_check_interval": 1.0,
+        "limit_val_batches": 0 if flags.get("limit_val_batches") == 0 else 1,
+        "limit_test_batches": 0 if flags.get("limit_test_batches") == 0 else 1,
         "check_val_every_n_epoch": 1,
         "log_every_n_steps": 1,
         "min_epochs": None,
         "min_steps": None,
     }
+
+
+def _end_of_trial(base: type) -> Any:
+    """A callback that ends a training after the first update; where none comes, after some batches."""
+
+    def on_train_batch_end(self: Any, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        trainer.should_stop = trainer.should_stop or trainer.global_step > 0 or batch_idx + 1 >= MOST
+
+    return type("EndOfTrial", (base,), {"on_train_batch_end": on_train_batch_end})()
+
+
+def _check_schedulers(trainer: Any, logged: Mapping[str, float]) -> None:
+    """A scheduler that follows a metric steps at the end of an epoch, which a trial does not reach."""
+    for config in trainer.lr_scheduler_configs:
+        if config.reduce_on_plateau and config.strict and config.monitor not in logged:
+            raise UserError(
+                f"{type(config.scheduler).__name__} follows {config.monitor}, and the module logs "
+                f"{', '.join(sorted(logged)) or 'nothing'}. Correct `monitor` in configure_optimizers"
+            )
 
 
 def _check_length(run: Run, keeper: Any) -> None:
