@@ -5,6 +5,7 @@ import functools
 import json
 import re
 import sys
+from importlib import metadata
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -68,7 +69,12 @@ def targets(text):
 @functools.cache
 def distributions():
     """What brings each top-level name, of all that is installed."""
-    return packages_distributions()
+    found = dict(packages_distributions())
+    if sys.version_info < (3, 11):  # it knows those only that say so in top_level.txt
+        for each in metadata.distributions():
+            for top in {file.parts[0].removesuffix(".py") for file in each.files or () if file.suffix == ".py"}:
+                found.setdefault(top, []).append(each.metadata["Name"])
+    return found
 
 
 @functools.cache

@@ -19,7 +19,7 @@ def test_every_flipped_bit_of_the_numbers_is_noticed(tmp_path):
     path = tmp_path / "it.pt"
     torch.save({"weights": torch.rand(4096)}, path)
     good, draw = path.read_bytes(), random.Random(0)
-    where = good.index(torch.load(path)["weights"].numpy().tobytes())
+    where = good.index(torch.load(path, weights_only=True)["weights"].numpy().tobytes())
     for _ in range(40):
         place, bit = where + draw.randrange(4 * 4096), draw.randrange(8)
         path.write_bytes(good[:place] + bytes([good[place] ^ (1 << bit)]) + good[place + 1 :])
