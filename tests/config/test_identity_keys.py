@@ -67,7 +67,9 @@ BESIDE = {"ablation", "experiment", "hparams_search", "hydra", "local", "debug",
 OPTIONS = [
     "seed=0",
     *sorted(
-        f"{path.parent.name}={path.stem}" for path in config_dir().glob("*/*.yaml") if path.parent.name not in BESIDE
+        f"{path.parent.name}={path.stem}"
+        for path in config_dir().glob("*/*.yaml")
+        if path.parent.name not in BESIDE and f"{path.parent.name}={path.stem}" != "task=lightning"  # needs a module
     ),
 ]
 COMPOSER = Composer()
@@ -105,7 +107,7 @@ def harmless(option, key):
     if (option, key) in COUNTS:
         return False
     found = [pattern for pattern in HARMLESS if fnmatch.fnmatchcase(key, pattern)]
-    return bool(found) and not key.endswith("._target_")
+    return bool(found) and (key.startswith("metrics.") or not key.endswith("._target_"))
 
 
 def changed(config, path, value):
