@@ -18,12 +18,13 @@ def block(begins):
 
 
 def test_the_options_of_the_page_are_those_of_the_group():
-    listed = set(re.findall(r"\w+", "".join(re.findall(r"\| (?:classes|numbers) \| ([\w, ]+) \|", PAGE))))
+    listed = set(re.findall(r"\w+", " ".join(re.findall(r"\| (?:classes|numbers) \| ([\w, ]+) \|", PAGE))))
     assert listed == {path.stem for path in (config_dir() / "metrics").glob("*.yaml")}
 
 
 def test_an_own_metric_is_measured(paribus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "own.py").write_text(block("import torch"))
     (tmp_path / "conf" / "metrics").mkdir(parents=True)
     (tmp_path / "conf" / "metrics" / "confident.yaml").write_text(block("# The share"))
