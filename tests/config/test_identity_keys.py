@@ -94,6 +94,8 @@ def other(path, value):
         return 1.5
     if path[-1] == "better":
         return "lower" if value == "higher" else "higher"
+    if path == ("freeze",):
+        return ["0.weight"]
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
