@@ -55,8 +55,8 @@ def reload(
     run = reloadable(record, store, trust)
     if run.task.target == LIGHTNING:
         raise UserError(
-            f"run {record.id} is of task=lightning, whose loss only its module knows: curvature and landscape work on "
-            "the tasks of Paribus"
+            f"run {record.id} is of task=lightning, whose outputs and loss only its module knows: further metrics, "
+            "curvature and landscape work on the tasks of Paribus"
         )
     setting = build.build_setting(run)
     data = build.build_data(run, setting)

@@ -208,5 +208,5 @@ def test_several_processes_train_one_module(paribus, tmp_path):
 def test_curvature_is_for_tasks_of_paribus(trained, tmp_path):
     from paribus.run.evaluate import reload
 
-    with pytest.raises(UserError, match="whose loss only its module knows"):
+    with pytest.raises(UserError, match="whose outputs and loss only its module knows"):
         reload(trained(*MSE)[0], Store(tmp_path))

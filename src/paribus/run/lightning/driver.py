@@ -18,16 +18,16 @@ from paribus.base import archive
 from paribus.base.errors import UserError
 from paribus.base.signals import graceful_stop
 from paribus.base.terminal import say
-from paribus.config.identity import EARLY_STOPPING
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
 from paribus.run.fit import Outcome, build_loggers, final_summary, set_threads
 from paribus.run.instantiate import instantiate
+from paribus.run.lightning.callbacks import CHECKPOINTS, PROGRESS, user_callbacks
 from paribus.run.lightning.checkpoint import writer
 from paribus.run.lightning.flags import make_trainer
 from paribus.run.lightning.keeper import Keeper, keeper_of
 from paribus.run.lightning.ledger import Ledger, history_logger
-from paribus.run.lightning.library import Library
+from paribus.run.lightning.logged import NotLogged, check_logged
 from paribus.run.lightning.parts import Parts, make_parts
 from paribus.run.lightning.state import restore_module
 from paribus.run.lightning.streams import Streams
@@ -37,8 +37,6 @@ from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 
 log = logging.getLogger("paribus")
-CHECKPOINTS = "paribus.callback.Checkpoints"
-PROGRESS = "paribus.callback.Progress"
 
 
 @dataclass
@@ -220,62 +218,6 @@ def restore(parts: Parts, trainer: Any, checkpoint: dict[str, Any], weights: Map
     parts.module.on_load_checkpoint(checkpoint)
     parts.module.load_state_dict(weights, strict=parts.module.strict_loading)
     restore_module(parts.module, internal, checkpoint.get("paribus", {}).get("module", {}))
-
-
-def user_callbacks(run: Run, library: Library) -> tuple[list[Any], list[Any]]:
-    """Lightning's and the user's callbacks, and those of Paribus that act after each validation."""
-    callbacks, hooks = [], []
-    for name, node in run.callback_nodes.items():
-        where, target = f"callbacks.{name}", target_of(node)
-        if target in (CHECKPOINTS, PROGRESS):
-            continue
-        if target == EARLY_STOPPING:
-            hooks.append(instantiate(where, node))
-        elif target.startswith("paribus."):
-            raise UserError(
-                f"{where} acts on every update of task=classification, and Lightning's loop has no such place. Leave "
-                f"it out, or name a callback of Lightning: {where}._target_=pytorch_lightning.callbacks.NAME"
-            )
-        else:
-            callback = instantiate(where, node)
-            if not isinstance(callback, library.pl.Callback):
-                raise UserError(
-                    f"{where} must be a callback of {library.pl.__name__}, the package of the module, got "
-                    f"{node['_target_']}"
-                )
-            callbacks.append(callback)
-    return callbacks, hooks
-
-
-class NotLogged(UserError):
-    """A metric that the configuration names and the module does not log. needed: whether weights depend on it."""
-
-    def __init__(self, name: str, message: str, needed: bool = False):
-        super().__init__(message)
-        self.name = name
-        self.needed = needed
-
-
-def check_logged(run: Run, logged: Mapping[str, float]) -> None:
-    """Raises NotLogged for a metric that is declared or followed, and that the module does not log."""
-    names = ", ".join(sorted(logged)) or "nothing"
-    if (monitor := run.evaluation.monitor) not in logged:
-        needed = run.evaluation.checkpoint == "best" or any(
-            target_of(node) == EARLY_STOPPING for node in run.callback_nodes.values()
-        )
-        raise NotLogged(
-            monitor,
-            f"evaluation.monitor={monitor} must be a metric that the module logs, and it logs {names}. Correct "
-            f"task.monitor, or log it: self.log('{monitor}', value).",
-            needed,
-        )
-    for name in run.declared:
-        if not any(run.declared.of(key).name == name for key in logged):
-            raise NotLogged(
-                name,
-                f"task.metrics.{name} must be a metric that the module logs, and it logs {names}. Correct the name, or "
-                f"log it: self.log('val/{name}', value).",
-            )
 
 
 @contextmanager

@@ -17,17 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from paribus.base.atomic import write_file_atomically
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
-from paribus.base.lightning_internals import at_epoch_start, forget_restart
+from paribus.base.lightning_internals import forget_restart
 from paribus.base.torch_internals import foreach
 from paribus.config.run import Run
 from paribus.run.lightning.factories import Curve
 from paribus.run.lightning.ledger import Ledger
 from paribus.run.lightning.library import Library
 from paribus.run.lightning.loaders import Reads, watched
-from paribus.run.lightning.state import module_state, object_state, restore_module, restore_objects
+from paribus.run.lightning.saving import Saving
+from paribus.run.lightning.state import restore_objects
 from paribus.run.lightning.streams import Streams
 from paribus.run.segments import Segments
 
@@ -36,7 +36,7 @@ PATIENCE = 45.0  # seconds that a run which is asked to stop takes at most to fi
 CHECK_SECONDS = 10.0  # between two looks at the loss
 
 
-class Keeper:
+class Keeper(Saving):
     """Made a callback of the module's own package by `keeper_of`.
 
     every_seconds: longest time between two checkpoints, but for that of an epoch; None writes none.
@@ -44,7 +44,6 @@ class Keeper:
     """
 
     run: Run
-    journal: Ledger
 
     def start(
         self,
@@ -120,10 +119,6 @@ class Keeper:
 
     def first(self) -> None:
         self.streams.first_batch(self._trainer.current_epoch)
-
-    def _skipped(self) -> tuple[type, ...]:
-        pl = self.library.pl
-        return (pl.Trainer, pl.Callback, self.library.get("loggers.logger.Logger"), torch.Generator)
 
     # ------------------------------------------------------------------------------------------ Lightning's hooks
 
@@ -239,16 +234,6 @@ class Keeper:
         """What Lightning gives to loggers."""
         self.journal.add(values, self.epochs, self._trainer.global_step, self._seconds_now(time.monotonic()))
 
-    def save(self, trainer: Any) -> None:
-        if trainer.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.journal.flush()
-        write_file_atomically(self.folder / "last.ckpt", trainer.save_checkpoint, trainer.is_global_zero)
-        if self.best_weights is not None and trainer.is_global_zero:
-            best = {"state_dict": self.best_weights, "monitor": self.journal.monitor, "score": self.journal.best_score}
-            write_file_atomically(self.folder / "best.ckpt", lambda path: torch.save(best, path))
-        self._saved = time.monotonic()
-
     def end_training(self) -> None:
         """Called within on_validated: the run is complete, as if its budget ended here."""
         self.ending = True
@@ -256,63 +241,6 @@ class Keeper:
     def request_stop(self) -> None:
         """Stop at the end of this epoch, or at once where that is far."""
         self.stop_requested = True
-
-    # ------------------------------------------------------------------------------------------ checkpoints
-
-    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        at_epoch_start(checkpoint["loops"], self.epochs)
-        gradients = {}
-        if not pl_module.automatic_optimization:  # it may add up gradients over the end of an epoch
-            gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
-        checkpoint["paribus"] = {
-            "cursor": {
-                "epoch": self.epochs,
-                "update": 0,
-                "step": trainer.global_step,
-                "samples": self.samples,
-                "seconds": self.seconds,
-            },
-            "batches": self.batches,
-            "metrics": dict(self.journal.metrics),
-            "logged": {key: value.detach().cpu() for key, value in trainer.callback_metrics.items()
-                       if isinstance(value, Tensor)},
-            "best_weights": self.best_weights,
-            "module": module_state(pl_module, self.internal),
-            "data": object_state({**self._sources, "data": self._source}, self._skipped(), self.streams.is_ours),
-            "gradients": gradients,
-            "hooks": [hook.state_dict() for hook in self.hooks],
-            "diverged": self.diverged,
-            "finished": self.finished,
-            "segments": self.segments.until(trainer.global_step),
-        }  # fmt: skip
-
-    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        self._restored = checkpoint
-        self.segments.load(checkpoint["paribus"]["segments"], checkpoint["paribus"]["cursor"]["step"])
-
-    def _restore(self, trainer: Any, pl_module: Any, checkpoint: Mapping[str, Any]) -> None:
-        """After the hooks that begin a training, which may have changed what the checkpoint holds."""
-        state = checkpoint["paribus"]
-        strategy = trainer.strategy
-        strategy.load_model_state_dict(checkpoint, strict=pl_module.strict_loading)
-        strategy.load_optimizer_state_dict(checkpoint)
-        for config, each in zip(trainer.lr_scheduler_configs, checkpoint["lr_schedulers"], strict=True):
-            config.scheduler.load_state_dict(each)
-        restore_module(pl_module, self.internal, state["module"])
-        parameters = dict(pl_module.named_parameters())
-        for name, gradient in state["gradients"].items():
-            parameters[name].grad = gradient.to(parameters[name].device)
-        trainer.callback_metrics.update({key: value.to(pl_module.device) for key, value in state["logged"].items()})
-        self.load(state)
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """What a checkpoint says of the training so far."""
-        cursor = state["cursor"]
-        self.epochs, self.samples, self.seconds = cursor["epoch"], cursor["samples"], cursor["seconds"]
-        self.batches, self.best_weights, self.diverged = state["batches"], state["best_weights"], state["diverged"]
-        self.journal.load(state["metrics"], cursor["step"])
-        for hook, each in zip(self.hooks, state["hooks"], strict=True):
-            hook.load_state_dict(each)
 
     # ------------------------------------------------------------------------------------------ clock and divergence
 

@@ -119,11 +119,13 @@ def _tried(run: Run) -> tuple[str | None, str | None]:
 def _train_a_batch(run: Run) -> str | None:
     """Raises UserError for what is known to fail; what may be missing."""
     from paribus.run.lightning import driver
+    from paribus.run.lightning.callbacks import user_callbacks
     from paribus.run.lightning.ledger import Ledger, history_logger
+    from paribus.run.lightning.logged import NotLogged, check_logged
 
     lightning = driver.Lightning.of(run)
     parts = lightning.parts
-    driver.user_callbacks(run, parts.library)
+    user_callbacks(run, parts.library)
     ledger = Ledger(None, run.declared, run.evaluation.monitor)
     with tempfile.TemporaryDirectory() as folder:
         keeper, _ = lightning.callbacks(ledger, Path(folder))
@@ -145,8 +147,8 @@ def _train_a_batch(run: Run) -> str | None:
             "training_step, validation_step or test_step: self.log('val/loss', loss)"
         )
     try:
-        driver.check_logged(run, logged)
-    except driver.NotLogged as error:
+        check_logged(run, logged)
+    except NotLogged as error:
         several = any(key.startswith(f"{error.name}/dataloader_idx_") for key in logged)
         if error.name.rpartition("/")[2] in _source_of(type(parts.module)) and not error.needed and not several:
             return f"{error} It may do so later than in a first batch, so the run is trained."
