@@ -91,3 +91,28 @@ def test_soft_targets_can_be_mixed_again():
 def test_impossible_options(make):
     with pytest.raises(ValueError, match="must be"):
         make()
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 4, 4)])
+@pytest.mark.parametrize("kind", ["class", "number", "numbers", "labels"])
+def test_mixup_mixes_samples_of_any_shape_and_targets_of_any_kind(shape, kind):
+    """One share for a sample and its target: both lie equally far between those of two samples."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(50, *shape, generator=generator)
+    y = {
+        "class": torch.arange(50) % 4,
+        "number": torch.randn(50, generator=generator),
+        "numbers": torch.randn(50, 2, generator=generator),
+        "labels": torch.randint(0, 2, (50, 4), generator=generator).float(),
+    }[kind]
+    mixed_x, mixed_y = MixUp(1.0)(x, y, num_classes=4, generator=torch.Generator().manual_seed(1))
+    partner = torch.randperm(50, generator=torch.Generator().manual_seed(1))
+    before = torch.nn.functional.one_hot(y, 4).float() if kind == "class" else y
+    for k in range(50):
+        if partner[k] == k:
+            continue
+        way = (x[partner[k]] - x[k]).flatten()
+        share = float((mixed_x[k] - x[k]).flatten() @ way / (way @ way))
+        assert 0 <= share <= 1
+        torch.testing.assert_close(mixed_x[k], x[k].lerp(x[partner[k]], share), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(mixed_y[k], before[k].lerp(before[partner[k]], share), atol=1e-5, rtol=1e-5)
