@@ -101,7 +101,9 @@ def test_processes_are_merged(paribus, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["loss=scalar_mse", "metrics=auroc"], "metrics.auroc"),
+        (["loss=scalar_mse", "metrics=auroc"], "gives no probabilities"),
+        (["task=regression", "data=diabetes", "metrics=f1"], "metrics.f1 is a metric of classes"),
+        (["metrics=mae"], "It is given probabilities of the shape (8, 10)"),
         (["metrics=f1", "metrics.f1.average=none"], "metrics.f1 must give one number"),
         (["metrics=r2", "metrics.r2.adjusted=-3"], "metrics.r2"),
         (["metrics=f1", "+metrics.f1.avrage=macro"], "Unexpected keyword arguments: `avrage`"),

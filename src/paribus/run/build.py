@@ -142,6 +142,12 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
     for name, node in run.measures.items():
         where = f"metrics.{name}"
         named = arguments_of(where, node)
+        classes = "num_classes" in named or "num_labels" in named
+        if classes and setting.form.num_classes is None and not {"num_classes", "num_labels"} & {*node}:
+            raise UserError(
+                f"{where} is a metric of classes, and data.source={name_of(run.data.source)} has "
+                f"kind_of_y={setting.form.kind_of_y!r}. Use one of numbers, such as metrics=[r2,mae]"
+            )
         offered: dict[str, Any] = {"num_classes": setting.form.num_classes, "num_labels": setting.form.num_classes}
         made[name] = instantiate(where, node, **{k: v for k, v in offered.items() if k in named and k not in node})
     measures = Measures(made, setting.task.predictions)
@@ -151,8 +157,14 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
     try:
         measures.rehearse(outputs, y)
     except ValueError as error:
-        made_of = f"loss={name_of(run.loss)} and data.source={name_of(run.data.source)}"
-        raise UserError(f"{error} (with {made_of})") from error
+        given, why = setting.task.predictions(outputs), ""
+        what = "predicted numbers" if setting.form.num_classes is None else "probabilities"
+        if not given.is_floating_point():
+            what, why = "predicted classes", f" (loss={name_of(run.loss)} gives no probabilities)"
+        raise UserError(
+            f"{str(error).rstrip('.')}. It is given {what} of the shape {tuple(given.shape)}{why}, and targets of the "
+            f"shape {tuple(y.shape)}. Choose another metric or other arguments"
+        ) from error
     return measures
 
 

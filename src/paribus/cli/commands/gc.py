@@ -49,6 +49,7 @@ def command(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     )
     if any(each.state == "interrupted" for each in found):
         show("interrupted runs start from the beginning without their checkpoints")
+    show("further metrics (paribus evaluate --metrics) can't be computed for runs without checkpoints")
     if dry_run:
         return
     if not yes:

@@ -154,7 +154,7 @@ def _forest(number: int, study: Study) -> dict[str, Any] | None:
             "low": at(each.low) if math.isfinite(each.low) else None,
             "high": at(each.high) if math.isfinite(each.high) else None,
             "mean": at(each.mean),
-            "side": "open" if not _clear(each) else "up" if each.mean > 0 else "down",
+            "side": "open" if not _clear(each) else "up" if _better(each, study) else "down",
             "text": words.difference_text(study.metric, each.mean, each.low, each.high),
             "p": words.p_text(each.p_holm).removeprefix("= "),
             "n": each.n,
@@ -165,6 +165,10 @@ def _forest(number: int, study: Study) -> dict[str, Any] | None:
     smallest = words.amount(study.metric, study.smallest) if study.smallest else ""
     edges = [at(-study.smallest), at(study.smallest)] if study.smallest else []
     return {"rows": rows, "zero": at(0.0), "edges": edges, "smallest": smallest}
+
+
+def _better(each: Compared, study: Study) -> bool:
+    return (each.mean > 0) != (study.metric.metric.better == "lower")
 
 
 def _clear(each: Compared) -> bool:
