@@ -94,7 +94,7 @@ class Timer(pl.Callback):
 def paribus(epochs: int, folder: Path) -> float:
     from paribus.config.compose import load, resolved
     from paribus.config.run import Run
-    from paribus.run.lightning.driver import Lightning
+    from paribus.extras.lightning.driver import Lightning
     from paribus.store.record import Record
 
     line = [*TASK, f"budget.epochs={epochs}", "trainer.threads=1", "+callbacks.timer._target_=bench_lightning.Timer"]

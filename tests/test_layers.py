@@ -23,6 +23,7 @@ LAYERS = [
         "extras.cluster",
         "extras.curvature",
         "extras.exchange",
+        "extras.lightning",
         "extras.stack",
         "extras.surfaces",
         "extras.wandb",

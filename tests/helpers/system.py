@@ -17,7 +17,7 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSER = Path("/Applications/Google Chrome.app")
-EXTRAS = ("stack", "curvature", "surfaces", "wandb", "exchange", "cluster")
+EXTRAS = ("stack", "curvature", "surfaces", "lightning", "wandb", "exchange", "cluster")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class TrainedRun:
 
         run, path = reloadable(self.record, self.store, trust), None if checkpoint is None else Path(checkpoint)
         if run.task.target == LIGHTNING:
-            from paribus.run.lightning.evaluate import reload_module
+            with needed_by("paribus.load"):
+                from paribus.extras.lightning.evaluate import reload_module
 
             parts = reload_module(self.record, self.store, run, path).parts
             return LoadedRun(self.record, self.store, parts.module.eval(), parts.source, parts.module.device)

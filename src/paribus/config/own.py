@@ -1,4 +1,4 @@
-"""What a run of task=lightning leaves to its module: the sections of a configuration that have no effect on it."""
+"""Sections that a run of task=lightning leaves to its module: they have no effect on it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ TARGETS: Mapping[str, Target] = {
         "paribus.tasks.regression.Regression", at="paribus.tasks.regression.task.Regression"
     ),
     "paribus.task.Multilabel": Target("paribus.tasks.multilabel.task.Multilabel"),
-    "paribus.task.Lightning": Target("paribus.run.lightning.driver.Lightning"),
+    "paribus.task.Lightning": Target("paribus.extras.lightning.driver.Lightning"),
     "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
     "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
     "paribus.model.MLP": Target("paribus.nn.models.dense.MLP", at="paribus.techniques.models.dense.MLP"),

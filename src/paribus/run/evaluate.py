@@ -17,10 +17,10 @@ from paribus.config.run import Run, recorded
 from paribus.config.task import LIGHTNING
 from paribus.run import build
 from paribus.run.data import RunData
+from paribus.run.drivers import driver_of
 from paribus.run.evaluation import evaluate
 from paribus.run.fit import build_trainer, set_threads
 from paribus.run.foreign import is_own, outside
-from paribus.run.lightning.evaluate import evaluate_module
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -134,10 +134,10 @@ def evaluate_record(
     Raises UserError as `reload`.
     """
     run = reloadable(record, store, trust)
-    if run.task.target == LIGHTNING:
+    if (driver := driver_of(run)) is not None:
         if checkpoint is None:
             undamaged(record, store, f"checkpoints/{record.evaluated}.ckpt")
-        return evaluate_module(record, store, run, checkpoint)
+        return driver.evaluate(record, store, run, checkpoint)
     reloaded = reload(record, store, checkpoint, trust=trust)
     evaluation = reloaded.configured.evaluation
     with reloaded.precision.val_step_context():

@@ -19,7 +19,6 @@ from paribus.base.memory import uncollected
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
-from paribus.config.task import LIGHTNING
 from paribus.run.bookkeeping import (
     already,
     declared,
@@ -32,6 +31,7 @@ from paribus.run.bookkeeping import (
     used_versions,
     write_config,
 )
+from paribus.run.drivers import driver_of
 from paribus.run.foreign import mark_trained
 from paribus.run.log import log_file
 from paribus.store.checksums import checksums
@@ -96,14 +96,19 @@ def train(
             raise
 
 
-def _own(run: Run, record: Record, checked: bool) -> Fit:
-    """The training of a task of Paribus, whose parts are built and, unless they were before, checked."""
+def _fit(run: Run, record: Record, checked: bool) -> Fit:
+    """What trains a run: its parts are built and, unless they were before, checked."""
     # torch and Lightning are imported here: whatever could be said without them has been said.
     with uncollected():
         from paribus.run import build
         from paribus.run.fit import fit
         from paribus.run.preflight import Preflight
 
+    if (driver := driver_of(run)) is not None:
+        if not checked and run.processes == 1:  # of several processes `train` has done so before it started them
+            driver.check(run)
+        record.comparable = run.comparable()
+        return driver.fit(run)
     setting = build.build_setting(run)
     data = build.build_data(run, setting)
     if not checked:
@@ -113,22 +118,10 @@ def _own(run: Run, record: Record, checked: bool) -> Fit:
     return functools.partial(fit, run, setting, data)
 
 
-def _lightning(run: Run, record: Record, checked: bool) -> Fit:
-    """The training of a LightningModule, of which a batch was tried."""
-    with uncollected():
-        from paribus.run.lightning.driver import Lightning
-        from paribus.run.preflight import Preflight
-
-    if not checked and run.processes == 1:  # of several processes `train` has done so before it started them
-        Preflight().check(run)
-    record.comparable = run.comparable()
-    return Lightning.of(run).fit
-
-
 def execute(run: Run, record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    fit = _lightning(run, record, checked) if run.task.target == LIGHTNING else _own(run, record, checked)
+    fit = _fit(run, record, checked)
     folder = store.run_dir(record.id)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)

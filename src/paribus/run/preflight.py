@@ -14,9 +14,9 @@ from paribus.base.errors import UserError
 from paribus.config.nodes import targets, warmup_updates, without_numbers
 from paribus.config.run import Run, too_long
 from paribus.config.targets import known
-from paribus.config.task import LIGHTNING
 from paribus.run import alone, build
 from paribus.run.data import RunData
+from paribus.run.drivers import driver_of
 from paribus.run.instantiate import check_arguments
 from paribus.run.passes import check_callbacks, check_statistics, on_meta, take_step
 
@@ -38,10 +38,8 @@ class Preflight:
 
     def check(self, run: Run) -> None:
         """Raises UserError with what can't work, and what to do about it."""
-        if run.task.target == LIGHTNING:
-            from paribus.run.lightning.trial import try_batches
-
-            return try_batches(run)
+        if (driver := driver_of(run)) is not None:
+            return driver.check(run)
         parts = (run.data.source, run.loss, run.scheduler, run.augmentation)
         setting = self._once(lambda: build.build_setting(run), "setting", *parts)
         length = (run.data, run.scheduler, run.budget, *_processes(run))

@@ -11,7 +11,7 @@ from typing import Any
 from paribus.ablation.cells import Cell
 from paribus.config.chosen import chosen
 from paribus.config.identity import BUDGET_UNITS
-from paribus.config.task import LIGHTNING
+from paribus.run.drivers import Driver, driver_of
 from paribus.store.record import Record
 from paribus.sweep.grouping import grouping
 
@@ -28,8 +28,8 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
 
     together: runs of one job; the time of an update is then that of one of them.
     """
-    if cell.run.task.target == LIGHTNING:
-        return _of_module(cell)
+    if (driver := driver_of(cell.run)) is not None:
+        return _driven(cell, driver)
     from paribus.run import build
     from paribus.run.fit import fit
 
@@ -59,10 +59,8 @@ def measure(cell: Cell, together: int = 1) -> tuple[Mapping[str, Any], str, floa
     return choices, length, total - timing["update_seconds"] + updates * each
 
 
-def _of_module(cell: Cell) -> tuple[Mapping[str, Any], str, float]:
-    """`measure` of a run of task=lightning: an epoch of it, or some updates where that is its unit."""
-    from paribus.run.lightning.driver import Lightning
-
+def _driven(cell: Cell, driver: Driver) -> tuple[Mapping[str, Any], str, float]:
+    """`measure` of a run with a driver of its own: an epoch of it, or some updates where that is its unit."""
     unit, amount = cell.run.length
     choices, length = chosen(cell.run, cell.choices, cell.overrides), str(cell.run.length)
     if unit == "seconds":
@@ -78,6 +76,6 @@ def _of_module(cell: Cell) -> tuple[Mapping[str, Any], str, float]:
     )
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        timing = Lightning.of(run).fit(Record("measured", "running"), Path(folder)).timing
+        timing = driver.fit(run)(Record("measured", "running"), Path(folder)).timing
     training = timing["fit_seconds"]
     return choices, length, time.perf_counter() - started - training + training * amount / part

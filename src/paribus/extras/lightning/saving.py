@@ -12,10 +12,10 @@ from torch import Tensor
 
 from paribus.base.atomic import write_file_atomically
 from paribus.base.lightning_internals import at_epoch_start
-from paribus.run.lightning.ledger import Ledger
-from paribus.run.lightning.library import Library
-from paribus.run.lightning.state import module_state, object_state, restore_module
-from paribus.run.lightning.streams import Streams
+from paribus.extras.lightning.ledger import Ledger
+from paribus.extras.lightning.library import Library
+from paribus.extras.lightning.state import module_state, object_state, restore_module
+from paribus.extras.lightning.streams import Streams
 from paribus.run.segments import Segments
 
 

@@ -20,17 +20,17 @@ from paribus.base.signals import graceful_stop
 from paribus.base.terminal import say
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
+from paribus.extras.lightning.callbacks import CHECKPOINTS, PROGRESS, user_callbacks
+from paribus.extras.lightning.checkpoint import writer
+from paribus.extras.lightning.flags import make_trainer
+from paribus.extras.lightning.keeper import Keeper, keeper_of
+from paribus.extras.lightning.ledger import Ledger, history_logger
+from paribus.extras.lightning.logged import NotLogged, check_logged
+from paribus.extras.lightning.parts import Parts, make_parts
+from paribus.extras.lightning.state import restore_module
+from paribus.extras.lightning.streams import Streams
 from paribus.run.fit import Outcome, build_loggers, final_summary, set_threads
 from paribus.run.instantiate import instantiate
-from paribus.run.lightning.callbacks import CHECKPOINTS, PROGRESS, user_callbacks
-from paribus.run.lightning.checkpoint import writer
-from paribus.run.lightning.flags import make_trainer
-from paribus.run.lightning.keeper import Keeper, keeper_of
-from paribus.run.lightning.ledger import Ledger, history_logger
-from paribus.run.lightning.logged import NotLogged, check_logged
-from paribus.run.lightning.parts import Parts, make_parts
-from paribus.run.lightning.state import restore_module
-from paribus.run.lightning.streams import Streams
 from paribus.run.loggers import finish
 from paribus.run.restart import usable_checkpoint
 from paribus.store.history import HistoryWriter

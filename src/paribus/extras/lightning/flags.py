@@ -11,7 +11,7 @@ from paribus.base.errors import UserError
 from paribus.base.lightning_internals import leave_signals
 from paribus.base.text import near
 from paribus.config.run import Run
-from paribus.run.lightning.library import Library
+from paribus.extras.lightning.library import Library
 
 # Flags that Paribus sets itself, with what to write instead.
 SET = {

@@ -118,10 +118,10 @@ def _tried(run: Run) -> tuple[str | None, str | None]:
 
 def _train_a_batch(run: Run) -> str | None:
     """Raises UserError for what is known to fail; what may be missing."""
-    from paribus.run.lightning import driver
-    from paribus.run.lightning.callbacks import user_callbacks
-    from paribus.run.lightning.ledger import Ledger, history_logger
-    from paribus.run.lightning.logged import NotLogged, check_logged
+    from paribus.extras.lightning import driver
+    from paribus.extras.lightning.callbacks import user_callbacks
+    from paribus.extras.lightning.ledger import Ledger, history_logger
+    from paribus.extras.lightning.logged import NotLogged, check_logged
 
     lightning = driver.Lightning.of(run)
     parts = lightning.parts

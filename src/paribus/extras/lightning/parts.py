@@ -11,10 +11,10 @@ from paribus.base.errors import UserError
 from paribus.config.nodes import name_of, target_of
 from paribus.config.own import OWN_NORM, is_own
 from paribus.config.run import Run
+from paribus.extras.lightning.factories import OptimizerFactory, ScheduleFactory
+from paribus.extras.lightning.library import Library, library_of
+from paribus.extras.lightning.streams import Streams
 from paribus.run.instantiate import instantiate
-from paribus.run.lightning.factories import OptimizerFactory, ScheduleFactory
-from paribus.run.lightning.library import Library, library_of
-from paribus.run.lightning.streams import Streams
 from paribus.run.targets import find
 from paribus.techniques.norms.convert import replace_norms
 

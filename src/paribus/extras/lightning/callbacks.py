@@ -8,8 +8,8 @@ from paribus.base.errors import UserError
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
+from paribus.extras.lightning.library import Library
 from paribus.run.instantiate import instantiate
-from paribus.run.lightning.library import Library
 
 CHECKPOINTS = "paribus.callback.Checkpoints"
 PROGRESS = "paribus.callback.Progress"

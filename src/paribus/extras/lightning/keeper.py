@@ -22,13 +22,13 @@ from paribus.base.errors import Interrupted, UserError
 from paribus.base.lightning_internals import forget_restart
 from paribus.base.torch_internals import foreach
 from paribus.config.run import Run
-from paribus.run.lightning.factories import Curve
-from paribus.run.lightning.ledger import Ledger
-from paribus.run.lightning.library import Library
-from paribus.run.lightning.loaders import Reads, watched
-from paribus.run.lightning.saving import Saving
-from paribus.run.lightning.state import restore_objects
-from paribus.run.lightning.streams import Streams
+from paribus.extras.lightning.factories import Curve
+from paribus.extras.lightning.ledger import Ledger
+from paribus.extras.lightning.library import Library
+from paribus.extras.lightning.loaders import Reads, watched
+from paribus.extras.lightning.saving import Saving
+from paribus.extras.lightning.state import restore_objects
+from paribus.extras.lightning.streams import Streams
 from paribus.run.segments import Segments
 
 _norms_of = foreach("norm")

@@ -1,4 +1,4 @@
-"""What an option of conf/optimizer or conf/scheduler gives to a module's constructor: a callable that makes it.
+"""Factories of optimizers and schedulers: what an option of conf/optimizer or conf/scheduler gives to a constructor.
 
 A module calls them in configure_optimizers, as those of lightning-hydra-template do:
 optimizer(params=self.parameters()) and scheduler(optimizer=optimizer).

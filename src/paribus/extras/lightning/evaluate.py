@@ -7,7 +7,7 @@ from pathlib import Path
 from paribus.base import archive
 from paribus.base.errors import UserError
 from paribus.config.run import Run
-from paribus.run.lightning.driver import Lightning, restore, single_trainer, test
+from paribus.extras.lightning.driver import Lightning, restore, single_trainer, test
 from paribus.store.record import Record
 from paribus.store.store import Store
 
