@@ -22,6 +22,17 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
+def tell_progress(line: str) -> None:
+    """A line of progress on stderr: it takes the place of the last one on a terminal, and is a line of its own in a
+    log. An empty one clears the terminal's line."""
+    text = plain(redacted_text(line))
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text}")
+    elif text:
+        sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def show(text: str, end: str = "\n") -> None:
     """The result of a command, on stdout."""
     sys.stdout.write(plain(text) + end)

@@ -20,6 +20,7 @@ from torch import Tensor
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.lightning_internals import forget_restart
+from paribus.base.terminal import tell_progress
 from paribus.base.torch_internals import foreach
 from paribus.config.run import Run
 from paribus.extras.lightning.factories import Curve
@@ -210,7 +211,7 @@ class Keeper(Saving):
         self._row(trainer)
         self.finished = True
         if sys.stderr.isatty() and self.progress is not None:
-            sys.stderr.write("\r\033[K")
+            tell_progress("")
         if self.every_seconds is not None:
             self.save(trainer)
 
@@ -287,9 +288,7 @@ class Keeper(Saving):
         parts = [f"{unit} {done[unit]:.4g}/{amount:g}", f"{trainer.global_step} updates"]
         parts += [f"{key} {value:.4g}" for key, value in self.journal.metrics.items() if key == self.journal.monitor]
         parts.append(duration(self._seconds_now(now)))
-        line = " · ".join(parts)
-        sys.stderr.write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")
-        sys.stderr.flush()
+        tell_progress(" · ".join(parts))
 
 
 def keeper_of(library: Library) -> Any:
