@@ -4,8 +4,10 @@ import pytest
 
 from paribus.ablation.file import AblationError, level_name
 from paribus.ablation.parser import parse
+from paribus.base.metrics import Metric, Metrics
 from paribus.config.compose import load, resolved
 from paribus.config.grammar import override_value
+from paribus.config.task import Task
 
 FILE = {"name": "a", "factors": {"norm": ["batch", "layer"], "optimizer.lr": [0.1, 0.01]}, "seeds": 2}
 TUNED = {"name": "a", "factors": {"norm": ["batch", "layer"]}, "tune": {"optimizer.lr": {"log": [0.01, 1.0, 3]}}}
@@ -161,3 +163,15 @@ def test_names_of_levels_read_as_in_yaml():
     assert [level_name(level) for level in (None, True, 0.1, 1e-5, "batch", ["batch", "weight"])] == [
         *("null", "true", "0.1", "1e-05", "batch", "batch+weight")
     ]
+
+
+def test_the_task_says_what_an_ablation_compares_and_selects_on():
+    known = Metrics([Metric("mse", "lower", place="task.metrics.mse"), Metric("size", place="task.metrics.size")])
+    task = Task({"_target_": "paribus.task.Regression"}, known, "val/mse")
+    [found] = parse(FILE, task=task)
+    assert (found.metric, found.select_on) == ("test/mse", "val/mse")
+    assert found.metric.metric.better == "lower"
+    with pytest.raises(AblationError, match=r"val/size declares none\. Write task\.metrics\.size\.better=higher"):
+        parse({**FILE, "select_on": "val/size"}, task=task)
+    with pytest.raises(AblationError, match=r"got 'test/acc'"):
+        parse({**FILE, "metric": "test/acc"}, task=task)
