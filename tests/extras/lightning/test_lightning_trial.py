@@ -46,7 +46,7 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
         (r"val/mse must be a metric that the module logs.*val/mse/dataloader_idx_0",
          {"module": "OfTwoLoaders", "overrides": ["task.datamodule={_target_: modules.TwoLoaders}"]}),
         (r"ReduceLROnPlateau follows val/other, and the module logs", {"module": "WrongMonitor"}),
-        (r"limit_train_batches=0 trains nothing", {"overrides": ["trainer.flags.limit_train_batches=0"]}),
+        (r"limit_train_batches=0 would train nothing", {"overrides": ["trainer.flags.limit_train_batches=0"]}),
         (r"norm=group.*groups don't divide", {"overrides": ["norm=group", "norm.activation.groups=3"]}),
     ],
 )  # fmt: skip
