@@ -114,6 +114,18 @@ def test_a_shape_is_traced_where_a_run_has_enough_batches_of_it():
     assert [key[0][1] for key in traced._programs] == [8]
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing", "mse", "softmax_mse"])
+def test_soft_targets_are_traced_too(loss):
+    """Their last dimension is that of the classes, not of the samples."""
+    calls = {BATCH: 30}
+    traced, plain = (gradients("model=mlp", f"loss={loss}", batches=each) for each in (calls, 0))
+    for number in range(3):
+        x, y = batch(number)
+        mixed = 0.3 * torch.nn.functional.one_hot(y, 10).float() + 0.7 * torch.nn.functional.one_hot(y.flip(1), 10)
+        assert_equal(traced(x, mixed), plain(x, mixed))
+    assert traced._programs
+
+
 def test_a_short_run_is_not_traced():
     each = gradients("model=mlp", batches=9)
     each(*batch(0))

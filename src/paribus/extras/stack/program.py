@@ -48,6 +48,7 @@ class Replayed:
     """
 
     returned_anew: int  # how many of the results, from the first on, the next call leaves alone
+    dim: int  # of the samples in x
 
     def __init__(self, stack: StackedNetwork, task: StackedTask, calls: int | Mapping[int, int], compile: bool = False):
         self.stack = stack
@@ -85,7 +86,7 @@ class Replayed:
             return None
         program = self._programs.get(key)
         try:
-            if program is None and (share := self._share(y.shape[-1])) is not None:
+            if program is None and (share := self._share(x.shape[self.dim])) is not None:
                 program = self._made(x, y, self.compile and share >= COMPILED)
                 self._programs[key] = program
         except Exception as error:  # a network may do anything, and it works untraced
@@ -150,6 +151,7 @@ class Gradients(Replayed):
     """
 
     returned_anew = 2
+    dim = 1
 
     def __init__(self, stack: StackedNetwork, task: StackedTask, calls: int | Mapping[int, int], compile: bool = False):
         super().__init__(stack, task, calls, compile)
@@ -172,6 +174,7 @@ class EvaluationSums(Replayed):
     """x (N, ...), y (N,), the same for all replicas, in evaluation mode -> the sums (R, S) of its evaluation."""
 
     returned_anew = 1
+    dim = 0
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         sums: Tensor = self.replay(x, y)[0]
