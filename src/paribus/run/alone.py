@@ -73,10 +73,19 @@ def _tried(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
     except UserError as error:
         return str(error)
     except Exception as error:  # whatever another's code raises
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({where})"
+        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({_place(error)})"
     return None
+
+
+def _place(error: BaseException) -> str:
+    """The last line that is not torch's own: some of its versions add frames of theirs."""
+    import torch
+
+    frames = traceback.extract_tb(error.__traceback__)
+    folder = str(Path(torch.__file__).parent)
+    own = [frame for frame in frames if not frame.filename.startswith(folder)]
+    frame = (own or frames)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 def _device(run: Run) -> str:

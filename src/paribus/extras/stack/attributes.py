@@ -24,6 +24,8 @@ from paribus.base.torch_internals import has_gradient_hooks, has_hooks
 
 MOST = 200_000  # values to look at: beyond it, nobody could say what the code depends on
 _STATE = ("_parameters", "_buffers", "training", "_non_persistent_buffers_set", "_is_full_backward_hook")
+# What Python puts into a class when somebody asks for its annotations.
+_LAZY = {"__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__"}
 _HOOKS = (
     "_forward_hooks",
     "_forward_pre_hooks",
@@ -189,7 +191,8 @@ class _Look:
         while waiting:
             thing = waiting.pop()
             if isinstance(thing, type):
-                items = [(f"{thing.__name__}.{name}", value) for name, value in list(vars(thing).items())]
+                own = [(name, value) for name, value in list(vars(thing).items()) if name not in _LAZY]
+                items = [(f"{thing.__name__}.{name}", value) for name, value in own]
             else:
                 items = [(f"{thing.__module__}.{name}", value) for name, value in _globals_of(thing)]
             for where, value in items:
