@@ -206,8 +206,7 @@ class _Planner:
 
     def check_measured(self, composed: Composed) -> None:
         """Raises UserError for an arm whose task does not measure what the ablation compares, or declares it anew."""
-        section = composed.resolved.get("task")
-        if id(section) in self.measured:
+        if composed.task_mark in self.measured:
             return
         tuned = self.ablation.tune or self.ablation.design == "path"
         for metric in dict.fromkeys([self.ablation.metric, *([self.ablation.select_on] if tuned else [])]):
@@ -215,7 +214,7 @@ class _Planner:
                 raise UserError(f"{metric} is not measured by {composed.task.target}. {composed.task.nearest(metric)}")
             if (own := composed.task.metrics.of(metric)) != metric.metric:
                 raise UserError(f"{metric} must be declared alike in all arms, got {own} and {metric.metric}")
-        self.measured[id(section)] = section
+        self.measured[composed.task_mark] = composed
 
     def walk(self) -> None:
         """Greedy: each step takes the change with the best mean of `select_on` over tuning seeds, while it helps."""

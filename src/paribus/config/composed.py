@@ -33,6 +33,16 @@ class Composed:
         return self.runs(self.resolved)
 
     @property
+    def task_mark(self) -> int:
+        """Equal for configurations that share their section `task`."""
+        return id(self.resolved.get("task"))
+
+    @property
+    def measures_more(self) -> bool:
+        """Whether metrics are asked for beside those of the task."""
+        return bool(self.resolved.get("metrics"))
+
+    @property
     def task(self) -> Task:
         """What is learned and measured. Raises UserError for what no task can be."""
         task = Task.read(self.resolved["task"]) if "task" in self.resolved else Task()

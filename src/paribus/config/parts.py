@@ -124,7 +124,9 @@ def init_meaning(config: Mapping[str, Any]) -> dict[str, Any] | None:
 def freeze_meaning(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """What counts of the section freeze, in one form; None where nothing is frozen."""
     given = config.get("freeze") or {}
-    return dict(given) if isinstance(given, Mapping) and given else dict.fromkeys(given) or None
+    if isinstance(given, list | tuple):
+        return dict.fromkeys(map(str, given)) or None
+    return dict(given) or None if isinstance(given, Mapping) else {"": given}  # it will be refused
 
 
 def with_digest(config: Mapping[str, Any]) -> Mapping[str, Any]:

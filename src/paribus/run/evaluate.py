@@ -160,11 +160,12 @@ def load_weights(path: Path) -> dict[str, Any]:
             result: dict[str, Any] = content["evaluation_weights"]
             return result
         state: dict[str, Any] = content["state_dict"]
-        if "paribus" not in content:  # of the best weights: the network's alone
+        if "monitor" in content:  # of the best weights: the network's alone
             return state
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}. Was the run trained with callbacks=none?") from error
     except Exception as error:  # zip, pickle and key errors: the file is damaged or no checkpoint
         raise UserError(f"{path} is damaged or not a checkpoint: {type(error).__name__}: {error}") from error
     prefix = "network."
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return own or state

@@ -205,6 +205,7 @@ def preload() -> None:
         import paribus.run.preflight
         import paribus.sweep.child
         import paribus.sweep.dispatch
+        import paribus.tasks.classification.task
         import paribus.techniques.models.dense  # noqa: F401
 
         for name in _OF_SOME_VERSIONS:

@@ -97,7 +97,7 @@ class Sweep:
         """Whether finished runs were given metrics that are asked for now and that they were trained without."""
         asked: dict[str, Measures] = {}
         for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
-            if cell.id in self.evaluated or not cell.composed.resolved.get("metrics"):
+            if cell.id in self.evaluated or not cell.composed.measures_more:
                 continue
             self.evaluated.add(cell.id)
             record = self.store.read(cell.id)

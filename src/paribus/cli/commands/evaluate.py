@@ -78,9 +78,8 @@ def _repeat(run: str, store: Store, checkpoint: str | None, trust: bool) -> None
 def _asked(metrics: str) -> Measures:
     """The options of the group that are named."""
     from paribus.config.composer import Composer
-    from paribus.config.measures import Measures
 
-    return Measures.read(Composer()([f"metrics=[{metrics}]"]).resolved["metrics"])
+    return Composer()([f"metrics=[{metrics}]"]).run.metrics
 
 
 def _of_ablation(overrides: list[str]) -> dict[str, Measures]:
