@@ -68,6 +68,13 @@ def test_a_list_and_a_mapping_are_one_run():
     assert run_of("freeze=[]").id == run_of("groups={}").id == run_of("init.weights=null").id == run_of().id
 
 
+def test_the_order_of_patterns_counts():
+    """The first pattern that fits decides, so another order is another training."""
+    first, second = ("*.bias: {lr: 0.1}", "1.*: {lr: 0.2}"), ("*.bias: 1", "1.*: 2")
+    for section, (one, other) in {"groups": first, "freeze": second}.items():
+        assert run_of(f"{section}={{{one}, {other}}}").id != run_of(f"{section}={{{other}, {one}}}").id
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

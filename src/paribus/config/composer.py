@@ -201,7 +201,7 @@ def _or_none(resolve: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
 def _choices(config: DictConfig) -> Mapping[str, Any]:
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     assert isinstance(choices, dict)
-    return choices  # type: ignore[return-value]
+    return {str(group): option for group, option in choices.items()}
 
 
 def _axes(config: DictConfig) -> Mapping[str, Any]:

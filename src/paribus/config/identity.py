@@ -17,7 +17,7 @@ from typing import Any
 from paribus.base.errors import UserError
 from paribus.base.metrics import kind
 from paribus.config.own import is_own
-from paribus.config.parts import freeze_meaning, init_meaning
+from paribus.config.parts import freeze_meaning, groups_meaning, init_meaning
 from paribus.config.targets import hashed_name, is_observer, known, public_name
 from paribus.config.task import metrics_of, task_node
 
@@ -187,7 +187,7 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "task": lambda config: task_node(config) or _ABSENT,
     "init": lambda config: init_meaning(config) or _ABSENT,
     "freeze": lambda config: freeze_meaning(config) or _ABSENT,
-    "groups": lambda config: config.get("groups") or _ABSENT,
+    "groups": lambda config: groups_meaning(config) or _ABSENT,
     "semantics": lambda config: SEMANTICS,
     "versions": lambda config: _repairs(config) or _ABSENT,
 }

@@ -24,7 +24,7 @@ class Merger:
 
     def __init__(self) -> None:
         self._lists: dict[tuple[str, ...], tuple[Files, Mapping[str, Any]]] = {}
-        self._first: dict[tuple[str, ...], tuple[str, ...]] = {}  # groups -> the first choice of their options
+        self._first: dict[tuple[str | None, ...], tuple[str, ...]] = {}  # groups -> the first choice of their options
         self._meeting: set[tuple[Any, ...]] = set()  # (groups, places of those) whose segments overlap
         self._contents: dict[tuple[Any, ...], Any] = {}
         self._sections: dict[tuple[Any, ...], Any] = {}  # (name, places of the contents that set it) -> what they make
@@ -50,7 +50,7 @@ class Merger:
     def _compose(
         self, keys: tuple[str | None, ...], options: tuple[str, ...]
     ) -> tuple[dict[str, Any], Mapping[str, Any]] | None:
-        first = self._first.setdefault(keys, options)  # type: ignore[arg-type]
+        first = self._first.setdefault(keys, options)
         changed = [place for place, option in enumerate(options) if option != first[place]]
         files, choices = self._list(first)
         if len(changed) == 1 or (keys, *changed) in self._meeting:

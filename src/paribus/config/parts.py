@@ -121,12 +121,18 @@ def init_meaning(config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"weights": section.get("sha256") or digest(path), "parameters": section.get("parameters")}
 
 
-def freeze_meaning(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What counts of the section freeze, in one form; None where nothing is frozen."""
+def freeze_meaning(config: Mapping[str, Any]) -> list[Any]:
+    """What counts of the section freeze, in one form; the order too, since the first pattern that fits decides."""
     given = config.get("freeze") or {}
-    if isinstance(given, list | tuple):
-        return dict.fromkeys(map(str, given)) or None
-    return dict(given) or None if isinstance(given, Mapping) else {"": given}  # it will be refused
+    if isinstance(given, Mapping):
+        return [[pattern, epoch] for pattern, epoch in given.items()]
+    return [[pattern, None] for pattern in given] if isinstance(given, list | tuple) else [given]  # it will be refused
+
+
+def groups_meaning(config: Mapping[str, Any]) -> list[Any]:
+    """What counts of the section groups; the order too, since the first pattern that fits decides."""
+    given = config.get("groups") or {}
+    return [[pattern, own] for pattern, own in given.items()] if isinstance(given, Mapping) else [given]
 
 
 def with_digest(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ class Resolver:
 def _by_omegaconf(config: Mapping[str, Any]) -> dict[str, Any]:
     container = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
-    return container  # type: ignore[return-value]
+    return {str(name): section for name, section in container.items()}
 
 
 def _needed(texts: Mapping[str, list[str]], config: Mapping[str, Any]) -> set[str] | None:

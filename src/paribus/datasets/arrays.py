@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ import numpy as np
 import torch
 
 from paribus.datasets.columns import Array, Table, check_values
+from paribus.datasets.files import signature
 from paribus.datasets.parts import Duplicates, row_keys, share, without_copies
 from paribus.datasets.source import KindOfX, KindOfY, MissingDataError, RawData
-from paribus.datasets.targets import Targets, as_columns, kind_of_targets, strata, targets_of
+from paribus.datasets.targets import OwnData, Targets, as_columns, kind_of_targets, strata, targets_of
 
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -34,7 +34,7 @@ class Settings:
     duplicates: Duplicates
 
 
-class Arrays:
+class Arrays(OwnData):
     """x_train, y_train, x_test and y_test of an .npz file; or x and y, of which a share is the test part.
 
     x: (N, features), (N, channels, height, width), (N, places, features), or whole numbers (N, places) for tokens.
@@ -72,8 +72,7 @@ class Arrays:
 
     @property
     def contents(self) -> _Contents:
-        status = os.stat(self.settings.path)
-        return _contents(self.settings, (status.st_size, status.st_mtime_ns, status.st_ino))
+        return _contents(self.settings, signature(self.settings.path))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,22 +86,6 @@ class Arrays:
     def kind_of_y(self) -> KindOfY:
         return self.contents.targets.kind
 
-    @property
-    def classes(self) -> list[str]:
-        """The names of the classes, in the order of their numbers."""
-        return self.contents.targets.classes
-
-    @property
-    def num_classes(self) -> int:
-        return self.contents.targets.size
-
-    @property
-    def num_outputs(self) -> int:
-        return self.contents.targets.size
-
-    def load(self) -> RawData:
-        return self.contents.raw
-
 
 @dataclass
 class _Contents:
@@ -112,7 +95,7 @@ class _Contents:
 
 
 @functools.lru_cache(maxsize=2)
-def _contents(settings: Settings, signature: tuple[int, ...]) -> _Contents:
+def _contents(settings: Settings, signed: tuple[int, ...]) -> _Contents:
     """What lies in the file, read once in a process and in those that are forked from it."""
     arrays = _read(settings.path)
     given: tuple[str, ...] = _PARTS if "x_train" in arrays else ("x", "y")

@@ -49,3 +49,9 @@ def download(url: str, target: Path, checksum: str, remedy: str) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def signature(path: str) -> tuple[int, ...]:
+    """Equal while a file has not been written anew."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ino

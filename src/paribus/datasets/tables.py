@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ import torch
 
 from paribus.base.text import near
 from paribus.datasets.columns import Array, Column, Encoder, Missing, Table, Unseen, check_values, parsed
+from paribus.datasets.files import signature
 from paribus.datasets.parts import Duplicates, row_keys, share, without_copies
 from paribus.datasets.source import KindOfX, KindOfY, MissingDataError, RawData
-from paribus.datasets.targets import Targets, kind_of_targets, strata, targets_of
+from paribus.datasets.targets import OwnData, Targets, kind_of_targets, strata, targets_of
 
 Names = str | int | Sequence[str | int]
 
@@ -65,7 +65,7 @@ class Contents:
     feature_names: list[str]
 
 
-class TableSource:
+class TableSource(OwnData):
     """What CSV and Parquet have in common. It is read when something is first asked of it.
 
     path: the file. target: the name of the column to predict, or several.
@@ -109,7 +109,8 @@ class TableSource:
 
     @property
     def contents(self) -> Contents:
-        return _contents(self.read, self.settings, _signature(self.settings.path), _signature(self.settings.test))
+        paths = (path for path in (self.settings.path, self.settings.test) if path is not None)
+        return _contents(self.read, self.settings, *map(signature, paths))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,35 +124,12 @@ class TableSource:
     def kind_of_y(self) -> KindOfY:
         return self.settings.kind_of_y or self.contents.targets.kind
 
-    @property
-    def classes(self) -> list[str]:
-        """The names of the classes or labels, in the order of their numbers."""
-        return self.contents.targets.classes
-
-    @property
-    def num_classes(self) -> int:
-        return self.contents.targets.size
-
-    @property
-    def num_outputs(self) -> int:
-        return self.contents.targets.size
-
-    def load(self) -> RawData:
-        return self.contents.raw
-
 
 def names(given: Names | None) -> tuple[str, ...]:
     """Names of columns as texts: a file without a header has the numbers from 0 on."""
     if given is None:
         return ()
     return tuple(map(str, given)) if isinstance(given, list | tuple) else (str(given),)
-
-
-def _signature(path: str | None) -> tuple[int, ...] | None:
-    if path is None:
-        return None
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @functools.lru_cache(maxsize=2)

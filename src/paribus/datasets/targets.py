@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from paribus.datasets.columns import Array, Column, Table
-from paribus.datasets.source import KindOfY
+from paribus.datasets.source import KindOfY, RawData
 
 MOST_CLASSES = 100  # of whole numbers, where nobody says that they are classes
 
@@ -23,6 +25,38 @@ class Targets:
     train: Tensor
     test: Tensor
     classes: list[str]
+
+
+class HasTargets(Protocol):
+    """What was read of a user's files."""
+
+    raw: RawData
+    targets: Targets
+
+
+class OwnData(ABC):
+    """A source whose form is known by its files. They are read when something is first asked of them."""
+
+    @property
+    @abstractmethod
+    def contents(self) -> HasTargets:
+        """What lies in the files."""
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes or labels, in the order of their numbers."""
+        return self.contents.targets.classes
+
+    @property
+    def num_classes(self) -> int:
+        return self.contents.targets.size
+
+    @property
+    def num_outputs(self) -> int:
+        return self.contents.targets.size
+
+    def load(self) -> RawData:
+        return self.contents.raw
 
 
 def kind_of_targets(table: Table, given: KindOfY | None) -> KindOfY:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +78,21 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
         outcome = outcome_of(run, loop, data, time.perf_counter() - started)
         return outcome
     finally:
-        try:
-            history.flush()
-        except OSError:
-            if outcome is not None:  # else there is a reason already
-                outcome = None
-                raise
-        finally:
-            finish(loggers, failed=outcome is None, summary=final_summary(outcome, loop.metrics))
+        conclude(outcome, history.flush, loggers, loop.metrics)
+
+
+def conclude(
+    outcome: Outcome | None, flush: Callable[[], None], loggers: Sequence[Any], metrics: Mapping[str, float]
+) -> None:
+    """End the history and the loggers of a training, whatever came of it; outcome: None where it failed."""
+    try:
+        flush()
+    except OSError:
+        if outcome is not None:  # else there is a reason already
+            outcome = None
+            raise
+    finally:
+        finish(loggers, failed=outcome is None, summary=final_summary(outcome, metrics))
 
 
 def outcome_of(run: Run, loop: Loop, data: RunData, fit_seconds: float) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,9 @@ def make_logger(where: str, node: Mapping[str, Any], run: Mapping[str, Any], fol
     """The logger of a node. Those of Paribus are told of the run and of its folder; Lightning's own write into that
     folder, unless their node says where."""
     target = locate(where, node.get("_target_"))
-    try:
+    takes: Mapping[str, Any] = {}
+    with suppress(TypeError, ValueError):  # of a builtin without a signature
         takes = inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        takes = {}  # type: ignore[assignment]
     given: dict[str, Any] = {"run": run, "folder": folder}
     if not target.__module__.startswith("paribus.") and "save_dir" in takes and "save_dir" not in node:
         given["save_dir"] = str(folder)

@@ -1,29 +1,15 @@
-r"""Losses for multi-label classification.
-
-Shapes: outputs z (N, K), targets y (N, K), 0 or 1 or between. Half-precision outputs are computed with in float32.
-"""
+"""Losses for multi-label classification: outputs (N, K), targets (N, K) of 0 or 1 or between."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from paribus.techniques.elementwise import ElementwiseLoss
 
 
-class LabelLoss(nn.Module):
-    """The mean of `elementwise` over the K labels of a sample and the samples of a batch."""
-
-    def elementwise(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The loss of each label, (N, K)."""
-        raise NotImplementedError
-
-    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The loss of each sample, (N,)."""
-        outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
-        return self.elementwise(outputs, target.to(outputs.dtype)).mean(1)
-
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.per_sample(outputs, target).mean()
+class LabelLoss(ElementwiseLoss):
+    """A loss of K labels for each sample."""
 
 
 class BinaryCrossEntropy(LabelLoss):

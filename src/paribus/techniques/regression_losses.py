@@ -1,30 +1,15 @@
-r"""Losses for regression.
-
-Shapes: outputs z (N, T), targets y (N, T): T numbers for each sample. Half-precision outputs are computed with in
-float32.
-"""
+"""Losses for regression: outputs (N, T), targets (N, T), T numbers for each sample."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from paribus.techniques.elementwise import ElementwiseLoss
 
 
-class RegressionLoss(nn.Module):
-    """The mean of `elementwise` over the T numbers of a sample and the samples of a batch."""
-
-    def elementwise(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The loss of each number, (N, T)."""
-        raise NotImplementedError
-
-    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The loss of each sample, (N,)."""
-        outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
-        return self.elementwise(outputs, target.to(outputs.dtype)).mean(1)
-
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.per_sample(outputs, target).mean()
+class RegressionLoss(ElementwiseLoss):
+    """A loss of T numbers for each sample."""
 
 
 class MeanSquaredError(RegressionLoss):

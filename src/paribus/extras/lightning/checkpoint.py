@@ -65,7 +65,7 @@ def refused(value: Any, place: str = "") -> tuple[str, Any] | None:
     return place, value
 
 
-def writer(base: type, folder: str) -> Any:
+def writer(base: Any, folder: str) -> Any:
     """Lightning's plugin that writes checkpoints. base: TorchCheckpointIO of the module's package.
 
     Only those in the folder of the run are changed: a callback of the user's writes what it wants elsewhere.
@@ -74,6 +74,6 @@ def writer(base: type, folder: str) -> Any:
     def save_checkpoint(self: Any, checkpoint: Mapping[str, Any], path: Any, storage_options: Any = None) -> None:
         if str(path).startswith(folder):
             checkpoint = made_loadable(dict(checkpoint))
-        base.save_checkpoint(self, checkpoint, path, storage_options)  # type: ignore[attr-defined]
+        base.save_checkpoint(self, checkpoint, path, storage_options)
 
     return type("Writer", (base,), {"save_checkpoint": save_checkpoint})()

@@ -29,9 +29,8 @@ from paribus.extras.lightning.logged import NotLogged, check_logged
 from paribus.extras.lightning.parts import Parts, make_parts
 from paribus.extras.lightning.state import restore_module
 from paribus.extras.lightning.streams import Streams
-from paribus.run.fit import Outcome, build_loggers, final_summary, set_threads
+from paribus.run.fit import Outcome, build_loggers, conclude, set_threads
 from paribus.run.instantiate import instantiate
-from paribus.run.loggers import finish
 from paribus.run.restart import usable_checkpoint
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
@@ -81,14 +80,7 @@ class Lightning:
             outcome = self._outcome(trainer, keeper, seconds)
             return outcome
         finally:
-            try:
-                ledger.flush()
-            except OSError:
-                if outcome is not None:  # else there is a reason already
-                    outcome = None
-                    raise
-            finally:
-                finish(loggers, failed=outcome is None, summary=final_summary(outcome, ledger.metrics))
+            conclude(outcome, ledger.flush, loggers, ledger.metrics)
 
     def _fit(self, trainer: Any, checkpoint: Path | None) -> None:
         misconfiguration = self.parts.library.get("utilities.exceptions.MisconfigurationException")

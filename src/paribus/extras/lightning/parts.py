@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,10 +74,9 @@ def _factories(run: Run, node: Mapping[str, Any]) -> tuple[OptimizerFactory | No
     if not chosen:
         return None, None
     target = find("task.module", node["_target_"])
-    try:
+    parameters: Mapping[str, Any] = {}
+    with suppress(TypeError, ValueError):  # of a builtin without a signature
         parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]
     for name, given in chosen.items():
         if name in node:
             raise UserError(
