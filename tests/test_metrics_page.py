@@ -4,6 +4,8 @@ import re
 import textwrap
 from pathlib import Path
 
+import yaml
+
 from paribus.config import config_dir
 from paribus.store.store import Store
 
@@ -18,8 +20,11 @@ def block(begins):
 
 
 def test_the_options_of_the_page_are_those_of_the_group():
-    listed = set(re.findall(r"\w+", " ".join(re.findall(r"\| (?:classes|numbers) \| ([\w, ]+) \|", PAGE))))
-    assert listed == {path.stem for path in (config_dir() / "metrics").glob("*.yaml")}
+    table = PAGE.partition("| `task` | options |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip().split(", ") for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    listed = {option: tasks for tasks, options in rows for option in options}
+    files = (config_dir() / "metrics").glob("*.yaml")
+    assert listed == {path.stem: yaml.safe_load(path.read_text())[path.stem]["tasks"] for path in files}
 
 
 def test_an_own_metric_is_measured(paribus, tmp_path, monkeypatch):

@@ -176,3 +176,29 @@ def test_a_metric_counts_where_it_chooses_weights_or_ends_a_run(compose):
     stopping = ("callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=val/f1", "metrics=[f1,auroc]")
     assert run_id(compose(*stopping)) == run_id(compose(*stopping, "metrics.auroc.average=weighted"))
     assert run_id(compose(*stopping)) != run_id(compose(*stopping, "metrics.f1.average=micro"))
+
+
+def test_the_metric_that_a_schedule_follows_counts_with_its_direction(compose):
+    """Ids of before, when a plateau followed val/loss without saying so, stay."""
+    plateau = compose("scheduler=plateau")
+    before = {key: value for key, value in plateau["scheduler"].items() if key != "monitor"}
+    assert run_id(plateau) == run_id({**plateau, "scheduler": before})
+    followed = ("metrics=[f1,auroc]", "scheduler=plateau", "scheduler.monitor=val/f1")
+    others = [
+        run_id(compose(*line))
+        for line in (
+            ("scheduler=plateau", "scheduler.monitor=val/acc"),
+            (
+                "scheduler=plateau",
+                "scheduler.monitor=val/acc",
+                "task.metrics.acc.better=lower",
+                "task.monitor=val/loss",
+            ),
+            ("scheduler=plateau", "task.metrics.loss.better=higher"),
+            followed,
+            (*followed, "metrics.f1.average=micro"),
+            (*followed, "metrics.f1.better=lower"),
+        )
+    ]
+    assert len({run_id(plateau), *others}) == 7
+    assert run_id(compose(*followed, "metrics.auroc.average=weighted")) == others[3]

@@ -34,6 +34,10 @@ def built(*line):
         (["model=mlp", "task=multilabel"], "has kind_of_y='class'. Use task=classification"),
         (["model=mlp", "data=diabetes"], "has kind_of_y='number'. Use task=regression"),
         (["model=mlp", "data=diabetes", "task=regression", "data.label_noise=0.1"], "label_noise replaces classes"),
+        (
+            ["model=mlp", "data=diabetes", "task=regression", "augmentation=cutmix"],
+            "changes targets of the kind class or labels, and data.source=diabetes has kind_of_y='number'. Use augm",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(line, named):
@@ -48,6 +52,7 @@ def test_what_does_not_fit_is_refused(line, named):
         ["model=mlp", "augmentation=mixup"],
         ["model=mlp", "norm=group", "norm.activation.groups=4"],
         ["model=mlp", "data=diabetes", "task=regression"],
+        ["model=mlp", "data=diabetes", "task=regression", "augmentation=mixup"],
     ],
 )
 def test_what_fits_goes_through_preflight(line):

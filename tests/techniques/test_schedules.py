@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as reference
 
+from paribus.base.metrics import Metric
 from paribus.techniques import schedules
 
 HORIZON = 97
@@ -64,18 +65,31 @@ def test_one_cycle_with_its_momentum_is_torchs_own(anneal):
     assert [schedule.momentum(step, HORIZON) for step in range(HORIZON)] == pytest.approx(momenta, abs=1e-9)
 
 
-def test_plateau_is_torchs_own():
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_plateau_is_torchs_own(better):
     values = [1.0, 0.9, 0.9, 0.91, 0.9, 0.95, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.4]
+    metric = Metric("own", better)
+    values = values if better == "lower" else [0.0, *(1.1 - value for value in values)]
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = reference.ReduceLROnPlateau(optimizer, factor=0.3, patience=2, threshold=1e-4)
+    scheduler = reference.ReduceLROnPlateau(optimizer, mode=metric.mode, factor=0.3, patience=2, threshold=1e-4)
     schedule = schedules.Plateau(gamma=0.3, patience=2)
     for value in values:
         scheduler.step(value)
-        schedule.observe(value)
+        schedule.observe(metric.cost(value))
         assert schedule.factor(0, 10) == pytest.approx(optimizer.param_groups[0]["lr"])
     twin = schedules.Plateau(gamma=0.3, patience=2)
     twin.load_state_dict(schedule.state_dict())
     assert twin.factor(0, 10) == schedule.factor(0, 10) < 1.0
+
+
+@pytest.mark.parametrize("best", [0.5, 0.0, -0.5])
+def test_an_improvement_exceeds_a_share_of_the_best_whatever_its_sign(best):
+    """torch's own takes any value for an improvement of a negative one."""
+    for value, drops in ((best, True), (best - 0.04 * abs(best), True), (best - 0.06 * abs(best) - 1e-9, False)):
+        schedule = schedules.Plateau(gamma=0.3, patience=0, threshold=0.05)
+        schedule.observe(best)
+        schedule.observe(value)
+        assert schedule.factor(0, 10) == (0.3 if drops else 1.0), (best, value)
 
 
 def test_inverse_square_root_falls_as_one_over_root_u_after_a_warmup_of_w():

@@ -32,6 +32,7 @@ class Metric:
     chance: what guessing scores; None where that is not known. K/classes and log(classes) wait for the data.
     train: whether it is measured on the training set too, while that is trained on.
     place: the config key that declares it.
+    tasks: the options of the group task that it can be measured in; none where that is not said.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Metric:
     chance: float | str | None = None
     train: bool = True
     place: str = field(default="", compare=False)
+    tasks: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def is_percent(self) -> bool:
@@ -67,6 +69,10 @@ class Metric:
             return math.isnan(than) and not math.isnan(value)
         assert self.better is not None, f"{self.name} has no direction"
         return value > than if self.better == "higher" else value < than
+
+    def cost(self, value: float) -> float:
+        """The value where lower is better, and its negative where higher is: less is always better."""
+        return -value if self.higher else value
 
     def best(self, values: Iterable[float]) -> float:
         """The best of the values; nan only where there is no other."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import kind
+from paribus.config.measures import arguments
 from paribus.config.own import is_own
 from paribus.config.parts import freeze_meaning, groups_meaning, init_meaning
 from paribus.config.targets import hashed_name, is_observer, known, public_name
@@ -62,6 +63,7 @@ _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, al
 _TRAINER_PLACES = {"accelerator", "devices", "num_nodes", "strategy", "threads", "profiler"}
 _ABSENT: Any = object()  # what does not count at all
 EARLY_STOPPING = "paribus.callback.EarlyStopping"
+PLATEAU = "paribus.scheduler.Plateau"
 # What such a callback was before.
 _LIGHTNINGS = {
     "_target_": "pytorch_lightning.callbacks.EarlyStopping",
@@ -145,18 +147,29 @@ def _early_stopping(node: Any, every: Any, config: Mapping[str, Any]) -> Any:
     return {**told, **_LIGHTNINGS} if every == 1 else told
 
 
+def _scheduler(config: Mapping[str, Any]) -> Any:
+    """With the direction of the metric that it follows. Our plateau followed val/loss before it could be told, and such
+    runs keep their ids."""
+    node = config.get("scheduler", _ABSENT)
+    if not isinstance(node, Mapping) or not isinstance(monitor := node.get("monitor"), str):
+        return node
+    mode = _mode(config, monitor)
+    before = public_name(node.get("_target_")) == PLATEAU and (monitor, mode) == ("val/loss", "min")
+    return _without(node, {"monitor"}) if before else {**node, "mode": mode}
+
+
 def _mode(config: Mapping[str, Any], monitor: Any) -> str:
     """The declared direction of a metric."""
     return metrics_of(config).of(str(monitor)).mode
 
 
 def _metrics(config: Mapping[str, Any]) -> Any:
-    """Those that choose weights or that a callback follows; what is only reported can change no result."""
-    nodes = [config["evaluation"], *(node for node in (config.get("callbacks") or {}).values() if node)]
+    """Those that choose weights, or that a callback or the schedule follows. Others change no result."""
+    nodes = [config["evaluation"], config.get("scheduler"), *(config.get("callbacks") or {}).values()]
     followed = {kind(str(node.get("monitor"))) for node in nodes if isinstance(node, Mapping)}
     own = (config.get("task") or {}).get("metrics") or {}
     found = {
-        name: _without(node, {"better", "unit", "chance"})
+        name: arguments(node)
         for name, node in (config.get("metrics") or {}).items()
         if node and name in followed and name not in own
     }
@@ -182,6 +195,7 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "callbacks": _callbacks,
     "logger": _logger,
     "trainer": _trainer,
+    "scheduler": _scheduler,
     "world_size": world_size,
     "metrics": _metrics,
     "task": lambda config: task_node(config) or _ABSENT,
@@ -196,7 +210,8 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "budget": ("data",),
     "evaluation": ("task", "metrics"),
     "callbacks": ("evaluation", "task", "metrics"),
-    "metrics": ("evaluation", "callbacks", "task"),
+    "metrics": ("evaluation", "callbacks", "scheduler", "task"),
+    "scheduler": ("task", "metrics"),
     "world_size": ("trainer",),
 }
 

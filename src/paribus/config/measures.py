@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
 from paribus.config.arguments import check_node
 from paribus.config.schema import shortened
-from paribus.config.task import declared
+from paribus.config.task import OWN, declared
 
-DECLARES = ("better", "unit", "chance")
+DECLARES = ("better", "unit", "chance", "tasks")
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Metrics by name. nodes: the class of each and its arguments. declared: direction, unit and chance of each."""
+    """Metrics by name. nodes: the class of each and its arguments. declared: direction, unit and chance of each, and
+    the tasks that it is for."""
 
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     declared: Metrics = field(default_factory=Metrics)
@@ -41,10 +42,27 @@ class Measures:
         for name, node in chosen.items():
             check_node(f"{where}.{name}", node)
         plain = {
-            name: {key: node[key] for key in DECLARES if key in node} | {"train": False}
+            name: {key: node[key] for key in DECLARES if key in node and key != "tasks"} | {"train": False}
             for name, node in chosen.items()
         }
-        return Measures({name: arguments(node) for name, node in chosen.items()}, declared(plain, where, empty=True))
+        known = declared(plain, where, empty=True)
+        return Measures(
+            {name: arguments(node) for name, node in chosen.items()},
+            Metrics(
+                replace(known[name], tasks=_tasks(f"{where}.{name}", chosen[name].get("tasks"))) for name in chosen
+            ),
+        )
+
+
+def _tasks(where: str, given: Any) -> tuple[str, ...]:
+    """The options of the group task that a metric is for; none where it does not say."""
+    options = list(OWN.values())
+    if given is not None and not (isinstance(given, list) and given and all(each in options for each in given)):
+        raise UserError(
+            f"{where}.tasks must be a list of {', '.join(options)}, got {shortened(given)}. Leave it out where "
+            "the metric is for any task"
+        )
+    return tuple(given or ())
 
 
 def arguments(node: Mapping[str, Any]) -> dict[str, Any]:

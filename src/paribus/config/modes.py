@@ -31,12 +31,16 @@ def without_mode(where: str, node: Any) -> Any:
     return {key: value for key, value in node.items() if key != "mode"} if gone else node
 
 
-def check_monitors(task: Task, optimized: str, evaluation: Mapping[str, Any], callbacks: Mapping[str, Any]) -> None:
+def check_monitors(
+    task: Task, optimized: str, evaluation: Mapping[str, Any], callbacks: Mapping[str, Any], scheduler: Any
+) -> None:
     """Raises UserError for a monitored metric that nothing declares, that has no direction, or whose direction somebody
     contradicts; says that all other directions are left out best.
 
-    optimized: the metric that a run returns to a sweeper. evaluation, callbacks: the sections.
+    optimized: the metric that a run returns to a sweeper. evaluation, callbacks, scheduler: the sections.
     """
+    if task.target in OWN and isinstance(scheduler, Mapping) and isinstance(monitor := scheduler.get("monitor"), str):
+        _check_monitor("scheduler.monitor", task, monitor, monitor)
     nodes = {f"callbacks.{name}": node for name, node in callbacks.items() if isinstance(node, Mapping)}
     for where, node in {"evaluation": evaluation, **nodes}.items():
         if not isinstance(monitor := node.get("monitor"), str):

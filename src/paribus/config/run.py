@@ -231,7 +231,9 @@ class Runs:
             raise missing(next(name for name in names if name not in values))
         run = Run(**values, resolved=config)
         if (together := _together(config)) not in self._together:
-            check_monitors(run.measured, run.optimized_metric, config["evaluation"], run.callback_nodes)
+            check_monitors(
+                run.measured, run.optimized_metric, config["evaluation"], run.callback_nodes, config.get("scheduler")
+            )
             self._together.add(together)
         return run
 

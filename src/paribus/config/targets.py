@@ -226,7 +226,8 @@ TARGETS: Mapping[str, Target] = {
     **{
         f"torchmetrics.{name}": Target(f"torchmetrics.{name}")
         for name in (
-            *("classification.MulticlassF1Score", "classification.MulticlassPrecision"),
+            *("F1Score", "Precision", "Recall", "Specificity", "AUROC", "AveragePrecision", "MatthewsCorrCoef"),
+            *("JaccardIndex", "classification.MulticlassF1Score", "classification.MulticlassPrecision"),
             *("classification.MulticlassRecall", "classification.MulticlassSpecificity"),
             *("classification.MulticlassAUROC", "classification.MulticlassAveragePrecision"),
             *("classification.MulticlassAccuracy", "classification.MulticlassCalibrationError"),

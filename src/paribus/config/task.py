@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import yaml
+
 from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST, TIMES, Metric, Metrics, how_to_declare, is_chance, is_unit, kind
+from paribus.base.plain_yaml import LOADER
 from paribus.config import config_dir
 from paribus.config.arguments import check_node
 from paribus.config.schema import parse, shortened
@@ -20,11 +23,8 @@ CLASSIFICATION = "paribus.task.Classification"
 REGRESSION = "paribus.task.Regression"
 MULTILABEL = "paribus.task.Multilabel"
 LIGHTNING = "paribus.task.Lightning"
-OWN = (
-    CLASSIFICATION,
-    REGRESSION,
-    MULTILABEL,
-)  # those that Paribus trains itself; their validation is val/, in every one
+# Those that Paribus trains itself, with their options. Their validation is val/, in every one.
+OWN = {CLASSIFICATION: "classification", REGRESSION: "regression", MULTILABEL: "multilabel"}
 _NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
 _PLAIN = ("metrics", "monitor")  # data that plans, tables and figures read; all else is the class and its arguments
 
@@ -57,7 +57,8 @@ class Task:
         return public_name(self.node["_target_"])
 
     def beside(self, others: Metrics) -> Task:
-        """This task with further metrics. Raises UserError where it is not one whose outputs Paribus sees."""
+        """This task with further metrics. Raises UserError where it is not one whose outputs Paribus sees, and for a
+        metric that is for other tasks."""
         new = [metric for name, metric in others.items() if name not in self.metrics]
         if new and self.target not in OWN:
             raise UserError(
@@ -65,7 +66,19 @@ class Task:
                 f"not. Log it in your module, leave metrics={new[0].name} out, and declare it: "
                 f"+task.metrics.{new[0].name}.better={new[0].better or 'higher'}"
             )
+        for metric in new:
+            if metric.tasks and OWN[self.target] not in metric.tasks:
+                raise UserError(
+                    f"metrics={metric.name} is for task={' and task='.join(metric.tasks)}, and this run has "
+                    f"task={OWN[self.target]}, whose further metrics are {', '.join(self._offered())}"
+                )
         return replace(self, metrics=Metrics([*self.metrics.values(), *new])) if new else self
+
+    def _offered(self) -> list[str]:
+        """Our options of the group metrics that can be measured beside its own."""
+        files = sorted((config_dir() / "metrics").glob("*.yaml"))
+        nodes = {path.stem: yaml.load(path.read_text(encoding="utf-8"), LOADER)[path.stem] for path in files}
+        return [name for name, node in nodes.items() if OWN[self.target] in node["tasks"] and name not in self.metrics]
 
     @property
     def reported(self) -> str:
@@ -75,7 +88,7 @@ class Task:
     def nearest(self, key: str) -> str:
         """What to write instead of a metric that no run has."""
         known = self.metrics.measured() if self.target in OWN else [*self.metrics]
-        if self.target in OWN and (config_dir() / "metrics" / f"{kind(key)}.yaml").is_file():
+        if self.target in OWN and kind(key) in self._offered():
             return f"Add metrics={kind(key)}, which measures it"
         near = difflib.get_close_matches(key, [*known, *TIMES], n=2, cutoff=0.5)
         if near:

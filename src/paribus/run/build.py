@@ -89,7 +89,13 @@ def check_targets(run: Run, form: Form) -> None:
 
 
 def check_augmentation(run: Run, form: Form, augmentation: Any) -> None:
-    """Raises UserError where an augmentation says what it can change, and the samples are of another kind."""
+    """Raises UserError where an augmentation says what it can change, and samples or targets are of another kind."""
+    if form.kind_of_y not in (kinds := getattr(augmentation, "kinds_of_y", (form.kind_of_y,))):
+        raise UserError(
+            f"augmentation={name_of(run.augmentation)} changes targets of the kind {' or '.join(kinds)}, and "
+            f"data.source={name_of(run.data.source)} has kind_of_y={form.kind_of_y!r}. Use augmentation=none, or one "
+            "that keeps the targets (crop_flip, cutout) or mixes numbers (mixup)"
+        )
     kinds = getattr(augmentation, "kinds_of_x", None)
     if kinds is not None and (form.has_tokens or form.kind_of_x not in kinds):
         fitting = "none" if form.has_tokens else "none or augmentation=mixup"
@@ -138,27 +144,32 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
     """
     if not run.measures:
         return None
-    made = {}
+    form, made = setting.form, {}
+    number = {"class": "num_classes", "labels": "num_labels", "number": "num_outputs"}[form.kind_of_y]
+    offered: dict[str, Any] = {number: form.num_outputs}
+    if form.kind_of_y != "number":
+        offered["task"] = "multiclass" if form.kind_of_y == "class" else "multilabel"
     for name, node in run.measures.items():
         where = f"metrics.{name}"
-        named = arguments_of(where, node)
-        classes = "num_classes" in named or "num_labels" in named
-        if classes and setting.form.num_classes is None and not {"num_classes", "num_labels"} & {*node}:
+        lacking = {each: needed for each, needed in arguments_of(where, node).items() if each not in node}
+        # An argument `task` with a default is not torchmetrics'.
+        filled = {key: offered[key] for key in {*offered} & {*lacking} if key != "task" or lacking[key]}
+        if needed := [
+            each for each in ("num_classes", "num_labels", "task") if lacking.get(each) and each not in filled
+        ]:
             raise UserError(
-                f"{where} is a metric of classes, and data.source={name_of(run.data.source)} has "
-                f"kind_of_y={setting.form.kind_of_y!r}. Use one of numbers, such as metrics=[r2,mae]"
+                f"{where} needs {needed[0]}, and data.source={name_of(run.data.source)} has "
+                f"kind_of_y={form.kind_of_y!r}. Use a metric of such targets"
             )
-        offered: dict[str, Any] = {"num_classes": setting.form.num_classes, "num_labels": setting.form.num_classes}
-        made[name] = instantiate(where, node, **{k: v for k, v in offered.items() if k in named and k not in node})
-    measures = Measures(made, setting.task.predictions)
-    _, y = setting.form.zeros(8)
-    size = 8 * setting.task.num_outputs
-    outputs = torch.linspace(-1, 1, size).sin().view(8, setting.task.num_outputs)
+        made[name] = instantiate(where, node, **filled)
+    measures = Measures(made, setting.task.predictions, form.num_outputs if form.kind_of_y == "number" else 1)
+    _, y = form.zeros(8)
+    outputs = torch.linspace(-1, 1, 8 * setting.task.num_outputs).sin().view(8, -1)
     try:
         measures.rehearse(outputs, y)
     except ValueError as error:
-        given, why = setting.task.predictions(outputs), ""
-        what = "predicted numbers" if setting.form.num_classes is None else "probabilities"
+        (given, _), why = setting.task.predictions(outputs, y), ""
+        what = "predicted numbers" if form.num_classes is None else "probabilities"
         if not given.is_floating_point():
             what, why = "predicted classes", f" (loss={name_of(run.loss)} gives no probabilities)"
         raise UserError(
@@ -217,6 +228,7 @@ def check_monitors(run: Run, task: Task) -> None:
     named: dict[str, str | None] = {
         "evaluation.monitor": run.evaluation.monitor,
         "optimized_metric": run.optimized_metric,
+        "scheduler.monitor": monitored(run.scheduler),
     }
     named |= {f"callbacks.{name}.monitor": monitored(node) for name, node in run.callback_nodes.items()}
     for key, metric in named.items():

@@ -46,19 +46,3 @@ def evaluate(
         network.train(training)
     found = task.evaluation_metrics(reduce(sums))
     return found if measures is None else {**found, **measures.compute()}
-
-
-def measured(
-    network: nn.Module, measures: Measures, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device
-) -> dict[str, float]:
-    """The measures alone, of a network in evaluation mode."""
-    measures.begin(device)
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            for x, y in batches:
-                measures.update(network(x), y)
-    finally:
-        network.train(training)
-    return measures.compute()

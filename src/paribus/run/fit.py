@@ -23,6 +23,7 @@ from paribus.base.errors import UserError
 from paribus.base.lightning_internals import leave_signals
 from paribus.base.redaction import redacted
 from paribus.base.signals import graceful_stop
+from paribus.config.nodes import monitored
 from paribus.config.run import Run
 from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
@@ -158,6 +159,7 @@ def build_trainee(run: Run, setting: build.Setting, history: HistoryWriter | Non
         task=setting.task,
         make_optimizer=functools.partial(build.build_optim, run),
         schedule=setting.schedule,
+        follows=monitored(run.scheduler) or "val/loss",
         measures=build.build_measures(run, setting),
         order_seed=build.stream(run, "order"),
         augmentation_seed=build.stream(run, "augmentation"),

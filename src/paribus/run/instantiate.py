@@ -51,10 +51,10 @@ def asked_for(where: str, node: Mapping[str, Any], **offered: Any) -> dict[str, 
     return {name: value for name, value in offered.items() if name in parameters}
 
 
-def arguments_of(where: str, node: Mapping[str, Any]) -> list[str]:
-    """The names of the arguments of a node's target, as far as its signature names them."""
+def arguments_of(where: str, node: Mapping[str, Any]) -> dict[str, bool]:
+    """The arguments of a node's target, as far as its signature names them, and whether each must be given."""
     parameters, _ = _expected(locate(where, node.get("_target_")))
-    return [] if parameters is None else [*parameters]
+    return {name: each.default is each.empty for name, each in (parameters or {}).items()}
 
 
 def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:

@@ -229,7 +229,7 @@ class Loop(pl.LightningModule):
                 if run.journal.is_best(row):
                     run.best_weights = self.engine.state_of(k)
                     run.best_is_new = True
-                run.schedule.observe(row["val/loss"])
+                run.schedule.observe(run.journal.known.of(run.follows).cost(row[run.follows]))
         for k in self.living():
             for hook in self._validation_hooks:
                 hook(self, rows[k])

@@ -28,6 +28,7 @@ class Trainee:
     param_groups: the groups of its optimizer as it would have them alone; there once training has begun.
     loggers: None in a process that writes nothing.
     observers: callbacks of the type `Observer` that watch this run.
+    follows: the metric that its schedule is told after a validation.
     folder: where its checkpoints go; None for none.
     ended: how it ended before its budget; absent: it has a row in a stack, but it is trained elsewhere.
     released: it has ended, and somebody else keeps its record.
@@ -43,6 +44,7 @@ class Trainee:
     dropout_seed: int
     journal: Journal
     measures: Measures | None = None
+    follows: str = "val/loss"
     id: str = ""
     clip_norm: float | None = None
     clip_value: float | None = None

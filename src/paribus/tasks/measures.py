@@ -19,15 +19,20 @@ class Measure(Protocol):
     def to(self, device: torch.device) -> Any: ...
 
 
+Predictions = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
 class Measures:
     """Metrics by name, over one evaluation at a time.
 
-    predictions: outputs (N, O) -> what metrics are computed of, see `Task.predictions`.
+    predictions: outputs (N, O) and targets -> what metrics are computed of, see `Task.predictions`.
+    numbers: T of targets that are T numbers. The values of a metric that gives one for each are averaged.
     """
 
-    def __init__(self, metrics: Mapping[str, Measure], predictions: Callable[[Tensor], Tensor]):
+    def __init__(self, metrics: Mapping[str, Measure], predictions: Predictions, numbers: int = 1):
         self.metrics = dict(metrics)
         self.predictions = predictions
+        self.numbers = numbers
 
     def begin(self, device: torch.device) -> None:
         for metric in self.metrics.values():
@@ -36,17 +41,17 @@ class Measures:
 
     def update(self, outputs: Tensor, target: Tensor) -> None:
         """Add a batch: outputs (N, O) of one network, targets (N,) or (N, T)."""
-        predictions = self.predictions(outputs)
-        if predictions.ndim == target.ndim + 1 and predictions.shape[-1] == 1:  # one number for each sample
-            predictions = predictions[..., 0]
+        predicted, target = self.predictions(outputs, target)
         for metric in self.metrics.values():
-            metric.update(predictions, target)
+            metric.update(predicted, target)
 
     def compute(self) -> dict[str, float]:
         """One number for each. Raises ValueError for a metric that gives more."""
         found = {}
         for name, metric in self.metrics.items():
             value = torch.as_tensor(metric.compute())
+            if value.shape == (self.numbers,):
+                value = value.mean()
             if value.numel() != 1:
                 raise ValueError(
                     f"metrics.{name} must give one number, got the shape {tuple(value.shape)}. Choose an average, such "
@@ -59,7 +64,7 @@ class Measures:
     def rehearse(self, outputs: Tensor, target: Tensor) -> None:
         """Compute each metric of a small batch. Raises what it complains of, with its name first."""
         for name, metric in self.metrics.items():
-            one = Measures({name: metric}, self.predictions)
+            one = Measures({name: metric}, self.predictions, self.numbers)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # of a batch that lacks a class

@@ -71,9 +71,10 @@ class Task(Sums, Protocol):
         """The loss of each sample, (N,)."""
         ...
 
-    def predictions(self, outputs: Tensor) -> Tensor:
-        """What metrics beside these are computed of: the probabilities of classes (N, K), or the predicted classes (N,)
-        where outputs give no probabilities; predicted numbers (N, T) in the units of the data."""
+    def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What metrics beside these are computed of, predictions and targets. Classes: probabilities (N, K), or
+        predicted classes (N,) where outputs give none, and classes (N,). Labels: probabilities (N, K), and whole
+        numbers (N, K). Numbers, in the units of the data: both of the shape of the targets."""
         ...
 
     def unavailable(self, metric: str) -> str | None:

@@ -12,10 +12,13 @@ from paribus.base.torch_internals import standard_gamma
 
 
 class Augmentation(Protocol):
-    """x (N, *shape), y (N,) class indices or (N, K) soft targets -> the same, possibly with soft targets.
+    """x (N, *shape), y -> the same, possibly with soft targets. y: class indices (N,) or soft targets (N, K); labels
+    (N, K); numbers (N,) or (N, T).
 
-    kinds_of_x: the kinds of samples that it changes, "image", "vector" and "sequence" of numbers; others are refused
-    before the training. One that does not say it may get any.
+    num_classes: K; 0 for numbers.
+    kinds_of_x: the kinds of samples that it changes, "image", "vector" and "sequence" of numbers; kinds_of_y: the kinds
+    of targets that it can keep or change, "class", "labels" and "number". Others are refused before the training. One
+    that does not say it may get any.
     """
 
     def __call__(
@@ -143,10 +146,13 @@ class MixUp(_Mixing):
 class CutMix(_Mixing):
     r"""Paste a box of a random partner; the targets are mixed by area. Area of the box ~ Beta(alpha, alpha).
 
+    A part of an image shows its class or labels in part. A number need not follow the area, so none are taken.
+
     Source: Yun et al. 2019, arXiv:1905.04899.
     """
 
     kinds_of_x = ("image",)
+    kinds_of_y = ("class", "labels")
 
     def __init__(self, alpha: float = 1.0):
         super().__init__(alpha)

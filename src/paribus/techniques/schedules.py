@@ -66,7 +66,8 @@ class Schedule:
         return 1
 
     def observe(self, value: float) -> None:
-        """Called with the validation loss after each validation."""
+        """Called after each validation with the metric scheduler.monitor, or with val/loss where there is no such key.
+        Less is always better: a metric of which higher is better comes as its negative."""
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -267,12 +268,14 @@ class WSD(Schedule):
 
 @dataclass
 class Plateau(Schedule):
-    """Multiply by `gamma` after more than `patience` validations without a loss below (1 - threshold) of the best.
+    """Multiply by `gamma` after more than `patience` validations without an improvement of the monitored metric by more
+    than `threshold` times the absolute value of its best.
 
-    The only schedule that looks at the run, and so the only one with a state.
-    Same rule as torch.optim.lr_scheduler.ReduceLROnPlateau.
+    monitor: what `observe` is given, see there. The only schedule that looks at the run, and so the only one with a
+    state. Same rule as torch.optim.lr_scheduler.ReduceLROnPlateau, where values are positive.
     """
 
+    monitor: str = "val/loss"
     gamma: float = 0.3
     patience: int = 3
     threshold: float = 1e-4
@@ -288,7 +291,7 @@ class Plateau(Schedule):
         return self._factor
 
     def observe(self, value: float) -> None:
-        if value < self._best * (1.0 - self.threshold):
+        if value < self._best * (1.0 - math.copysign(self.threshold, self._best)):
             self._best, self._bad = value, 0
         else:
             self._bad += 1

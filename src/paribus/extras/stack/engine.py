@@ -19,7 +19,7 @@ from paribus.datasets.seeds import mix
 from paribus.extras.stack.checkpoint import member, share
 from paribus.extras.stack.clip import StackedClip, norms
 from paribus.extras.stack.data import batch_sizes, epochs, evaluation_sizes
-from paribus.extras.stack.evaluation import evaluate, recomputed_statistics
+from paribus.extras.stack.evaluation import evaluate, measured, recomputed_statistics
 from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.optimizers import Setting, StackedOptimizers
 from paribus.extras.stack.program import EvaluationSums, Gradients
@@ -27,7 +27,6 @@ from paribus.extras.stack.task import StackedTask
 from paribus.run.data import RunData
 from paribus.run.engine import Weights, seed_streams
 from paribus.run.evaluation import evaluate as evaluate_network
-from paribus.run.evaluation import measured
 from paribus.run.single import STATISTICS_BATCHES
 from paribus.run.trainee import Trainee
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.task import StackedTask
 from paribus.run.metrics import wide
+from paribus.tasks.measures import Measures
 from paribus.techniques.norms.statistics import running_norms
 
 
@@ -37,6 +38,22 @@ def evaluate(
     finally:
         program.train(training)
     return [task.evaluation_metrics(state) for state in total.cpu()]
+
+
+def measured(
+    network: nn.Module, measures: Measures, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device
+) -> dict[str, float]:
+    """The measures alone, of a network in evaluation mode."""
+    measures.begin(device)
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            for x, y in batches:
+                measures.update(network(x), y)
+    finally:
+        network.train(training)
+    return measures.compute()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.config.compose import hydra_context, load, parse_overrides, resolved, user_errors
-from paribus.config.nodes import learning_rate
+from paribus.config.nodes import learning_rate, monitored
 from paribus.config.schema import parse
 from paribus.config.sections import Descent
 from paribus.config.sweep import combinations, varied_keys
@@ -36,6 +36,11 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
     for job, whole in zip(jobs, composed, strict=True):
         asked, choices = parse(Descent, resolved(whole)), whole.hydra.runtime.choices
         tolerance = asked.tolerance
+        if (monitor := monitored(asked.scheduler)) not in (None, "val/loss"):
+            raise UserError(
+                f"scheduler.monitor must be val/loss in a descent, where it is the value of the surface, got {monitor}. "
+                "Leave it out"
+            )
         ground = instantiate("surface", asked.surface)
         check_arguments("optimizer", asked.optimizer)
         with as_user_error("optimizer"):

@@ -79,10 +79,10 @@ class Classification(nn.Module):
             return {"loss": math.nan, "acc": math.nan, "ece": math.nan}
         return {"loss": loss / samples, "acc": correct / samples, "ece": calibration_error(sums[3:])}
 
-    def predictions(self, outputs: Tensor) -> Tensor:
-        """Probabilities (N, K), or for a loss that has none the predicted classes (N,)."""
+    def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, K), or for a loss that has none the predicted classes (N,); the targets."""
         probabilities = self.criterion.probabilities(outputs)
-        return self.criterion.predict(outputs) if probabilities is None else probabilities
+        return self.criterion.predict(outputs) if probabilities is None else probabilities, target
 
     def unavailable(self, metric: str) -> str | None:
         if metric == "ece" and self.criterion.confidence(torch.zeros(1, self.num_outputs)) is None:

@@ -78,6 +78,10 @@ class Multilabel(nn.Module):
             return dict.fromkeys(("loss", "acc", "exact"), math.nan)
         return self.training_metrics(loss / samples, [labels, exact], int(samples))
 
+    def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The probability of each label, (N, K), by the logistic function; the targets as whole numbers."""
+        return outputs.float().sigmoid(), target.long()
+
     def unavailable(self, metric: str) -> str | None:
         return None
 

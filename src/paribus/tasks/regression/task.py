@@ -17,7 +17,7 @@ class Regression(nn.Module):
     r"""T numbers for each sample. A network learns $(y - \mu) / \sigma$, with the statistics of the training targets.
 
     So learning rates mean the same whatever the units. `predict` turns outputs into the units of the data, in which
-    mae and rmse are; the loss is that of standardised targets.
+    mae and rmse are; the loss is that of standardised targets. An augmentation sees targets in the units of the data.
 
     Shapes: outputs (N, T), targets (N,) for T = 1, or (N, T).
 
@@ -27,7 +27,6 @@ class Regression(nn.Module):
     """
 
     kinds_of_y = ("number",)
-    augments = False
     mean: Tensor
     std: Tensor
 
@@ -38,11 +37,9 @@ class Regression(nn.Module):
                 f"regression needs a loss of numbers, got {type(loss).__name__}. Use loss=squared_error, "
                 "absolute_error or huber, or a subclass of paribus.techniques.regression_losses.RegressionLoss"
             )
-        if not isinstance(augmentation, Identity):
-            raise ValueError(
-                f"regression has no augmentations, got {type(augmentation).__name__}. Use augmentation=none"
-            )
         self.criterion = loss
+        self.augmentation = augmentation
+        self.augments = not isinstance(augmentation, Identity)
         self.num_outputs = form.num_outputs
         self.training_size = 2 * self.num_outputs  # absolute and squared errors
         # Samples and the loss; then for each number: absolute and squared errors, the target and its square, which are
@@ -65,10 +62,11 @@ class Regression(nn.Module):
         self._chance = {"mae": mae, "rmse": math.sqrt(mse), "r2": float(r2.mean())}
 
     def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return x, y
+        return self.augmentation(x, y, num_classes=0, generator=generator)
 
-    def predictions(self, outputs: Tensor) -> Tensor:
-        return self.predict(outputs.float())
+    def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted numbers in the units of the data and in the shape of the targets, (N,) or (N, T); the targets."""
+        return self.predict(outputs.float()).view_as(target), target
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Outputs (..., T) in the units of the data."""
