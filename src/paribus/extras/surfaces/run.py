@@ -38,7 +38,7 @@ def descents(overrides: Sequence[str], multirun: bool) -> list[tuple[str, Drawn,
         tolerance = asked.tolerance
         if (monitor := monitored(asked.scheduler)) not in (None, "val/loss"):
             raise UserError(
-                f"scheduler.monitor must be val/loss in a descent, where it is the value of the surface, got {monitor}. "
+                f"scheduler.monitor must be val/loss in a descent, where it is the surface's value, got {monitor}. "
                 "Leave it out"
             )
         ground = instantiate("surface", asked.surface)
