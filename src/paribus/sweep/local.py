@@ -18,7 +18,7 @@ from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, JobFailed, RunsFailed, UserError
 from paribus.base.redaction import redacted_override, redacted_text
 from paribus.config.composer import Composer
-from paribus.run.bookkeeping import failed, new_record, summary
+from paribus.run.bookkeeping import declared, failed, new_record, summary
 from paribus.store.lock import Busy
 from paribus.store.record import FINISHED, Record
 from paribus.sweep.board import Board, Running
@@ -178,7 +178,8 @@ class LocalLauncher:
         seconds = time.monotonic() - job.started
         if result is not None and result.kind in FINISHED:
             self.checked.add(job.kind)
-            self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics)), seconds)  # type: ignore[arg-type]
+            known = declared(job.run, {})
+            self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics), declared=known), seconds)  # type: ignore[arg-type]
         elif result is not None and result.kind == "left":
             self.left(job, result, seconds)
         elif (record := job.finished()) is not None:  # killed after its last word
