@@ -33,10 +33,10 @@ demo: $(STAMP)   ## norm x 3 seeds on the handwritten digits: a table, figures a
 	@grep -v paribus-table outputs/demo/table.md
 
 test: check system ## ruff, types, and the test suite
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 test-slow: check system ## the long checks as well
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m 'slow or not slow' --timeout 3600 -o faulthandler_timeout=3500
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m 'slow or not slow' --timeout 3600 -o faulthandler_timeout=3500
 
 test-lowest: $(STAMP) system ## the suite with the oldest versions that pyproject.toml allows, in .venv-lowest
 	$(call suite,.venv-lowest,$(LOWEST_PYTHON),lowest-direct)
@@ -49,7 +49,7 @@ define suite
 $(BIN)/uv venv --quiet --clear --seed --python $(2) $(1)
 $(BIN)/uv pip install --quiet --upgrade --python $(1) --resolution $(3) -e '.[dev]'
 $(BIN)/uv pip list --quiet --python $(1)
-$(1)/bin/python -m pytest -n $(WORKERS) -q
+$(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal -q
 endef
 
 system:          ## what some tests need of Debian's packages; installed where apt-get and root are there

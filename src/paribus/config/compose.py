@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paribus.base.errors import UserError
+from paribus.base.hydra_internals import hasten
 from paribus.base.plain_yaml import LOADER
 from paribus.base.text import near
 from paribus.config import config_dir
@@ -28,6 +29,8 @@ from paribus.config.modes import with_mode
 from paribus.config.run import Run
 from paribus.config.schema import optional
 from paribus.config.unknown import unknown
+
+hasten()
 
 # Sections whose keys are arguments of classes.
 _CLASSES = (

@@ -68,14 +68,17 @@ class Store:
             if path.exists():
                 path.replace(path.with_suffix(".damaged"))
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record, *, wait: bool = True) -> None:
         """Replace the record of a run; a reader sees the old one or the new one, also after a crash.
 
         That a run has begun may be lost in a power cut: it goes on from its checkpoint all the same.
+
+        wait: until the disk has it. Who writes many that can be made again waits once, by os.sync().
         """
         folder = self.run_dir(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "record.json", record.to_json(), "any" if record.status == "running" else "new")
+        kept = wait and record.status != "running"
+        write_atomically(folder / "record.json", record.to_json(), "new" if kept else "any")
 
     def replace(self, id: str) -> Path:
         """Move the folder of a run to root/replaced, where nothing reads it; the run then counts as not trained."""

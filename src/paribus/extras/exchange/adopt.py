@@ -6,6 +6,7 @@ Results of Paribus itself that were packed elsewhere become records as well: not
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -85,7 +86,8 @@ def adopt_packed(path: Path, store: Store) -> None:
     new = [record for id, record in packed.records.items() if id not in faults and store.read(id) is None]
     for record in new:
         with store.lock(record.id):
-            store.write(record)
+            store.write(record, wait=False)
+    os.sync()
     unknown = [check for id, check in packed.checks.items() if checks.read(store, id) is None]
     for check in unknown:
         checks.write(store, check)
