@@ -1,4 +1,5 @@
-"""Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, power, sequential seeds.
+"""Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, families, power, sequential
+seeds, regimes, collapses, false discoveries.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 
@@ -16,19 +17,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtrc, stdtr, stdtrit
 from tabulate import tabulate
 
+from paribus.stats.collapse import Collapses, falls
 from paribus.stats.effect import paired_power
 from paribus.stats.intervals import mean_interval
-from paribus.stats.multiple import holm
-from paribus.stats.paired import paired_difference
-from paribus.stats.sequential import Looks, bounds_level, sequential_difference
+from paribus.stats.multiple import false_discovery, holm
+from paribus.stats.paired import Difference, paired_difference, with_falls
+from paribus.stats.proportions import clopper_pearson
+from paribus.stats.regimes import HETEROGENEOUS, InRegime, over_regimes
+from paribus.stats.sequential import Looks, paired_stages
 from paribus.stats.tuning import select_best
-from paribus.stats.verdict import verdict
+from paribus.stats.verdict import Question, judge
 
 ALPHA = 0.05
-OUTCOMES = ("SUPPORTED", "REVERSED", "REFUTED", "INCONCLUSIVE")
+OUTCOMES = ("SUPPORTED", "NEGLIGIBLE", "REVERSED", "POSITIVE", "INCONCLUSIVE")
 CHECKED = 25  # replicates that are computed by paribus.stats as well
 
 
@@ -184,34 +188,221 @@ def _wins(a: np.ndarray, b: np.ndarray) -> float:
     return float(((p <= ALPHA) & (mean > 0)).mean())
 
 
-def outcomes(mean: np.ndarray, error: np.ndarray, significant: np.ndarray, n: int, alpha: float) -> np.ndarray:
-    """Index into OUTCOMES by the rule of stats.verdict, for a claim of a greater value, in units of d."""
-    high = mean + stdtrit(n - 1, 1 - alpha / 2) * error
-    upper = mean + stdtrit(n - 1, 1 - alpha) * error
-    return np.select([significant & (mean > 0) & (upper >= 1), high < 0, upper < 1], [0, 1, 2], 3)
+@dataclass
+class Family:
+    """Outcomes (R, m) as indices into OUTCOMES, the bounds (R, m) of the gains, and how many ends are left (R, 1)."""
+
+    outcome: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    left: np.ndarray
+
+
+def family(mean: np.ndarray, error: np.ndarray, n: int, left: np.ndarray, open_: np.ndarray, share: float) -> Family:
+    """Holm's steps of stats.verdict in each row, for claims of a gain in units of d. left: ends that are counted."""
+    start = left
+    while True:
+        half = stdtrit(n - 1, 1 - ALPHA * share / left) * error
+        low, high = mean - half, mean + half
+        out = ((low >= 1) & open_).sum(1, keepdims=True) + ((high < 0) & open_).sum(1, keepdims=True)
+        now = np.maximum(2, start - out)
+        if (now == left).all():
+            return Family(outcome_of(low, high), low, high, left)
+        left = now
+
+
+def outcome_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return np.select([low >= 1, (low > -1) & (high < 1), high < 0, low > 0], [0, 1, 2, 3], 4)
+
+
+def wrong(outcome: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Whether an outcome is false of the true gain, in units of d."""
+    return np.select(
+        [outcome == 0, outcome == 1, outcome == 2, outcome == 3],
+        [gain < 1, np.abs(gain) >= 1, gain >= 0, gain <= 0],
+        False,
+    ).astype(bool)
+
+
+def whole(x: np.ndarray) -> Family:
+    """The family of all claims of each replicate, at one look. x: gains (R, m, n)."""
+    mean, error, _ = t_statistics(x)
+    shape = mean.shape
+    found = family(mean, error, x.shape[-1], np.full((shape[0], 1), 2 * shape[1]), np.ones(shape, dtype=bool), 1.0)
+    for k in range(min(CHECKED, len(x))):
+        said = judge([Question([paired_difference(d, np.zeros(d.size))], smallest=1.0) for d in x[k]])
+        for own, outcome, low in zip(said, found.outcome[k], found.low[k], strict=True):
+            assert own.verdict.outcome == OUTCOMES[outcome]
+            agree(own.verdict.low, low)
+    return found
 
 
 def confusion(replicates: int, seed: int) -> Result:
     """How often the verdict says what, by the truth; sd of the differences = d."""
     found = Result(
-        "Verdicts (%) by true gain in units of d; sd of paired differences = d", ["n", "true gain", *OUTCOMES]
+        "Verdicts (%) by true gain in units of d; sd of paired differences = d", ["n", "true gain", *OUTCOMES, "wrong"]
     )
-    for n, gain in itertools.product((5, 10, 20), (-1.0, 0.0, 0.5, 1.0, 2.0)):
-        x = np.random.default_rng([seed, n, int(10 * gain) + 50]).normal(gain, 1.0, (replicates, n))
-        mean, error, p = t_statistics(x)
-        index = outcomes(mean, error, p <= ALPHA, n, ALPHA)
-        for k in range(CHECKED):
-            difference = paired_difference(x[k], np.zeros(n))
-            assert verdict(difference, difference.p, 1.0).outcome == OUTCOMES[index[k]]
-        shares = np.bincount(index, minlength=4) / replicates
-        found.rows.append([n, gain, *(100 * shares)])
-        if gain <= 0:
-            found.promise(shares[0] <= 0.03, f"SUPPORTED in {shares[0]:.3f} without a gain, n = {n}")
-        if gain >= 0:
-            found.promise(shares[1] <= 0.03, f"REVERSED in {shares[1]:.3f} without a loss, n = {n}")
-        if gain >= 1:
-            found.promise(shares[2] <= 0.055, f"REFUTED in {shares[2]:.3f} with a gain of {gain} d, n = {n}")
+    for n, gain in itertools.product((5, 10, 20), (-1.0, 0.0, 0.5, 0.8, 1.0, 2.0)):
+        x = np.random.default_rng([seed, n, int(10 * gain) + 50]).normal(gain, 1.0, (replicates, 1, n))
+        outcome = whole(x).outcome[:, 0]
+        shares, false = np.bincount(outcome, minlength=5) / replicates, wrong(outcome, np.float64(gain)).mean()
+        found.rows.append([n, gain, *(100 * shares), 100 * false])
+        found.promise(false <= 0.055, f"wrong in {false:.3f} with a gain of {gain} d, n = {n}")
     return found
+
+
+TRUTHS: dict[str, tuple[float, ...]] = {
+    "all 0": (0.0,) * 8,
+    "all just below d": (0.999,) * 8,
+    "large, just below d, and 0": (9.0, 9.0, 9.0, 0.999, 0.999, 0.0, 0.0, 0.0),
+    "negative, just at -d, and 0": (-9.0, -9.0, -9.0, -1.0, -1.0, 0.0, 0.0, 0.0),
+    "every side": (9.0, 0.999, 0.5, 0.0, 0.0, -0.5, -1.0, -9.0),
+}
+
+
+def verdicts(replicates: int, seed: int) -> Result:
+    """Any wrong verdict among eight claims against one baseline, and how often a printed interval misses the truth."""
+    found = Result(
+        "Eight claims of one family: any wrong verdict, and intervals that miss (sd of differences = d)",
+        ["true gains", "n", "any wrong", "any wrong, each at 5 %", "interval misses, at most"],
+    )
+    for (name, gains), n in itertools.product(TRUTHS.items(), (5, 10, 40)):
+        r = np.random.default_rng([seed, n, len(name)])
+        x = r.normal(size=(replicates, 9, n)) * math.sqrt(0.5)
+        truth = np.array(gains)
+        d = x[:, 1:] - x[:, :1] + truth[:, None]
+        said = whole(d)
+        any_wrong = wrong(said.outcome, truth).any(1).mean()
+        mean, error, _ = t_statistics(d)
+        half = stdtrit(n - 1, 1 - ALPHA / 2) * error
+        alone = wrong(outcome_of(mean - half, mean + half), truth).any(1).mean()
+        missed = ((said.low > truth) | (said.high < truth)).mean(0).max()
+        found.rows.append([name, n, any_wrong, alone, missed])
+        found.promise(any_wrong <= 0.055, f"{any_wrong:.3f} of families have a wrong verdict, {name}, n = {n}")
+        found.promise(missed <= 0.055, f"an interval misses in {missed:.3f}, {name}, n = {n}")
+    return found
+
+
+def heterogeneity(replicates: int, seed: int) -> Result:
+    """CONDITIONAL over regimes with the same true gain, with deviations that are equal or differ tenfold."""
+    found = Result(
+        "Regimes with the same true gain: how often they seem to differ",
+        ["regimes", "n", "Welch's F, p <= 5 %", "verdicts differ, at most", "CONDITIONAL, at most"],
+    )
+    for k, n in itertools.product((2, 4), (5, 10, 20)):
+        level, naive, conditional = [], [], []
+        for number, (gain, sds) in enumerate(itertools.product((0.0, 0.4, 0.9, 1.5), ((1.0,), (0.3, 3.0)))):
+            r = np.random.default_rng([seed, k, n, number])
+            sd = np.resize(sds, k)[:, None]
+            x = r.normal(size=(replicates, k, n)) * sd + gain
+            mean, error, _ = t_statistics(x)
+            half = stdtrit(n - 1, 1 - ALPHA / 2) * error
+            low, high = mean - half, mean + half
+            kinds = outcome_of(low, high)
+            p = welch_rows(mean, error * math.sqrt(n), n)
+            settled = np.where(kinds == 4, -1, kinds)
+            first = settled.max(1, keepdims=True)
+            differ = ((settled != first) & (settled >= 0)).any(1)
+            common = outcome_of(low.min(1), high.max(1))
+            says = differ & (common == 4) & (p <= HETEROGENEOUS)
+            for row in range(min(5, replicates)):
+                said = over_regimes({str(j): in_regime(paired_difference(x[row, j], np.zeros(n))) for j in range(k)})
+                agree(said.p, p[row])
+                assert (said.outcome == "CONDITIONAL") == says[row]
+            level.append(float((p <= HETEROGENEOUS).mean()))
+            naive.append(float(differ.mean()))
+            conditional.append(float(says.mean()))
+        found.rows.append([k, n, max(level), max(naive), max(conditional)])
+        noise = 2 * math.sqrt(0.05 * 0.95 / replicates)
+        found.promise(max(level) <= 0.07, f"Welch's F rejects in {max(level):.3f} of {k} equal regimes, n = {n}")
+        found.promise(
+            max(conditional) <= 0.05 + noise, f"CONDITIONAL in {max(conditional):.3f} of {k} equal regimes, n = {n}"
+        )
+    return found
+
+
+def in_regime(difference: Difference) -> InRegime:
+    return InRegime(judge([Question([difference], smallest=1.0)])[0].verdict, difference)
+
+
+def welch_rows(mean: np.ndarray, sd: np.ndarray, n: int) -> np.ndarray:
+    """p of Welch's F test in each row."""
+    k = mean.shape[1]
+    w = n / sd**2
+    share = w / w.sum(1, keepdims=True)
+    between = (w * (mean - (share * mean).sum(1, keepdims=True)) ** 2).sum(1) / (k - 1)
+    spread = ((1 - share) ** 2).sum(1) / (n - 1)
+    return fdtrc(k - 1, (k * k - 1) / (3 * spread), between / (1 + 2 * (k - 2) * spread / (k * k - 1)))
+
+
+def collapsing(replicates: int, seed: int) -> Result:
+    """Equal means, but 10 % of the runs of one arm end 10 deviations below the others: a gain that is none."""
+    found = Result(
+        "Arms of equal means, one run in ten of one of them collapses: a gain is found (2.5 % are due)",
+        ["n", "kept points", "t test", "with one more collapse", "where a collapse was seen"],
+    )
+    for n, points in itertools.product((5, 10, 20), (1, 2, 3)):
+        r = np.random.default_rng([seed, n, points, 8])
+        tuning = 3
+        fallen = r.random((replicates, points, n + tuning)) < 0.1
+        d = r.normal(size=(replicates, n)) - 10.0 * fallen[:, 0, tuning:] + 1.0  # the mean gain is zero
+        typical, seen = np.median(d, axis=1), fallen.any((1, 2))
+        mean, _, p = t_statistics(d)
+        plain = (p <= ALPHA) & (mean > 0)
+        more = np.concatenate([d, (typical - 10.0)[:, None]], axis=1)
+        mean, _, p = t_statistics(more)
+        guarded = np.where(seen, (p <= ALPHA) & (mean > 0), plain)
+        for k in range(min(CHECKED, replicates)):
+            ours = paired_difference(d[k], np.zeros(n))
+            if seen[k]:
+                once = Collapses(clopper_pearson(1, n), -10.0)
+                ours = with_falls(ours, falls(float(typical[k]), once, Collapses(clopper_pearson(0, n))))
+            assert (ours.limits(ALPHA / 2)[0] > 0) == guarded[k]
+        found.rows.append([n, points, float(plain.mean()), float(guarded.mean()), float(guarded[seen].mean())])
+        found.promise(guarded[seen].mean() <= 0.03, f"{guarded[seen].mean():.3f} although a collapse was seen, n = {n}")
+        if points == 3:
+            found.promise(guarded.mean() <= 0.055, f"{guarded.mean():.3f} with three kept points, n = {n}")
+    return found
+
+
+def discoveries(replicates: int, seed: int) -> Result:
+    """The board: of verdicts with a false discovery rate of 5 %, the share that is wrong."""
+    found = Result(
+        "A board of 12 ablations with five claims each: wrong among verdicts that stand at a rate of 5 %",
+        ["true gains", "n", "standing, mean", "wrong, mean share", "wrong among those settled by Holm"],
+    )
+    truths = {"all 0": (0.0,) * 5, "mixed": (3.0, 0.999, 0.0, 0.0, -3.0), "near d": (1.5, 0.999, 0.9, 0.0, 0.0)}
+    for (name, gains), n in itertools.product(truths.items(), (5, 10, 20)):
+        r = np.random.default_rng([seed, n, len(name), 9])
+        truth = np.array(gains)
+        boards = max(1, replicates // 10)
+        x = r.normal(size=(boards * 12, 6, n)) * math.sqrt(0.5)
+        said = whole(x[:, 1:] - x[:, :1] + truth[:, None])
+        mean, error, _ = t_statistics(x[:, 1:] - x[:, :1] + truth[:, None])
+        p = p_alone(mean, error, n, said.outcome).reshape(boards, -1)
+        settled = (said.outcome != 4).reshape(boards, -1)
+        false = wrong(said.outcome, truth).reshape(boards, -1)
+        standing = np.array([false_discovery(row) for row in p]) <= 0.05
+        standing &= settled
+        rate = ((standing & false).sum(1) / np.maximum(1, standing.sum(1))).mean()
+        plain = ((settled & false).sum(1) / np.maximum(1, settled.sum(1))).mean()
+        found.rows.append([name, n, standing.sum(1).mean(), rate, plain])
+        found.promise(rate <= 0.055, f"{rate:.3f} of the standing verdicts are wrong, {name}, n = {n}")
+    return found
+
+
+def p_alone(mean: np.ndarray, error: np.ndarray, n: int, outcome: np.ndarray) -> np.ndarray:
+    """Verdict.p_alone: two-sided p of what each outcome denies."""
+
+    def above(margin: float) -> np.ndarray:
+        return stdtr(n - 1, -(mean - margin) / error)
+
+    def below(margin: float) -> np.ndarray:
+        return stdtr(n - 1, (mean - margin) / error)
+
+    zero = np.minimum(above(0.0), below(0.0))
+    p = np.select([outcome == 0, outcome == 1], [above(1.0), np.maximum(above(-1.0), below(1.0))], zero)
+    return np.minimum(1.0, 2 * p)
 
 
 def power(replicates: int, seed: int) -> Result:
@@ -227,96 +418,69 @@ def power(replicates: int, seed: int) -> Result:
 
 
 def sequential(replicates: int, seed: int, arms: int = 8) -> Result:
-    """Seeds added where the verdict is open: errors over all arms of a table, and what they cost."""
+    """Seeds added where the verdict is open: errors over all claims of a family, and what they cost."""
     found = Result(
-        f"Sequential seeds, {arms} arms against a baseline; all alike, but gain d in the last two columns (sd = d)",
-        [
-            "looks",
-            "significant, every look at 5 %",
-            "significant, sequential p",
-            "SUPPORTED",
-            "REVERSED, per arm",
-            "interval misses, per arm",
-            "mean seeds",
-            "SUPPORTED at gain d",
-            "mean seeds at gain d",
-        ],
-    )
-    for sizes in ((10, 20, 30), (5, 10, 15, 20, 25, 30), (3, 6, 12, 24), (10, 30)):
-        looks = Looks(sizes)
-        null = _sequential(np.random.default_rng([seed, len(sizes), 3]), replicates, arms, looks, 0.0)
-        gain = _sequential(np.random.default_rng([seed, len(sizes), 4]), max(1, replicates // 4), arms, looks, 1.0)
-        significant, supported = null.significant.any(1).mean(), null.supported.any(1).mean()
-        reversed_, missed = null.reversed.mean(), null.missed.mean()
-        found.rows.append(
-            [
-                " ".join(map(str, sizes)),
-                null.naive.any(1).mean(),
-                significant,
-                supported,
-                reversed_,
-                missed,
-                null.seeds.mean(),
-                gain.supported.mean(),
-                gain.seeds.mean(),
-            ]
-        )
-        found.promise(significant <= 0.055, f"significant in {significant:.3f} of tables of equals, looks {sizes}")
-        found.promise(supported <= 0.055, f"SUPPORTED in {supported:.3f} of tables without a gain, looks {sizes}")
-        found.promise(reversed_ <= 0.03, f"REVERSED in {reversed_:.3f} of arms without a loss, looks {sizes}")
-        found.promise(missed <= 0.055, f"intervals of all looks miss the truth in {missed:.3f} of arms, looks {sizes}")
+        f"Sequential seeds, {arms} claims against one baseline (sd = d)",
+        ["looks", "true gains", "significant, every look at 5 %", "any wrong verdict", "interval misses", "mean seeds",
+         "settled (%)"],
+    )  # fmt: skip
+    for sizes in ((10, 20, 30), (5, 10, 15, 20, 25, 30), (3, 6, 12, 24), (10, 90, 170)):
+        for name in ("all 0", "large, just below d, and 0", "every side"):
+            looks, truth = Looks(sizes), np.array(TRUTHS[name])
+            r = np.random.default_rng([seed, len(sizes), sizes[-1], len(name)])
+            said = _sequential(r, replicates if sizes[-1] < 50 else max(1, replicates // 4), arms, looks, truth)
+            any_wrong, missed = said.wrong.any(1).mean(), said.missed.mean(0).max()
+            naive = said.naive.any(1).mean() if name == "all 0" else "-"
+            shown = [" ".join(map(str, sizes)), name, naive, any_wrong, missed]
+            found.rows.append([*shown, said.seeds.mean(), 100 * said.settled.mean()])
+            found.promise(any_wrong <= 0.055, f"a wrong verdict in {any_wrong:.3f} of families, {name}, looks {sizes}")
+            found.promise(missed <= 0.055, f"an interval misses in {missed:.3f}, {name}, looks {sizes}")
     return found
 
 
 @dataclass
 class _Arms:
-    """(replicates, arms) each. naive, significant: at any look, if none stopped; the others as arms stop."""
+    """(replicates, arms) each. naive: significant at any look, if none stopped; the others as arms stop."""
 
     naive: np.ndarray
-    significant: np.ndarray
-    supported: np.ndarray
-    reversed: np.ndarray
+    wrong: np.ndarray
     missed: np.ndarray
     seeds: np.ndarray
+    settled: np.ndarray
 
 
-def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks, gain: float) -> _Arms:
-    cap = looks.cap
-    x = r.normal(size=(replicates, arms + 1, cap)) * math.sqrt(0.5)
-    d = x[:, 1:] - x[:, :1] + gain
+def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks, truth: np.ndarray) -> _Arms:
+    x = r.normal(size=(replicates, arms + 1, looks.cap)) * math.sqrt(0.5)
+    d = x[:, 1:] - x[:, :1] + truth[:, None]
     shape = (replicates, arms)
-    p_now, p_all, open_ = np.ones(shape), np.ones(shape), np.ones(shape, dtype=bool)
-    n_now = np.zeros(shape, dtype=int)
-    index = np.full(shape, 3)
-    naive, missed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    bounds: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    open_, naive = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    outcome, low, high, seeds = np.full(shape, 4), np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=int)
+    left = np.full((replicates, 1), 2 * arms)
     for size, share in zip(looks.sizes, looks.shares, strict=True):
         mean, error, p = t_statistics(d[..., :size])
-        bounds[size] = (mean, error)
         naive |= p <= ALPHA
-        missed |= np.abs(mean - gain) > stdtrit(size - 1, 1 - ALPHA * share / 2) * error
-        p_all = np.minimum(p_all, p / share)
-        p_now = np.where(open_, p_all, p_now)
-        n_now = np.where(open_, size, n_now)
-        significant = holm_rows(np.minimum(p_now, 1)) <= ALPHA
-        # Holm may settle an arm that stopped before: judge every arm at its own look.
-        for n, weight in zip(looks.sizes, looks.shares, strict=True):
-            if n in bounds:
-                own = outcomes(*bounds[n], significant, n, ALPHA * weight)
-                index = np.where(n_now == n, own, index)
-        open_ = index == 3
+        said = family(mean, error, size, left, open_, share)
+        left = said.left
+        outcome, low, high = (
+            np.where(open_, new, old) for new, old in ((said.outcome, outcome), (said.low, low), (said.high, high))
+        )
+        seeds = np.where(open_, size, seeds)
+        open_ = outcome == 4
     for k in range(min(5, replicates)):
-        for arm in range(arms):
-            n = int(n_now[k, arm])
-            ours = sequential_difference(d[k, arm, :n], np.zeros(n), looks)
-            agree(ours.p, min(1.0, p_now[k, arm]))
-            adjusted = holm(np.minimum(p_now[k], 1))[arm]
-            said = verdict(ours, adjusted, 1.0, bounds_level=bounds_level(n, looks)).outcome
-            assert said == OUTCOMES[index[k, arm]], (said, OUTCOMES[index[k, arm]])
-    return _Arms(naive, holm_rows(p_all) <= ALPHA, index == 0, index == 1, missed, n_now)
+        stages = [
+            paired_stages(d[k, arm, : seeds[k, arm]], np.zeros(seeds[k, arm]), looks, False) for arm in range(arms)
+        ]
+        for arm, own in enumerate(judge([Question(each, smallest=1.0) for each in stages])):
+            assert own.verdict.outcome == OUTCOMES[outcome[k, arm]], (own.verdict, OUTCOMES[outcome[k, arm]])
+            agree(own.verdict.low, low[k, arm])
+    missed = (low > truth) | (high < truth)
+    return _Arms(naive, wrong(outcome, truth), missed, seeds, outcome != 4)
 
 
-SIMULATIONS = (coverage, type_one, family_wise, tuning_bias, confusion, power, sequential)
+SIMULATIONS = (
+    coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
+    discoveries,
+)  # fmt: skip
 
 
 def simulate(replicates: int, seed: int) -> Iterator[Result]:

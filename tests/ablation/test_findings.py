@@ -11,13 +11,13 @@ from scipy import stats
 
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.file import Ablation, AblationError, Hypothesis, Seeds
-from paribus.ablation.findings import findings, implied, judged, matching, score
+from paribus.ablation.findings import family, findings, implied, matching
 from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
 from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST
-from paribus.stats.multiple import holm
 from paribus.store.record import Record
+from paribus.store.scores import score
 
 EFFECTS = {"batch": 0.0, "none": -0.03, "layer": 0.0, "group": 0.004}
 
@@ -55,8 +55,14 @@ def values(records, arm, n=5):
 def test_a_finding_is_the_paired_comparison_after_holm_over_all_arms():
     plan, records = study(hypotheses=[hypothesis(), hypothesis("g", "group", "batch")])
     found = findings(plan, records.get)
-    p = [stats.ttest_rel(values(records, a), values(records, "batch")).pvalue for a in ("none", "layer", "group")]
-    assert [each.verdict.p_holm for each in found] == pytest.approx([holm(p)[0], holm(p)[2]])
+    # Of six ends one is taken out: that batch reaches d against none. The others are judged at a fifth.
+    for each, (a, b) in zip(found, (("batch", "none"), ("group", "batch")), strict=True):
+        interval = stats.ttest_rel(values(records, a), values(records, b)).confidence_interval(1 - 2 * 0.05 / 5)
+        assert (each.difference.low, each.difference.high) == pytest.approx((interval.low, interval.high))
+    arms = family(plan, records.get).arms
+    assert arms["none"].difference.low == -found[0].difference.high
+    assert arms["group"].difference == found[1].difference
+    assert arms["layer"].verdict.alpha == pytest.approx(0.05 / 5)
     expected = (values(records, "batch") - values(records, "none")).mean()
     assert (found[0].difference.mean, found[0].verdict.gain) == pytest.approx((expected, expected))
     assert (found[0].verdict.outcome, found[0].comparisons) == ("SUPPORTED", 3)
@@ -83,7 +89,7 @@ def test_other_factors_are_held_and_averaged_over():
     records = {
         c.id: Record(c.id, "done", metrics={"test/acc": r.random()}) for cells in plan.arms.values() for c in cells
     }
-    [found] = judged(plan, records.get, [both])
+    [found] = family(plan, records.get, hypotheses=[both]).findings
     acc = {arm: np.array([records[c.id].metrics["test/acc"] for c in cells]) for arm, cells in plan.arms.items()}
     d = (acc["none 0.1"] - acc["batch 0.1"] + acc["none 1"] - acc["batch 1"]) / 2
     assert found.difference.mean == pytest.approx(d.mean())
@@ -167,7 +173,9 @@ def test_only_open_arms_and_the_baseline_get_more_seeds():
     assert sizes["batch"] == max(sizes.values()) > 5
     assert set(sizes.values()) <= {5, 10, 20}
     assert plan.complete
-    open_arms = [each.hypothesis.id for each in judged(plan, records.get, implied(plan)) if each.open]
+    open_arms = [
+        each.hypothesis.id for each in family(plan, records.get, hypotheses=implied(plan)).findings if each.open
+    ]
     assert all(sizes[arm] == 20 for arm in open_arms)
 
 
@@ -198,8 +206,9 @@ def test_the_price_of_looking_is_paid():
     [found] = findings(plan, records.get)
     fixed, _ = study(hypotheses=[hypothesis()])
     [plain] = findings(fixed, records.get)
-    assert found.difference.p == pytest.approx(2 * plain.difference.p)
+    assert found.difference.p == pytest.approx(min(1.0, 2 * plain.difference.p))
     assert found.verdict.low < plain.verdict.low
+    assert found.verdict.alpha == pytest.approx(plain.verdict.alpha / 2)
     assert found.cap == 10
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from paribus.ablation.command import plan_command
-from paribus.ablation.estimate import Costs
 from paribus.base.durations import duration
 from paribus.config.chosen import chosen
+from paribus.evidence.estimate import Costs
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from made_ablations import Made
+from scipy import stats
 
 from paribus.base.errors import UserError
 from paribus.notes import scoreboard
@@ -13,9 +14,9 @@ from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.results import document
 from paribus.report import packed as shipped
-from paribus.report.scoreboard import NOT_RUN, csv_text, detectable
+from paribus.report.scoreboard import NOT_RUN, csv_text
 from paribus.report.tables.table import RENDER
-from paribus.report.verdicts import claims
+from paribus.report.verdicts import board, claims, detectable, needed
 from paribus.stats.effect import paired_power
 from paribus.store.store import Store
 
@@ -70,7 +71,7 @@ def test_a_verdict_is_said_in_words_with_its_amount(lines):
     assert lost.verdict == "REVERSED"
     assert "points lower with layer than with none" in lost.words
     assert won.literature == "Ioffe & Szegedy 2015: for"
-    assert by(lines, "1.5a", "all").words == "supported in F, T"
+    assert by(lines, "1.5a", "all").words == "SUPPORTED in F, T"
 
 
 def test_what_is_open_says_what_could_have_been_seen(found, lines):
@@ -81,7 +82,26 @@ def test_what_is_open_says_what_could_have_been_seen(found, lines):
     assert not by(lines, "1.5a", "T").detectable.text
     finding = next(each for claim in claims(found.plans, found.read) for each in claim.findings if claim.id == "1.2-9")
     d, least = finding.difference, detectable(finding)
-    assert paired_power(least / d.sd, d.n, 0.05 / finding.comparisons) == pytest.approx(0.8, abs=1e-6)
+    level = 2 * finding.verdict.alpha
+    assert finding.comparisons == 3
+    assert level == pytest.approx(0.05 / 2)  # two of six ends are taken out: batch reaches d, and layer is reversed
+    assert paired_power(least / d.sd, d.n, level) == pytest.approx(0.8, abs=1e-6)
+    size = int(needed(finding))
+    smallest = finding.verdict.smallest
+    assert paired_power(smallest / d.sd, size, level) >= 0.8 > paired_power(smallest / d.sd, size - 1, level)
+
+
+def test_the_board_has_a_false_discovery_rate(found, lines):
+    rated = board(claims(found.plans, found.read))
+    p = [each.verdict.p_alone for claim in rated for each in claim.findings]
+    q = iter(stats.false_discovery_control(p))
+    for claim in rated:
+        for each, rate in zip(claim.findings, claim.discovery, strict=True):
+            expected = next(q)
+            assert math.isnan(rate) if each.open else rate == pytest.approx(expected)
+    settled = by(lines, "1.5a", "T")
+    assert settled.discovery.text == "< 0.001"
+    assert not by(lines, "1.2-9", "T").discovery.text
 
 
 def test_a_check_stands_like_an_ablation_and_one_that_was_not_made_says_so(lines):

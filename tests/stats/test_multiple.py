@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.stats.multiple import holm, not_beaten
+from paribus.stats.multiple import false_discovery, holm, not_beaten
 
 
 def test_holm_by_its_definition():
@@ -46,16 +46,33 @@ def test_two_arms_are_compared_by_the_paired_t_test(n):
         assert not_beaten(values).tolist() == [p >= 0.05, 1 - p >= 0.05]
 
 
-def test_a_far_worse_arm_leaves_although_three_seeds_say_little_alone():
+def test_every_pair_is_tested_by_itself():
+    """Unpooled: one arm that swings does not make the others look alike."""
     random = np.random.default_rng(0)
-    values = random.normal(0.97, 0.005, (11, 3))
-    values[3] = [0.62, 0.72, 0.78]
-    alone = stats.ttest_rel(values[0], values[3], alternative="greater").pvalue
-    assert alone > 0.05 / 10
-    kept = not_beaten(values)
-    assert not kept[3]
-    assert kept[np.argmax(values.mean(axis=1))]
-    assert kept.sum() >= 9
+    values = random.normal(0.97, 0.002, (9, 8)) + np.array([0.0] * 8 + [-0.02])[:, None]
+    values[3] = random.normal(0.6, 0.27, 8)
+    for each in (values, values[:, :4]):
+        expected = [
+            all(stats.ttest_rel(each[j], each[i], alternative="greater").pvalue >= 0.05 / 8 for j in range(9) if j != i)
+            for i in range(9)
+        ]
+        assert not_beaten(each).tolist() == expected
+    assert not not_beaten(values)[8]
+
+
+def test_the_level_is_that_of_the_call():
+    values = np.array([[0.97, 0.98, 0.975, 0.972], [0.95, 0.965, 0.955, 0.945]])
+    p = stats.ttest_rel(values[0], values[1], alternative="greater").pvalue
+    assert [not_beaten(values, alpha)[1] for alpha in (p * 0.99, p * 1.01)] == [True, False]
+
+
+def test_false_discovery_rates_agree_with_scipy():
+    p = np.random.default_rng(1).beta(0.3, 3, 30)
+    assert false_discovery(p) == pytest.approx(stats.false_discovery_control(p).tolist())
+    with_nan = false_discovery([0.01, math.nan, 0.04])
+    assert [with_nan[0], with_nan[2]] == false_discovery([0.01, 0.04])
+    assert math.isnan(with_nan[1])
+    assert false_discovery([]) == []
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [(2, 3), (6, 3), (6, 10)])
@@ -71,7 +88,7 @@ def test_a_noisy_best_arm_is_rarely_missed():
     random = np.random.default_rng(2)
     deviations = np.array([10.0] + [1.0] * 11)[:, None]
     missed = np.mean([not not_beaten(random.normal(size=(12, 3)) * deviations)[0] for _ in range(1_000)])
-    assert missed < 0.11
+    assert missed < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1_000)
 
 
 def test_missing_seeds():

@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 from paribus.stats.paired import paired_difference
-from paribus.stats.signflip import LARGEST_EXACT
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 40])
@@ -43,8 +42,17 @@ def test_the_floor_and_the_limit_of_the_sign_flip_test():
     for n in (2, 5, 16):
         a = np.linspace(1, 2, n)
         assert paired_difference(a, np.zeros(n)).p_sign_flip == 2 / 2**n
-    n = LARGEST_EXACT + 1
-    assert math.isnan(paired_difference(np.linspace(1, 2, n), np.zeros(n)).p_sign_flip)
+
+
+def test_many_pairs_have_a_sign_flip_p_too():
+    d = np.random.default_rng(1).normal(0.25, 1.0, 90)
+    expected = stats.permutation_test(
+        (d,), np.sum, permutation_type="samples", n_resamples=20_000, vectorized=True, rng=np.random.default_rng(2)
+    ).pvalue
+    found = paired_difference(d, np.zeros(90)).p_sign_flip
+    assert found == pytest.approx(expected, abs=4 * math.sqrt(expected / 20_000))
+    assert paired_difference(d, np.zeros(90)).p_sign_flip == found  # the same again
+    assert paired_difference(d + 3, np.zeros(90)).p_sign_flip == pytest.approx(1e-5)
 
 
 def test_three_equal_differences_are_no_proof():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.stats.sequential import Looks, bounds_level, sequential_difference, sequential_p
+from paribus.stats.sequential import Looks, paired_stages
 
 LOOKS = Looks((10, 20, 30))
 
@@ -21,39 +21,38 @@ def test_shares_of_the_error_sum_to_one():
     assert [LOOKS.next(n) for n in (0, 10, 25, 30)] == [10, 20, 30, None]
 
 
-def test_p_is_the_smallest_of_what_each_look_may_spend():
-    assert sequential_p([0.01], LOOKS) == pytest.approx(0.03)
-    assert sequential_p([0.2, 0.01], LOOKS) == pytest.approx(0.03)
-    assert sequential_p([0.9], LOOKS) == 1.0
-    assert sequential_p([math.nan, 0.01], LOOKS) == pytest.approx(0.03)
-    assert math.isnan(sequential_p([], LOOKS))
-
-
 @pytest.mark.parametrize("n", [10, 17, 20, 30, 35])
 def test_a_difference_looks_at_whole_looks_only(n):
     a, b = np.random.default_rng(n).normal(0.3, 1.0, (2, n))
-    found = sequential_difference(a, b, LOOKS)
+    found = paired_stages(a, b, LOOKS)
     sizes = [size for size in LOOKS.sizes if size <= n]
-    p = [stats.ttest_rel(a[:size], b[:size]).pvalue for size in sizes]
-    assert found.p == pytest.approx(min(1.0, 3 * min(p)))
-    interval = stats.ttest_rel(a[: sizes[-1]], b[: sizes[-1]]).confidence_interval(1 - 0.05 / 3)
-    assert (found.n, found.low, found.high) == pytest.approx((sizes[-1], interval.low, interval.high))
-    assert bounds_level(n, LOOKS) == pytest.approx(1 - 0.05 / 3)
+    assert [each.n for each in found] == sizes
+    assert [each.share for each in found] == pytest.approx([1 / 3] * len(sizes))
+    for each, size in zip(found, sizes, strict=True):
+        expected = stats.ttest_rel(a[:size], b[:size])
+        interval = expected.confidence_interval(1 - 0.05 / 3)
+        assert each.limits(0.025) == pytest.approx((interval.low, interval.high))
+        assert 2 * min(each.p_above(0.0), each.p_below(0.0)) == pytest.approx(min(2, 3 * expected.pvalue))
+    assert LOOKS.share(n) == pytest.approx(1 / 3)
+
+
+def test_without_looks_there_is_one_difference_of_all():
+    a, b = np.random.default_rng(0).normal(0.3, 1.0, (2, 7))
+    [found] = paired_stages(a, b, None)
+    assert (found.n, found.share) == (7, 1.0)
 
 
 def test_before_the_first_look_there_is_nothing():
-    found = sequential_difference(np.ones(9), np.zeros(9), LOOKS)
-    assert found.n == 0
-    assert math.isnan(found.p)
-    assert bounds_level(9, LOOKS) == bounds_level(9, None) == 0.95
+    assert paired_stages(np.ones(9), np.zeros(9), LOOKS) == []
+    assert LOOKS.share(9) == 1.0
 
 
 def test_missing_runs_are_left_out_of_their_look():
     a, b = np.random.default_rng(0).normal(size=(2, 10))
     a[3] = math.nan
-    found = sequential_difference(a, b, Looks((10, 20)))
+    [found] = paired_stages(a, b, Looks((10, 20)))
     kept = [k for k in range(10) if k != 3]
-    assert found.p == pytest.approx(min(1.0, 2 * stats.ttest_rel(a[kept], b[kept]).pvalue))
+    assert found.p == pytest.approx(stats.ttest_rel(a[kept], b[kept]).pvalue)
     assert found.n == 9
 
 
@@ -62,4 +61,4 @@ def test_mistakes():
         with pytest.raises(ValueError, match="ascending"):
             Looks(sizes)
     with pytest.raises(ValueError, match="got 1 and 2"):
-        sequential_difference([1.0], [1.0, 2.0], LOOKS)
+        paired_stages([1.0], [1.0, 2.0], LOOKS)

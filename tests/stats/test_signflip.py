@@ -37,11 +37,11 @@ def test_the_floor():
 
 def test_many_pairs_are_sampled_and_agree_with_the_normal_limit():
     d = np.random.default_rng(0).normal(0.3, 1.0, LARGEST_EXACT + 20)
-    found = sign_flip(d, np.random.default_rng(1))
+    found = sign_flip(d)
     z = abs(d.sum()) / math.sqrt((d**2).sum())
     assert not found.exact
     assert found.p == pytest.approx(2 * stats.norm.sf(z), abs=0.01)
-    assert sign_flip(d, np.random.default_rng(1)).p == found.p
+    assert sign_flip(d).p == found.p
 
 
 def test_the_largest_exact_test_agrees_with_sampling():
@@ -62,5 +62,3 @@ def test_it_rejects_at_most_as_often_as_it_says_for_skewed_arms():
 def test_mistakes():
     with pytest.raises(ValueError, match="finite, got nan"):
         sign_flip([1.0, math.nan])
-    with pytest.raises(ValueError, match="need a generator, got 33"):
-        sign_flip(np.ones(LARGEST_EXACT + 1))

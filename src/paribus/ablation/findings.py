@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from paribus.ablation.cells import Plan, Read
 from paribus.ablation.file import Ablation, Hypothesis
-from paribus.base.metrics import Key, chance_of
-from paribus.stats.multiple import holm
-from paribus.stats.paired import Difference, paired_difference
-from paribus.stats.sequential import Looks, bounds_level, sequential_difference
-from paribus.stats.verdict import SMALLEST, Direction, Verdict, verdict
+from paribus.stats.collapse import Collapses, collapses, falls
+from paribus.stats.paired import Difference, paired_difference, with_falls
+from paribus.stats.sequential import Looks, stages
+from paribus.stats.verdict import SMALLEST, Direction, Judged, Question, Verdict, judge
 from paribus.store.declared import agreed
 from paribus.store.record import Record
+from paribus.store.scores import chance, score, waits
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
 
@@ -27,10 +27,9 @@ class Finding:
     """A hypothesis in one regime, and what the records say about it.
 
     pairs: labels of the arms that are compared; several where other factors vary as well, each pair alike in those.
-    difference: arm minus versus, per seed the mean over pairs, diverged runs at chance. comparisons: how many Holm's
-        adjustment counts: all arms with the baseline, and the hypotheses' own that are not among them.
-    planned: pairs of runs that there will be; diverged, missing: runs of either side. More seeds can still be added
-        where `open`.
+    difference: arm minus versus, per seed the mean over pairs, diverged runs at chance, with the bounds that decided.
+    comparisons: how many the family has. planned: pairs of runs that there will be; diverged, missing: runs of either
+        side. first: the difference at the first look. collapses: of each arm. More seeds can be added where `open`.
     """
 
     hypothesis: Hypothesis
@@ -42,58 +41,75 @@ class Finding:
     planned: int
     diverged: int
     missing: int
+    first: Difference
     cap: int | None = None
+    collapses: Mapping[str, Collapses] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
         return self.verdict.outcome == "INCONCLUSIVE"
 
 
-def findings(plan: Plan, read: Read, level: float = 0.95) -> list[Finding]:
-    """One for each hypothesis of the plan's ablation, in their order; none for a plain sweep.
+@dataclass(frozen=True)
+class Family:
+    """All comparisons of a plan whose error is controlled together, see `stats.verdict`: those of the hypotheses, and
+    of every arm with the baseline in the ablation's metric. Tables and verdicts print the numbers of one family.
 
-    Holm's adjustment is over one family: every arm against the baseline in the ablation's metric, and whatever else
-    the hypotheses compare. Sequential seeds are paid for, see `stats.sequential`.
+    findings: one for each hypothesis. arms: arm minus baseline, of every arm but the baseline.
     """
-    return judged(plan, read, plan.ablation.hypotheses, level) if plan.ablation else []
+
+    findings: list[Finding]
+    arms: dict[str, Judged]
+
+
+def findings(plan: Plan, read: Read, level: float = 0.95) -> list[Finding]:
+    """One for each hypothesis of the plan's ablation, in their order; none for a plain sweep."""
+    return family(plan, read, level).findings if plan.ablation else []
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a run that nearly diverged logs 1e300, whose square is inf
-def judged(plan: Plan, read: Read, hypotheses: Sequence[Hypothesis], level: float = 0.95) -> list[Finding]:
-    """The findings on these hypotheses, which need not be the file's own."""
+def family(plan: Plan, read: Read, level: float = 0.95, hypotheses: Sequence[Hypothesis] | None = None) -> Family:
+    """The family of a plan. hypotheses: default those of its ablation."""
     ablation = plan.ablation
     assert ablation is not None, "hypotheses belong to an ablation"
-    scores = _Scores(plan, read)
-    looks = looks_of(ablation)
-    base = next(iter(plan.arms), None)
-    for metric in dict.fromkeys([ablation.metric, *(each.metric for each in hypotheses)]):
+    scores, looks, base = _Scores(plan, read), looks_of(ablation), next(iter(plan.arms), "")
+    asked = [(each, matching(plan, each)) for each in (ablation.hypotheses if hypotheses is None else hypotheses)]
+    for metric in dict.fromkeys([ablation.metric, *(each.metric for each, _ in asked)]):
         agreed(metric, itertools.chain.from_iterable(scores.records.values()))
-    family: dict[tuple[Pairs, str], Difference] = {}
-    keys = [(((label, base),), ablation.metric) for label in plan.arms if base is not None and label != base]
-    asked = [(matching(plan, each), each.metric) for each in hypotheses]
-    for pairs, metric in [*keys, *asked]:
-        if ((key := (pairs, metric)) not in family) and pairs:
-            reverse = (tuple((b, a) for a, b in pairs), metric)
-            if reverse not in family:
-                family[key] = scores.difference(pairs, metric, looks, level)
-    adjusted = dict(zip(family, holm([each.p for each in family.values()]), strict=True))
-    found = []
-    for each, (pairs, metric) in zip(hypotheses, asked, strict=True):
-        difference = scores.difference(pairs, metric, looks, level)
-        p = adjusted.get((pairs, metric), adjusted.get((tuple((b, a) for a, b in pairs), metric), math.nan))
+    questions = {}
+    for each, pairs in asked:
         direction: Direction = "greater" if each.direction == "greater" else "less"
         smallest = each.smallest if each.smallest is not None else ablation.smallest_effect or SMALLEST
-        outcome = verdict(difference, p, smallest, direction, level, bounds_level(scores.seeds(pairs), looks, level))
+        stages = scores.stages(pairs, each.metric, looks)
+        questions[pairs, each.metric, each.id] = Question(stages, direction, smallest)
+    claimed = {(pairs, metric): (pairs, metric, id) for pairs, metric, id in questions}
+    own = {}
+    for label in (label for label in plan.arms if label != base):
+        pair, turned = ((label, base),), ((base, label),)
+        key = claimed.get((pair, ablation.metric)) or claimed.get((turned, ablation.metric))
+        own[label] = key = key or (pair, ablation.metric, "")
+        questions.setdefault(key, Question(scores.stages(pair, ablation.metric, looks)))
+    asking = {key: question for key, question in questions.items() if key[0]}
+    judged = dict(zip(asking, judge(list(asking.values()), level), strict=True))
+    found = []
+    for (each, pairs), question in zip(asked, questions.items(), strict=False):
+        said = judged.get(question[0]) or judge([question[1]], level)[0]
         labels = list(dict.fromkeys(label for pair in pairs for label in pair))
         found.append(
             Finding(
-                each, ablation.regime, pairs, difference, outcome, len(family), scores.seeds(pairs),
+                each, ablation.regime, pairs, said.difference, said.verdict, len(asking), scores.seeds(pairs),
                 sum(scores.count(label, "diverged") for label in labels),
                 sum(scores.count(label, "missing") for label in labels),
+                next(iter(question[1].stages), said.difference),
                 looks.cap if looks else None,
+                {label: scores.collapses(label, each.metric) for label in labels},
             )
         )  # fmt: skip
-    return found
+    arms = {
+        label: judged[key] if key[0][0][0] == label else replace(judged[key], difference=judged[key].difference.turned)
+        for label, key in own.items()
+    }
+    return Family(found, arms)
 
 
 def looks_of(ablation: Ablation | None) -> Looks | None:
@@ -143,52 +159,53 @@ def matching(plan: Plan, hypothesis: Hypothesis) -> Pairs:
     return tuple((label, others[rest]) for rest, label in arms.items() if rest in others)
 
 
-def score(record: Record | None, metric: str) -> float:
-    """The metric of a run; of a diverged one what guessing scores, or the worst if that is not known; nan for none."""
-    if record is None or not record.has_result:
-        return math.nan
-    value = record.metrics.get(metric, record.timing.get(metric, math.nan))
-    if record.status == "done" and math.isfinite(value):
-        return value
-    declared = record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
-    if declared is None or declared.better is None or (record.status == "done" and metric not in record.metrics):
-        return math.nan
-    guess = chance_of(declared.chance, record.classes)
-    return guess if guess is not None else -math.inf if declared.higher else math.inf
-
-
-def waits(record: Record | None) -> bool:
-    """Whether a run still has to come to its end."""
-    return record is None or record.status == "running"
-
-
 class _Scores:
-    """The scores of a plan's arms in the order of their seeds, each read once."""
+    """The scores of a plan's arms in the order of their seeds, each read once.
+
+    tuning: the tuning runs of each arm at the point that it reports.
+    """
 
     def __init__(self, plan: Plan, read: Read):
         self.records: Mapping[str, list[Record | None]] = {
             label: [None if cell is None else read(cell.id) for cell in cells] for label, cells in plan.arms.items()
         }
+        self.tuning = {
+            label: [read(id) for point, ids in tuned.trials if point == tuned.point for id in ids]
+            for label, tuned in plan.tuned.items()
+        }
 
     def seeds(self, pairs: Pairs) -> int:
         return min((len(self.records[label]) for pair in pairs for label in pair), default=0)
 
-    def difference(self, pairs: Pairs, metric: str, looks: Looks | None, level: float) -> Difference:
+    def stages(self, pairs: Pairs, metric: str, looks: Looks | None) -> list[Difference]:
+        """The difference at each look that is over: when its runs are."""
         n = self.seeds(pairs)
-        if looks is not None:  # a look happens when its runs are over
+        if looks is not None:
             rows = [self.records[label][:n] for pair in pairs for label in pair]
             n = next((k for k in range(n) if any(waits(row[k]) for row in rows)), n)
         if not n:
-            return paired_difference([], [], level)
-        sides = [
+            return []
+        a, b = (
             np.mean([[score(r, metric) for r in self.records[pair[side]][:n]] for pair in pairs], axis=0)
             for side in (0, 1)
-        ]
-        if looks is not None:
-            return sequential_difference(sides[0], sides[1], looks, level)
-        with np.errstate(invalid="ignore"):
-            there = ~np.isnan(sides[0] - sides[1])
-        return paired_difference(sides[0][there], sides[1][there], level, exact=False)
+        )
+        return stages(n, looks, lambda size: self.difference(pairs, metric, a[:size], b[:size]))
+
+    def difference(self, pairs: Pairs, metric: str, a: np.ndarray, b: np.ndarray) -> Difference:
+        there = ~np.isnan(a - b)
+        found = paired_difference(a[there].tolist(), b[there].tolist())
+        arm, versus = (
+            max((self.collapses(pair[side], metric, a.size) for pair in pairs), key=lambda each: abs(each.deepest))
+            for side in (0, 1)
+        )
+        typical = float(np.median((a - b)[there])) if there.any() else math.nan
+        return with_falls(found, falls(typical, arm, versus, len(pairs)))
+
+    def collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
+        """Of the first `size` reporting runs, and of the tuning runs at the same point."""
+        runs = [run for run in [*self.records[label][:size], *self.tuning.get(label, ())] if run is not None]
+        guess = next((chance(run, metric) for run in runs if run.has_result), math.nan)
+        return collapses([score(run, metric) for run in runs], guess)
 
     def count(self, label: str, what: str) -> int:
         records = self.records[label]

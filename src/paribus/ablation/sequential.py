@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paribus.ablation.cells import Cell, Plan, Read
-from paribus.ablation.findings import implied, judged, looks_of
+from paribus.ablation.findings import family, implied, looks_of
 
 
 def extend(plan: Plan, read: Read, further: Callable[[str, int], Cell]) -> None:
@@ -26,7 +26,7 @@ def extend(plan: Plan, read: Read, further: Callable[[str, int], Cell]) -> None:
             plan.complete = False
             return
         wanted: dict[str, int] = {}
-        for finding in judged(plan, read, implied(plan)):
+        for finding in family(plan, read, hypotheses=implied(plan)).findings:
             n = looks.next(finding.planned)
             if finding.open and n is not None:
                 wanted.update({label: n for pair in finding.pairs for label in pair})

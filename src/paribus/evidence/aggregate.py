@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paribus.ablation.findings import Finding, findings, looks_of, score, waits
+from paribus.ablation.findings import Finding, family, looks_of
 from paribus.base.metrics import Key
 from paribus.evidence.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.evidence.comparable import factors, held_equal, shared_facts
 from paribus.stats.intervals import Mean, mean_interval
-from paribus.stats.multiple import holm, not_beaten
+from paribus.stats.multiple import not_beaten
 from paribus.stats.paired import Difference, paired_difference
 from paribus.stats.proportions import Proportion, clopper_pearson
-from paribus.stats.sequential import Looks, bounds_level, sequential_difference
+from paribus.stats.sequential import Looks, paired_stages
+from paribus.stats.verdict import Judged, Question, judge
 from paribus.store.declared import Contradiction, agreed
 from paribus.store.record import Record
+from paribus.store.scores import score, waits
 
 if TYPE_CHECKING:  # it would import Hydra
     from paribus.ablation.cells import Plan, Read
@@ -32,7 +34,8 @@ class Cell:
 
     values: of each run that is done, by its seed; runs without a finite value are left out.
     at_chance: mean with diverged runs scored at chance; None where none diverged, or chance is not known.
-    difference, p_holm: from the baseline over shared seeds; p of the paired t test, adjusted over the arms.
+    difference, p_holm, alpha: from the baseline over shared seeds, with simultaneous bounds; p of the paired t test,
+        adjusted over the family; the error of each bound, see `stats.verdict`.
     best: printed bold.
     """
 
@@ -41,6 +44,7 @@ class Cell:
     at_chance: Mean | None = None
     difference: Difference | None = None
     p_holm: float = math.nan
+    alpha: float = math.nan
     best: bool = False
 
 
@@ -74,6 +78,7 @@ class Aggregate:
     facts: semantics, budget, data, world_size, precision, evaluated: their common value, "varies" or "mixed".
     looks: where seeds were added sequentially; p values and intervals pay for it.
     plan, findings: of an ablation: levels and tuned values of its arms, and the verdicts on its hypotheses.
+    comparisons: how many the family has that the differences belong to.
     """
 
     name: str
@@ -87,6 +92,7 @@ class Aggregate:
     looks: Looks | None = None
     plan: Plan | None = None
     findings: list[Finding] = field(default_factory=list)
+    comparisons: int = 0
 
     @property
     def seeds(self) -> list[int]:
@@ -106,6 +112,7 @@ def aggregate(
     level: float = 0.95,
     looks: Looks | None = None,
     plan: Plan | None = None,
+    judged: Mapping[str, Judged] | None = None,
 ) -> Aggregate:
     """One row for each arm. plan: of the arms, where they have one.
 
@@ -115,6 +122,7 @@ def aggregate(
     baseline: label of the arm that others are compared with; default the first.
     sort: best arm first instead of the order given.
     looks: where the runs of each arm are in the order in which seeds were added.
+    judged: the differences of arms from the baseline in the first metric, where a larger family has them.
 
     Bold are, in each metric that has a better direction and in which losses are comparable, the arms of at
     least two runs, none of them diverged, that `not_beaten` leaves in the set of those that may be best; none
@@ -126,7 +134,7 @@ def aggregate(
     if not isinstance(arms, Mapping):
         arms = arms_by(arms, by, mix)
     metrics = keys(metrics, (record for records in arms.values() for record in records))
-    rows = [_row(arm, records, metrics, bounds_level(len(records), looks, level)) for arm, records in arms.items()]
+    rows = [_row(arm, records, metrics, _level(len(records), looks, level)) for arm, records in arms.items()]
     done = [run for row in rows for run in row.runs]
     if not done:
         ended = [record.status for records in arms.values() for record in records if record is not None]
@@ -148,7 +156,16 @@ def aggregate(
     for metric in metrics:
         # Losses of different kinds have no common scale, and times depend on what else the machine did.
         if metric.metric.better is not None and not ("loss" in choices and metric.metric.name == "loss"):
-            _compare(rows, base, metric, level, looks, arms)
+            found = (
+                judged
+                if judged is not None and metric == metrics[0]
+                else _judged(rows, base, metric, level, looks, arms)
+            )
+            for row in rows:
+                if row.arm in found and found[row.arm].difference.n >= 2:
+                    cell, own = row.cells[metric], found[row.arm]
+                    cell.difference, cell.p_holm, cell.alpha = own.difference, own.verdict.p_zero, own.verdict.alpha
+            _embolden(rows, base, metric, level, looks)
     direction = metrics[0].metric.higher
     if sort and direction is not None:
         sign = -1.0 if direction else 1.0
@@ -174,10 +191,18 @@ def aggregate_plan(
     """
     arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
     looks = looks_of(plan.ablation)
-    found = aggregate(plan.name, arms, metrics, mix, baseline=baseline, sort=sort, level=level, looks=looks, plan=plan)
+    whole, judged = None, None
+    if plan.ablation is not None:
+        whole = family(plan, read, level)
+        if metrics[0] == plan.ablation.metric and baseline in (None, next(iter(arms), None)):
+            judged = whole.arms
+    found = aggregate(
+        plan.name, arms, metrics, mix,
+        baseline=baseline, sort=sort, level=level, looks=looks, plan=plan, judged=judged,
+    )  # fmt: skip
     tuned = {key for each in plan.tuned.values() for key in each.point}
     found.varied = [key for key in found.varied if key not in tuned]
-    found.plan, found.findings = plan, findings(plan, read, level) if judge else []
+    found.plan, found.findings = plan, whole.findings if whole is not None else []
     return found
 
 
@@ -225,38 +250,51 @@ def _value(run: Record, metric: str) -> float:
     return float(run.metrics.get(metric, run.timing.get(metric, math.nan)))
 
 
-def _of_run(run: Record | None, metric: str) -> float:
-    return _value(run, metric) if run is not None and run.status == "done" else math.nan
+def _level(n: int, looks: Looks | None, level: float) -> float:
+    return level if looks is None else 1 - (1 - level) * looks.share(n)
 
 
-def _compare(rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None, arms: Arms) -> None:
-    others = [row for row in rows if row is not base]
-    for row in others:
+def _judged(
+    rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None, arms: Arms
+) -> dict[str, Judged]:
+    """Every row against the baseline, over shared seeds or in the order of the looks: a family of their own."""
+    theirs = base.cells[metric].values
+    questions = {}
+    for row in rows:
+        own = row.cells[metric].values
+        if row is base:
+            continue
         if looks is not None:
             sides = [arms[each.arm] for each in (row, base)]
             n = next((k for k, pair in enumerate(zip(*sides, strict=False)) if any(map(waits, pair))), None)
             n = min(map(len, sides)) if n is None else n
-            series = [[_of_run(run, metric) for run in side[:n]] for side in sides]
-            difference = sequential_difference(series[0], series[1], looks, level)
-            row.cells[metric].difference = difference if difference.n >= 2 else None
-            continue
-        own, theirs = row.cells[metric].values, base.cells[metric].values
-        shared = [seed for seed in own if seed in theirs]
-        if len(shared) >= 2:
-            row.cells[metric].difference = paired_difference(
-                [own[s] for s in shared], [theirs[s] for s in shared], level
-            )
-    compared = [row.cells[metric] for row in others]
-    for cell, p in zip(compared, holm([c.difference.p if c.difference else math.nan for c in compared]), strict=True):
-        cell.p_holm = p
+            a, b = ([_of_run(run, metric) for run in side[:n]] for side in sides)
+            questions[row.arm] = Question(paired_stages(a, b, looks))
+        elif len(shared := [seed for seed in own if seed in theirs]) >= 2:
+            difference = paired_difference([own[s] for s in shared], [theirs[s] for s in shared])
+            questions[row.arm] = Question([difference])
+    return dict(zip(questions, judge(list(questions.values()), level), strict=True))
 
-    candidates = [row.cells[metric] for row in rows if len(row.cells[metric].values) >= 2 and not row.diverged]
-    seeds = {seed: column for column, seed in enumerate(dict.fromkeys(s for cell in candidates for s in cell.values))}
+
+def _of_run(run: Record | None, metric: str) -> float:
+    return _value(run, metric) if run is not None and run.status == "done" else math.nan
+
+
+def _embolden(rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None) -> None:
+    higher = bool(metric.metric.higher)
+    candidates = [row for row in rows if len(row.cells[metric].values) >= 2 and not row.diverged]
+    seeds = {seed: k for k, seed in enumerate(dict.fromkeys(s for row in candidates for s in row.cells[metric].values))}
     table = np.full((len(candidates), len(seeds)), np.nan)
-    for k, cell in enumerate(candidates):
-        table[k, [seeds[seed] for seed in cell.values]] = list(cell.values.values())
+    for k, row in enumerate(candidates):
+        values = row.cells[metric].values
+        table[k, [seeds[seed] for seed in values]] = list(values.values())
     share = min(looks.shares) if looks is not None else 1.0
-    kept = not_beaten(table if metric.metric.higher else -table, (1 - level) * share)
+    kept = not_beaten(table if higher else -table, (1 - level) * share)
+    # What the table calls worse is never bold. It may say so at another look, or because runs collapsed.
+    worse = {id(row) for row in rows if (d := row.cells[metric].difference) and (d.high < 0 if higher else d.low > 0)}
+    if any((d := row.cells[metric].difference) and (d.low > 0 if higher else d.high < 0) for row in rows):
+        worse.add(id(base))
+    kept &= np.array([id(row) not in worse for row in candidates], dtype=bool)
     if not kept.all():
-        for cell, best in zip(candidates, kept, strict=True):
-            cell.best = bool(best)
+        for row, best in zip(candidates, kept, strict=True):
+            row.cells[metric].best = bool(best)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Outcome = Literal["SUPPORTED", "REFUTED", "CONDITIONAL"]
+Outcome = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE", "CONDITIONAL"]
+MEANING = {
+    "SUPPORTED": "the measured number is what the claim says",
+    "REFUTED": "the measured number is not what the claim says",
+    "INCONCLUSIVE": "the interval of the measured number allows for both",
+    "CONDITIONAL": "the claim holds under one condition and not under another",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Measurement:
     @staticmethod
     def from_dict(content: dict[str, Any]) -> Measurement:
         values: dict[str, Any] = {k: math.nan if v is None else v for k, v in content.items()}
+        if values.get("outcome") == "CONDITIONAL":  # the word for an open one in files of before
+            values["outcome"] = "INCONCLUSIVE"
         return Measurement(**values)
 
 
@@ -50,6 +58,10 @@ def exact(
 
 
 def overall(measurements: Sequence[Measurement]) -> Outcome:
-    """The outcome that all share; CONDITIONAL where they differ: the claim holds under some conditions only."""
+    """The outcome that all share; CONDITIONAL where the claim holds in one and not in another: both numbers are exact,
+    or have intervals on different sides of what is expected. INCONCLUSIVE where some are open, and no two differ."""
     found = {each.outcome for each in measurements}
-    return found.pop() if len(found) == 1 else "CONDITIONAL"
+    settled = found - {"INCONCLUSIVE"}
+    if len(settled) > 1:
+        return "CONDITIONAL"
+    return found.pop() if len(found) == 1 else "INCONCLUSIVE"

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from paribus.ablation.command import plan_command
-from paribus.ablation.estimate import Costs
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.terminal import say
 from paribus.config.composer import Composer
+from paribus.evidence.estimate import Costs
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
 from paribus.store.reader import Reader

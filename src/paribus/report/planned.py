@@ -12,7 +12,6 @@ from typing import Any
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.changes import REMEDY, Changed, changed_runs, listed
 from paribus.ablation.command import plan_command
-from paribus.ablation.estimate import Costs, Estimate
 from paribus.ablation.inputs import Inputs
 from paribus.ablation.outputs import outputs_folder
 from paribus.base.durations import duration
@@ -21,6 +20,7 @@ from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
 from paribus.config.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.config.composer import Composer
+from paribus.evidence.estimate import Costs, Estimate
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
 from paribus.sweep.grouping import Outlook, grouping

@@ -11,24 +11,35 @@ from dataclasses import dataclass
 from paribus.ablation.findings import Finding
 from paribus.base.metrics import Key
 from paribus.report.escape import spreadsheet
-from paribus.report.numbers import NONE, difference_unit, name, scale, short, text, title
+from paribus.report.numbers import NONE, difference_unit, name, p_value, scale, text, title
 from paribus.report.tables.columns import with_interval
 from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
-from paribus.report.verdicts import Claim, compared, finding_notes
-from paribus.stats.effect import minimum_detectable_effect, required_pairs
+from paribus.report.verdicts import (
+    Claim,
+    because,
+    board,
+    compared,
+    detectable_text,
+    finding_notes,
+    needed,
+    overall_because,
+    places,
+)
+from paribus.stats.regimes import DEPENDS
+from paribus.stats.verdict import MEANING
 
 NOT_RUN = "not run"
-POWER = 0.8
 MEASURED = (
-    "Effect of an ablation: the difference in the column `measured`, paired by seed, with its 95 % t interval (in "
+    "Effect of an ablation: the difference in the column `measured`, paired by seed, with the bounds that decided (in "
     "percentage points for an accuracy)"
 )
 OUTCOMES = (
-    "SUPPORTED: significant in the claimed direction (p adjusted by Holm), and the upper bound is at least d, the "
-    "smallest effect of interest; REVERSED: the whole interval lies on the other side of zero; REFUTED: the upper "
-    "bound is below d; INCONCLUSIVE: more seeds are needed; CONDITIONAL: the regimes disagree. Detectable: if a "
-    "verdict is open, the difference that n seeds would have detected with 80 % power. n for d: the number of seeds "
-    "that would detect d with 80 % power, given the measured standard deviation, at Holm's strictest level."
+    f"{' '.join(f'{word}: {meaning}.' for word, meaning in MEANING.items())} CONDITIONAL: {DEPENDS}. Gain: the "
+    "difference in the claimed direction. Bounds are adjusted by Holm over all comparisons of a regime. FDR: the "
+    "smallest false discovery rate, over all verdicts of the board, at which a verdict stands (Benjamini and Hochberg)."
+    " Detectable: if a verdict is open, the gain that n seeds would have shown to be positive with 80 % power. n for d:"
+    " the number of seeds that would show a gain of d with 80 % power, given the measured standard deviation, at the "
+    "level of the bounds."
 )
 CAPTION = f"{MEASURED}. {OUTCOMES}"
 
@@ -38,8 +49,9 @@ class Line:
     """A claim in one regime, or over all of them.
 
     source: the ablation or `check`. effect: what was measured, with its interval. detectable: the smallest effect that
-    n would have found, where the verdict is open. needed: the n that finds the smallest effect of interest. words: what
-    it says, for people. section: the title of its table; empty where there is only one.
+    n would have found, where the verdict is open. needed: the n that finds the smallest effect of interest. discovery:
+    the false discovery rate at which the verdict stands. words: what it says, for people. section: the title of its
+    table; empty where there is only one.
     """
 
     id: str
@@ -56,11 +68,12 @@ class Line:
     needed: Entry = Entry("")  # noqa: RUF009
     notes: tuple[str, ...] = ()
     section: str = ""
+    discovery: Entry = Entry("")  # noqa: RUF009
 
 
 def lines(found: Sequence[Claim]) -> list[Line]:
     """All lines, in the order of the claims; regimes of one claim together, and their common verdict first."""
-    return [line for claim in found for line in of_claim(claim)]
+    return [line for claim in board(found) for line in of_claim(claim)]
 
 
 def sheets(found: Sequence[Line], caption: str = CAPTION) -> list[Sheet]:
@@ -73,33 +86,14 @@ def csv_text(found: Sequence[Line]) -> str:
     """One row for each line, numbers as they are printed."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    head = ("section", "id", "claim", "source", "regime", "quantity", "effect", "interval", "n", "verdict")
+    head = ("section", "id", "claim", "source", "regime", "quantity", "effect", "interval", "n", "verdict", "fdr")
     writer.writerow([*head, "detectable", "needed", "words", "literature"])
     for line in found:
         own = (line.section, line.id, line.claim, line.source, line.regime, line.quantity)
-        effect = (line.effect.text, line.effect.rest, line.n, line.verdict)
+        effect = (line.effect.text, line.effect.rest, line.n, line.verdict, line.discovery.text)
         rest = (line.detectable.text, line.needed.text, line.words, line.literature)
         writer.writerow(map(spreadsheet, [*own, *effect, *rest]))
     return buffer.getvalue()
-
-
-def detectable(finding: Finding) -> float:
-    """The true difference that n pairs find with a power of 80 %, at Holm's strictest level; nan for none."""
-    d = finding.difference
-    if d.n < 2 or not math.isfinite(d.sd):
-        return math.nan
-    return minimum_detectable_effect(d.sd, d.n, POWER, 0.05 / max(1, finding.comparisons))
-
-
-def needed(finding: Finding) -> str:
-    """How many seeds find the smallest effect of interest with a power of 80 %, at Holm's strictest level."""
-    d = finding.difference
-    if d.n < 2 or not math.isfinite(d.sd):
-        return ""
-    try:
-        return str(required_pairs(finding.verdict.smallest, d.sd, POWER, 0.05 / max(1, finding.comparisons)))
-    except ValueError:  # more than anybody could train
-        return NONE
 
 
 def words(finding: Finding) -> str:
@@ -107,19 +101,21 @@ def words(finding: Finding) -> str:
     d, outcome, metric = finding.difference, finding.verdict.outcome, finding.hypothesis.metric
     if not d.n:
         return "no result yet"
-    size = abs(d.mean) * scale(metric)
-    amount = f"{text(size, 2) if size >= 0.1 else short(size)}{_unit(metric)}"
-    more = "higher" if d.mean > 0 else "lower"
+    amount = text(abs(d.mean) * scale(metric), places(finding))
     arm, versus = _ends(finding)
-    seen = f"{name(metric)} is {amount} {more} with {arm} than with {versus}"
-    least = f"{short(finding.verdict.smallest * scale(metric))}{_unit(metric)}"
-    if outcome == "SUPPORTED":
-        return f"holds: {seen}"
-    if outcome == "REVERSED":
-        return f"the opposite holds: {seen}"
-    if outcome == "REFUTED":
-        return f"does not hold: a gain of {least} or more is excluded"
-    return f"open: {seen}; a gain of {least} is neither shown nor excluded"
+    if float(amount) == 0:
+        seen = f"{name(metric)} is the same with {arm} and {versus}, to all digits that count"
+    else:
+        more = "higher" if d.mean > 0 else "lower"
+        seen = f"{name(metric)} is {amount}{_unit(metric)} {more} with {arm} than with {versus}"
+    saying = {
+        "SUPPORTED": f"holds: {seen}",
+        "NEGLIGIBLE": f"does not matter: {seen}",
+        "REVERSED": f"the opposite holds: {seen}",
+        "POSITIVE": f"holds, and may be too small to matter: {seen}",
+        "INCONCLUSIVE": f"open: {seen}",
+    }
+    return f"{saying[outcome]}; {because(finding)}"
 
 
 def _unit(metric: Key) -> str:
@@ -142,27 +138,39 @@ def of_claim(claim: Claim) -> list[Line]:
     if several:
         ran = [each for each in claim.findings if each.difference.n]
         outcome = claim.overall.outcome if ran else NOT_RUN
-        groups = "; ".join(f"{kind.lower()} in {', '.join(names)}" for kind, names in claim.overall.regimes.items())
         counted = min((each.difference.n for each in claim.findings), default=0)
-        made.append(Line(claim.id, claim.claim, claim.ablation, "all", "", Entry(""), counted, outcome, groups, said))
-    for each in claim.findings:
+        made.append(
+            Line(claim.id, claim.claim, claim.ablation, "all", "", Entry(""), counted, outcome, overall_because(claim),
+                 said, discovery=_rate(claim.overall_discovery))
+        )  # fmt: skip
+    for each, rate in zip(claim.findings, claim.discovery, strict=True):
         d, metric = each.difference, each.hypothesis.metric
         effect = with_interval(d.mean, d.low, d.high, metric) if d.n else Entry(NONE)
-        outcome = each.verdict.outcome if d.n else NOT_RUN
-        least = Entry("")
-        if outcome == "INCONCLUSIVE" and math.isfinite(value := detectable(each)):
-            least = Entry(text(value * scale(metric), 2))
+        outcome = each.verdict.word if d.n else NOT_RUN
+        least = Entry(detectable_text(each)) if outcome == "INCONCLUSIVE" else Entry("")
         quantity = f"{title(metric)}: {compared(each)}"
         made.append(
             Line(claim.id, claim.claim, claim.ablation, each.regime or "", quantity, effect, d.n, outcome, words(each),
-                 said, least, Entry(needed(each)), tuple(finding_notes(each)) if d.n else ())
+                 said, least, Entry(needed(each)), tuple(finding_notes(each)) if d.n else (),
+                 discovery=_rate(rate))
         )  # fmt: skip
     return made
 
 
+def _rate(value: float) -> Entry:
+    return Entry("") if math.isnan(value) else Entry(p_value(value))
+
+
 def _sheet(section: str, found: Sequence[Line], caption: str) -> Sheet:
     head = [Column(name, words=True) for name in ("id", "claim", "by", "regime", "measured")]
-    head += [Column("effect"), Column("n"), Column("verdict", words=True), Column("detectable"), Column("n for d")]
+    head += [
+        Column("effect"),
+        Column("n"),
+        Column("verdict", words=True),
+        Column("FDR"),
+        Column("detectable"),
+        Column("n for d"),
+    ]
     head += [Column("in words", words=True), Column("literature", words=True)]
     notes: list[str] = []
     rows: list[list[Entry]] = []
@@ -177,8 +185,8 @@ def _sheet(section: str, found: Sequence[Line], caption: str) -> Sheet:
             [
                 Entry(line.id if new else ""), Entry(line.claim if new else ""), Entry(line.source if new else ""),
                 Entry(line.regime), Entry(line.quantity), line.effect, Entry(str(line.n) if line.n else NONE),
-                Entry(line.verdict, bold=True, marks=marks), line.detectable, line.needed, Entry(line.words),
-                Entry(line.literature if new else ""),
+                Entry(line.verdict, bold=True, marks=marks), line.discovery, line.detectable, line.needed,
+                Entry(line.words), Entry(line.literature if new else ""),
             ]
         )  # fmt: skip
     label = label_of("claims", *([section] if section else []))

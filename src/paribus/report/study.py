@@ -9,13 +9,14 @@ from typing import Any
 
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.file import Ablation
-from paribus.ablation.findings import Finding, implied, judged, score
+from paribus.ablation.findings import Finding, family, implied
 from paribus.base.metrics import Key, Metrics
 from paribus.evidence.aggregate import Aggregate, aggregate_plan, keys
 from paribus.evidence.arms import Arms, ReportError, how_to_train
 from paribus.report.tables.source import plan_of
 from paribus.store.declared import agreed
 from paribus.store.record import Record
+from paribus.store.scores import score
 
 History = Mapping[str, Sequence[float]]
 
@@ -122,7 +123,7 @@ def study(
         tuning.setdefault(cell.arm, []).append(record)
         if plan.ablation and record is not None and record.has_result:
             trials.append(_trial(cell, plan.ablation, record))
-    found = judged(plan, read, implied(plan)) if plan.ablation and plan.arms else []
+    found = family(plan, read, hypotheses=implied(plan)).findings if plan.ablation and plan.arms else []
     histories = {record.id: history(record.id) for record in records}
     return Study(name, main, arms, table, plan, histories, trials, found, tuning)
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paribus.ablation.findings import Finding, findings
-from paribus.report.numbers import NONE, p_value, scale, short, title
+from paribus.evidence.comparable import fact, held_equal
+from paribus.report.numbers import NONE, decimals, difference_unit, p_value, scale, short, text, title
 from paribus.report.tables.columns import with_interval
 from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
-from paribus.stats.verdict import ClaimVerdict, over_regimes
+from paribus.stats.collapse import fisher, not_excluded
+from paribus.stats.effect import minimum_detectable_effect, required_pairs
+from paribus.stats.multiple import false_discovery
+from paribus.stats.regimes import DEPENDS, ClaimVerdict, InRegime, over_regimes
+from paribus.stats.verdict import MEANING
 
 if TYPE_CHECKING:
     from paribus.ablation.cells import Plan, Read
+
+POWER = 0.8
+_FACTS = ("budget", "data", "precision", "world_size", "evaluated")
 
 
 @dataclass(frozen=True)
 class Claim:
     """A hypothesis of an ablation file. findings: one for each regime, in the file's order.
 
-    overall: the outcome of all regimes, CONDITIONAL where two that are settled differ.
+    overall: the verdict on all regimes together. differing: in what the regimes differ. discovery: of each finding that
+    is settled, the smallest false discovery rate over the board at which it stands; nan without a board.
     """
 
     ablation: str
@@ -28,6 +38,14 @@ class Claim:
     claim: str
     findings: tuple[Finding, ...]
     overall: ClaimVerdict
+    differing: tuple[str, ...] = ()
+    discovery: tuple[float, ...] = ()
+
+    @property
+    def overall_discovery(self) -> float:
+        """Of the common verdict: the largest of the regimes that it follows from."""
+        settled = [q for each, q in zip(self.findings, self.discovery, strict=True) if not each.open]
+        return max(settled, default=math.nan) if self.overall.outcome != "INCONCLUSIVE" else math.nan
 
 
 def claims(plans: Sequence[Plan], read: Read, level: float = 0.95) -> list[Claim]:
@@ -36,20 +54,51 @@ def claims(plans: Sequence[Plan], read: Read, level: float = 0.95) -> list[Claim
     read: the record of a run by its id, None where there is none.
     """
     found: dict[tuple[str, str], list[Finding]] = {}
+    of: dict[str, list[Plan]] = {}
     for plan in plans:
         for each in findings(plan, read, level):
             assert plan.ablation is not None
             found.setdefault((plan.ablation.name, each.hypothesis.id), []).append(each)
+            of.setdefault(plan.ablation.name, []).append(plan)
+    differing = {name: _differing(of_name, read) for name, of_name in of.items()}
     return [
         Claim(
             ablation,
             id,
             group[0].hypothesis.claim,
             tuple(group),
-            over_regimes({each.regime or ablation: each.verdict.outcome for each in group}),
+            over_regimes({each.regime or ablation: _in_regime(each) for each in group}),
+            differing[ablation],
+            (math.nan,) * len(group),
         )
         for (ablation, id), group in found.items()
     ]
+
+
+def board(found: Sequence[Claim]) -> list[Claim]:
+    """The claims with the false discovery rates of all their verdicts together."""
+    q = iter(false_discovery([each.verdict.p_alone for claim in found for each in claim.findings]))
+    rated = [[(each, next(q)) for each in claim.findings] for claim in found]
+    return [
+        replace(claim, discovery=tuple(math.nan if each.open else rate for each, rate in rates))
+        for claim, rates in zip(found, rated, strict=True)
+    ]
+
+
+def _in_regime(finding: Finding) -> InRegime:
+    return InRegime(finding.verdict, finding.first, any(each.count for each in finding.collapses.values()))
+
+
+def _differing(plans: Sequence[Plan], read: Read) -> tuple[str, ...]:
+    """The choices and facts that the runs of one regime share, and those of another have otherwise; and the tuning."""
+    held = []
+    for plan in plans:
+        runs = [run for cells in plan.arms.values() for cell in cells if cell and (run := read(cell.id)) is not None]
+        facts = {key: {str(fact(run, key)) for run in runs} for key in _FACTS}
+        one = {key: values.pop() for key, values in facts.items() if len(values) == 1}
+        held.append({**held_equal(runs), **one, "tuning": str(bool(plan.tuned))})
+    keys = dict.fromkeys(key for each in held for key in each)
+    return tuple(key for key in keys if len({each[key] for each in held if key in each}) > 1)
 
 
 def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
@@ -62,8 +111,8 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
     head = [Column("id", words=True), Column("claim", words=True)]
     head += [Column("ablation", words=True)] if several else []
     head += [Column("regime", words=True)] if regimes else []
-    head += [Column("compared", words=True), Column("difference"), Column("d"), Column("p (Holm)"), Column("n")]
-    head += [Column("verdict", words=True)]
+    head += [Column("compared", words=True), Column("difference"), Column("d"), Column("p"), Column("n")]
+    head += [Column("verdict", words=True), Column("because", words=True)]
     notes: list[str] = []
     rows = []
     for claim in found:
@@ -76,30 +125,127 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
                 if note not in notes:
                     notes.append(note)
                 marks.append(notes.index(note) + 1)
-            rows.append([*line, *_numbers(each), Entry(each.verdict.outcome, bold=True, marks=tuple(marks))])
+            said = Entry(each.verdict.word, bold=True, marks=tuple(marks))
+            rows.append([*line, *_numbers(each), said, Entry(because(each))])
         if len(claim.findings) > 1:
             line = [Entry(""), Entry(""), *([Entry("")] if several else []), Entry("all")]
-            rows.append([*line, *[Entry("")] * 5, Entry(claim.overall.outcome, bold=True)])
+            said = Entry(claim.overall.outcome, bold=True)
+            rows.append([*line, *[Entry("")] * 5, said, Entry(overall_because(claim))])
     names = list(dict.fromkeys(claim.ablation for claim in found))
     title = "Verdicts" if several else f"Verdicts of {names[0]}" if names else "Verdicts"
-    sequential = any(each.cap is not None for claim in found for each in claim.findings)
     label = label_of("verdicts", *([] if several else names))
-    return Sheet(title, label, head, rows, rule(level, regimes, sequential), notes)
+    return Sheet(title, label, head, rows, rule(found, level), notes)
 
 
-def rule(level: float, regimes: bool, sequential: bool) -> str:
-    """What the words mean, for a reader who sees only the table."""
+def rule(found: Sequence[Claim], level: float = 0.95) -> str:
+    """What the columns and the words mean, for a reader who sees only the table."""
+    of_regime = "of a regime " if any(len(claim.findings) > 1 for claim in found) else ""
     parts = [
         "Verdicts on the hypotheses of the ablation file. Difference: first arm minus second arm, paired by seed, with "
-        f"its {100 * level:g} % t interval; diverged runs are scored at chance. d: smallest effect of interest. p: "
-        "paired t test, adjusted by Holm over all arms of the table. SUPPORTED: significant in the claimed direction, "
-        "and the upper bound is at least d. REVERSED: the whole interval lies on the other side of zero. REFUTED: the "
-        "upper bound is below d. INCONCLUSIVE: more seeds are needed."
+        "the bounds that decided; diverged runs are scored at chance. Bounds are adjusted by Holm over both ends of "
+        f"all comparisons, so that with {100 * level:g} % probability no verdict {of_regime}is wrong. "
+        "Gain: the difference in the claimed direction. d: smallest effect of interest. p: adjusted in the same way, "
+        "that the gain is below d (SUPPORTED), at least d in size (NEGLIGIBLE), or else zero."
     ]
-    parts += ["CONDITIONAL: the verdicts of the regimes disagree."] if regimes else []
-    if sequential:
-        parts.append("Seeds were added while a verdict was open; p and intervals are corrected for the repeated tests.")
-    return " ".join(parts)
+    parts.append(meanings(claim.findings for claim in found))
+    if any(claim.overall.outcome == "CONDITIONAL" for claim in found):
+        parts.append(f"CONDITIONAL: {DEPENDS}.")
+    if any(len(claim.findings) > 1 for claim in found):
+        parts.append("All: what the intervals of all regimes say together.")
+    if any(each.cap is not None for claim in found for each in claim.findings):
+        parts.append("Seeds were added while a verdict was open; p and bounds are corrected for the repeated tests.")
+    parts += clean_runs([each for claim in found for each in claim.findings], level)
+    return " ".join(part for part in parts if part)
+
+
+def meanings(found: Iterable[Iterable[Finding]]) -> str:
+    """A sentence for each word among these verdicts."""
+    words = {each.verdict.outcome for findings in found for each in findings}
+    return " ".join(f"{word}: {meaning}." for word, meaning in MEANING.items() if word in words)
+
+
+def clean_runs(found: Sequence[Finding], level: float = 0.95) -> list[str]:
+    """What arms without a collapse leave open, in a sentence."""
+    sizes = [each.rate.n for finding in found for each in finding.collapses.values() if not each.count and each.rate.n]
+    if not sizes:
+        return []
+    rates = [f"{100 * not_excluded(n, level):.0f}" for n in (max(sizes), min(sizes))]
+    share = rates[0] if rates[0] == rates[1] else " to ".join(rates)
+    return [f"Where no run of an arm collapsed, a collapse rate of up to {share} % is not excluded."]
+
+
+def because(finding: Finding) -> str:
+    """The bound that decided, in the unit of the metric and in the claimed direction."""
+    v, metric = finding.verdict, finding.hypothesis.metric
+    if not finding.difference.n:
+        return "no result yet"
+    if not math.isfinite(v.high - v.low):
+        return "no bounds: too few pairs, or runs that diverged without a known chance level"
+    unit = difference_unit(metric)
+    low, high = (text(scale(metric) * value, places(finding), sign=True) for value in (v.low, v.high))
+    if v.outcome == "SUPPORTED":
+        return f"the gain is at least {low}{unit}"
+    if v.outcome == "NEGLIGIBLE":
+        return f"the gain is between {low} and {high}{unit}"
+    if v.outcome == "REVERSED":
+        return f"the gain is at most {high}{unit}"
+    if v.outcome == "POSITIVE":
+        return f"the gain is at least {low}{unit}"
+    return f"the gain is between {low} and {high}{unit}; detectable: {detectable_text(finding)}{unit}"
+
+
+def places(finding: Finding) -> int:
+    """Digits behind the point, in the unit that is shown: two of half the interval's width."""
+    return min(5, decimals(scale(finding.hypothesis.metric) * (finding.verdict.high - finding.verdict.low) / 2))
+
+
+def overall_because(claim: Claim) -> str:
+    """Why the common verdict is what it is."""
+    groups = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in claim.overall.regimes.items())
+    p, outcome = claim.overall.p, claim.overall.outcome
+    if outcome == "CONDITIONAL":
+        on = f"depends on {_listed(claim.differing)}: " if claim.differing else ""
+        return f"{on}{groups} (heterogeneity p {_p(p)})"
+    settled = [kind for kind in claim.overall.regimes if kind != "INCONCLUSIVE"]
+    if outcome == "INCONCLUSIVE" and len(settled) > 1:
+        if claim.overall.untested:
+            where = _listed(claim.overall.untested)
+            return f"{groups}; whether regimes differ is not tested, since runs collapsed in {where}"
+        return f"{groups}; the effects do not differ beyond chance (p {_p(p)})" if p == p else groups
+    return groups
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _p(p: float) -> str:
+    shown = p_value(p)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def detectable(finding: Finding) -> float:
+    """The true gain that n pairs show to be positive with a power of 80 %, at the level of the bounds; nan for none."""
+    d, alpha = finding.difference, finding.verdict.alpha
+    if d.n < 2 or not math.isfinite(d.sd) or math.isnan(alpha):
+        return math.nan
+    return minimum_detectable_effect(d.sd, d.n, POWER, 2 * alpha)
+
+
+def detectable_text(finding: Finding) -> str:
+    value = detectable(finding)
+    return text(value * scale(finding.hypothesis.metric), places(finding)) if math.isfinite(value) else NONE
+
+
+def needed(finding: Finding) -> str:
+    """How many seeds show a gain of d to be positive with a power of 80 %, at the level of the bounds."""
+    d, alpha = finding.difference, finding.verdict.alpha
+    if d.n < 2 or not math.isfinite(d.sd) or math.isnan(alpha):
+        return ""
+    try:
+        return str(required_pairs(finding.verdict.smallest, d.sd, POWER, 2 * alpha))
+    except ValueError:  # more than anybody could train
+        return NONE
 
 
 def compared(finding: Finding) -> str:
@@ -124,9 +270,25 @@ def finding_notes(finding: Finding) -> list[str]:
         notes.append(f"Provisional: {finding.missing} of its runs failed, or are not finished yet.")
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")
+    if any(each.count for each in finding.collapses.values()):
+        notes.append(_collapses(finding))
     if finding.open and finding.cap is not None and finding.planned >= finding.cap:
         notes.append(f"The verdict is still open with {finding.cap} seeds, the cap.")
     return notes
+
+
+def _collapses(finding: Finding) -> str:
+    """How often each side collapsed, tuning runs at the reported point included, with its test."""
+    sides = []
+    for side in (0, 1):
+        own = [finding.collapses[label] for label in dict.fromkeys(pair[side] for pair in finding.pairs)]
+        sides.append((sum(each.count for each in own), sum(each.rate.n for each in own)))
+    (count, n), (other, of) = sides
+    p = fisher(count, n, other, of)
+    return (
+        f"Runs that collapsed (diverged, or nearer to chance than to the median of their arm): {count} of {n} against "
+        f"{other} of {of} (Fisher's exact test, p {_p(p)}). The bounds count one more collapse of that depth."
+    )
 
 
 def _numbers(finding: Finding) -> list[Entry]:
@@ -138,6 +300,6 @@ def _numbers(finding: Finding) -> list[Entry]:
         Entry(shown),
         difference if d.n else Entry(NONE),
         Entry(short(finding.verdict.smallest * factor)),
-        Entry(p_value(finding.verdict.p_holm)),
+        Entry(p_value(finding.verdict.p)),
         Entry(str(d.n)),
     ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +44,10 @@ class Looks:
         before = (0, *self.sizes)
         return tuple((size - last) / self.cap for size, last in zip(self.sizes, before, strict=False))
 
+    def share(self, n: int) -> float:
+        """Of the error, that of the last look that is over with n seeds; 1 before the first."""
+        return self.shares[self.reached(n) - 1] if self.reached(n) else 1.0
+
     def reached(self, n: int) -> int:
         """How many looks are over with n seeds."""
         return sum(size <= n for size in self.sizes)
@@ -54,25 +57,23 @@ class Looks:
         return next((size for size in self.sizes if size > n), None)
 
 
-def sequential_p(p: Sequence[float], looks: Looks) -> float:
-    r"""$\min(1, \min_k p_k / w_k)$ over the looks so far. It is below alpha in at most alpha of all cases.
+def stages(n: int, looks: Looks | None, difference: Callable[[int], Difference]) -> list[Difference]:
+    """The difference at each look that is over with n seeds, with the look's share; without looks the one of all n.
 
-    It is a p value like any other: Holm's adjustment holds for arms that stopped at different looks. nan where a look
-    has none (less than two pairs) does not count, but has spent its share.
-
-    p: (k,), the p value at each look so far.
+    difference: (size) -> the difference over the first `size` seeds, in the order in which they were added.
     """
-    spent = [value / share for value, share in zip(p, looks.shares, strict=False) if not math.isnan(value)]
-    return min(1.0, *spent) if spent else math.nan
+    if looks is None:
+        return [difference(n)]
+    return [
+        replace(difference(size), share=share)
+        for size, share in zip(looks.sizes[: looks.reached(n)], looks.shares, strict=False)
+    ]
 
 
-def sequential_difference(
-    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, looks: Looks, level: float = 0.95
-) -> Difference:
-    r"""a - b after as many looks as n allows, with p values by `sequential_p` and a repeated confidence interval.
-
-    The interval has level $1 - (1 - level) w_k$ at look k, so that the intervals of all looks hold together with
-    probability `level`. Pairs beyond the last look that is over are not looked at.
+def paired_stages(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, looks: Looks | None, exact: bool = True
+) -> list[Difference]:
+    """a - b at each look that is over.
 
     a, b: (n,), in the order in which the seeds are added; nan where a run of the pair is missing.
 
@@ -81,21 +82,11 @@ def sequential_difference(
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if x.shape != y.shape:
         raise ValueError(f"pairs need as many values on both sides, got {x.size} and {y.size}. Keep the shared seeds")
-    stages = []
-    for size, share in zip(looks.sizes[: looks.reached(x.size)], looks.shares, strict=False):
-        pair = ~np.isnan(x[:size] - y[:size])
-        stages.append(paired_difference(x[:size][pair], y[:size][pair], 1 - (1 - level) * share))
-    if not stages:
-        return paired_difference([], [], level)
-    return replace(
-        stages[-1],
-        p=sequential_p([stage.p for stage in stages], looks),
-        p_sign_flip=sequential_p([stage.p_sign_flip for stage in stages], looks),
-    )
+    with np.errstate(invalid="ignore"):
+        there = ~np.isnan(x - y)
 
+    def first(size: int) -> Difference:
+        kept = np.flatnonzero(there[:size])
+        return paired_difference(x[kept].tolist(), y[kept].tolist(), exact=exact)
 
-def bounds_level(n: int, looks: Looks | None, level: float = 0.95) -> float:
-    """The level of an interval at n seeds: `level` without looks, else that of the last look that is over."""
-    if looks is None or not looks.reached(n):
-        return level
-    return 1 - (1 - level) * looks.shares[looks.reached(n) - 1]
+    return stages(x.size, looks, first)

@@ -14,7 +14,7 @@ DRAWS = 99_999
 
 @dataclass(frozen=True)
 class SignFlip:
-    """Two-sided p value of n paired differences; exact, or from random sign patterns.
+    """Two-sided p value of n paired differences; exact up to `LARGEST_EXACT` pairs, above from random sign patterns.
 
     floor: what p can never fall below with n pairs. A floor above the level means: more seeds, whatever they show.
     """
@@ -25,18 +25,18 @@ class SignFlip:
     exact: bool
 
 
-def sign_flip(differences: Sequence[float], generator: np.random.Generator | None = None) -> SignFlip:
+def sign_flip(differences: Sequence[float]) -> SignFlip:
     r"""Share of the $2^n$ sign patterns s with $|\sum_i s_i d_i| \ge |\sum_i d_i|$.
 
     Valid for every n and every distribution of d that is symmetric about zero, as that of a - b is if both arms are
     alike. Up to `LARGEST_EXACT` pairs all patterns count: the sums of the first half of d and those of the second
     half are sorted, and each of the former is matched with the range of the latter that takes it over the threshold.
-    Above, $p = (1 + \text{hits}) / (1 + \text{draws})$ over 99,999 random patterns, which is valid as well.
+    Above, $p = (1 + \text{hits}) / (1 + \text{draws})$ over 99,999 random patterns, which is valid as well. They are
+    the same patterns for all differences of one n, so that a table comes out the same again.
 
     differences: (n,), finite. No difference has p = 1.
-    generator: draws the patterns of more than `LARGEST_EXACT` pairs; fewer need none.
 
-    Raises ValueError for a difference that is not finite, and for many pairs without a generator.
+    Raises ValueError for a difference that is not finite.
 
     Sources: Fisher 1935, section 21; Phipson & Smyth 2010 for random patterns; Horowitz & Sahni 1974 for the halves.
     """
@@ -51,14 +51,19 @@ def sign_flip(differences: Sequence[float], generator: np.random.Generator | Non
         # Every pattern has its mirror image. Without the symmetry, p of equal values could miss them by rounding.
         p = 1.0 if threshold <= 0 else min(1.0, 2.0 ** (1 - n) * _sums_above(d, threshold))
         return SignFlip(n, p, sign_flip_floor(n), True)
-    if generator is None:
-        raise ValueError(f"more than {LARGEST_EXACT} pairs need a generator, got {n}. Pass np.random.default_rng(seed)")
-    chunk = max(1, 2**21 // n)  # patterns at a time: bounded memory
-    hits = 0
-    for start in range(0, DRAWS, chunk):
-        signs = generator.integers(0, 2, (min(chunk, DRAWS - start), n), dtype=np.int8) * 2 - 1
-        hits += int((np.abs(signs @ d) >= threshold).sum())
+    hits = int((np.abs(_random_sums(d)) >= threshold).sum())
     return SignFlip(n, (1 + hits) / (1 + DRAWS), sign_flip_floor(n), False)
+
+
+def _random_sums(d: np.ndarray) -> np.ndarray:
+    """(DRAWS,): the sums of random sign patterns. The sums of all patterns of 16 values at a time are looked up by 16
+    random bits. Bits of PCG64 are the same in every version."""
+    words = -(-d.size // 16)
+    parts = np.concatenate([d, np.zeros(16 * words - d.size)]).reshape(words, 16)
+    bits = np.random.PCG64(d.size).random_raw(-(-DRAWS * words // 4)).astype("<u8").view("<u2")
+    drawn = bits[: DRAWS * words].reshape(words, DRAWS)
+    sums: np.ndarray = np.sum([_sums(part)[row] for part, row in zip(parts, drawn, strict=True)], axis=0)
+    return sums
 
 
 def sign_flip_floor(n: int) -> float:

@@ -1,35 +1,76 @@
-"""The verdict on a claim, from a difference."""
+r"""Verdicts on the claims of an ablation, all from one family of intervals.
+
+A claim says that a gain is positive. d is the smallest gain of interest. The interval of the gain decides, in this
+order: SUPPORTED if its lower bound is at least d; NEGLIGIBLE if both bounds lie within ±d, which is the test of
+equivalence by two one-sided tests (Schuirmann 1987); REVERSED if its upper bound is below zero; POSITIVE if its lower
+bound is above zero; INCONCLUSIVE else.
+
+**One level for all.** Each of the m intervals has two ends, and each end is wrong with probability $\alpha / k$ at
+most. At first k = 2m. An end that has nothing left to show is taken out of k, as in Holm 1979: the lower end of a gain
+that reaches d, the upper end of one that is reversed. With the larger share $\alpha / k$ further ends may follow, until
+none does. What an end shows is nested: gain > -d, > 0, >= d, each step including the one before. So an end makes its
+first mistake only where it rejects its first true hypothesis. While no mistake has been made, every end that could make
+one is still counted in k. Hence the probability of any wrong verdict among all claims is $\alpha$ at most, under every
+dependence between them.
+
+k is never less than two, so that each interval for itself covers the truth with probability $1 - \alpha$ at least.
+
+A comparison that no claim is about asks only whether there is a difference. It counts as two ends, and both are taken
+out when it is found. For a family of nothing else this is Holm's adjustment of the two-sided p values.
+
+**Sequential seeds.** Look by look, each claim that is open is judged at its next look, with the share of the error that
+this look may spend. A verdict that is settled stays as it is, with the numbers that settled it.
+"""
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from paribus.stats.intervals import check_probability, t_quantile
-from paribus.stats.paired import Difference
+from paribus.stats.intervals import check_probability
+from paribus.stats.paired import Difference, paired_difference
 
 Direction = Literal["greater", "less"]
-Outcome = Literal["SUPPORTED", "REVERSED", "REFUTED", "INCONCLUSIVE"]
+Outcome = Literal["SUPPORTED", "NEGLIGIBLE", "REVERSED", "POSITIVE", "INCONCLUSIVE"]
 SMALLEST = 0.005  # effect of interest: half a point of an accuracy, which is recorded as a fraction
+
+# A sentence for each word, to be printed wherever the word is. Bounds are those of the gain: of the difference, counted
+# in the direction that is claimed.
+MEANING: Mapping[str, str] = {
+    "SUPPORTED": "the lower bound of the gain is at least d, the smallest effect of interest",
+    "NEGLIGIBLE": "both bounds lie within ±d, so the effect is too small to matter; its sign is given if it is known",
+    "REVERSED": "the upper bound is below zero, so the opposite of the claim is true",
+    "POSITIVE": "the lower bound is above zero but below d, so the gain is real and may be too small to matter",
+    "INCONCLUSIVE": "the bounds exclude neither zero nor an effect that matters",
+}
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """Two-sided limits [low, high] and the one-sided upper limit, all of a gain: a difference as claimed."""
+class Question:
+    """A comparison of a family: arm minus versus at each look that is over, the last of all data.
 
-    low: float
-    high: float
-    upper: float
+    direction: of the claim. smallest: effect of interest, in the unit of the difference; None where no claim is made,
+    and only a difference is looked for.
+    """
+
+    stages: Sequence[Difference]
+    direction: Direction = "greater"
+    smallest: float | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
     """An outcome and the numbers that it follows from.
 
-    gain: mean difference over n pairs, positive in the claimed direction; low, high, upper: its bounds.
-    p_holm: two-sided, adjusted over the arms. smallest: the smallest gain of interest.
+    gain: mean difference over n pairs, positive in the claimed direction; low, high: the bounds that decided, each
+        wrong with probability `alpha` at most.
+    p: of what the outcome denies: SUPPORTED, that the gain is below d; NEGLIGIBLE, that it is ±d or larger (the larger
+        one of two); else, that it is zero. Adjusted over the family, so that the outcome needs p <= 1 - level.
+    p_alone: the same without the family.
+    p_zero: of a gain of zero, two-sided and adjusted. smallest: d.
     """
 
     outcome: Outcome
@@ -37,84 +78,141 @@ class Verdict:
     gain: float
     low: float
     high: float
-    upper: float
-    p_holm: float
+    p: float
+    p_alone: float
+    p_zero: float
     smallest: float
+    alpha: float
+
+    @property
+    def sign(self) -> str:
+        """+ or − where the interval excludes zero, else nothing."""
+        return "+" if self.low > 0 else "−" if self.high < 0 else ""
+
+    @property
+    def word(self) -> str:
+        """The outcome, and its sign if it is negligible: NEGLIGIBLE (−)."""
+        return f"{self.outcome} ({self.sign})" if self.outcome == "NEGLIGIBLE" and self.sign else self.outcome
 
 
 @dataclass(frozen=True)
-class ClaimVerdict:
-    """The verdict on a claim over its regimes. regimes: those of each outcome, in the order given."""
+class Judged:
+    """A question's verdict, and the difference that it is about, with the bounds and the sign-flip p of its look."""
 
-    outcome: Outcome | Literal["CONDITIONAL"]
-    regimes: dict[Outcome, tuple[str, ...]]
-
-
-def verdict(
-    difference: Difference,
-    p_holm: float,
-    smallest: float = SMALLEST,
-    direction: Direction = "greater",
-    level: float = 0.95,
-    bounds_level: float | None = None,
-) -> Verdict:
-    """The rule of `decide`, with bounds at `level` and Holm's p compared with 1 - level.
-
-    bounds_level: of the bounds where it is another, see `sequential.bounds_level`.
-
-    difference: arm minus baseline; score diverged runs at chance first, for without a finite deviation the outcome
-        is INCONCLUSIVE.
-    p_holm: its p, adjusted by `multiple.holm` over all arms of the table.
-    smallest: effect of interest, in the unit of the difference; the default is half a point of a fraction.
-    direction: of the claim: the difference is greater or less than zero.
-
-    Raises ValueError unless smallest is positive, direction is one of the two, and 0 < level < 1.
-    """
-    check_probability("level", level, 0.95)
-    bounds = gain_bounds(difference, direction, 1 - (bounds_level or level))
-    gain = sign_of(direction) * difference.mean
-    outcome = decide(p_holm <= 1 - level and gain > 0, bounds, smallest)
-    return Verdict(outcome, difference.n, gain, bounds.low, bounds.high, bounds.upper, p_holm, smallest)
+    difference: Difference
+    verdict: Verdict
 
 
-def decide(significant: bool, bounds: Bounds, smallest: float) -> Outcome:
-    """SUPPORTED if the gain is significant and may be as large as `smallest`: upper >= smallest;
-    REVERSED if the interval lies on the other side: high < 0;
-    REFUTED if the gain, whatever its sign, is too small to matter: upper < smallest;
-    INCONCLUSIVE else: more seeds are needed.
-
-    significant: after adjustment over all arms, in the claimed direction.
-
-    Each error has its own control. A gain that is none is SUPPORTED in no arm of a table, but with probability
-    1 - level (Holm). REVERSED and REFUTED are each arm's own: a gain that is none is REVERSED with probability
-    (1 - level) / 2, one of size `smallest` REFUTED with probability 1 - level, in every arm anew.
+def decide(low: float, high: float, smallest: float) -> Outcome:
+    """The outcome of a gain with these bounds.
 
     Raises ValueError unless smallest is positive.
     """
     if not smallest > 0:
         raise ValueError(f"the smallest effect of interest is positive, got {smallest}. Try {SMALLEST}")
-    if significant and bounds.upper >= smallest:
+    if low >= smallest:
         return "SUPPORTED"
-    if bounds.high < 0:
+    if -smallest < low and high < smallest:
+        return "NEGLIGIBLE"
+    if high < 0:
         return "REVERSED"
-    return "REFUTED" if bounds.upper < smallest else "INCONCLUSIVE"
+    return "POSITIVE" if low > 0 else "INCONCLUSIVE"
 
 
-def gain_bounds(difference: Difference, direction: Direction, alpha: float) -> Bounds:
-    r"""$g \pm t_{n-1, 1-\alpha/2}\, s/\sqrt n$ and $g + t_{n-1, 1-\alpha}\, s/\sqrt n$; infinite without a deviation.
+def judge(questions: Sequence[Question], level: float = 0.95) -> list[Judged]:
+    """The verdicts on all questions of a family, in their order. Without a claim, the outcome is that of d = 0: never
+    SUPPORTED or NEGLIGIBLE.
 
-    Equal differences have s = 0, and bounds as narrow as that would make two seeds a proof. They are taken only
-    where the sign-flip test would reject as well, at 2 / 2^n <= alpha for two sides and 1 / 2^n <= alpha for one.
+    Raises ValueError unless each smallest effect is positive, each direction is one of the two, and 0 < level < 1.
     """
-    gain, n = sign_of(direction) * difference.mean, difference.n
-    if n < 2 or not math.isfinite(difference.sd):
-        return Bounds(-math.inf, math.inf, math.inf)
-    if difference.sd == 0:
-        two = 0.0 if 2.0 ** (1 - n) <= alpha else math.inf
-        return Bounds(gain - two, gain + two, gain + (0.0 if 2.0**-n <= alpha else math.inf))
-    error = difference.sd / math.sqrt(n)
-    two = t_quantile(1 - alpha / 2, n - 1) * error
-    return Bounds(gain - two, gain + two, gain + t_quantile(1 - alpha, n - 1) * error)
+    check_probability("level", level, 0.95)
+    for each in questions:
+        sign_of(each.direction)
+        if each.smallest is not None:
+            decide(0.0, 0.0, each.smallest)
+    ends, found = 2 * len(questions), [_nothing(each) for each in questions]
+    settled: set[int] = set()
+    for look in range(max((len(each.stages) for each in questions), default=0)):
+        tests = {
+            k: _Tests(each, each.stages[min(look, len(each.stages) - 1)])
+            for k, each in enumerate(questions)
+            if k not in settled and each.stages
+        }
+        steps = _Steps(ends, [end for each in tests.values() for end in each.ends()])
+        ends = steps.left(1 - level)
+        for k, test in tests.items():
+            found[k] = test.judged(steps, (1 - level) / ends)
+            if found[k].verdict.outcome != "INCONCLUSIVE":
+                settled.add(k)
+    return found
+
+
+class _Steps:
+    """Holm's steps. ends: how many are counted at first, and two at the least. tests: (p, how many ends a rejection
+    takes out)."""
+
+    def __init__(self, ends: int, tests: Sequence[tuple[float, int]]):
+        self.levels, self.counts = [0.0], [ends]
+        for p, weight in sorted(each for each in tests if not math.isnan(each[0])):
+            self.levels.append(max(self.levels[-1], self.counts[-1] * p))
+            self.counts.append(max(2, self.counts[-1] - weight))
+
+    def left(self, alpha: float) -> int:
+        """How many ends are still counted at this error."""
+        return self.counts[bisect.bisect_right(self.levels, alpha) - 1]
+
+    def adjusted(self, p: float) -> float:
+        """The smallest error at which a one-sided p is small enough."""
+        if math.isnan(p):
+            return math.nan
+        steps = zip(self.levels, self.counts, strict=True)
+        return min(1.0, min(max(level, count * p) for level, count in steps))
+
+
+class _Tests:
+    """One-sided p values and limits of the gain at one look."""
+
+    def __init__(self, question: Question, difference: Difference):
+        self.difference, self.smallest, self.greater = difference, question.smallest, question.direction == "greater"
+
+    def above(self, margin: float) -> float:
+        return self.difference.p_above(margin) if self.greater else self.difference.p_below(-margin)
+
+    def below(self, margin: float) -> float:
+        return self.difference.p_below(margin) if self.greater else self.difference.p_above(-margin)
+
+    def ends(self) -> list[tuple[float, int]]:
+        """The p values that take ends out of the count."""
+        if self.smallest is None:
+            return [(min(self.above(0.0), self.below(0.0)), 2)]
+        return [(self.above(self.smallest), 1), (self.below(0.0), 1)]
+
+    def judged(self, steps: _Steps, alpha: float) -> Judged:
+        d = self.difference
+        low, high = d.limits(alpha)
+        gain, ours, theirs = (d.mean, low, high) if self.greater else (-d.mean, -high, -low)
+        zero = min(self.above(0.0), self.below(0.0))
+        p = zero
+        if self.smallest is None:
+            outcome: Outcome = "POSITIVE" if ours > 0 else "REVERSED" if theirs < 0 else "INCONCLUSIVE"
+        else:
+            outcome = decide(ours, theirs, self.smallest)
+            if outcome == "SUPPORTED":
+                p = self.above(self.smallest)
+            elif outcome == "NEGLIGIBLE":
+                p = max(self.above(-self.smallest), self.below(self.smallest))
+        verdict = Verdict(
+            outcome, d.n, gain, ours, theirs, steps.adjusted(p), min(1.0, 2 * p), steps.adjusted(zero),
+            self.smallest or 0.0, alpha * d.share,
+        )  # fmt: skip
+        shown = replace(d, low=low, high=high, p=min(1.0, d.p / d.share), p_sign_flip=min(1.0, d.p_sign_flip / d.share))
+        return Judged(shown, verdict)
+
+
+def _nothing(question: Question) -> Judged:
+    nan, inf = math.nan, math.inf
+    nothing = Verdict("INCONCLUSIVE", 0, nan, -inf, inf, nan, nan, nan, question.smallest or 0.0, nan)
+    return Judged(paired_difference([], []), nothing)
 
 
 def sign_of(direction: Direction) -> float:
@@ -122,24 +220,3 @@ def sign_of(direction: Direction) -> float:
     if direction not in get_args(Direction):
         raise ValueError(f"a claim's direction is greater or less, got {direction!r}. Losses fall: less")
     return 1.0 if direction == "greater" else -1.0
-
-
-def over_regimes(outcomes: Mapping[str, Outcome]) -> ClaimVerdict:
-    """One verdict for a claim: the outcome that all regimes share, CONDITIONAL if two that are settled differ.
-
-    A regime that is INCONCLUSIVE contradicts none: the difference between significant and not significant is not
-    itself significant (Gelman & Stern 2006). While one is open and the others agree, the claim is INCONCLUSIVE.
-
-    outcomes: of each regime, by its name.
-
-    Raises ValueError without a regime.
-    """
-    if not outcomes:
-        raise ValueError("a claim is settled in at least one regime, got none. Pass the outcome of each regime")
-    regimes = {kind: tuple(name for name, o in outcomes.items() if o == kind) for kind in get_args(Outcome)}
-    present: list[Outcome] = [kind for kind, names in regimes.items() if names]
-    settled = [kind for kind in present if kind != "INCONCLUSIVE"]
-    groups = {kind: regimes[kind] for kind in present}
-    if len(settled) > 1:
-        return ClaimVerdict("CONDITIONAL", groups)
-    return ClaimVerdict(present[0] if len(present) == 1 else "INCONCLUSIVE", groups)

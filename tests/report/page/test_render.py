@@ -68,7 +68,7 @@ def test_verdicts_stand_on_top_in_plain_words(make):
     text = " ".join("".join(Parsed(rendered(make())).text).split())
     assert text.index("◐ CONDITIONAL") < text.index("Click a number to see its runs")
     assert "H1 The second is better" in text
-    assert "It depends on the regime: SUPPORTED in F; REVERSED in T." in text
+    assert "It depends on tuning: SUPPORTED in F; REVERSED in T (heterogeneity p < 0.001)" in text
     assert re.search(r"test accuracy of b8 minus b32: \+2\.\d+ points \(\+1\.\d+ to \+2\.\d+\), p [=<] 0\.\d+", text)
     assert "out of memory" in text
     assert COMMAND in text

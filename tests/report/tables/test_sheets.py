@@ -9,6 +9,7 @@ from made_ablations import Made
 
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.evidence.arms import ReportError
+from paribus.report.numbers import p_value
 from paribus.report.tables.render import markdown
 from paribus.report.tables.sheet import Column, Entry, Sheet, aligned, label_of
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
@@ -99,10 +100,17 @@ def test_regimes_that_disagree_are_conditional(norms):
     sheet = verdict_sheet(found)
     assert cells(sheet, "regime") == ["fixed", "tuned", "all"] * 2
     assert cells(sheet, "verdict")[:3] == ["SUPPORTED", "REVERSED", "CONDITIONAL"]
+    because = cells(sheet, "because")
+    low, high = found[0].findings[0].verdict.low, found[0].findings[1].verdict.high
+    assert because[0] == f"the gain is at least +{100 * low:.2f} points"
+    assert because[1].startswith(f"the gain is at most −{-100 * high:.2f}")
+    assert because[2].startswith("depends on tuning: SUPPORTED in fixed; REVERSED in tuned (heterogeneity p")
     assert cells(sheet, "id") == ["h1", "", "", "h2", "", ""]
     assert cells(sheet, "d")[:2] == ["0.5", "0.5"]
     assert cells(sheet, "compared")[0] == "test accuracy (%): batch − none, claimed greater"
-    assert "CONDITIONAL: the verdicts of the regimes disagree" in sheet.caption
+    assert "CONDITIONAL: the verdicts of the regimes differ, and so do their effects (Welch's F test" in sheet.caption
+    assert "SUPPORTED: the lower bound of the gain is at least d" in sheet.caption
+    assert "POSITIVE:" not in sheet.caption  # no verdict has this word
 
 
 def test_a_difference_in_the_verdict_is_that_of_the_table(norms):
@@ -111,7 +119,9 @@ def test_a_difference_in_the_verdict_is_that_of_the_table(norms):
     turned = re.sub("[+−]", lambda m: "−" if m.group() == "+" else "+", table)
     mean, low, high = re.findall(r"[+−]?\d[\d.]*", turned)
     assert re.findall(r"[+−]?\d[\d.]*", verdict) == [mean, high, low]  # batch − none, not none − batch
-    assert cells(fixed, "p (Holm)")[1] == cells(verdicts, "p (Holm)")[0]
+    [one] = [each for claim in claims(norms.plans, norms.read) for each in claim.findings[:1] if claim.id == "h1"]
+    assert cells(fixed, "p (Holm)")[1] == p_value(one.verdict.p_zero)
+    assert cells(verdicts, "p")[0] == p_value(one.verdict.p)
 
 
 def test_a_grid_of_two_factors(grid):

@@ -12,9 +12,8 @@ from paribus.ablation.command import plan_command
 from paribus.base.errors import UserError
 from paribus.evidence.measurement import Measurement, Outcome
 from paribus.extras.surfaces.catalogue import ManyMinima
-from paribus.stats.multiple import holm
 from paribus.stats.paired import paired_difference
-from paribus.stats.verdict import verdict
+from paribus.stats.verdict import Question, judge
 from paribus.store.store import Store
 
 SATURATED = 1.5  # an update that takes so many times that of one sample does not take "about the same time"
@@ -70,12 +69,11 @@ def escapes(store: Store) -> list[Measurement]:
         "equal lr / (1 − β), 2": (2.0 * (1 - beta), 2.0),
     }
     shares = [(_escaped(starts, ours, beta), _escaped(starts, theirs, 0.0)) for ours, theirs in compared.values()]
-    differences = [paired_difference(ours, theirs, exact=False) for ours, theirs in shares]
+    questions = [Question([paired_difference(ours, theirs, exact=False)], smallest=0.05) for ours, theirs in shares]
     found = []
-    for regime, (ours, theirs), d, p in zip(
-        compared, shares, differences, holm([d.p for d in differences]), strict=True
-    ):
-        outcome: Outcome = "SUPPORTED" if verdict(d, p, smallest=0.05).outcome == "SUPPORTED" else "REFUTED"
+    for regime, (ours, theirs), judged in zip(compared, shares, judge(questions), strict=True):
+        d = judged.difference
+        outcome: Outcome = "SUPPORTED" if judged.verdict.outcome == "SUPPORTED" else "REFUTED"
         words = (
             f"momentum gets to the lowest valley from {100 * fmean(ours):.0f} % of the starts, "
             f"plain descent from {100 * fmean(theirs):.0f} %"

@@ -43,7 +43,7 @@ def plateaus(store: Store) -> list[Measurement]:
     for regime, batch in (("batches of 32", 32), ("full batches", None)):
         ratios = [r for seed in range(10) if (r := _onset_ratio(batch, seed)) is not None]
         share = clopper_pearson(sum(ratio >= SETTLED for ratio in ratios), len(ratios))
-        outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "CONDITIONAL"
+        outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "INCONCLUSIVE"
         typical = sorted(ratios)[len(ratios) // 2] if ratios else math.nan
         words = (
             f"{share.count} of {share.n} plateaus are critical points; the gradient norm fell {typical:.3g} times "
@@ -134,7 +134,7 @@ def saddles_or_minima(store: Store) -> list[Measurement]:
             ratios += [] if ratio is None else [ratio]
         settled = [each for each in verdicts if each in ("strict saddle", "minimum-like")]
         share = clopper_pearson(settled.count("strict saddle"), len(settled))
-        outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "CONDITIONAL"
+        outcome: Outcome = "SUPPORTED" if share.low > 0.5 else "REFUTED" if share.high < 0.5 else "INCONCLUSIVE"
         counts = ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(verdicts))
         mean = f"; mean minimum ratio {sum(ratios) / len(ratios):.2f}" if ratios else ""
         measured = share.share if settled else math.nan

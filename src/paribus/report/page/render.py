@@ -28,7 +28,7 @@ from paribus.report.tables.render import html_notes, html_table
 from paribus.report.tables.sheet import Entry
 from paribus.report.tables.sheets import arms_sheet
 from paribus.report.tidy import Compared, comparisons
-from paribus.report.verdicts import Claim
+from paribus.report.verdicts import Claim, because
 
 SCRIPTS = ("draw.js", "chart.js", "page.js")
 
@@ -207,10 +207,11 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "findings": [
             {
                 "regime": plain(each.regime or ""),
-                "outcome": each.verdict.outcome,
+                "outcome": each.verdict.word,
                 "compared": words.compared(each),
                 "numbers": words.numbers(each),
                 "smallest": words.smallest(each),
+                "because": because(each),
             }
             for each in claim.findings
         ],

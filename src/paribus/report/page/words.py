@@ -8,7 +8,9 @@ from paribus.ablation.findings import Finding
 from paribus.base.metrics import Key
 from paribus.report.numbers import difference_unit, name, p_value, scale
 from paribus.report.tables.columns import with_interval
-from paribus.report.verdicts import Claim
+from paribus.report.verdicts import Claim, overall_because
+from paribus.stats.regimes import DEPENDS
+from paribus.stats.verdict import MEANING as OUTCOMES
 
 REGIMES = {
     "F": "fixed: every arm with the same settings",
@@ -17,12 +19,16 @@ REGIMES = {
 }
 MEANING = {
     "SUPPORTED": "the runs support the claim",
+    "NEGLIGIBLE": "the effect is too small to matter",
     "REVERSED": "the opposite is true",
-    "REFUTED": "the runs exclude an effect that is large enough to matter",
+    "POSITIVE": "the gain is real and may be too small to matter",
     "INCONCLUSIVE": "these runs can't decide; more seeds are needed",
     "CONDITIONAL": "it depends on the regime",
 }
-SIGNS = {"SUPPORTED": "✓", "REVERSED": "⇄", "REFUTED": "✗", "INCONCLUSIVE": "?", "CONDITIONAL": "◐"}
+SIGNS = {
+    "SUPPORTED": "✓", "NEGLIGIBLE": "≈", "REVERSED": "⇄", "POSITIVE": "+", "INCONCLUSIVE": "?", "CONDITIONAL": "◐",
+}  # fmt: skip
+RULE = " ".join(f"{word}: {meaning}." for word, meaning in [*OUTCOMES.items(), ("CONDITIONAL", DEPENDS)])
 
 
 def compared(finding: Finding) -> str:
@@ -41,8 +47,8 @@ def numbers(finding: Finding) -> str:
     if not math.isfinite(d.mean):
         return f"no result yet, {counted}"
     said = [difference_text(metric, d.mean, d.low, d.high)]
-    if not math.isnan(finding.verdict.p_holm):
-        said.append(f"p {p_text(finding.verdict.p_holm)} (Holm for {finding.comparisons} comparisons)")
+    if not math.isnan(finding.verdict.p):
+        said.append(f"p {p_text(finding.verdict.p)} (Holm for {finding.comparisons} comparisons)")
     said.append(counted)
     if finding.diverged:
         said.append(f"{finding.diverged} diverged, scored at chance")
@@ -77,9 +83,9 @@ def smallest(finding: Finding) -> str:
 
 
 def overall(claim: Claim) -> str:
-    """What the claim's outcome means, and where regimes differ, which of them say what."""
+    """What the claim's outcome means, and what its regimes say."""
     meaning = MEANING[claim.overall.outcome]
-    if len(claim.overall.regimes) < 2:
-        return meaning
-    parts = "; ".join(f"{outcome} in {' and '.join(names)}" for outcome, names in claim.overall.regimes.items())
-    return f"{meaning}: {parts}" if claim.overall.outcome == "CONDITIONAL" else f"not settled in every regime: {parts}"
+    said = overall_because(claim)
+    if said.startswith("depends on"):
+        return f"it {said}"
+    return meaning if len(claim.findings) < 2 else f"{meaning}: {said}"

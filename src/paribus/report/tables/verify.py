@@ -13,7 +13,7 @@ from paribus.report.tables.source import absent, build
 from paribus.report.tables.trace import Region, regions
 
 _TOKEN = re.compile(
-    r"[+−-]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+−-]?\d+)?|SUPPORTED|REVERSED|REFUTED|INCONCLUSIVE|CONDITIONAL|\bbaseline\b"
+    r"[+−-]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+−-]?\d+)?|SUPPORTED|NEGLIGIBLE|REVERSED|POSITIVE|REFUTED|INCONCLUSIVE|CONDITIONAL|\bbaseline\b"
 )
 
 
