@@ -56,7 +56,8 @@ def test_every_shipped_ablation_has_its_page_and_its_tables():
             arms = {arm: [found.record(c.id) if c else None for c in cells] for arm, cells in plan.arms.items()}
             made.append(study(plan.name, arms, metrics, plan, found.record, lambda id: {}))
         text = page(name, made, claims(plans, found.record), "paribus train -m ...")
-        ids = {cell.id for plan in plans for cell in plan.cells}
+        # Verdicts that the rule of today leaves open want further seeds, which are not shipped yet.
+        ids = {cell.id for plan in plans for cell in plan.cells} & found.records.keys()
         assert all(id in text for id in ids)
         diverged += sum(found.records[id].status == "diverged" for id in ids)
         for form in ("markdown", "latex", "html"):

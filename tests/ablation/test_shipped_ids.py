@@ -11,6 +11,7 @@ import pytest
 from paribus.ablation.command import plan_command
 from paribus.config.composer import Composer
 from paribus.report.packed import Shipped
+from paribus.store.record import Record
 from paribus.store.retired import read_retired, why_retired
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -18,13 +19,18 @@ SHIPPED = Shipped.read(RESULTS / "records.json.gz")
 RETIRED = read_retired(RESULTS / "retired.yaml")
 
 
+def read(id):
+    """Seeds that are not shipped yet, and which an open verdict asks for, count as trained without a result in any
+    metric: else no look beyond them would be planned."""
+    return SHIPPED.record(id) or Record(id, "done")
+
+
 @pytest.fixture(scope="module")
 def planned():
     """All shipped ablations, planned as of now: ablation -> title -> plan."""
     composer = Composer()
     return {
-        name: {plan.name: plan for plan in plan_command([f"ablation={name}"], SHIPPED.record, composer)}
-        for name in SHIPPED.plans
+        name: {plan.name: plan for plan in plan_command([f"ablation={name}"], read, composer)} for name in SHIPPED.plans
     }
 
 

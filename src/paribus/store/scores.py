@@ -1,4 +1,4 @@
-"""What a run scores in a metric, also one that diverged."""
+"""The score of a run in a metric, also of one that diverged."""
 
 from __future__ import annotations
 
