@@ -33,6 +33,7 @@ LAYERS = [
     {"sweep"},
     {"evidence"},
     {"run"},
+    {"adapters"},
     {"ablation"},
     {"config"},
     {"store"},

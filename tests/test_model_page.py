@@ -59,6 +59,15 @@ def test_parts_of_it_are_loaded_frozen_and_have_their_own_options(paribus, proje
     assert not torch.equal(found["head.weight"], state["head.weight"])
 
 
+def test_a_loss_and_a_scheduler_of_torch(paribus, project):
+    for group, name in (("loss", "CrossEntropyLoss"), ("scheduler", "lr_scheduler")):
+        (project / "conf" / group).mkdir()
+        text = next(each for each in BLOCKS if name in each)
+        (project / "conf" / group / "own.yaml").write_text(text)
+    result = paribus("train", "model=mine", "norm=own", "loss=own", "scheduler=own", *SMALL)
+    assert result.code == 0, result.err
+
+
 def test_the_other_forms_of_the_page(paribus, project):
     awhile = yaml.safe_load(block('freeze: {"backbone'))
     (project / "conf" / "experiment").mkdir()

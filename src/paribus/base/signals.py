@@ -13,6 +13,19 @@ from paribus.base.terminal import say
 HANDOVER = 60  # seconds; clusters kill 90 s after their signal
 
 
+_asked: list[bool] = []
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[None]:
+    """Within it, what can be stopped is asked to before its first step, as if somebody had pressed Ctrl-C by then."""
+    _asked.append(True)
+    try:
+        yield
+    finally:
+        _asked.pop()
+
+
 @contextmanager
 def graceful_stop(request: Any) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
@@ -23,6 +36,8 @@ def graceful_stop(request: Any) -> Iterator[None]:
     as well. Its handler, which ends the job and asks for another, is called when the run has stopped and saved; after
     HANDOVER seconds in any case.
     """
+    if _asked:
+        request()
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -67,6 +67,11 @@ def warmup_updates(scheduler: Mapping[str, Any]) -> int | None:
     return warmup if isinstance(warmup, int) else None
 
 
+def interval_of(scheduler: Mapping[str, Any]) -> Any:
+    """What a scheduler of torch counts, "epoch" or "update"; None where the configuration does not say."""
+    return scheduler.get("interval")
+
+
 def hub_path(source: Mapping[str, Any]) -> str | None:
     """What a source of Hugging Face reads: a folder, or a name on its hub; None for any other source."""
     return str(source.get("path")) if target_of(source) == "paribus.source.HuggingFace" else None

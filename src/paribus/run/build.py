@@ -14,10 +14,14 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from paribus.adapters.losses import loss_of
+from paribus.adapters.outputs import with_tensors
+from paribus.adapters.pretrained import load_initial
+from paribus.adapters.schedules import partials, schedule_of
 from paribus.base.errors import UserError
 from paribus.base.metrics import kind
 from paribus.config.modes import check_mode, without_mode
-from paribus.config.nodes import monitored, name_of, scaled, target_of
+from paribus.config.nodes import interval_of, monitored, name_of, scaled, target_of
 from paribus.config.run import Run
 from paribus.config.sections import Data
 from paribus.datasets.prepare import Splits, prepare
@@ -28,7 +32,6 @@ from paribus.run.frozen import freeze
 from paribus.run.instantiate import arguments_of, asked_for, check_arguments, instantiate
 from paribus.run.network import arguments, convert_norms
 from paribus.run.position import Budget
-from paribus.run.pretrained import load_initial
 from paribus.run.targets import locate
 from paribus.tasks.measures import Measures
 from paribus.tasks.task import Task
@@ -71,10 +74,21 @@ def build_setting(run: Run) -> Setting:
             f"loss={name_of(run.loss)} is a loss of classes, and data.source={name_of(run.data.source)} has "
             f"kind_of_y={form.kind_of_y!r}. Use another, or leave the choice to the task"
         )
-    loss = instantiate("loss", run.loss, **offered)
+    function = "target" in arguments_of("loss", run.loss)  # not what makes a loss, but the loss itself
+    made = instantiate("loss", {**run.loss, "_partial_": True} if function else run.loss, **offered)
+    with as_user_error(f"loss={name_of(run.loss)}"):
+        loss = loss_of(made, form, run.trainer.accumulate * run.processes)
     task: Task = instantiate("task", run.task.node, form=form, loss=loss, augmentation=augmentation)
-    schedule = instantiate("scheduler", run.scheduler)
-    return Setting(source, form, loss, augmentation, task, schedule)
+    return Setting(source, form, loss, augmentation, task, build_schedule(run))
+
+
+def build_schedule(run: Run) -> Schedule:
+    """Raises UserError for what is neither a schedule of Paribus nor takes an optimizer, as those of torch do."""
+    of_torch = asked_for("scheduler", run.scheduler, optimizer=None)
+    made = instantiate("scheduler", partials(run.scheduler) if of_torch else run.scheduler)
+    with as_user_error("scheduler"):
+        mode = run.declared.of(monitored(run.scheduler) or "val/loss").mode
+        return schedule_of(made, interval_of(run.scheduler), mode)
 
 
 def check_targets(run: Run, form: Form) -> None:
@@ -123,7 +137,7 @@ def build_network(run: Run, setting: Setting, *, pretrained: bool = True) -> nn.
     torch.default_generator.manual_seed(mix(stream(run, "init"), 0))
     activation = instantiate("norm", run.norm.activation) if run.norm.activation else None
     told = arguments(run, setting.form, setting.task.num_outputs, activation)
-    network: nn.Module = instantiate("model", run.model, choice=names(run), **told)
+    network = with_tensors(instantiate("model", run.model, choice=names(run), **told))
     if "norm" not in told:
         with as_user_error(names(run)):
             convert_norms(run, network, activation)
@@ -181,7 +195,7 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
 
 def build_optim(run: Run, network: nn.Module) -> torch.optim.Optimizer:
     check_arguments("optimizer", run.optimizer)
-    node = scaled(run.optimizer, lr_factor(run))
+    node = scaled(run.optimizer, lr_factor(run)) | {"_partial_": True}
     if run.freeze.for_a_while and node.get("fused"):
         node["fused"] = False  # torch's fused kernels want the momentum of all parameters, or of none
     with as_user_error("optimizer"):

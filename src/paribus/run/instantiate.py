@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from paribus.base.errors import UserError
 from paribus.base.text import near
 from paribus.config.arguments import finite
-from paribus.run.targets import find, locate
+from paribus.run.targets import find, locate, named_packages
 
 
 def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = None, **kwargs: Any) -> Any:
@@ -41,14 +42,16 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
 def asked_for(where: str, node: Mapping[str, Any], **offered: Any) -> dict[str, Any]:
     """Those of the offered arguments that the target of a node takes.
 
-    **kwargs take all of them, but not those of torch.nn.Module, which a class without a constructor inherits.
+    **kwargs take all of them, but not those of torch.nn.Module, which a class without a constructor inherits, nor those
+    of an installed library, which hand them on to something that was not written for Paribus.
     """
     target = locate(where, node.get("_target_"))
     parameters, _ = _expected(target)
     inherited = getattr(target, "__init__", None) is nn.Module.__init__
-    if parameters is None or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return {} if inherited else offered
-    return {name: value for name, value in offered.items() if name in parameters}
+    open_ended = parameters is None or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if open_ended and not inherited and target.__module__.partition(".")[0] not in named_packages():
+        return offered
+    return {name: value for name, value in offered.items() if name in (parameters or ())}
 
 
 def arguments_of(where: str, node: Mapping[str, Any]) -> dict[str, bool]:
@@ -60,8 +63,12 @@ def arguments_of(where: str, node: Mapping[str, Any]) -> dict[str, bool]:
 def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:
     """The target of a node with the values of the node."""
     within = _value if node.get("_recursive_", True) else _as_it_is
+    hints = _expected(locate(where, node["_target_"]))[1]
     args = [within(f"{where}._args_.{k}", item) for k, item in enumerate(node.get("_args_", ()))]
     values = {key: within(f"{where}.{key}", item) for key, item in node.items() if not _is_directive(key)}
+    for key, value in values.items():  # a configuration has no tensors
+        if isinstance(value, list) and Tensor in (hints.get(key), *typing.get_args(hints.get(key))):
+            values[key] = torch.tensor(value, dtype=torch.get_default_dtype())
     return functools.partial(locate(where, node["_target_"]), *args, **values)
 
 

@@ -109,6 +109,8 @@ class Loop(pl.LightningModule):
         if size != self.world:  # each process would see the wrong share of the data
             raise RuntimeError(f"the run has {self.world} processes, its process group has {size}")
         data.place(self.device, self._input_dtype(), self.global_rank)
+        for run in self.trainees:
+            run.schedule.follow(data)
         self.totals = Totals(self.task, self.device, self.engine.replicas)
         callbacks: list[Any] = getattr(self.trainer, "callbacks", [])
         self._gradient_hooks = [c.on_gradients for c in callbacks if hasattr(c, "on_gradients")]

@@ -59,7 +59,7 @@ class Preflight:
         _check_parts(run.trainer.accumulate, shares)
         network: nn.Module | None = None
         try:
-            network = self._on_meta(run, setting, shares)
+            network = self._on_meta(run, setting, data, shares)
         except Exception:
             if only_known(run):
                 raise
@@ -81,12 +81,15 @@ class Preflight:
                 )
         return network
 
-    def _on_meta(self, run: Run, setting: build.Setting, shares: Sequence[tuple[int, ...]]) -> nn.Module:
+    def _on_meta(self, run: Run, setting: build.Setting, data: RunData, shares: Sequence[tuple[int, ...]]) -> nn.Module:
         parts = _network(run)
         network, unknown = self._once(lambda: on_meta(run, setting, shares), f"network {shares}", *parts)
         with torch.device("meta"):
             optimizer = build.build_optim(run, network)
         check_statistics(run, optimizer, unknown)
+        curve = (run.scheduler, run.optimizer, run.groups, run.lr_scaling, run.decay, run.data, run.budget)
+        with build.as_user_error("scheduler"):
+            self._once(lambda: setting.schedule.rehearse(optimizer.param_groups, data), "curve", *parts, *curve)
         # The optimizer's numbers, such as the learning rate, make no difference to what can't work.
         form = (*parts, without_numbers(run.optimizer), run.decay, run.groups)
         self._once(lambda: take_step(run, optimizer), "step", *form)

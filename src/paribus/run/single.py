@@ -24,7 +24,6 @@ from paribus.techniques.norms.statistics import recomputed_statistics
 from paribus.techniques.optimizers.build import evaluation_weights
 from paribus.techniques.optimizers.clip import clip_gradients
 from paribus.techniques.optimizers.fused import FusedStep
-from paribus.techniques.optimizers.rates import set_rates
 
 _norms_of = foreach("norm")
 STATISTICS_BATCHES = 10  # of evaluation size, for the batch statistics of averaged weights
@@ -101,7 +100,7 @@ class SingleEngine:
         seed_streams(mix(self.trainee.dropout_seed, 1, epoch, self.rank), self.device)
 
     def set_position(self, step: float, horizon: float) -> None:
-        set_rates(self.optimizer.param_groups, *self.trainee.schedule.at(step, horizon))
+        self.trainee.schedule.apply(self.optimizer.param_groups, step, horizon)
         for set_progress in self._progress_hooks:
             set_progress(step / horizon)
 

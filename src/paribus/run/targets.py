@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "norm.weight": Kind("a weight parametrization", functions=("paribus.techniques.norms.parametrize",)),
     "optimizer": Kind("an optimizer", "torch.optim.Optimizer", True),
     "scheduler": Kind("a schedule", "paribus.techniques.schedules.Schedule"),
-    "loss": Kind("a loss", "torch.nn.Module"),
+    "loss": Kind("a loss", "torch.nn.Module", functions=("torch.nn.functional",)),
     "augmentation": Kind("an augmentation", classes="paribus.techniques.augment", method="__call__"),
     "data.source": Kind("a data source", classes="paribus.datasets", method="load"),
     "callbacks": Kind("a callback", "pytorch_lightning.Callback", True),
@@ -73,10 +73,8 @@ _PART = Kind(
     "a part of a network", "torch.nn.Module",
     functions=("paribus.techniques", "torch.nn.functional", "torch.nn.init", FUNCTIONS_IN_C),
 )  # fmt: skip
-_PARTS = (
-    *(_PART, KINDS["optimizer"], KINDS["scheduler"]),
-    Kind("a scheduler of torch", "torch.optim.lr_scheduler.LRScheduler"),
-)
+_TORCHS = Kind("a scheduler of torch", "torch.optim.lr_scheduler.LRScheduler")
+_PARTS = (_PART, KINDS["optimizer"], KINDS["scheduler"], _TORCHS)
 
 
 def locate(where: str, path: Any) -> Any:
@@ -123,6 +121,8 @@ def _kinds(where: str) -> tuple[Kind, ...]:
     named = section in ("callbacks", "logger", "metrics")  # their members have names of the user's
     if named and name and "." not in name:
         where = section
+    if where == "scheduler":
+        return (KINDS[where], _TORCHS)
     return (KINDS[where],) if where in KINDS else _PARTS
 
 

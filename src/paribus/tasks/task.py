@@ -71,6 +71,11 @@ class Task(Sums, Protocol):
         """The loss of each sample, (N,)."""
         ...
 
+    def weights(self, target: Tensor) -> Tensor | None:
+        """How much each sample counts in a mean of losses, which is sum(per_sample) / sum(weights), (N,); None where
+        all count alike."""
+        ...
+
     def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """What metrics beside these are computed of, predictions and targets. Classes: probabilities (N, K), or
         predicted classes (N,) where outputs give none, and classes (N,). Labels: probabilities (N, K), and whole

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from paribus.techniques.augment import soft
+from paribus.techniques.elementwise import MeanLoss
 
 
-class Loss(nn.Module):
-    """The mean of `per_sample` over a batch, and the readings of the outputs.
+class Loss(MeanLoss):
+    """The mean over a batch, and the readings of the outputs.
 
     num_classes: K of the data set.
     """
@@ -29,13 +30,6 @@ class Loss(nn.Module):
     def num_outputs(self) -> int:
         """How many outputs O a network needs."""
         return self.num_classes
-
-    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The loss of each sample, (N,)."""
-        raise NotImplementedError
-
-    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.per_sample(outputs, target).mean()
 
     def predict(self, outputs: Tensor) -> Tensor:
         """The predicted classes, (N,)."""

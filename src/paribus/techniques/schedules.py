@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,6 +60,26 @@ class Schedule:
     def at(self, step: float, horizon: float) -> tuple[float, float | None]:
         """(factor, momentum) of an update."""
         return self.factor(step, horizon), self.momentum(step, horizon)
+
+    def apply(self, groups: Iterable[dict[str, Any]], step: float, horizon: float) -> None:
+        """Set the rate (the factor times each group's `initial_lr`) and the momentum of an optimizer for an update."""
+        factor, momentum = self.at(step, horizon)
+        for group in groups:
+            group["lr"] = group["initial_lr"] * factor
+            # A schedule that cycles momentum cycles what there is: plain gradient descent stays without, and the
+            # averages of schedule-free optimizers rely on a constant one.
+            if momentum is None or "train_mode" in group:
+                continue
+            if group.get("momentum"):
+                group["momentum"] = momentum
+            elif "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
+
+    def follow(self, progress: Any) -> None:
+        """Called when training begins or goes on, with where it stands: `paribus.run.data.RunData`."""
+
+    def rehearse(self, groups: Sequence[dict[str, Any]], progress: Any) -> None:
+        """Called before, with the groups of an optimizer. Raises ValueError where it does not go with them."""
 
     def batch_factor(self, t: float) -> int:
         """By what the batch size is multiplied at a fraction t of the run."""

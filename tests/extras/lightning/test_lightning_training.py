@@ -123,6 +123,20 @@ def test_a_schedule_follows_the_updates_of_the_whole_run(trained, tmp_path):
     )
 
 
+def test_a_scheduler_of_torch_steps_when_the_module_says(trained, tmp_path):
+    scheduler = [
+        "+scheduler._target_=torch.optim.lr_scheduler.StepLR",
+        "+scheduler.step_size=1",
+        "+scheduler.gamma=0.5",
+    ]
+    record, _ = trained(*FACTORIES, *scheduler, "optimizer.lr=0.1")
+    checkpoint = torch.load(tmp_path / "runs" / record.id / "checkpoints" / "last.ckpt", weights_only=True)
+    [state] = checkpoint["lr_schedulers"]
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == 0.1 * 0.5 ** state["last_epoch"]
+    with pytest.raises(UserError, match=r"scheduler.interval has no effect on task=lightning"):
+        trained(*FACTORIES, *scheduler, "+scheduler.interval=epoch")
+
+
 @pytest.mark.parametrize(("norm", "kind"), [("layer", "GroupNorm"), ("rms", "MapRMSNorm"), ("none", "Identity")])
 def test_norm_converts_the_norms_of_the_module(norm, kind, trained, tmp_path):
     from paribus.api.runs import load as reload

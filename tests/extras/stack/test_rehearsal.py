@@ -121,6 +121,29 @@ def test_what_trains_as_alone_is_stacked_and_does(overrides, runs):
         assert record.metrics == pytest.approx(wanted, rel=rel, abs=1e-9, nan_ok=True)
 
 
+TORCHS = [*OUR_NETWORK, "trainer.precision=64-true", "~loss", "~scheduler"]
+WEIGHTED = ["+loss._target_=torch.nn.CrossEntropyLoss", f"+loss.weight={[0.1 * (k + 1) for k in range(10)]}"]
+SCHEDULER = "+scheduler._target_=torch.optim.lr_scheduler"
+
+
+def test_a_loss_and_schedulers_of_torch_are_stacked_together(runs):
+    """A weighted mean, and curves of three kinds in one stack: each run ends as alone."""
+    same = [*BASE, *TORCHS, *WEIGHTED, "groups={*.bias: {lr: 0.01}}"]
+    lines = [
+        [*same, f"{SCHEDULER}.OneCycleLR", "+scheduler.max_lr=0.2", "seed=1"],
+        [*same, f"{SCHEDULER}.CosineAnnealingLR", "+scheduler.eta_min=0.001", "seed=2"],
+        [*same, f"{SCHEDULER}.CosineAnnealingLR", "+scheduler.eta_min=0.001", "seed=3"],
+        [*same, "+scheduler._target_=paribus.scheduler.Cosine", "seed=4"],
+    ]
+    stacked, alone = runs("stacked"), runs("alone")
+    records = stacked.stacked(lines)
+    alone.alone(lines)
+    assert [record.timing["stack"] for record in records] == [4] * 4
+    for record in records:
+        wanted = alone.store.read(record.id).metrics
+        assert record.metrics == pytest.approx(wanted, rel=1e-7, abs=1e-9, nan_ok=True)
+
+
 def test_a_network_that_takes_single_precision_only_is_compared_in_it(runs):
     assert verdict(runs(), seeds(*network("SinglePrecisionOnly"))) is None
 

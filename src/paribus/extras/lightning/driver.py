@@ -22,6 +22,7 @@ from paribus.config.nodes import target_of
 from paribus.config.run import Run
 from paribus.extras.lightning.callbacks import CHECKPOINTS, PROGRESS, user_callbacks
 from paribus.extras.lightning.checkpoint import writer
+from paribus.extras.lightning.factories import ScheduleFactory
 from paribus.extras.lightning.flags import make_trainer
 from paribus.extras.lightning.keeper import Keeper, keeper_of
 from paribus.extras.lightning.ledger import Ledger, history_logger
@@ -117,7 +118,8 @@ class Lightning:
                 progress = instantiate(f"callbacks.{name}", node).every_seconds
         keeper = keeper_of(self.parts.library)
         keeper.start(self.parts.library, self.run, ledger, self.streams, folder, every, hooks, progress)
-        keeper.curves = self.parts.scheduler.made if self.parts.scheduler else []
+        own = self.parts.scheduler
+        keeper.curves = own.made if isinstance(own, ScheduleFactory) else []
         return keeper, [keeper, *callbacks]
 
     def _finished(self, trainer: Any, checkpoint: Path, keeper: Keeper) -> bool:

@@ -6,6 +6,7 @@ optimizer(params=self.parameters()) and scheduler(optimizer=optimizer).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from paribus.adapters.schedules import scheduler_of
 from paribus.base.errors import UserError
 from paribus.techniques.optimizers.build import build_optimizer
-from paribus.techniques.optimizers.rates import set_rates
 from paribus.techniques.schedules import Schedule
 
 
@@ -74,6 +75,24 @@ class ScheduleFactory:
         return self
 
 
+class SchedulerFactory:
+    """Makes the chosen scheduler of torch of an optimizer; the module says when it steps.
+
+    make: a partial of its class.
+    """
+
+    def __init__(self, make: functools.partial[Any]):
+        self.make = make
+        self.made: list[LRScheduler] = []
+
+    def __call__(self, optimizer: Optimizer, **options: Any) -> LRScheduler:
+        self.made.append(scheduler_of(functools.partial(self.make, **options), optimizer))
+        return self.made[-1]
+
+    def __deepcopy__(self, memo: Any) -> SchedulerFactory:
+        return self
+
+
 class Curve(LRScheduler):
     """A schedule of Paribus as a scheduler of torch: factor(update, horizon) times the initial rates.
 
@@ -90,7 +109,7 @@ class Curve(LRScheduler):
             return list(self.base_lrs)
         factor, momentum = self.schedule.at(min(self.last_epoch, self.horizon - 1), self.horizon)
         if momentum is not None:
-            set_rates(self.optimizer.param_groups, factor, momentum)
+            self.schedule.apply(self.optimizer.param_groups, min(self.last_epoch, self.horizon - 1), self.horizon)
         return [rate * factor for rate in self.base_lrs]
 
     def begin(self, horizon: float) -> None:

@@ -8,14 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from paribus.adapters.schedules import partials
 from paribus.base.errors import UserError
-from paribus.config.nodes import name_of, target_of
+from paribus.config.nodes import interval_of, name_of, target_of
 from paribus.config.own import OWN_NORM, is_own
 from paribus.config.run import Run
-from paribus.extras.lightning.factories import OptimizerFactory, ScheduleFactory
+from paribus.extras.lightning.factories import OptimizerFactory, ScheduleFactory, SchedulerFactory
 from paribus.extras.lightning.library import Library, library_of
 from paribus.extras.lightning.streams import Streams
-from paribus.run.instantiate import instantiate
+from paribus.run.instantiate import asked_for, instantiate
 from paribus.run.targets import find
 from paribus.techniques.norms.convert import replace_norms
 
@@ -28,7 +29,7 @@ class Parts:
     module: Any
     datamodule: Any
     optimizer: OptimizerFactory | None = None
-    scheduler: ScheduleFactory | None = None
+    scheduler: ScheduleFactory | SchedulerFactory | None = None
     converted: list[str] = field(default_factory=list)
 
     @property
@@ -62,7 +63,9 @@ def make_parts(run: Run, streams: Streams) -> Parts:
     return Parts(library, module, datamodule, optimizer, scheduler, converted)
 
 
-def _factories(run: Run, node: Mapping[str, Any]) -> tuple[OptimizerFactory | None, ScheduleFactory | None]:
+def _factories(
+    run: Run, node: Mapping[str, Any]
+) -> tuple[OptimizerFactory | None, ScheduleFactory | SchedulerFactory | None]:
     """What the groups optimizer and scheduler give to the constructor; None for one that is not chosen."""
     chosen = {name: given for name, given in (("optimizer", run.optimizer), ("scheduler", run.scheduler))
               if not is_own(given)}  # fmt: skip
@@ -89,15 +92,23 @@ def _factories(run: Run, node: Mapping[str, Any]) -> tuple[OptimizerFactory | No
                 f"{name}, and the module makes its own. Leave {name} out, or let the constructor take a callable: "
                 + ("optimizer(params=self.parameters())" if name == "optimizer" else "scheduler(optimizer=optimizer)")
             )
-    optimizer = scheduler = None
+    optimizer: OptimizerFactory | None = None
+    scheduler: ScheduleFactory | SchedulerFactory | None = None
     if "optimizer" in chosen:
-        optimizer = OptimizerFactory(instantiate("optimizer", run.optimizer), run.decay)
+        optimizer = OptimizerFactory(instantiate("optimizer", {**run.optimizer, "_partial_": True}), run.decay)
     if "scheduler" in chosen:
         if target_of(run.scheduler) in ("paribus.scheduler.Plateau", "paribus.scheduler.BatchGrowth"):
             raise UserError(
                 f"scheduler={name_of(run.scheduler)} follows what only task=classification knows. Use a scheduler of "
                 "torch in the module, such as ReduceLROnPlateau"
             )
+        if asked_for("scheduler", run.scheduler, optimizer=None):
+            if interval_of(run.scheduler) is not None:
+                raise UserError(
+                    "scheduler.interval has no effect on task=lightning, whose module says when a scheduler steps. "
+                    "Leave it out, and let configure_optimizers return it in a mapping with the key interval"
+                )
+            return optimizer, SchedulerFactory(instantiate("scheduler", partials(run.scheduler)))
         scheduler = ScheduleFactory(instantiate("scheduler", run.scheduler))
     return optimizer, scheduler
 

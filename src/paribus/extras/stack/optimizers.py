@@ -25,7 +25,6 @@ from torch.optim import Optimizer
 from paribus.extras.stack.network import StackedNetwork
 from paribus.techniques.optimizers.build import evaluation_weights
 from paribus.techniques.optimizers.fused import FusedStep
-from paribus.techniques.optimizers.rates import set_rates
 from paribus.techniques.schedules import Schedule
 
 ELEMENTWISE = {
@@ -199,13 +198,12 @@ class StackedOptimizers:
                 group.setdefault("initial_lr", group["lr"])
 
     def set_rates(self, step: float, horizon: float) -> None:
-        known: dict[int, tuple[float, float | None]] = {}
         for part in self.parts:
-            for number, group in enumerate(part.optimizer.param_groups):
-                schedule = part.schedules.get(number, part.schedule)
-                if id(schedule) not in known:
-                    known[id(schedule)] = schedule.at(step, horizon)
-                set_rates([group], *known[id(schedule)])
+            # The groups of equal replicas stand together, in the order of the single run.
+            numbered = enumerate(part.optimizer.param_groups)
+            for _, own in groupby(numbered, key=lambda each: id(part.schedules.get(each[0], part.schedule))):
+                numbers, groups = zip(*own, strict=True)
+                part.schedules.get(numbers[0], part.schedule).apply(groups, step, horizon)
 
     def assign(self, grads: dict[str, Tensor]) -> None:
         """Give each optimizer's tensors their part of the stacked gradients; none where there is none."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from paribus.ablation.cells import Cell
 from paribus.base.errors import UserError
-from paribus.config.nodes import target_of, targets
+from paribus.config.nodes import class_of, target_of, targets
 from paribus.config.run import Run
 from paribus.config.targets import TARGETS
 from paribus.config.task import LIGHTNING
@@ -30,22 +30,17 @@ _LABELS = ("stack", "members", "seed", "group", "arm", "tags", "ablation", "opti
 # Classes and functions are known by their public names (`targets`).
 # Schedules that are functions of the step alone: they have no state, observe nothing and leave the batch size alone.
 _CURVES = {
-    f"paribus.scheduler.{name}"
-    for name in (
-        "Constant",
-        "Cosine",
-        "CosineRestarts",
-        "Exponential",
-        "InverseSqrt",
-        "MultiStep",
-        "OneCycle",
-        "Polynomial",
-        "Step",
-        "WSD",
-    )
+    *(f"paribus.scheduler.{name}" for name in ("Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt")),
+    *(f"paribus.scheduler.{name}" for name in ("MultiStep", "OneCycle", "Polynomial", "Step", "WSD")),
+    *(f"torch.optim.lr_scheduler.{name}LR" for name in ("Step", "MultiStep", "Constant", "Linear", "Exponential")),
+    *(f"torch.optim.lr_scheduler.{name}LR" for name in ("Polynomial", "CosineAnnealing", "Cyclic", "OneCycle")),
+    *(
+        f"torch.optim.lr_scheduler.{name}"
+        for name in ("CosineAnnealingWarmRestarts", "SequentialLR", "ChainedScheduler")
+    ),
 }
 _BATCH_GROWTH = "paribus.scheduler.BatchGrowth"  # the same for all members: they share the size of the batch
-_PLATEAU = "paribus.scheduler.Plateau"
+_PLATEAUS = {"paribus.scheduler.Plateau", "torch.optim.lr_scheduler.ReduceLROnPlateau"}
 _EARLY_STOPPING = {"paribus.callback.EarlyStopping", "pytorch_lightning.callbacks.EarlyStopping"}
 # Callbacks that a stack has a form of its own for.
 _CALLBACKS = {
@@ -131,12 +126,14 @@ def alone_because(run: Run) -> str | None:
         return "task=lightning: Lightning trains one module at a time"
     trainer = run.trainer
     schedule = target_of(run.scheduler)
+    unknown = [each for each in targets(run.scheduler) if each not in _CURVES]
     if run.processes > 1 or trainer.strategy != "auto":
         return f"trainer.strategy={trainer.strategy}: a run of several processes uses the devices alone"
-    if schedule == _PLATEAU:
-        return "scheduler=plateau: its rate follows its own validation loss, which is a state outside the program"
-    if schedule not in _CURVES and schedule != _BATCH_GROWTH:
-        return f"scheduler: {schedule} may depend on the run; a stack supports only the schedules of Paribus"
+    if schedule in _PLATEAUS:
+        name = class_of(run.scheduler).lower()
+        return f"scheduler={name}: its rate follows its own validation loss, which is a state outside the program"
+    if unknown and schedule != _BATCH_GROWTH:
+        return f"scheduler: {unknown[0]} may depend on the run; a stack supports only the curves of Paribus and torch"
     if run.length.unit == "seconds":
         return "budget.seconds: the runs of a stack share the clock"
     if run.precision.startswith("16-"):

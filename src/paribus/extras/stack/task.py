@@ -63,4 +63,6 @@ class StackedTask(nn.Module):
 
 
 def _mean_losses(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
-    return task.per_sample(outputs.flatten(0, 1), target.flatten(0, 1)).view(outputs.shape[:2]).mean(1)
+    losses = task.per_sample(outputs.flatten(0, 1), target.flatten(0, 1)).view(outputs.shape[:2])
+    weights = task.weights(target.flatten(0, 1))
+    return losses.mean(1) if weights is None else losses.sum(1) / weights.view(losses.shape).sum(1)

@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 
 from paribus.extras.surfaces.catalogue import Surface
 from paribus.techniques.optimizers.build import build_optimizer, evaluation_weights
-from paribus.techniques.optimizers.rates import set_rates
 from paribus.techniques.schedules import Schedule
 
 FAR = 1e12  # a loss or a coordinate beyond it counts as diverged
@@ -81,7 +80,7 @@ def descend(
     record()
     diverged = False
     for step in range(steps):
-        set_rates(optimizer.param_groups, *schedule.at(step, steps))
+        schedule.apply(optimizer.param_groups, step, steps)
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.zero_grad()
         surface(point.theta).backward()

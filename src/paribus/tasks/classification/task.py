@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from paribus.datasets.prepare import Splits
 from paribus.datasets.source import Form
 from paribus.tasks.classification.calibration import calibration_error, calibration_sums
 from paribus.tasks.classification.calibration import size as calibration_size
-from paribus.techniques.augment import Augmentation, Identity
+from paribus.tasks.supervised import Supervised
+from paribus.techniques.augment import Augmentation
 from paribus.techniques.losses import CrossEntropy, Loss
 
 
-class Classification(nn.Module):
+class Classification(Supervised):
     """The most probable of K classes, K = loss.num_classes.
 
     Shapes: outputs (N, O), targets (N,) class indices, or (N, K) soft targets in training.
@@ -25,32 +25,17 @@ class Classification(nn.Module):
 
     kinds_of_y = ("class",)
     training_size = 1  # correct predictions
-    evaluation_size = 3 + calibration_size  # loss, correct predictions, samples; then those of the calibration error
+    # Weighted loss, correct predictions, samples, their weights; then those of the calibration error.
+    evaluation_size = 4 + calibration_size
+    criterion: Loss
 
     def __init__(self, form: Form, loss: Loss, augmentation: Augmentation):
-        super().__init__()
         if not isinstance(loss, Loss):
             raise ValueError(
                 f"classification needs a loss that says which class is predicted, got {type(loss).__name__}. Use "
                 "loss=cross_entropy, or a subclass of paribus.techniques.losses.Loss"
             )
-        self.criterion = loss
-        self.augmentation = augmentation
-        self.num_outputs = loss.num_outputs
-        self.augments = not isinstance(augmentation, Identity)
-
-    def prepare(self, splits: Splits) -> None:
-        pass
-
-    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.augmentation(x, y, num_classes=self.criterion.num_classes, generator=generator)
-
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        mean: Tensor = self.criterion(outputs, target)
-        return mean
-
-    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.criterion.per_sample(outputs, target)
+        super().__init__(loss, augmentation, loss.num_outputs, loss.num_classes)
 
     def training_sums(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
         classes = target.argmax(-1) if target.ndim == outputs.ndim else target
@@ -68,16 +53,19 @@ class Classification(nn.Module):
         state[:, 0] = self.criterion.per_sample(outputs, target).view(replicas, samples).sum(1, dtype=dtype)
         state[:, 1] = correct.view(replicas, samples).sum(1)
         state[:, 2] = samples
+        weights = self.weights(target)
+        state[:, 3] = samples if weights is None else weights.view(replicas, samples).sum(1, dtype=dtype)
         confidence = self.criterion.confidence(outputs)
         if confidence is not None:
-            state[:, 3:] = calibration_sums(confidence.to(dtype), correct, replicas)
+            state[:, 4:] = calibration_sums(confidence.to(dtype), correct, replicas)
         return state
 
     def evaluation_metrics(self, sums: Tensor) -> dict[str, float]:
-        loss, correct, samples = sums[:3].tolist()
+        loss, correct, samples, weights = sums[:4].tolist()
         if samples == 0:
             return {"loss": math.nan, "acc": math.nan, "ece": math.nan}
-        return {"loss": loss / samples, "acc": correct / samples, "ece": calibration_error(sums[3:])}
+        mean = loss / weights if weights else math.nan
+        return {"loss": mean, "acc": correct / samples, "ece": calibration_error(sums[4:])}
 
     def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K), or for a loss that has none the predicted classes (N,); the targets."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from paribus.datasets.prepare import Splits
 from paribus.datasets.source import Form
-from paribus.techniques.augment import Augmentation, Identity
+from paribus.tasks.supervised import Supervised
+from paribus.techniques.augment import Augmentation
 from paribus.techniques.label_losses import BinaryCrossEntropy, LabelLoss
 
 
-class Multilabel(nn.Module):
+class Multilabel(Supervised):
     r"""A label is predicted where its output is positive, which is a probability above one half.
 
     Shapes: outputs (N, K), targets (N, K) of 0 and 1, or between in training.
@@ -27,17 +28,12 @@ class Multilabel(nn.Module):
     evaluation_size = 4  # loss, labels, samples that are right; all samples
 
     def __init__(self, form: Form, loss: LabelLoss, augmentation: Augmentation):
-        super().__init__()
         if not isinstance(loss, LabelLoss):
             raise ValueError(
                 f"multi-label classification needs a loss of labels, got {type(loss).__name__}. Use "
                 "loss=binary_cross_entropy, or a subclass of paribus.techniques.label_losses.LabelLoss"
             )
-        self.criterion = loss
-        self.augmentation = augmentation
-        self.augments = not isinstance(augmentation, Identity)
-        self.num_outputs = form.num_outputs
-        self._chance: dict[str, float] = {}
+        super().__init__(loss, augmentation, form.num_outputs, form.num_outputs)
 
     def prepare(self, splits: Splits) -> None:
         """Guessing knows how often each label is there in training, and nothing of x."""
@@ -47,16 +43,6 @@ class Multilabel(nn.Module):
         if isinstance(self.criterion, BinaryCrossEntropy):
             each = -y * often.log() - (1 - y) * (1 - often).log()
             self._chance["loss"] = float(each.nan_to_num(0.0, posinf=torch.inf).mean())  # 0 log 0 = 0
-
-    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.augmentation(x, y, num_classes=self.num_outputs, generator=generator)
-
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        mean: Tensor = self.criterion(outputs, target)
-        return mean
-
-    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.criterion.per_sample(outputs, target)
 
     def training_sums(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
         right = (outputs > 0) == (target > 0.5)
@@ -81,10 +67,3 @@ class Multilabel(nn.Module):
     def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The probability of each label, (N, K), by the logistic function; the targets as whole numbers."""
         return outputs.float().sigmoid(), target.long()
-
-    def unavailable(self, metric: str) -> str | None:
-        return None
-
-    def chance(self) -> dict[str, float]:
-        """The scores on the test set of predicting how often each label is there in training."""
-        return dict(self._chance)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from paribus.datasets.prepare import Splits
 from paribus.datasets.source import Form
-from paribus.techniques.augment import Augmentation, Identity
+from paribus.tasks.supervised import Supervised
+from paribus.techniques.augment import Augmentation
 from paribus.techniques.regression_losses import RegressionLoss
 
 
-class Regression(nn.Module):
+class Regression(Supervised):
     r"""T numbers for each sample. A network learns $(y - \mu) / \sigma$, with the statistics of the training targets.
 
     So learning rates mean the same whatever the units. `predict` turns outputs into the units of the data, in which
@@ -31,23 +32,18 @@ class Regression(nn.Module):
     std: Tensor
 
     def __init__(self, form: Form, loss: RegressionLoss, augmentation: Augmentation):
-        super().__init__()
         if not isinstance(loss, RegressionLoss):
             raise ValueError(
                 f"regression needs a loss of numbers, got {type(loss).__name__}. Use loss=squared_error, "
                 "absolute_error or huber, or a subclass of paribus.techniques.regression_losses.RegressionLoss"
             )
-        self.criterion = loss
-        self.augmentation = augmentation
-        self.augments = not isinstance(augmentation, Identity)
-        self.num_outputs = form.num_outputs
+        super().__init__(loss, augmentation, form.num_outputs, 0)
         self.training_size = 2 * self.num_outputs  # absolute and squared errors
         # Samples and the loss; then for each number: absolute and squared errors, the target and its square, which are
         # taken from the mean of the training targets so that they do not cancel.
         self.evaluation_size = 2 + 4 * self.num_outputs
         self.register_buffer("mean", torch.zeros(self.num_outputs), persistent=False)
         self.register_buffer("std", torch.ones(self.num_outputs), persistent=False)
-        self._chance: dict[str, float] = {}
 
     def prepare(self, splits: Splits) -> None:
         assert splits.target_mean is not None
@@ -61,9 +57,6 @@ class Regression(nn.Module):
         r2 = 1 - errors.square().reshape(len(y), -1).sum(0) / around.square().reshape(len(y), -1).sum(0)
         self._chance = {"mae": mae, "rmse": math.sqrt(mse), "r2": float(r2.mean())}
 
-    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.augmentation(x, y, num_classes=0, generator=generator)
-
     def predictions(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted numbers in the units of the data and in the shape of the targets, (N,) or (N, T); the targets."""
         return self.predict(outputs.float()).view_as(target), target
@@ -72,12 +65,9 @@ class Regression(nn.Module):
         """Outputs (..., T) in the units of the data."""
         return outputs * self.std.to(outputs) + self.mean.to(outputs)
 
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        mean: Tensor = self.criterion(outputs, self._standardised(outputs, target))
-        return mean
-
-    def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.criterion.per_sample(outputs, self._standardised(outputs, target))
+    def goal(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Standardised, in the shape of the outputs."""
+        return (_columns(outputs, target) - self.mean.to(outputs.device)) / self.std.to(outputs.device)
 
     def training_sums(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
         errors = self.predict(outputs.to(dtype)) - _columns(outputs, target).to(dtype)
@@ -112,16 +102,6 @@ class Regression(nn.Module):
             "rmse": math.sqrt(float(squared.mean()) / samples),
             "r2": float(r2.mean()),
         }
-
-    def unavailable(self, metric: str) -> str | None:
-        return None
-
-    def chance(self) -> dict[str, float]:
-        """The scores on the test set of predicting the mean of the training targets."""
-        return dict(self._chance)
-
-    def _standardised(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return (_columns(outputs, target) - self.mean.to(outputs.device)) / self.std.to(outputs.device)
 
 
 def _columns(outputs: Tensor, target: Tensor) -> Tensor:
