@@ -29,7 +29,7 @@ LAYERS = [
         "extras.wandb",
         "extras",
     },
-    {"report"},
+    {"report", "check"},
     {"sweep"},
     {"evidence"},
     {"run"},

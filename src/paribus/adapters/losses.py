@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from paribus.base.text import near
 from paribus.datasets.source import Form
 from paribus.techniques.augment import soft
 from paribus.techniques.elementwise import MeanLoss
@@ -276,10 +275,9 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 def _unfit(name: str, form: Form) -> str:
     targets = {"class": "classes", "number": "numbers", "labels": "labels of 0 and 1"}[form.kind_of_y]
-    known = list(FITTING[form.kind_of_y])
     return (
-        f"{name} does not go with targets that are {targets}, of outputs without bounds.{near(name, known)} Of torch's "
-        f"there are {', '.join(f'torch.nn.{each}' for each in known)}"
+        f"{name} does not go with targets that are {targets}, and outputs of any size. Of torch's there are "
+        f"{', '.join(f'torch.nn.{each}' for each in FITTING[form.kind_of_y])}"
     )
 
 

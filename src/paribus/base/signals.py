@@ -26,6 +26,11 @@ def asked_to_stop() -> Iterator[None]:
         _asked.pop()
 
 
+def stops_now() -> bool:
+    """Whether this is within `asked_to_stop`, where no epoch is long."""
+    return bool(_asked)
+
+
 @contextmanager
 def graceful_stop(request: Any) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.

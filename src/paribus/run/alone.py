@@ -73,11 +73,11 @@ def _tried(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
     except UserError as error:
         return str(error)
     except Exception as error:  # whatever another's code raises
-        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({_place(error)})"
+        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({place(error)})"
     return None
 
 
-def _place(error: BaseException) -> str:
+def place(error: BaseException) -> str:
     """The last line that is not torch's own: some of its versions add frames of theirs."""
     import torch
 

@@ -50,6 +50,13 @@ class Grouping(Protocol):
         """How the cells will be grouped, before any is trained. slots: jobs at a time."""
         ...
 
+    def refusal(self, runs: Sequence[Run], setting: Setting | None, data: RunData | None) -> str | None:
+        """Why these runs, which differ in their seeds, can't be one job; None where they can.
+
+        setting, data: of the first of them; None where Paribus builds none.
+        """
+        ...
+
     def train(self, run: Run, members: Path) -> Record:
         """Trains the runs that a file lists, in this process; the record of the first."""
         ...
@@ -81,6 +88,9 @@ class Alone:
         asked = [cell for cell in cells if isinstance(cell.run.stack, int) and cell.run.stack > 1]
         why = "this installation lacks the extra stack"
         return [f"{len(asked)} alone: stack={asked[0].run.stack} was asked for, but {why}"] if asked else []
+
+    def refusal(self, runs: Sequence[Run], setting: Setting | None, data: RunData | None) -> str | None:
+        return "this installation lacks the extra stack"
 
     def train(self, run: Run, members: Path) -> Record:
         raise UserError(f"members={members} lists a stack, and this installation has no paribus.extras.stack")

@@ -20,6 +20,7 @@ from torch import Tensor
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.lightning_internals import forget_restart
+from paribus.base.signals import stops_now
 from paribus.base.terminal import tell_progress
 from paribus.base.torch_internals import foreach
 from paribus.config.run import Run
@@ -259,6 +260,8 @@ class Keeper(Saving):
 
     def _soon_over(self, now: float) -> bool:
         """Whether the epoch is about to end, so that the run can be saved there."""
+        if self.every_seconds is not None and stops_now():
+            return True
         if self.every_seconds is None or self._epoch_seconds is None:
             return False
         return self._epoch_seconds - (now - self._epoch_began) < PATIENCE

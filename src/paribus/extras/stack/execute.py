@@ -178,8 +178,6 @@ class _Training:
         strangers = sorted({target for member in self.members for target in foreign_parts(member.run)})
         if not strangers:
             return None
-        if self.setting.form.has_tokens:
-            return "a stack computes with numbers, and their samples are tokens"
         from paribus.extras.stack.rehearsal import objection
         from paribus.run.instantiate import sources
 

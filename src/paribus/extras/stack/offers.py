@@ -55,6 +55,22 @@ class Stacking:
         lines += [f"  {len(alone)} alone: {reason}" for reason, alone in reasons(groups).items()]
         return Outlook({cell.id: len(group.cells) for group in groups for cell in group.cells}, lines)
 
+    def refusal(self, runs: Sequence[Run], setting: Setting | None, data: RunData | None) -> str | None:
+        from paribus.extras.stack.planning import alone_because, foreign_parts
+
+        if (reason := alone_because(runs[0])) is not None or setting is None or data is None:
+            return reason
+        from paribus.datasets.prepare import TensorSet
+        from paribus.extras.stack.members import Member
+        from paribus.extras.stack.rehearsal import objection
+
+        if not isinstance(data.splits.train, TensorSet):
+            return "workers read the samples"
+        if not any(map(foreign_parts, runs)):
+            return None
+        folder = Path(runs[0].paths.outputs)
+        return objection([Member(run, Record(run.id, "running"), folder / "stack") for run in runs], setting, data)
+
     def train(self, run: Run, members: Path) -> Record:
         from paribus.extras.stack.execute import train_stack
 

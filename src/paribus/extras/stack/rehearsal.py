@@ -55,6 +55,8 @@ class FailsAlone(Exception):
 
 def objection(members: Sequence[Member], setting: build.Setting, data: RunData) -> str | None:
     """Why a stack can't stand for these runs; None where it can."""
+    if setting.form.has_tokens:
+        return "a stack computes with numbers, and their samples are tokens"
     members = in_order(members)
     reason: str | None = None
     with streams_kept():

@@ -1,0 +1,31 @@
+"""Check option files of yours: each is composed, built, trained on a few samples, resumed and stacked."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from paribus.base.commands import Command
+from paribus.base.errors import UserError
+from paribus.base.terminal import say, show
+
+
+@click.command(cls=Command)
+@click.argument("files", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(files: tuple[str, ...], as_json: bool) -> None:
+    from paribus.check.options import options
+    from paribus.check.steps import check
+    from paribus.check.table import text
+    from paribus.config.composer import Composer
+
+    composer = Composer()
+    overrides = [word for word in files if "=" in word]
+    found = []
+    for option in options([word for word in files if "=" not in word], composer):
+        say(f"checking {option}")
+        found.append(check(option, overrides, composer))
+    show(json.dumps([each.content() for each in found], indent=1) if as_json else text(found))
+    if failed := [str(each.option) for each in found if each.faults]:
+        raise UserError(f"{len(failed)} of {len(found)} options can't be used as they are: {', '.join(failed)}")
