@@ -152,7 +152,10 @@ def numbers_at_the_end(node):
         ({"_target_": f"{TORCH}.OneCycleLR", "max_lr": [0.1]}, "max_lr"),
         ({"_target_": f"{TORCH}.ExponentialLR", "gamma": -1.0}, "must be finite, got -0.1 in epoch 1"),
         ({"_target_": f"{TORCH}.StepLR", "step_size": 1, "interval": "step"}, "interval must be epoch or update"),
-        ({"_target_": f"{TORCH}.ReduceLROnPlateau", "mode": "max"}, "mode must be min, the direction of what ReduceLROnPlateau follows"),
+        (
+            {"_target_": f"{TORCH}.ReduceLROnPlateau", "mode": "max"},
+            "mode must be min, the direction",
+        ),
     ],
 )
 def test_what_can_not_work_is_said_before_the_training(node, said):

@@ -23,7 +23,7 @@ from paribus.store.store import Store
 from paribus.sweep.grouping import grouping
 
 STEPS = ("composes", "builds", "trains", "resumes", "stacks", "norm")
-EPOCHS, STOPS = 3, 4  # of the short run, and how often it is stopped
+EPOCHS, STOPS = 2, 3  # of the short run, and how often it is stopped
 BATCHES = 2.5  # of an epoch of it: the last one is ragged
 FEW = 100  # samples, where a batch holds all of them
 _CHECKPOINTS = {"_target_": "paribus.callback.Checkpoints"}
@@ -64,6 +64,11 @@ def check(option: Option, overrides: Sequence[str], composer: Composer) -> Check
 
     with tempfile.TemporaryDirectory(prefix="paribus-check-") as folder, contextlib.suppress(Failed):
         with _step(checked, "composes"):
+            if option.hidden_by is not None:
+                raise UserError(
+                    f"{option} is an option of Paribus already ({option.hidden_by}), which Hydra takes in place of "
+                    "yours. Give your file another name"
+                )
             runs = _arms(option, overrides, composer) if option.group == "ablation" else [composed()]
         with _step(checked, "builds"):
             if option.group == "model" and _makes_norms(runs[0]) and not any(map(_is_norm, overrides)):
