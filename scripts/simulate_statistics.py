@@ -278,8 +278,9 @@ def verdicts(replicates: int, seed: int) -> Result:
         alone = wrong(outcome_of(mean - half, mean + half), truth).any(1).mean()
         missed = ((said.low > truth) | (said.high < truth)).mean(0).max()
         found.rows.append([name, n, any_wrong, alone, missed])
-        found.promise(any_wrong <= 0.055, f"{any_wrong:.3f} of families have a wrong verdict, {name}, n = {n}")
-        found.promise(missed <= 0.055, f"an interval misses in {missed:.3f}, {name}, n = {n}")
+        noise = 0.0 if replicates >= 4_000 else 2 * math.sqrt(0.05 * 0.95 / replicates)
+        found.promise(any_wrong <= 0.055 + noise, f"{any_wrong:.3f} of families have a wrong verdict, {name}, n = {n}")
+        found.promise(missed <= 0.055 + noise, f"an interval misses in {missed:.3f}, {name}, n = {n}")
     return found
 
 
@@ -314,7 +315,9 @@ def heterogeneity(replicates: int, seed: int) -> Result:
             conditional.append(float(says.mean()))
         found.rows.append([k, n, max(level), max(naive), max(conditional)])
         noise = 2 * math.sqrt(0.05 * 0.95 / replicates)
-        found.promise(max(level) <= 0.07, f"Welch's F rejects in {max(level):.3f} of {k} equal regimes, n = {n}")
+        found.promise(
+            max(level) <= 0.07 + noise, f"Welch's F rejects in {max(level):.3f} of {k} equal regimes, n = {n}"
+        )
         found.promise(
             max(conditional) <= 0.05 + noise, f"CONDITIONAL in {max(conditional):.3f} of {k} equal regimes, n = {n}"
         )

@@ -22,11 +22,14 @@ def script():
 
 
 @pytest.mark.parametrize(
-    "name", ["coverage", "type_one", "family_wise", "tuning_bias", "confusion", "power", "sequential"]
-)
-def test_promises_hold(script, name):
+    ("name", "replicates"),
+    [("coverage", 10_000), ("type_one", 10_000), ("family_wise", 10_000), ("tuning_bias", 10_000), ("confusion", 4_000),
+     ("verdicts", 1_000), ("power", 10_000), ("sequential", 1_000), ("heterogeneity", 2_000), ("collapsing", 4_000),
+     ("discoveries", 2_000)],
+)  # fmt: skip
+def test_promises_hold(script, name, replicates):
     assert getattr(script, name) in script.SIMULATIONS
-    result = getattr(script, name)(10_000, 0)
+    result = getattr(script, name)(replicates, 0)
     assert result.broken == []
     assert result.rows
 
@@ -39,5 +42,8 @@ def test_what_is_not_promised_goes_wrong(script):
     assert min(unadjusted) > 0.2
     same_seeds = [row[2] for row in script.tuning_bias(4_000, 1).rows]
     assert max(same_seeds) > 0.15
-    peeking = [row[1] for row in script.sequential(4_000, 1).rows]
+    peeking = [row[2] for row in script.sequential(300, 1).rows if row[1] == "all 0"]
     assert min(peeking) > 0.35
+    assert max(row[3] for row in script.verdicts(200, 1).rows) > 0.2  # each verdict at 5 %
+    assert max(row[3] for row in script.heterogeneity(300, 1).rows) > 0.8  # verdicts that differ
+    assert max(row[2] for row in script.collapsing(1_000, 1).rows) > 0.2  # no more collapse than was seen

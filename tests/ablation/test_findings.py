@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.cells import Cell, Plan, Tuned
 from paribus.ablation.file import Ablation, AblationError, Hypothesis, Seeds
 from paribus.ablation.findings import family, findings, implied, matching
 from paribus.ablation.parser import parse
@@ -106,6 +106,35 @@ def test_diverged_runs_are_scored_at_chance():
         record.classes = None  # chance is unknown: the worst, and so no verdict
     [found] = findings(plan, records.get)
     assert found.verdict.outcome == "INCONCLUSIVE"
+
+
+def test_a_collapse_counts_once_more_tuning_runs_included():
+    plan, records = study(n=8, hypotheses=[hypothesis("w", "layer", "none")])
+    [clean] = findings(plan, records.get)
+    assert (clean.verdict.outcome, clean.collapses["layer"].count) == ("SUPPORTED", 0)
+    records["t-0"] = replace(records["layer-0"], id="t-0", metrics={"test/acc": 0.2})
+    plan.tuned["layer"] = Tuned({"lr": 1}, 0.9, (), (({"lr": 0}, ("none-0",)), ({"lr": 1}, ("t-0",))))
+    [found] = findings(plan, records.get)
+    assert (found.collapses["layer"].count, found.collapses["layer"].rate.n) == (1, 9)
+    d = values(records, "layer", 8) - values(records, "none", 8)
+    median = np.median(np.append(values(records, "layer", 8), 0.2))
+    more = np.append(d, np.median(d) + 0.2 - np.median(values(records, "layer", 8)))
+    assert median < 0.95
+    interval = stats.ttest_1samp(more, 0).confidence_interval(1 - 2 * found.verdict.alpha)
+    assert found.verdict.low == pytest.approx(interval.low, abs=0.01)
+    assert found.verdict.outcome == "INCONCLUSIVE"
+    assert found.difference.mean == pytest.approx(d.mean())
+
+
+def test_a_claim_about_times_needs_runs_that_were_alone():
+    plan, records = study(hypotheses=[hypothesis(metric="ms_per_update", smallest=0.1)])
+    for record in records.values():
+        record.timing["ms_per_update"] = 1.0 + 0.5 * record.id.startswith("batch") + record.seed / 100
+    [found] = findings(plan, records.get)
+    assert found.difference.n == 5
+    records["none-2"].timing["stack"] = 4
+    [found] = findings(plan, records.get)
+    assert (found.difference.n, found.verdict.outcome) == (0, "INCONCLUSIVE")
 
 
 def test_scores():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from paribus.evidence.aggregate import aggregate
 from paribus.evidence.arms import ReportError
 from paribus.stats.multiple import holm
+from paribus.stats.sequential import Looks
 from paribus.store.record import Record
 
 FACTS = {"semantics": 1, "budget": "20 epochs", "data": "abc", "world_size": 1, "precision": "32-true"}
@@ -122,6 +124,69 @@ def test_bold_says_nothing_where_it_can_not():
     assert bold(aggregate("norm", arms(5, (0.97,)), ["test/acc"])) == []  # one arm
     times = aggregate("norm", arms(), ["ms_per_update"])
     assert bold(times, "ms_per_update") == []
+
+
+def test_one_arm_that_swings_makes_no_other_bold():
+    """Tests are unpooled: an arm with a deviation of 27 points says nothing about two others."""
+    levels = (0.97, 0.95, 0.60)
+    given = arms(8, levels)
+    for record, swing in zip(given["arm2"], (0.3, -0.27, 0.2, -0.3, 0.25, -0.2, 0.1, -0.1), strict=True):
+        record.metrics["test/acc"] = 0.6 + swing
+    table = aggregate("norm", given, ["test/acc"])
+    assert table.rows[1].cells["test/acc"].p_holm < 0.05
+    assert bold(table) == ["arm0"]
+
+
+@pytest.mark.parametrize("baseline", ["arm0", "arm1", "arm2"])
+def test_what_the_table_calls_worse_is_never_bold(baseline):
+    for seed in range(12):
+        table = aggregate("norm", arms(4, (0.9, 0.903, 0.906), seed), ["test/acc"], baseline=baseline)
+        worse = {r.arm for r in table.rows if (d := r.cells["test/acc"].difference) and d.high < 0}
+        if any((d := r.cells["test/acc"].difference) and d.low > 0 for r in table.rows):
+            worse.add(baseline)
+        assert not worse & set(bold(table))
+
+
+def test_bold_pays_for_the_looks():
+    """The level is that of the smallest share: with looks after 5 and 50 seeds a tenth of 5 %."""
+    given = arms(5, (0.90, 0.9042), seed=3)
+    p = stats.ttest_rel(values(given["arm1"]), values(given["arm0"]), alternative="greater").pvalue
+    assert 0.005 < p < 0.05
+    assert bold(aggregate("norm", given, ["test/acc"])) == ["arm1"]
+    assert bold(aggregate("norm", given, ["test/acc"], looks=Looks((5, 50)))) == []
+
+
+def test_times_are_compared_only_where_each_run_was_alone_on_one_machine():
+    def table(**changes):
+        given = arms()
+        for k, record in enumerate(record for of in given.values() for record in of):
+            record.created, record.finished = f"2026-11-30T10:{k:02d}:00+00:00", f"2026-11-30T10:{k:02d}:50+00:00"
+            record.provenance = {"hardware": {"cpu": "Abacus", "cores": 2}}
+        for name, value in changes.items():
+            setattr(given["arm1"][2], name, value)
+        return aggregate("norm", given, ["test/acc", "ms_per_update"])
+
+    alone = table()
+    assert (alone.untimed, alone.metrics) == (None, ["test/acc", "ms_per_update"])
+    for changes, reason in (
+        ({"timing": {"ms_per_update": 1.0, "stack": 8}}, "1 of 15 runs were trained in stacks"),
+        ({"finished": "2026-11-30T10:08:01+00:00"}, "1 of 15 runs were trained while another one was"),
+        ({"provenance": {"hardware": {"cpu": "Zuse"}}}, r"different machines \(Abacus, None, 2 cores; Zuse"),
+    ):
+        found = table(**changes)
+        assert re.search(reason, found.untimed)
+        assert found.metrics == ["test/acc"]
+
+
+def test_collapses_are_counted_by_arm():
+    given = arms(6)
+    given["arm1"][2].metrics["test/acc"] = 0.2
+    for records in given.values():
+        for record in records:
+            record.classes = 10
+    table = aggregate("norm", given, ["test/acc"])
+    assert [row.collapses.count for row in table.rows] == [0, 1, 0]
+    assert [row.collapses for row in aggregate("norm", arms(), ["test/acc"]).rows] == [None] * 3  # chance is not known
 
 
 def test_an_arm_that_sometimes_diverges_is_not_bold():

@@ -15,6 +15,7 @@ from paribus.stats.collapse import Collapses, collapses, falls
 from paribus.stats.paired import Difference, paired_difference, with_falls
 from paribus.stats.sequential import Looks, stages
 from paribus.stats.verdict import SMALLEST, Direction, Judged, Question, Verdict, judge
+from paribus.store.company import DURATIONS, why_not_timed
 from paribus.store.declared import agreed
 from paribus.store.record import Record
 from paribus.store.scores import chance, score, waits
@@ -55,11 +56,14 @@ class Family:
     """All comparisons of a plan whose error is controlled together, see `stats.verdict`: those of the hypotheses, and
     of every arm with the baseline in the ablation's metric. Tables and verdicts print the numbers of one family.
 
-    findings: one for each hypothesis. arms: arm minus baseline, of every arm but the baseline.
+    findings: one for each hypothesis. arms: arm minus baseline, of every arm but the baseline. size: comparisons.
+    collapses: of each arm, in the ablation's metric.
     """
 
     findings: list[Finding]
     arms: dict[str, Judged]
+    size: int
+    collapses: dict[str, Collapses]
 
 
 def findings(plan: Plan, read: Read, level: float = 0.95) -> list[Finding]:
@@ -109,7 +113,7 @@ def family(plan: Plan, read: Read, level: float = 0.95, hypotheses: Sequence[Hyp
         label: judged[key] if key[0][0][0] == label else replace(judged[key], difference=judged[key].difference.turned)
         for label, key in own.items()
     }
-    return Family(found, arms)
+    return Family(found, arms, len(asking), {label: scores.collapses(label, ablation.metric) for label in plan.arms})
 
 
 def looks_of(ablation: Ablation | None) -> Looks | None:
@@ -180,6 +184,9 @@ class _Scores:
     def stages(self, pairs: Pairs, metric: str, looks: Looks | None) -> list[Difference]:
         """The difference at each look that is over: when its runs are."""
         n = self.seeds(pairs)
+        every = [run for pair in pairs for label in pair for run in self.records[label]]
+        if metric in DURATIONS and why_not_timed(every):
+            return []
         if looks is not None:
             rows = [self.records[label][:n] for pair in pairs for label in pair]
             n = next((k for k in range(n) if any(waits(row[k]) for row in rows)), n)

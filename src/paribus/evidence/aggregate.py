@@ -14,15 +14,17 @@ from paribus.ablation.findings import Finding, family, looks_of
 from paribus.base.metrics import Key
 from paribus.evidence.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.evidence.comparable import factors, held_equal, shared_facts
+from paribus.stats.collapse import Collapses, collapses
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.multiple import not_beaten
 from paribus.stats.paired import Difference, paired_difference
 from paribus.stats.proportions import Proportion, clopper_pearson
 from paribus.stats.sequential import Looks, paired_stages
 from paribus.stats.verdict import Judged, Question, judge
+from paribus.store.company import DURATIONS, why_not_timed
 from paribus.store.declared import Contradiction, agreed
 from paribus.store.record import Record
-from paribus.store.scores import score, waits
+from paribus.store.scores import chance, score, waits
 
 if TYPE_CHECKING:  # it would import Hydra
     from paribus.ablation.cells import Plan, Read
@@ -50,7 +52,10 @@ class Cell:
 
 @dataclass
 class Row:
-    """An arm. Only runs that are done enter its numbers; the others are counted."""
+    """An arm. Only runs that are done enter its numbers; the others are counted.
+
+    collapses: in the first metric; None where nobody knows what guessing scores in it.
+    """
 
     arm: str
     cells: dict[Key, Cell]
@@ -59,6 +64,7 @@ class Row:
     failed: int = 0
     running: int = 0
     missing: int = 0
+    collapses: Collapses | None = None
 
     @property
     def n(self) -> int:
@@ -78,7 +84,7 @@ class Aggregate:
     facts: semantics, budget, data, world_size, precision, evaluated: their common value, "varies" or "mixed".
     looks: where seeds were added sequentially; p values and intervals pay for it.
     plan, findings: of an ablation: levels and tuned values of its arms, and the verdicts on its hypotheses.
-    comparisons: how many the family has that the differences belong to.
+    comparisons: how many the family has that the differences belong to. untimed: why times are not compared.
     """
 
     name: str
@@ -93,6 +99,7 @@ class Aggregate:
     plan: Plan | None = None
     findings: list[Finding] = field(default_factory=list)
     comparisons: int = 0
+    untimed: str | None = None
 
     @property
     def seeds(self) -> list[int]:
@@ -133,8 +140,11 @@ def aggregate(
     """
     if not isinstance(arms, Mapping):
         arms = arms_by(arms, by, mix)
-    metrics = keys(metrics, (record for records in arms.values() for record in records))
-    rows = [_row(arm, records, metrics, _level(len(records), looks, level)) for arm, records in arms.items()]
+    shown = keys(metrics, (record for records in arms.values() for record in records))
+    untimed = why_not_timed([record for records in arms.values() for record in records])
+    if untimed is not None and shown[0] not in DURATIONS:
+        shown = [metric for metric in shown if metric not in DURATIONS]
+    rows = [_row(arm, records, shown, _level(len(records), looks, level)) for arm, records in arms.items()]
     done = [run for row in rows for run in row.runs]
     if not done:
         ended = [record.status for records in arms.values() for record in records if record is not None]
@@ -143,7 +153,7 @@ def aggregate(
             f"{name} has no finished run, and a table needs one"
             + (f" ({counted}). To see the failures: paribus report" if counted else f". {how_to_train(plan)}")
         )
-    for metric in metrics:
+    for metric in shown:
         if all(math.isnan(_value(run, metric)) for run in done) and not any(metric in _names(run) for run in done):
             known = dict.fromkeys(known for run in done for known in _names(run))
             raise ReportError(f"the runs have not logged the metric {metric}. There are {', '.join(known)}")
@@ -153,24 +163,27 @@ def aggregate(
     ran = {arm: [r for r in records if r is not None and r.has_result] for arm, records in arms.items()}
     choices = factors(ran)
     facts = shared_facts(ran, choices, mix)
-    for metric in metrics:
+    for metric in shown:
         # Losses of different kinds have no common scale, and times depend on what else the machine did.
-        if metric.metric.better is not None and not ("loss" in choices and metric.metric.name == "loss"):
+        timed = metric in DURATIONS and untimed is not None
+        if not timed and metric.metric.better is not None and not ("loss" in choices and metric.metric.name == "loss"):
             found = (
-                judged
-                if judged is not None and metric == metrics[0]
-                else _judged(rows, base, metric, level, looks, arms)
+                judged if judged is not None and metric == shown[0] else _judged(rows, base, metric, level, looks, arms)
             )
             for row in rows:
                 if row.arm in found and found[row.arm].difference.n >= 2:
                     cell, own = row.cells[metric], found[row.arm]
                     cell.difference, cell.p_holm, cell.alpha = own.difference, own.verdict.p_zero, own.verdict.alpha
             _embolden(rows, base, metric, level, looks)
-    direction = metrics[0].metric.higher
+    direction = shown[0].metric.higher
     if sort and direction is not None:
         sign = -1.0 if direction else 1.0
-        rows.sort(key=lambda row: (row.cells[metrics[0]].mean.n == 0, sign * row.cells[metrics[0]].mean.mean))
-    return Aggregate(name, metrics, rows, base, level, choices, held_equal(done), facts, looks)
+        rows.sort(key=lambda row: (row.cells[shown[0]].mean.n == 0, sign * row.cells[shown[0]].mean.mean))
+    compared = sum(row.cells[shown[0]].difference is not None for row in rows)
+    return Aggregate(
+        name, shown, rows, base, level, choices, held_equal(done), facts, looks,
+        comparisons=compared, untimed=untimed,
+    )  # fmt: skip
 
 
 def aggregate_plan(
@@ -203,6 +216,10 @@ def aggregate_plan(
     tuned = {key for each in plan.tuned.values() for key in each.point}
     found.varied = [key for key in found.varied if key not in tuned]
     found.plan, found.findings = plan, whole.findings if whole is not None else []
+    if whole is not None and judged is not None:
+        found.comparisons = whole.size
+        for row in found.rows:  # with their tuning runs
+            row.collapses = whole.collapses[row.arm] if row.collapses is not None else None
     return found
 
 
@@ -218,9 +235,14 @@ def keys(metrics: Sequence[str], records: Iterable[Record | None]) -> list[Key]:
 def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[Key], level: float) -> Row:
     present = [record for record in records if record is not None]
     done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id))
-    counts = {status: sum(r.status == status for r in present) for status in ("diverged", "failed", "running")}
-    row = Row(arm, {}, done, missing=len(records) - len(present), **counts)
+    diverged, failed, running = (
+        sum(r.status == status for r in present) for status in ("diverged", "failed", "running")
+    )
+    row = Row(arm, {}, done, diverged, failed, running, len(records) - len(present))
     pairs = _pairing(done)
+    guess = next((chance(r, metrics[0]) for r in present if r.has_result), math.nan)
+    if math.isfinite(guess):
+        row.collapses = collapses([score(r, metrics[0]) for r in present], guess)
     for metric in metrics:
         found = zip(pairs, (_value(run, metric) for run in done), strict=True)
         values = {key: value for key, value in found if math.isfinite(value)}

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from paribus.ablation.findings import Finding, findings
 from paribus.evidence.comparable import fact, held_equal
 from paribus.report.numbers import NONE, decimals, difference_unit, p_value, scale, short, text, title
+from paribus.report.tables.caption import clean_runs
 from paribus.report.tables.columns import with_interval
 from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
-from paribus.stats.collapse import fisher, not_excluded
+from paribus.stats.collapse import fisher
 from paribus.stats.effect import minimum_detectable_effect, required_pairs
 from paribus.stats.multiple import false_discovery
 from paribus.stats.regimes import DEPENDS, ClaimVerdict, InRegime, over_regimes
 from paribus.stats.verdict import MEANING
+from paribus.store.company import DURATIONS
 
 if TYPE_CHECKING:
     from paribus.ablation.cells import Plan, Read
@@ -154,7 +156,8 @@ def rule(found: Sequence[Claim], level: float = 0.95) -> str:
         parts.append("All: what the intervals of all regimes say together.")
     if any(each.cap is not None for claim in found for each in claim.findings):
         parts.append("Seeds were added while a verdict was open; p and bounds are corrected for the repeated tests.")
-    parts += clean_runs([each for claim in found for each in claim.findings], level)
+    known = [each for claim in found for finding in claim.findings for each in finding.collapses.values()]
+    parts += clean_runs([each.rate.n for each in known if not each.count and each.rate.n], level)
     return " ".join(part for part in parts if part)
 
 
@@ -162,16 +165,6 @@ def meanings(found: Iterable[Iterable[Finding]]) -> str:
     """A sentence for each word among these verdicts."""
     words = {each.verdict.outcome for findings in found for each in findings}
     return " ".join(f"{word}: {meaning}." for word, meaning in MEANING.items() if word in words)
-
-
-def clean_runs(found: Sequence[Finding], level: float = 0.95) -> list[str]:
-    """What arms without a collapse leave open, in a sentence."""
-    sizes = [each.rate.n for finding in found for each in finding.collapses.values() if not each.count and each.rate.n]
-    if not sizes:
-        return []
-    rates = [f"{100 * not_excluded(n, level):.0f}" for n in (max(sizes), min(sizes))]
-    share = rates[0] if rates[0] == rates[1] else " to ".join(rates)
-    return [f"Where no run of an arm collapsed, a collapse rate of up to {share} % is not excluded."]
 
 
 def because(finding: Finding) -> str:
@@ -266,6 +259,8 @@ def finding_notes(finding: Finding) -> list[str]:
     if not finding.pairs:
         return ["The ablation has no such arms: they are excluded, or wait for their tuning."]
     notes = []
+    if finding.hypothesis.metric in DURATIONS and not finding.difference.n and finding.planned > finding.missing:
+        notes.append("Times are compared only if each run was measured alone, and all on one machine.")
     if finding.missing:
         notes.append(f"Provisional: {finding.missing} of its runs failed, or are not finished yet.")
     if finding.diverged:

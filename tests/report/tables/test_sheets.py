@@ -187,7 +187,7 @@ def test_sequential_seeds_are_said():
     found = Made(section, lambda cell: 0.9 + EFFECTS[cell.choices["norm"]], noise=0.003)
     [sheet] = sheets(found.plans, found.read, OPTIONS)
     assert "Verdicts were tested after 3, 6, 9 seeds, and only arms with an open verdict" in sheet.caption
-    assert "95 % repeated t interval" in sheet.caption
+    assert "its repeated t interval, adjusted as p is" in sheet.caption
     counts = [int(n) for n in cells(sheet, "n")]
     assert counts[0] == max(counts) > 3
     assert set(counts) <= {3, 6, 9}

@@ -134,7 +134,7 @@ def test_the_caption_says_what_a_reader_must_know():
         "(data digits, optimizer sgd, 20 epochs)",
         "n = 3 runs per arm (seeds 0–2)",
         "of the weights after the last update, on the test split",
-        "arm minus batch, mean over shared seeds, with its 95 % t interval. p: paired t test against batch",
+        "arm minus batch, mean over shared seeds, with its t interval, adjusted as p is: all signs",
         "adjusted by Holm for 2 comparisons",
         "exact test of the same differences, not adjusted; with 3 pairs its smallest possible value is 0.25",
         "would be detected with 80 % power",

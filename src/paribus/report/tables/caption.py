@@ -9,7 +9,9 @@ from paribus.evidence.aggregate import Aggregate, Row
 from paribus.evidence.arms import level_text
 from paribus.report.numbers import difference_unit, p_value, ranges, scale, title, with_spread
 from paribus.report.tables.columns import View, detectable
-from paribus.stats.signflip import sign_flip_floor
+from paribus.stats.collapse import not_excluded
+from paribus.stats.signflip import DRAWS, LARGEST_EXACT, sign_flip_floor
+from paribus.store.company import DURATIONS
 
 _WEIGHTS = {
     "last": "of the weights after the last update",
@@ -37,12 +39,16 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
         parts.append(f"Test metrics are {_WEIGHTS[str(facts.get('evaluated', 'last'))]}, on the test split.")
     parts += [*_tuning(table), *_sequential(table)]
     if compared and "difference" in shown:
+        lost = ", diverged runs at chance" if any(row.diverged for row in table.rows) else ""
         parts.append(
-            f"Difference: {title(main)} of the arm minus {table.baseline.arm}, mean over shared seeds, with its "
-            f"{_interval(table)}."
+            f"Difference: {title(main)} of the arm minus {table.baseline.arm}, mean over shared seeds{lost}, with its "
+            f"{'repeated ' if table.looks else ''}t interval, adjusted as p is: all signs that the intervals show are "
+            f"right with {100 * table.level:g} % probability."
         )
     if compared and ({"p", "grid"} & {*shown}):
-        comparisons = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
+        comparisons = f"{table.comparisons} comparison{'s' if table.comparisons > 1 else ''}"
+        if table.comparisons > len(compared):
+            comparisons += ", those of the hypotheses among them"
         parts.append(f"p: paired t test against {table.baseline.arm}, adjusted by Holm for {comparisons}.")
     if compared and "sign_flip" in shown:
         parts.append(_sign_flip(table, compared))
@@ -50,21 +56,35 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
         parts += _power(table, compared)
     if any(cell.best for row in table.rows for cell in row.cells.values()):
         parts.append(
-            "Bold: not significantly worse than any other arm (one-sided paired t tests, "
-            f"{100 - 100 * table.level:g} %, Bonferroni, variance pooled over arms)."
+            "Bold: not significantly worse than any other arm (unpooled paired t tests, "
+            f"{100 - 100 * table.level:g} %, Bonferroni)."
         )
+    parts += _collapsed(table, shown)
+    if table.untimed is not None and not {*DURATIONS} & {*table.metrics}:
+        parts.append(f"Times are left out: {table.untimed}.")
     mixed = [key.replace("_", " ") for key, value in facts.items() if value == "mixed"]
     if mixed:
         parts.append(f"CAUTION: the runs differ in {' and '.join(mixed)}.")
     return " ".join(parts)
 
 
-def footnotes(table: Aggregate) -> tuple[list[str], dict[str, tuple[int, ...]]]:
-    """What is not in the means, and the edges of tuning grids: notes, and for each arm the numbers of its notes."""
+def clean_runs(sizes: Sequence[int], level: float = 0.95) -> list[str]:
+    """What arms of so many runs without a collapse leave open, in a sentence."""
+    if not sizes:
+        return []
+    shares = [f"{100 * not_excluded(n, level):.0f} % (n = {n})" for n in dict.fromkeys((max(sizes), min(sizes)))]
+    return [f"Where no run of an arm collapsed, a collapse rate of up to {' or '.join(shares)} is not excluded."]
+
+
+def footnotes(table: Aggregate, *, collapsed: bool = False) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+    """What is not in the means, and the edges of tuning grids: notes, and for each arm the numbers of its notes.
+
+    collapsed: whether they say which arms had collapses, where no column does.
+    """
     notes: list[str] = []
     marks: dict[str, list[int]] = {row.arm: [] for row in table.rows}
     for row in table.rows:
-        for note in (*_lost(table, row), *_edges(table, row)):
+        for note in (*_lost(table, row), *(_fallen(row) if collapsed else ()), *_edges(table, row)):
             if note not in notes:
                 notes.append(note)
             marks[row.arm].append(notes.index(note) + 1)
@@ -108,6 +128,17 @@ def _lost(table: Aggregate, row: Row) -> list[str]:
         if there and (lost := row.n - len(cell.values)):
             notes.append(f"Without a finite {title(metric)}: {lost} of the {row.n} finished runs.")
     return notes
+
+
+def _fallen(row: Row) -> list[str]:
+    own = row.collapses
+    if own is None or not own.count:
+        return []
+    return [
+        f"{own.count} of {own.rate.n} runs collapsed, {100 * own.rate.share:.0f} % (95 % Clopper-Pearson "
+        f"{100 * own.rate.low:.0f} to {100 * own.rate.high:.0f} %): they diverged, or scored nearer to chance than to "
+        "the median of their arm."
+    ]
 
 
 def _edges(table: Aggregate, row: Row) -> list[str]:
@@ -161,7 +192,8 @@ def _sequential(table: Aggregate) -> list[str]:
 
 def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
     pairs = max(row.cells[table.metrics[0]].difference.n for row in compared)  # type: ignore[union-attr]
-    said = "Sign flip: exact test of the same differences, not adjusted"
+    how = "exact test" if pairs <= LARGEST_EXACT else f"test with {DRAWS:,} random patterns"
+    said = f"Sign flip: {how} of the same differences, not adjusted"
     floor = sign_flip_floor(pairs)
     if table.looks is not None:
         stages = zip(table.looks.sizes, table.looks.shares, strict=True)
@@ -169,6 +201,21 @@ def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
     if floor > 1 - table.level:
         return f"{said}; with {pairs} pairs its smallest possible value is {floor:.4g}."
     return f"{said} (smallest possible value {p_value(floor)})."
+
+
+def _collapsed(table: Aggregate, shown: Sequence[str]) -> list[str]:
+    found = [row.collapses for row in table.rows if row.collapses is not None and row.collapses.rate.n]
+    said = []
+    if "collapsed" in shown and found:
+        said.append(
+            f"Collapsed: runs that diverged, or scored nearer to chance than to the median of their arm"
+            f"{', tuning runs at the reported point included' if table.plan and table.plan.tuned else ''} (95 % "
+            f"Clopper-Pearson; p: Fisher's exact test against {table.baseline.arm}, adjusted by Holm)."
+        )
+    if any(each.count for each in found):
+        said.append("Intervals of arms with a collapse, and their p, count one more of that depth.")
+    said += clean_runs([each.rate.n for each in found if not each.count], table.level)
+    return said
 
 
 def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:

@@ -11,7 +11,10 @@ from paribus.evidence.aggregate import Aggregate, Cell, Row
 from paribus.evidence.arms import ReportError, level_text
 from paribus.report.numbers import NONE, decimals, difference_unit, p_value, scale, short, text, title, with_spread
 from paribus.report.tables.sheet import Column, Entry
+from paribus.stats.collapse import fisher
 from paribus.stats.effect import minimum_detectable_effect, probability_of_improvement
+from paribus.stats.multiple import holm
+from paribus.store.company import DURATIONS
 
 SPREADS = ("sd", "interval")
 
@@ -43,6 +46,8 @@ def columns(table: Aggregate, view: View) -> list[Cells]:
     for name in view.columns or default_columns(table):
         if name in known_keys:
             found.append(metric_column(table, known_keys[name], view))
+        elif name in DURATIONS and table.untimed is not None:
+            continue  # the caption says why
         elif name in COLUMNS:
             found += COLUMNS[name](table, view)
         else:
@@ -55,7 +60,9 @@ def default_columns(table: Aggregate) -> tuple[str, ...]:
     main, *others = table.metrics
     compared = any(row.cells[main].difference for row in table.rows)
     tuned = table.plan is not None and bool(table.plan.tuned)
-    return (main, *(("difference", "p", "sign_flip") if compared else ()), *others, *(("tuned",) if tuned else ()), "n")
+    collapsed = any(row.collapses and row.collapses.count for row in table.rows)
+    beside = (*(("tuned",) if tuned else ()), *(("collapsed",) if collapsed else ()))
+    return (main, *(("difference", "p", "sign_flip") if compared else ()), *others, *beside, "n")
 
 
 def special(names: Sequence[str]) -> list[str]:
@@ -158,12 +165,11 @@ def _detectable(table: Aggregate, cell: Cell) -> str:
 
 
 def detectable(table: Aggregate, cell: Cell) -> float:
-    """What difference the arm's test would find with 80 % power at the level that Holm gives the smallest p."""
+    """What difference the arm's test would find with 80 % power, at the level of its bounds."""
     difference = cell.difference
     if difference is None or not (difference.n >= 2 and math.isfinite(difference.sd) and difference.sd > 0):
         return math.nan
-    compared = sum(row.cells[table.metrics[0]].difference is not None for row in table.rows)
-    return minimum_detectable_effect(difference.sd, difference.n, 0.8, (1 - table.level) / max(1, compared))
+    return minimum_detectable_effect(difference.sd, difference.n, 0.8, 2 * cell.alpha)
 
 
 def _detectable_column(table: Aggregate, view: View) -> list[Cells]:
@@ -203,6 +209,26 @@ def _diverged(table: Aggregate, view: View) -> list[Cells]:
     return [(Column("diverged (%)"), entries)]
 
 
+def _collapsed(table: Aggregate, view: View) -> list[Cells]:
+    """The rates, and their comparison with the baseline's."""
+    rates, p = [], []
+    theirs = table.baseline.collapses
+    for row in table.rows:
+        own = row.collapses
+        if own is None or not own.rate.n:
+            rates.append(Entry(NONE))
+        else:
+            interval = f"({text(100 * own.rate.low, 0)} to {text(100 * own.rate.high, 0)} %)"
+            rates.append(Entry(text(100 * own.rate.share, 0), interval))
+        if row is table.baseline or own is None or theirs is None:
+            p.append(math.nan)
+        else:
+            p.append(fisher(own.count, own.rate.n, theirs.count, theirs.rate.n))
+    compared = zip(table.rows, holm(p), strict=True)
+    adjusted = [Entry("" if row is table.baseline else p_value(each)) for row, each in compared]
+    return [(Column("collapsed (%)"), rates), (Column("p (collapsed)"), adjusted)]
+
+
 def _at_chance(table: Aggregate, view: View) -> list[Cells]:
     main = table.metrics[0]
     entries = []
@@ -223,5 +249,6 @@ COLUMNS: Mapping[str, Build] = {
     "tuned": _tuned,
     "n": _n,
     "diverged": _diverged,
+    "collapsed": _collapsed,
     "at_chance": _at_chance,
 }

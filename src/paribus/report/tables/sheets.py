@@ -67,7 +67,7 @@ def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = N
         )
     main = table.metrics[0]
     _, cells = metric_column(table, main, view)
-    notes, marks = footnotes(table)
+    notes, marks = footnotes(table, collapsed=True)
     significant = f"Differs from {table.baseline.arm} (p ≤ {1 - table.level:.2g} after Holm)."
     if any(row.cells[main].p_holm <= 1 - table.level for row in table.rows):
         notes.append(significant)
