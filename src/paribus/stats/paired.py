@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -127,8 +128,14 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     from scipy.special import stdtr
 
     p = float(2 * stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
-    p_sign_flip = sign_flip(d).p if exact else math.nan
+    p_sign_flip = _sign_flip(tuple(d)) if exact else math.nan
     return Difference(n, mean, sd, summary.low, summary.high, mean / sd, p, p_sign_flip)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _sign_flip(differences: tuple[float, ...]) -> float:
+    """A table, its verdicts and the page ask for the same ones."""
+    return sign_flip(differences).p
 
 
 def with_falls(difference: Difference, falls: Sequence[float]) -> Difference:

@@ -1,4 +1,4 @@
-"""The exact sign-flip test of paired differences."""
+"""The sign-flip test of paired differences, exact for few pairs."""
 
 from __future__ import annotations
 
