@@ -60,7 +60,13 @@ def test_the_hard_case_leaves_along_the_negative_curvature():
     assert float(p[0]) == pytest.approx(-1 / 3)  # (2 + 1) p0 = -1
 
 
-@pytest.mark.parametrize(("loss", "decay"), [(SquaredError, 1e-3), (CrossEntropy, 1e-3)], ids=["mse", "cross entropy"])
+@pytest.mark.parametrize(
+    ("loss", "decay"),
+    [
+        pytest.param(SquaredError, 1e-3, id="mse"),
+        pytest.param(CrossEntropy, 1e-3, id="cross entropy", marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_on_digits_with_weight_decay_reaches_its_critical_point(loss, decay):
     risk, theta = trained("tanh", loss, decay, 300)
     found = analyse(risk, theta, Effort(probes=0, refine_products=60))
@@ -83,6 +89,25 @@ def test_a_descent_that_is_interrupted_goes_on_and_ends_the_same():
     assert torch.equal(on.theta, whole.theta)
 
 
+def _kinked(theta):
+    """A valley with a sharp bottom, as between two halves of a relu."""
+    return 2 * torch.relu(theta[0] - 0.3) + 0.5 * torch.relu(0.3 - theta[0]) + 0.05 * (theta**2).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda theta: torch.exp(-theta).sum(), "its infimum lies at infinity. --decay adds the weight decay"),
+        (_kinked, "a kink, as relu has"),
+    ],
+)
+def test_where_a_function_has_no_critical_point_the_reason_says_why(function, words):
+    found = analyse(Function(function), torch.tensor([0.5, 1.0], dtype=torch.float64), Effort(probes=0))
+    assert found.verdict in ("not critical", "gradient-flat")
+    assert words in found.reason
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "loss", "decay", "updates", "words"),
     [
