@@ -120,6 +120,16 @@ def paribus(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.fixture(scope="session")
+def commands():
+    """Runs `paribus` commands in processes of their own, in a folder that is given."""
+    from commands import Commands
+
+    commands = Commands()
+    yield commands
+    commands.server.close()
+
+
 @pytest.fixture
 def compose():
     """The resolved configuration of a command line."""

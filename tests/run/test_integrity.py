@@ -4,7 +4,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from paribus.store.store import Store
 
 QUICK = ["model=mlp", "model.width=16", "data.subset=100", "data.batch_size=20", "budget.epochs=3"]
-COMMAND = [sys.executable, "-m", "paribus", "train"]
 ROOT = os.geteuid() == 0
 
 
@@ -129,22 +127,21 @@ class Vanish(pl.Callback):
 # other one is removing.
 @pytest.mark.parametrize("stack", [[], ["-m", "seed=0,1", "hydra.launcher.slots=1"]], ids=["one", "sweep"])
 @pytest.mark.parametrize("what", ["outputs/runs", "outputs/runs/*", "outputs/runs/*/config.yaml"])
-def test_outputs_that_vanish_while_a_run_trains(tmp_path, what, stack):
+def test_outputs_that_vanish_while_a_run_trains(commands, tmp_path, what, stack):
     (tmp_path / "vanishing.py").write_text(VANISH)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    line = [*COMMAND, *stack, *QUICK]
     own = ["+callbacks.vanish._target_=vanishing.Vanish", f"+callbacks.vanish.what='{what}'"]
-    result = subprocess.run([*line, *own], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert result.returncode == 1, result.stderr
-    assert "removed during the training" in result.stderr
-    assert "Traceback" not in result.stderr
+    line = ["train", *stack, *QUICK, *own]
+    result = commands.run(tmp_path, *line)
+    assert result.code == 1, result.out
+    assert "removed during the training" in result.out
+    assert "Traceback" not in result.out
     for run in (tmp_path / "outputs" / "runs").iterdir():
         record = Store(tmp_path / "outputs").read(run.name)
         assert record is None or (record.status, record.failure["type"]) == ("failed", "storage")
     (tmp_path / "vanishing.py").write_text(VANISH.replace("for path", "return\n        for path"))
-    again = [*line, *own, "on_change=retrain"]  # the callback is another one now, which is named otherwise
-    again = subprocess.run(again, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    # The callback is another one now, which is named otherwise.
+    again = commands.run(tmp_path, *line, "on_change=retrain")
+    assert again.code == 0, again.out
     for run in (tmp_path / "outputs" / "runs").iterdir():
         assert Store(tmp_path / "outputs").read(run.name).status == "done"
         assert len((run / "history.csv").read_text().splitlines()) == 4
@@ -176,22 +173,22 @@ def small_disk(tmp_path):
 @pytest.mark.parametrize("room", [0, 4096, 8192, 12288, 16384, 24576, 40960, 65536])
 @pytest.mark.parametrize("line", [[], ["-m", "seed=0,1", "stack=off"], ["-m", "seed=0,1", "stack=2"]],
                          ids=["one", "sweep", "stack"])  # fmt: skip
-def test_a_full_disk(tmp_path, small_disk, room, line):
+def test_a_full_disk(commands, tmp_path, small_disk, room, line):
     """Whichever file it is that does not fit: one message, nothing left over, and the same command resumes later."""
-    command = [*COMMAND, *line, *QUICK, "logger=csv"]
+    command = ["train", *line, *QUICK, "logger=csv"]
     small_disk(room)
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert "Traceback" not in result.stderr, result.stderr
-    assert result.returncode in (0, 1), result.stderr
+    result = commands.run(tmp_path, *command)
+    assert "Traceback" not in result.out, result.out
+    assert result.code in (0, 1), result.out
     if room < 16384:
-        assert result.returncode == 1, result.stderr
-    if result.returncode:
-        assert "storage" in result.stderr
-        assert "No space left" in result.stderr or "the disk is full" in result.stderr, result.stderr
+        assert result.code == 1, result.out
+    if result.code:
+        assert "storage" in result.out
+        assert "No space left" in result.out or "the disk is full" in result.out, result.out
     assert not [path for path in Path(tmp_path, "outputs").rglob("*.tmp")]
     small_disk(1_500_000)
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    again = commands.run(tmp_path, *command)
+    assert again.code == 0, again.out
     for run in (tmp_path / "outputs" / "runs").iterdir():
         record = Store(tmp_path / "outputs").read(run.name)
         assert record is not None

@@ -243,14 +243,19 @@ def leave_farewells_behind() -> None:
         atexit.unregister(report)
 
 
-def main() -> None:
-    connection = Connection(int(sys.argv[1]))
-    die_with_parent(int(sys.argv[2]))
+def ignore_warnings() -> None:
+    """Signals to stop are for the process that the user's command runs in, which tells the others."""
     # Clusters send their warnings to every process of a job; the one that the user's command runs in answers.
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     # Blocked and not ignored: a process that is told to stop before it is ready for that gets it when it is.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def main() -> None:
+    connection = Connection(int(sys.argv[1]))
+    die_with_parent(int(sys.argv[2]))
+    ignore_warnings()
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     preload()
