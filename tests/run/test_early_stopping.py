@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -240,24 +237,19 @@ def test_a_journal_keeps_its_best_through_nan():
 # ------------------------------------------------------------------------------------------ killed and repeated
 
 
-def test_killed_and_repeated_it_ends_with_the_same_bits(paribus, tmp_path):
+def test_killed_and_repeated_it_ends_with_the_same_bits(paribus, commands, tmp_path):
     command = [
         *("train", *QUICK, "trainer.threads=1", "budget.epochs=3000"),
         *("evaluation.every=3", "callbacks.early_stopping.patience=60", "evaluation.monitor=val/loss"),
         *("callbacks.checkpoints.every_seconds=0.02", "data.batch_size=4", "optimizer.lr=0.02"),
     ]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "paribus", *command, "paths.outputs=killed"],
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
+    process = commands.start(tmp_path, *command, "paths.outputs=killed")
     deadline = time.monotonic() + 60
     while not list((tmp_path / "killed").glob("runs/*/checkpoints/last.ckpt")):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(60).code == -signal.SIGKILL
     records = []
     for outputs in ("killed", "whole"):
         result = paribus(*command, f"paths.outputs={outputs}")

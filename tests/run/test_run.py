@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -200,26 +197,25 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, how):
+def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(commands, tmp_path, how):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    command = [sys.executable, "-m", "paribus", "train", *LONG]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
-    subprocess.run(command, cwd=tmp_path / "whole", check=True, capture_output=True, env=environment)
+    command = ["train", *LONG]
+    assert commands.run(tmp_path / "whole", *command).code == 0
 
-    process = subprocess.Popen(command, cwd=tmp_path / "killed", stderr=subprocess.PIPE, text=True, env=environment)
+    process = commands.start(tmp_path / "killed", *command)
     runs = tmp_path / "killed" / "outputs" / "runs"
     deadline = time.monotonic() + 60
     while not list(runs.glob("*/checkpoints/last.ckpt")):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.wait().out
         time.sleep(0.005)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == (130 if how == signal.SIGINT else -how), errors
+    ended = process.wait(60)
+    assert ended.code == (130 if how == signal.SIGINT else -how), ended.out
     partial = torch.load(only_run(tmp_path / "killed") / "checkpoints" / "last.ckpt", weights_only=True)
     assert 0 < partial["paribus"]["cursor"]["step"] < 6100
-    subprocess.run(command, cwd=tmp_path / "killed", check=True, capture_output=True, env=environment)
+    assert commands.run(tmp_path / "killed", *command).code == 0
 
     whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert whole.keys() == killed.keys()

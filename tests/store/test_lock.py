@@ -1,8 +1,10 @@
 """Locks: who holds one, and that a killed owner holds none."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -51,3 +53,24 @@ def test_a_running_record_without_a_living_process_was_interrupted(tmp_path):
         assert store.state(record) == "running"
     assert store.state(record) == "interrupted"
     assert store.state(Record(id="a", status="failed")) == "failed"
+
+
+def test_a_forked_process_does_not_hold_what_its_parent_holds(tmp_path):
+    """As the workers of a loader, which live on for seconds when their run is killed."""
+    store = Store(tmp_path)
+    of_holder, ours = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with store.lock("a"):
+            if os.fork() == 0:
+                os.write(ours, b"%d\n" % os.getpid())
+                time.sleep(60)
+            time.sleep(60)
+    worker = int(os.read(of_holder, 20))
+    assert store.is_locked("a")
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+    assert not store.is_locked("a")
+    os.kill(worker, signal.SIGKILL)
+    os.close(of_holder)
+    os.close(ours)

@@ -2,11 +2,7 @@
 
 import csv
 import io
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 from paribus.store.store import Store
 
@@ -26,18 +22,13 @@ ablation:
 """
 
 
-def test_two_sweeps_started_at_the_same_moment(tmp_path):
+def test_two_sweeps_started_at_the_same_moment(paribus, commands, tmp_path):
     (tmp_path / "conf" / "ablation").mkdir(parents=True)
     (tmp_path / "conf" / "ablation" / "mine.yaml").write_text(ABLATION)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[1] / "helpers"), "OMP_NUM_THREADS": "1"}
-    sweep = [sys.executable, "-m", "paribus", "train", "-m", "ablation=mine", "hydra.launcher.slots=1"]
-    both = [
-        subprocess.Popen(sweep, cwd=tmp_path, env={**environment, "SWEEP": name}, stderr=subprocess.PIPE, text=True)
-        for name in ("first", "second")
-    ]
-    said = [process.communicate()[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    sweep = ["train", "-m", "ablation=mine", "hydra.launcher.slots=1"]
+    both = [commands.start(tmp_path, *sweep, SWEEP=name, OMP_NUM_THREADS="1") for name in ("first", "second")]
+    said = [process.wait() for process in both]
+    assert [ended.code for ended in said] == [0, 0], said
 
     starts = Counter(line.split()[0] for line in (tmp_path / "starts.txt").read_text().splitlines())
     records = {record.id: record.status for record in Store(tmp_path / "outputs").scan()}
@@ -47,9 +38,6 @@ def test_two_sweeps_started_at_the_same_moment(tmp_path):
     sweeps = {line.split()[1] for line in (tmp_path / "starts.txt").read_text().splitlines()}
     assert sweeps == {"first", "second"}
 
-    table = subprocess.run(
-        [sys.executable, "-m", "paribus", "table", "ablation=mine", "--format", "csv"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    rows = [row for row in csv.DictReader(io.StringIO(table.stdout)) if row["metric"] == "test/acc"]
+    table = paribus("table", "ablation=mine", "--format", "csv")
+    rows = [row for row in csv.DictReader(io.StringIO(table.out)) if row["metric"] == "test/acc"]
     assert [row["n"] for row in rows] == ["2", "2"]

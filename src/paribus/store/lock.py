@@ -18,12 +18,25 @@ class Busy(UserError):
     """Another process holds the lock."""
 
 
+_held: set[int] = set()  # descriptors of the locks of this process
+
+
+def _let_go() -> None:
+    """A forked process, such as a loader's worker, may live on for seconds when the holder is killed."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @contextmanager
 def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None]:
     """Holds the lock file `path` for the time of the context; `what` names the thing locked in messages.
 
-    The kernel lets go of the lock when the last process that inherited it dies, however it dies, so a lock is
-    never stale and the file is never deleted. On Linux this holds over NFS version 4 too; a file system
+    The kernel lets go of the lock when this process dies, however it dies, so a lock is never stale and the file is
+    never deleted. Processes that it forks do not hold it. On Linux this holds over NFS version 4 too; a file system
     without locks gives a warning and no protection.
 
     blocking: wait for another holder instead of raising.
@@ -35,6 +48,7 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise StorageFailed(f"{path} can't be written: {error.strerror}. Make room, or set paths.outputs") from error
+    _held.add(descriptor)
     try:
         try:
             _acquire(descriptor, blocking)
@@ -54,7 +68,11 @@ def exclusive(path: Path, what: str, *, blocking: bool = False) -> Iterator[None
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _held:  # not in a forked process
+            _held.remove(descriptor)
+            with suppress(OSError):  # at once, also where a process was forked that has not yet let go
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
 
 
 def is_held(path: Path) -> bool:

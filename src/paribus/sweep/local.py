@@ -7,7 +7,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -238,20 +238,11 @@ class LocalLauncher:
 
     def record(self, job: Job, cause: Result) -> None:
         """Write what the dead process could not."""
-        deadline = time.monotonic() + 6.0  # its data workers hold the lock until they notice that it is dead
-        while True:
-            try:
-                with job.store.lock(job.id):
-                    if job.finished() is None:
-                        known = job.store.read(job.id) or new_record(job.run, job.composed.choices, job.overrides)
-                        job.store.write(failed(known, cause.kind, cause.message, job.run))
-                return
-            except OSError:  # a full disk takes no record either: the run counts as not trained
-                return
-            except Busy:
-                if time.monotonic() > deadline:
-                    return
-                time.sleep(0.1)
+        # A full disk takes no record either: the run counts as not trained. Busy: somebody trains it again already.
+        with suppress(OSError, Busy), job.store.lock(job.id):
+            if job.finished() is None:
+                known = job.store.read(job.id) or new_record(job.run, job.composed.choices, job.overrides)
+                job.store.write(failed(known, cause.kind, cause.message, job.run))
 
     def complete(self, job: Job, record: Record, seconds: float | None) -> None:
         value = record.metrics.get(job.run.optimized_metric)

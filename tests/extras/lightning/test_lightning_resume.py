@@ -1,9 +1,6 @@
 """A run of task=lightning that is killed goes on, and ends with the same bits."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -25,24 +22,20 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_killed_run_ends_with_the_same_bits(case, tmp_path):
+def test_a_killed_run_ends_with_the_same_bits(commands, case, tmp_path):
     module, data, budget, at, hook = CASES[case]
     file = tmp_path / "killed"
     kill = f"+callbacks.kill={{_target_: modules.Killer, at: {at}, file: {file}, hook: {hook}}}"
 
     def attempt(name):
-        line = [*BASE, module, data, budget, kill, f"paths.outputs={tmp_path / name}"]
-        return subprocess.run(
-            [sys.executable, "-m", "paribus", "train", *line], capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
+        return commands.run(tmp_path, "train", *BASE, module, data, budget, kill, f"paths.outputs={tmp_path / name}")
 
-    assert attempt("killed_once").returncode == -signal.SIGKILL
+    assert attempt("killed_once").code == -signal.SIGKILL
     [checkpoint] = tmp_path.glob("killed_once/runs/*/checkpoints/last.ckpt")
     assert torch.load(checkpoint, weights_only=True)["paribus"]["cursor"]["epoch"] >= 1
     for name in ("killed_once", "whole"):
         done = attempt(name)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.out
     (killed,), (whole,) = (list(Store(tmp_path / name).scan()) for name in ("killed_once", "whole"))
     assert killed.id == whole.id
     assert killed.metrics == whole.metrics
