@@ -18,7 +18,7 @@ LAYERS = [
     {"", "__main__", "hydra_plugins"},  # the doors: `import paribus`, `python -m paribus`, Hydra
     {"api"},
     {"cli"},
-    {"notes"},
+    {"notes", "projects"},
     {
         "extras.cluster",
         "extras.curvature",

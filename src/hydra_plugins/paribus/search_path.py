@@ -14,8 +14,10 @@ class ParibusSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         local = Path.cwd() / "conf"
         known = {entry.path for entry in search_path.get_path()}
-        if local.is_dir() and not known & {str(local), f"file://{local}"}:
+        ours = known & {str(config_dir()), f"file://{config_dir()}"}  # other applications of Hydra stay as they are
+        if local.is_dir() and ours and not known & {str(local), f"file://{local}"}:
             search_path.append(provider="paribus-local", path=f"file://{local}")
-        if known & {str(config_dir()), f"file://{config_dir()}"}:
+        if ours:
             # Hydra puts --config-dir before the first place of this provider, so ours comes after it.
             search_path.append(provider="schema", path="paribus://ablation")
+            search_path.append(provider="own", path="paribus-own://train")

@@ -13,7 +13,19 @@ from paribus.config.run import Run
 
 # Groups that name no part of a training, and so do those below hydra/.
 _NO_TRAINING = {
-    *("hydra", "paths", "logger", "metrics", "callbacks", "ablation", "experiment", "hparams_search", "local", "debug")
+    *(
+        "own",
+        "hydra",
+        "paths",
+        "logger",
+        "metrics",
+        "callbacks",
+        "ablation",
+        "experiment",
+        "hparams_search",
+        "local",
+        "debug",
+    )
 }
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from omegaconf import OmegaConf
+
 from paribus.config.targets import public_name
 
 _RATES = ("lr", "adamw_lr")
@@ -28,6 +30,16 @@ def targets(node: Any) -> Iterator[str]:
     elif isinstance(node, list | tuple):
         for value in node:
             yield from targets(value)
+
+
+def as_hydra_gives(value: Any) -> Any:
+    """An argument as Hydra gives it to a class whose node says nothing else, or `_convert_: none`.
+
+    Mappings become DictConfig and lists ListConfig, whose entries are attributes too. Objects in them stay.
+    """
+    if not isinstance(value, dict | list):
+        return value
+    return OmegaConf.create(value, flags={"allow_objects": True})
 
 
 def class_of(node: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from paribus.base.errors import UserError
 from paribus.base.text import near
 from paribus.config.arguments import finite
+from paribus.config.nodes import as_hydra_gives
 from paribus.run.targets import find, locate, named_packages
 
 
@@ -24,7 +25,8 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
     """The object of the node that is called `where` in the config: its target, called with its values and `kwargs`.
 
     A node with `_partial_: true` gives a functools.partial, `_args_` are its first arguments, and nodes within it are
-    instantiated first, unless it says `_recursive_: false`. Every target must be one that a config may name.
+    instantiated first, unless it says `_recursive_: false`. With `_convert_: none` mappings and lists are those of
+    Hydra, and types are left to the target. Every target must be one that a config may name.
 
     choice: what the target's own complaints are said to be about, where that is more than the node.
 
@@ -66,6 +68,8 @@ def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:
     hints = _expected(locate(where, node["_target_"]))[1]
     args = [within(f"{where}._args_.{k}", item) for k, item in enumerate(node.get("_args_", ()))]
     values = {key: within(f"{where}.{key}", item) for key, item in node.items() if not _is_directive(key)}
+    if node.get("_convert_") == "none":
+        values = {key: as_hydra_gives(item) for key, item in values.items()}
     for key, value in values.items():  # a configuration has no tensors
         if isinstance(value, list) and Tensor in (hints.get(key), *typing.get_args(hints.get(key))):
             values[key] = torch.tensor(value, dtype=torch.get_default_dtype())
@@ -108,6 +112,8 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
                 continue
             hint = near(key, parameters)
             raise UserError(f"{where}.{key}: {_name(node)} takes no {key}.{hint} It takes {', '.join(parameters)}")
+        if node.get("_convert_") == "none":
+            continue
         if hints.get(key, Any) is Any:
             _check_words(f"{where}.{key}", value)
         elif not fits(value, hints[key]):
