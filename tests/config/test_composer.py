@@ -14,8 +14,8 @@ from paribus.config.merger import merge, splice
 
 # Those in the defaults of train.yaml, but for the ones that reach into all others.
 DEFAULTS = yaml.safe_load((config_dir() / "train.yaml").read_text())["defaults"]
-REACHING = ("hydra", "local", "debug", "experiment", "hparams_search", "ablation", "task")
-GROUPS = sorted({next(iter(each)) for each in DEFAULTS if isinstance(each, dict)} - {*REACHING, "optional local", "optional own"})
+REACHING = ("hydra", "optional local", "optional own", "debug", "experiment", "hparams_search", "ablation", "task")
+GROUPS = sorted({next(iter(each)) for each in DEFAULTS if isinstance(each, dict)} - {*REACHING})
 VALUES = {
     "seed": [0, 7],
     "seeds.order": [3],

@@ -264,7 +264,7 @@ def _add_search(adopted: Adopted, script: Script, parts: Parts, option: str) -> 
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
         sweeper = content["hydra"]["sweeper"]
-        params = {_moved(str(key), parts): value for key, value in sweeper["params"].items()}
+        params = {_moved(str(key).lstrip("+"), parts): value for key, value in sweeper["params"].items()}
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError):
         adopted.note(
             f"hparams_search={option} is left out: it names no values to search. In an ablation, `tune` searches"

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _LOWER = re.compile(
     r"loss|err|mse|mae|rmse|nll|perplexity|ppl|wer|cer|fid|lpips|eer|distance|dist|kl|bce|mape|smape", re.I
@@ -20,20 +20,44 @@ _NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
 _SPLIT = re.compile(r"(?P<split>val|valid|validation|test)(?P<mark>[/_.\-])(?P<name>[\w./@ -]+)")
 
 
-def names_logged(target: str, root: Path) -> list[str]:
+class Logged(NamedTuple):
+    """names: those that the source says. guessed: of f"{stage}/loss", for val and test. computed: whether there are
+    others."""
+
+    names: list[str]
+    guessed: list[str]
+    computed: bool
+
+
+def names_logged(target: str, root: Path) -> Logged:
     """The names in self.log("val/acc", ...) and self.log_dict({"val/acc": ...}) of a class and of its bases, in the
-    order of the source. A name that is computed is left out."""
-    found: list[str] = []
+    order of the source."""
+    names: list[str] = []
+    guessed: list[str] = []
+    computed = False
     for tree in _classes(target, root):
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
-            first = node.args[0]
-            if node.func.attr == "log" and isinstance(first, ast.Constant):
-                found.append(str(first.value))
-            elif node.func.attr == "log_dict" and isinstance(first, ast.Dict):
-                found += [str(key.value) for key in first.keys if isinstance(key, ast.Constant)]
-    return list(dict.fromkeys(found))
+            if node.func.attr not in ("log", "log_dict"):
+                continue
+            given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in ("name", "dictionary"))]
+            for first in given[:1]:
+                for each in first.keys if isinstance(first, ast.Dict) else [first]:
+                    if isinstance(each, ast.Constant):
+                        names.append(str(each.value))
+                    else:
+                        computed = True
+                        guessed += _guessed(each)
+    return Logged([*dict.fromkeys(names)], [*dict.fromkeys(guessed)], computed)
+
+
+def _guessed(name: ast.AST | None) -> list[str]:
+    """The names that an f-string which begins with the part of the data makes."""
+    match name:
+        case ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=str(rest))]):
+            return [f"val{rest}", f"test{rest}"]
+    return []
 
 
 def source_of(target: str, root: Path) -> Path | None:
@@ -102,7 +126,8 @@ def declarations(names: list[str], known: Mapping[str, str]) -> dict[str, dict[s
             continue
         if not _NAME.fullmatch(name):
             continue
-        short = match["name"] if match and match["mark"] == "/" and "/" not in match["name"] else name
+        both = match is not None and match["mark"] == "/" and "/" not in match["name"] and not name.endswith("_best")
+        short = match["name"] if match is not None and both else name
         better = known.get(name) or direction(short)
         if better is None and short in found:
             continue
@@ -111,14 +136,10 @@ def declarations(names: list[str], known: Mapping[str, str]) -> dict[str, dict[s
     return found
 
 
-def on_test(monitor: str, names: list[str]) -> str:
-    """The metric of the test that is like a monitored one; the monitored one where the module logs none.
-
-    names: those that the module logs, as far as its source says them.
-    """
+def on_test(monitor: str, logged: Logged) -> str:
+    """The metric of the test that is like a monitored one; the monitored one where the module logs none."""
     match = _SPLIT.fullmatch(monitor)
     if match is None or match["split"] == "test":
         return monitor
     name = f"test{match['mark']}{match['name']}"
-    exact = any(each.startswith("test") for each in names)
-    return name if name in names or not exact else monitor
+    return name if name in logged.names or logged.computed else monitor

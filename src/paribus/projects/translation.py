@@ -336,13 +336,16 @@ def _followed(name: Any, where: Path, references: References) -> str | None:
 
 def _measured(tree: Tree, script: Script, target: str, known: dict[str, str], note: Callable[[str], None]) -> Tree:
     """task.metrics and task.monitor."""
-    names = names_logged(target, script.root)
+    source = names_logged(target, script.root)
+    names = source.names
     # A best value so far is followed by the value itself, of which Paribus keeps the best, if the module logs it.
     known = {
-        plain if name not in names or plain in names else name: better
+        plain if source.computed or name not in names or plain in names else name: better
         for name, better in known.items()
         for plain in (name.removesuffix("_best"),)
     }
+    if not known and not declarations(names, {}):
+        names = source.guessed
     metrics = declarations(names, known)
     followed = [name for name in known if not name.startswith(("train", "test"))]
     logged = [name for name in names if name.startswith("val") and declarations([name], {})]
