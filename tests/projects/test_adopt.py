@@ -96,7 +96,7 @@ def test_what_the_files_say(project, paribus):
     assert task["vars"] == {"hidden": 4}
     small = yaml_of("conf/task/module/small.yaml")
     assert (small["batch"], small["net"]["sizes"]["last"]) == ("${task.datamodule.batch_size}", "${vars.hidden}")
-    assert "with model=large, model.net.sizes.last: ${times:${hidden},4} is written as its value, 16" in said.out
+    assert "with model=large: model.net.sizes.last: ${times:${hidden},4} is written as its value, 16" in said.out
     assert "model.name: ${shout:quiet} is computed by the resolver shout" in said.out
     assert yaml_of("conf/task/module/loud.yaml")["name"] == "???"
     assert "model=broken is left out" in said.out

@@ -6,11 +6,8 @@ the groups of its module and of its data module, and each result becomes an opti
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ from paribus.base.errors import UserError
 from paribus.config import config_dir
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
-from paribus.projects.composition import Composed, Configuration, Tree, configuration
+from paribus.projects.composition import Composed, Configuration, Tree, configuration, inside
 from paribus.projects.logged import names_logged, on_test, source_of
 from paribus.projects.references import MISSING
 from paribus.projects.script import Script, find_script
@@ -71,7 +68,7 @@ def adopt(
             "folder to configs there, and correct config_path in the training script"
         )
     adopted = Adopted(_name(root), root)
-    with configuration(script.config) as source:
+    with configuration(script.config, root) as source:
         _translate(adopted, source, script, overrides, module, datamodule)
     _write(adopted)
     adopted.ready = _what_is_missing(adopted)
@@ -125,12 +122,11 @@ def _translate(
                 adopted.note(f"{section}={option} is left out: {error}")
                 continue
             found = other.module if part == "module" else other.datamodule
-            if not isinstance(found, dict) or not isinstance(found.get("_target_"), str):
-                adopted.note(f"{section}={option} is left out: it names no class")
+            if found is None:
                 continue
             for text in other.notes:
                 if text not in adopted.notes and text.startswith(section):
-                    adopted.note(f"with {section}={option}, {text}")
+                    adopted.note(f"with {section}={option}: {text}")
             _add_variables(usual, other)
             _note_further_choices(adopted, whole, composed, section, option)
             _add_option(adopted, part, option, found)
@@ -202,6 +198,7 @@ def _add_experiments(
 ) -> None:
     """Each experiment of the project, as what it changes."""
     shipped = {path.stem for path in (config_dir() / "experiment").glob("*.yaml")}
+    said: dict[str, list[str]] = {}  # note -> the experiments that it is true of
     sections = {"module": parts.module, "datamodule": parts.datamodule}
     for option in source.options("experiment"):
         try:
@@ -215,16 +212,14 @@ def _add_experiments(
             continue
         lost: list[str] = []
         before, after = _whole(plain), _whole(found)
-        for name in before["task"]["metrics"]:
-            after["task"]["metrics"].setdefault(name)  # null takes a metric away
+        _take_back(before, after)
         changed = _difference(before, after, "", lost)
         if lost:
-            adopted.note(
-                f"experiment={option} takes away {', '.join(lost)}, which an option of Paribus can't do. Write ~KEY"
-            )
+            text = f"{', '.join(lost)} is taken away, which an option of Paribus can't do. Write ~KEY"
+            said.setdefault(text, []).append(option)
         for text in found.notes:
-            if text not in adopted.notes:
-                adopted.note(f"with experiment={option}, {text}")
+            if text not in adopted.notes and not text.startswith("logger "):
+                said.setdefault(text, []).append(option)
         choices = [
             {f"override /task/{part}@task.{part}": each}
             for part, each in options.items()
@@ -235,6 +230,32 @@ def _add_experiments(
         adopted.files[f"conf/experiment/{name}.yaml"] = _text(
             says, {"defaults": choices, **changed} if choices else changed
         )
+    for text, options_of in said.items():
+        adopted.note(f"with experiment={', '.join(options_of)}: {text}")
+
+
+# What a key is where nothing sets it; null takes a metric or a flag away.
+_USUAL: Mapping[str, Mapping[str, Any]] = {
+    "trainer": {
+        "accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true",
+        "deterministic": False, "profiler": None,
+    },
+    "evaluation": {"every": 1, "checkpoint": "last"},
+}  # fmt: skip
+
+
+def _take_back(before: Tree, after: Tree) -> None:
+    """Gives `after` the usual value of what only `before` sets."""
+    for name in before["task"]["metrics"]:
+        after["task"]["metrics"].setdefault(name)
+    if "seed" in before:
+        after.setdefault("seed", 0)
+    for section, usual in _USUAL.items():
+        for key in before.get(section, {}):
+            if key in usual:
+                after.setdefault(section, {}).setdefault(key, usual[key])
+    for flag in before.get("trainer", {}).get("flags", {}):
+        after.setdefault("trainer", {}).setdefault("flags", {}).setdefault(flag)
 
 
 def _whole(translation: Translation) -> Tree:
@@ -427,7 +448,7 @@ def _differs(path: Path, text: str) -> bool:
 
 def _what_is_missing(adopted: Adopted) -> str | None:
     """What Paribus says of the new configuration; None where it composes and has all that it needs."""
-    with _inside(adopted.root):
+    with inside(adopted.root):
         try:
             Run.parse(resolved(load([])))
         except UserError as error:
@@ -435,14 +456,3 @@ def _what_is_missing(adopted: Adopted) -> str | None:
         except Exception as error:  # a value that is missing, or a resolver that nobody knows
             return " ".join(str(error).split())[:500]
     return None
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before, path = Path.cwd(), list(sys.path)
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-        sys.path[:] = path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from paribus.base.errors import UserError
+from paribus.base.plain_yaml import LOADER
+from paribus.config.compose import is_complaint
 
 Tree = dict[str, Any]
 
@@ -34,17 +38,23 @@ class Configuration:
     def __init__(self, file: Path, stand_ins: Path):
         self._file = file
         self._stand_ins = stand_ins  # options of Hydra's plugins that are not installed: they only colour a log
+        hydra = (yaml.load(file.read_text(encoding="utf-8-sig"), LOADER) or {}).get("hydra")
+        own = hydra.get("searchpath") if isinstance(hydra, Mapping) else None
+        self._places = [str(place) for place in own or ()]
 
     def compose(self, overrides: Sequence[str] = ()) -> Composed:
         """Raises UserError where Hydra can't."""
-        line = [*overrides, f"hydra.searchpath=[file://{self._stand_ins}]"]
+        places = ",".join(f"'{place}'" for place in (*self._places, f"file://{self._stand_ins}"))
+        line = [*overrides, f"hydra.searchpath=[{places}]"]
         for _ in range(10):
             try:
                 whole = compose(self._file.stem, overrides=line, return_hydra_config=True)
             except MissingConfigException as error:
                 if not self._stands_in(error.missing_cfg_file):
                     raise self._cannot(overrides, error) from error
-            except (HydraException, OmegaConfBaseException) as error:
+            except Exception as error:
+                if not is_complaint(error):
+                    raise
                 raise self._cannot(overrides, error) from error
             else:
                 plain = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
@@ -68,14 +78,30 @@ class Configuration:
         return True
 
     def _cannot(self, overrides: Sequence[str], error: Exception) -> UserError:
-        said = " ".join(str(error).split())[:500]
+        said = re.split(r"\s*Config search path", " ".join(str(error).split()))[0][:300]
         return UserError(f"{self._file} can't be composed with {' '.join(overrides) or 'its defaults'}: {said}")
 
 
 @contextmanager
-def configuration(file: Path) -> Iterator[Configuration]:
-    """The config tree of which `file` is the first file."""
+def inside(root: Path) -> Iterator[None]:
+    """In the folder of a project, whose place is in the variable PROJECT_ROOT, as its own script has it."""
+    here, before = Path.cwd(), os.environ.get("PROJECT_ROOT")
+    os.chdir(root)
+    os.environ["PROJECT_ROOT"] = str(root)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        os.environ.pop("PROJECT_ROOT")
+        if before is not None:
+            os.environ["PROJECT_ROOT"] = before
+
+
+@contextmanager
+def configuration(file: Path, root: Path) -> Iterator[Configuration]:
+    """The config tree of which `file` is the first file, in the folder of its project."""
     with (
+        inside(root),
         tempfile.TemporaryDirectory() as folder,
         initialize_config_dir(config_dir=str(file.parent), version_base="1.3", job_name="train"),
     ):

@@ -11,6 +11,7 @@ import ast
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -229,6 +230,9 @@ def _split(arguments: str) -> list[str]:
 def _read(text: str) -> Any:
     """A value as YAML has it; quotes that OmegaConf needs around an expression are taken off."""
     try:
-        return yaml.load(text.strip(), LOADER) if text.strip() else ""
+        value = yaml.load(text.strip(), LOADER) if text.strip() else ""
     except yaml.YAMLError:
         return text.strip()
+    with suppress(ValueError):  # 1e-3 is a number to OmegaConf, and none to YAML 1.1
+        return float(value) if isinstance(value, str) else value
+    return value

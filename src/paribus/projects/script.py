@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from paribus.base.errors import UserError
 
 # Where such projects have it, the usual place first.
-_PLACES = ("src/train.py", "train.py", "scripts/train.py", "*/train.py", "src/*/train.py", "src/main.py", "main.py")
+_PLACES = (
+    "src/train.py",
+    "train.py",
+    "run.py",
+    "scripts/train.py",
+    "*/train.py",
+    "src/*/train.py",
+    "src/main.py",
+    "main.py",
+)
 _CONFIGS = ("configs", "config")
 # Names of the variables and sections that hold the two.
 MODULE = ("model", "module", "lit_module", "lightning_module", "pl_module", "system", "lit_model")
@@ -51,12 +60,16 @@ def find_script(root: Path, config: Path | None) -> Script:
 
     Raises UserError where there is none.
     """
-    candidates = [path for place in _PLACES for path in sorted(root.glob(place))]
-    for path in dict.fromkeys(candidates):
-        tree = _parsed(path)
-        if tree is not None and (found := config or _config_of(tree, path, root)) is not None:
-            made = tuple(_made(tree))
-            return Script(root, found, path, made, tuple(_sets(tree)), dict(_resolvers(root)))
+    files = dict(parsed_files(root))
+    usual = [path for place in _PLACES for path in sorted(root.glob(place)) if path in files]
+    others = sorted(files, key=lambda path: "train" not in path.stem)
+    for path in dict.fromkeys((*usual, *others)):
+        if (found := _config_of(files[path], path, root)) is not None:
+            # The script may leave the work to another file.
+            trees = [tree for tree in (files[path], *files.values()) if any(_made(tree))][:1]
+            made = tuple(each for tree in trees for each in _made(tree))
+            sets = tuple(each for tree in (files[path], *trees) for each in _sets(tree))
+            return Script(root, config or found, path, made, tuple(dict.fromkeys(sets)), _resolvers(files))
     for folder in _CONFIGS:
         if config is None and (root / folder / "train.yaml").is_file():
             config = root / folder / "train.yaml"
@@ -65,7 +78,7 @@ def find_script(root: Path, config: Path | None) -> Script:
             f"{root} must have a training script with @hydra.main (src/train.py), or configs/train.yaml, and has "
             "neither. Name the first file of its configuration: --config FILE"
         )
-    return Script(root, config, resolvers=dict(_resolvers(root)))
+    return Script(root, config, resolvers=_resolvers(files))
 
 
 def _parsed(path: Path) -> ast.Module | None:
@@ -169,10 +182,12 @@ def _key(node: ast.AST) -> str | None:
     return ".".join(reversed(parts)) if parts and node.id in ("cfg", "config", "conf", "hparams", "args") else None
 
 
-def _resolvers(root: Path) -> Iterator[tuple[str, ast.expr | None]]:
+def _resolvers(files: Mapping[Path, ast.Module]) -> dict[str, ast.expr | None]:
     """The resolvers that the project registers with OmegaConf, wherever it does."""
-    for _, tree in parsed_files(root):
-        for name in ("register_new_resolver", "register_resolver"):
-            for call in _calls(tree, name):
-                if len(call.args) > 1 and isinstance(call.args[0], ast.Constant):
-                    yield str(call.args[0].value), call.args[1]
+    return {
+        str(call.args[0].value): call.args[1]
+        for tree in files.values()
+        for name in ("register_new_resolver", "register_resolver")
+        for call in _calls(tree, name)
+        if len(call.args) > 1 and isinstance(call.args[0], ast.Constant)
+    }

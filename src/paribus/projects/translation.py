@@ -80,7 +80,8 @@ def find_parts(tree: Tree, script: Script, module: str | None, datamodule: str |
 
 def _section(tree: Tree, script: Script, names: tuple[str, ...], kind: str) -> str | None:
     def suits(made: Made) -> bool:
-        return made.kind.rpartition(".")[2] == kind or (not made.kind and made.variable in names)
+        annotated = made.kind.rpartition(".")[2]
+        return annotated == kind or (made.variable in names and not annotated.startswith("Lightning"))
 
     found = [made.section for made in script.made if suits(made)]
     return next((section for section in (*found, *names) if _is_node(tree, section)), None)
@@ -107,13 +108,16 @@ def translate(tree: Tree, script: Script, parts: Parts) -> Translation:
             notes.append(text)
 
     references = References(tree, _places(tree, parts), script.resolvers, note)
+    for section in filter(None, (parts.module, parts.datamodule)):
+        if not _is_node(tree, section):
+            raise UserError("it names no class")
     module = _node(tree, parts.module, references, _given(script, parts.module), note, script)
     datamodule = None
     if parts.datamodule is not None:
         given = _given(script, parts.datamodule)
         datamodule = _node(tree, parts.datamodule, references, given, note, script)
-    section = tree.get("trainer")
-    trainer = dict(section) if isinstance(section, Mapping) else {}
+    given_trainer = tree.get("trainer")
+    trainer = dict(given_trainer) if isinstance(given_trainer, Mapping) else {}
     rest: Tree = {}
     seed = tree.get("seed")
     if isinstance(seed, int) and not isinstance(seed, bool):
@@ -299,18 +303,15 @@ def _trainer(trainer: Tree, references: References, note: Callable[[str], None])
 
 def _callbacks(tree: Tree, references: References, note: Callable[[str], None]) -> tuple[Tree, Tree, dict[str, str]]:
     """(section callbacks, section evaluation, directions of the metrics that they follow)."""
-    section = tree.get("callbacks")
     callbacks: Tree = {}
     evaluation: Tree = {}
     known: dict[str, str] = {}
     metric = _followed(tree.get("optimized_metric"), ("optimized_metric",), references)
     if metric is not None:
         known[metric] = ""
-    for name, node in section.items() if isinstance(section, Mapping) else ():
-        if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-            continue  # the template makes no callback of it either
+    for name, where, node in _objects(tree, "callbacks"):
         kind = node["_target_"].rpartition(".")[2]
-        monitor = _followed(node.get("monitor"), ("callbacks", str(name), "monitor"), references)
+        monitor = _followed(node.get("monitor"), (*where, "monitor"), references)
         if monitor is not None and kind in ("ModelCheckpoint", "EarlyStopping"):
             better = {monitor: "higher" if node.get("mode") == "max" else "lower"}
             known = {**better, **known, **better} if kind == "ModelCheckpoint" else {**known, **better}
@@ -322,8 +323,27 @@ def _callbacks(tree: Tree, references: References, note: Callable[[str], None]) 
         elif kind in _SCREEN:
             continue
         else:
-            callbacks[str(name)] = references.value(dict(node), ("callbacks", str(name)))
+            callbacks[name] = references.value(dict(node), where)
     return callbacks, evaluation, known
+
+
+def _objects(tree: Tree, section: str) -> list[tuple[str, Path, Mapping[str, Any]]]:
+    """(name, place, node) of the callbacks or loggers: of their own section, and of the trainer's argument.
+
+    Several lie in a mapping or in a list. A mapping without _target_ makes none, in the template either.
+    """
+    found: list[tuple[str, Path, Mapping[str, Any]]] = []
+    trainer = tree.get("trainer")
+    within = trainer.get(section) if isinstance(trainer, Mapping) else None
+    for where, nodes in (((section,), tree.get(section)), (("trainer", section), within)):
+        if isinstance(nodes, Mapping) and "_target_" in nodes:
+            nodes = [nodes]
+        pairs = enumerate(nodes) if isinstance(nodes, list) else nodes.items() if isinstance(nodes, Mapping) else ()
+        for key, node in pairs:
+            if isinstance(node, Mapping) and isinstance(node.get("_target_"), str):
+                name = str(key) if isinstance(nodes, Mapping) else node["_target_"].rpartition(".")[2].lower()
+                found.append((name, (*where, str(key)), node))
+    return found
 
 
 def _followed(name: Any, where: Path, references: References) -> str | None:
@@ -364,10 +384,7 @@ def _measured(tree: Tree, script: Script, target: str, known: dict[str, str], no
 
 
 def _note_the_rest(tree: Tree, script: Script, note: Callable[[str], None]) -> None:
-    section = tree.get("logger")
-    loggers = [str(name) for name, node in section.items() if isinstance(node, Mapping) and "_target_" in node] \
-        if isinstance(section, Mapping) else []  # fmt: skip
-    if loggers:
+    if loggers := [name for name, _, _ in _objects(tree, "logger")]:
         note(f"logger {', '.join(loggers)}: Paribus has its own; write logger=wandb, csv or tensorboard")
     if tree.get("ckpt_path"):
         note(f"ckpt_path={tree['ckpt_path']}: the same command resumes a run. Other initial weights are for the module")
