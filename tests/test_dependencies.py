@@ -79,9 +79,9 @@ def distributions():
 
 @functools.cache
 def own():
-    """Python's and our own modules, and the one that test_fork.py writes."""
+    """Python's and our own modules, the one that test_fork.py writes, and the package of a new project."""
     ours = {path.stem for folder in ("tests", "scripts") for path in (ROOT / folder).rglob("*.py")}
-    return ours | {"paribus", "hydra_plugins", "tests", "forked_functions"} | sys.stdlib_module_names
+    return ours | {"paribus", "hydra_plugins", "tests", "forked_functions", "PACKAGE"} | sys.stdlib_module_names
 
 
 def undeclared(names, declared):

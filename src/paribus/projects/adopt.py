@@ -47,13 +47,13 @@ class Adopted:
 def adopt(
     folder: Path,
     overrides: Sequence[str] = (),
-    config: Path | None = None,
+    first_file: Path | None = None,
     module: str | None = None,
     datamodule: str | None = None,
 ) -> Adopted:
     """Write the configuration of Paribus for the project in `folder`. No file of the project is changed.
 
-    overrides: choices that its own training script would be given, as data=cifar. config: the first file of its
+    overrides: choices that its own training script would be given, as data=cifar. first_file: the first file of its
     configuration. module, datamodule: the sections that these are made from.
 
     Raises UserError for a folder that is no such project, and before a file would be overwritten.
@@ -61,24 +61,24 @@ def adopt(
     root = folder.resolve()
     if not root.is_dir():
         raise UserError(f"adopt takes the folder of a project, and {folder} is no folder")
-    script = find_script(root, None if config is None else _config_file(config, root))
-    if script.config.parent.resolve() == (root / "conf").resolve():
+    script = find_script(root, None if first_file is None else _config_file(first_file, root))
+    if script.first_file.parent.resolve() == (root / "conf").resolve():
         raise UserError(
             f"the configuration of {root} lies in conf, where Paribus reads its own. Copy the project, rename that "
             "folder to configs there, and correct config_path in the training script"
         )
     adopted = Adopted(_name(root), root)
-    with configuration(script.config, root) as source:
+    with configuration(script.first_file, root) as source:
         _translate(adopted, source, script, overrides, module, datamodule)
     _write(adopted)
     adopted.ready = _what_is_missing(adopted)
     return adopted
 
 
-def _config_file(config: Path, root: Path) -> Path:
-    found = next((path for path in (root / config, config) if path.is_file()), None)
+def _config_file(first_file: Path, root: Path) -> Path:
+    found = next((path for path in (root / first_file, first_file) if path.is_file()), None)
     if found is None:
-        raise UserError(f"--config must be the first file of a configuration, got {config}, which is not there")
+        raise UserError(f"--config must be the first file of a configuration, got {first_file}, which is not there")
     return found.resolve()
 
 
@@ -181,7 +181,7 @@ def _add_task(adopted: Adopted, script: Script, usual: Translation, chosen: Mapp
     says = f"What `paribus train` starts from here: the choices that {script.place} makes by default."
     adopted.files["conf/train.yaml"] = _text(says, head)
     defaults: list[Any] = ["lightning", *({f"{part}@task.{part}": option} for part, option in chosen.items()), "_self_"]
-    says = f"@package _global_\n# Made by `paribus adopt` from {script.config.relative_to(script.root)}."
+    says = f"@package _global_\n# Made by `paribus adopt` from {script.first_file.relative_to(script.root)}."
     task = usual.rest.pop("task")
     adopted.files[f"conf/task/{adopted.name}.yaml"] = _text(says, {"defaults": defaults, **usual.rest, "task": task})
     usual.rest |= {"task": task, "trainer": trainer | ({"accelerator": accelerator} if accelerator else {})}
@@ -281,7 +281,7 @@ def _difference(before: Tree, after: Tree, place: str, lost: list[str]) -> Tree:
 
 def _add_search(adopted: Adopted, script: Script, parts: Parts, option: str) -> None:
     """A search by Optuna, over the same values."""
-    file = script.config.parent / "hparams_search" / f"{option}.yaml"
+    file = script.first_file.parent / "hparams_search" / f"{option}.yaml"
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
         sweeper = content["hydra"]["sweeper"]

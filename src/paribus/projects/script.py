@@ -39,10 +39,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Script:
-    """path: None where only the configuration was named. config: its first file. root: of the project."""
+    """path: None where only the configuration was named. first_file: its first file. root: of the project."""
 
     root: Path
-    config: Path
+    first_file: Path
     path: Path | None = None
     made: tuple[Made, ...] = ()
     sets: tuple[tuple[str, int, bool], ...] = ()  # (key, line, whether always) of the keys that the script sets
@@ -53,10 +53,10 @@ class Script:
         return "the training script" if self.path is None else str(self.path.relative_to(self.root))
 
 
-def find_script(root: Path, config: Path | None) -> Script:
+def find_script(root: Path, first_file: Path | None) -> Script:
     """The training script below `root`, and the configuration that it starts from.
 
-    config: the first file of the configuration, where the user names it.
+    first_file: the first file of the configuration, where the user names it.
 
     Raises UserError where there is none.
     """
@@ -69,16 +69,16 @@ def find_script(root: Path, config: Path | None) -> Script:
             trees = [tree for tree in (files[path], *files.values()) if any(_made(tree))][:1]
             made = tuple(each for tree in trees for each in _made(tree))
             sets = tuple(each for tree in (files[path], *trees) for each in _sets(tree))
-            return Script(root, config or found, path, made, tuple(dict.fromkeys(sets)), _resolvers(files))
+            return Script(root, first_file or found, path, made, tuple(dict.fromkeys(sets)), _resolvers(files))
     for folder in _CONFIGS:
-        if config is None and (root / folder / "train.yaml").is_file():
-            config = root / folder / "train.yaml"
-    if config is None:
+        if first_file is None and (root / folder / "train.yaml").is_file():
+            first_file = root / folder / "train.yaml"
+    if first_file is None:
         raise UserError(
             f"{root} must have a training script with @hydra.main (src/train.py), or configs/train.yaml, and has "
             "neither. Name the first file of its configuration: --config FILE"
         )
-    return Script(root, config, resolvers=_resolvers(files))
+    return Script(root, first_file, resolvers=_resolvers(files))
 
 
 def _parsed(path: Path) -> ast.Module | None:

@@ -72,7 +72,7 @@ def find_parts(tree: Tree, script: Script, module: str | None, datamodule: str |
             )
     if module is None:
         raise UserError(
-            f"{script.config} has no section that makes a LightningModule ({', '.join(MODULE)}). Sections with a "
+            f"{script.first_file} has no section that makes a LightningModule ({', '.join(MODULE)}). Sections with a "
             f"_target_: {', '.join(_nodes(tree)) or 'none'}. Name it: --module SECTION"
         )
     return Parts(module, datamodule)

@@ -18,16 +18,19 @@ from paribus.base.terminal import show
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="The first file of its configuration, where it is not found."
+    "--config",
+    "first_file",
+    type=click.Path(path_type=Path),
+    help="The first file of its configuration, where it is not found.",
 )
 @click.option("--module", metavar="SECTION", help="The section that makes the LightningModule, where it is not found.")
 @click.option("--datamodule", metavar="SECTION", help="The same of the LightningDataModule.")
 def command(
-    folder: Path, overrides: tuple[str, ...], config: Path | None, module: str | None, datamodule: str | None
+    folder: Path, overrides: tuple[str, ...], first_file: Path | None, module: str | None, datamodule: str | None
 ) -> None:
     from paribus.projects.adopt import adopt
 
-    adopted = adopt(folder, overrides, config, module, datamodule)
+    adopted = adopt(folder, overrides, first_file, module, datamodule)
     show(f"Written below {adopted.root}; no file of the project was changed:")
     folders: dict[str, list[str]] = {}
     for name in adopted.files:
