@@ -1,5 +1,6 @@
 """Code that is not ours: what trains in a stack as it trains alone is stacked, and everything else is found out."""
 
+import copy
 import json
 import random
 
@@ -7,6 +8,7 @@ import numpy
 import pytest
 import torch
 
+from paribus.extras.stack.attributes import first_difference, surroundings
 from paribus.extras.stack.execute import HANDED_BACK, train_stack
 from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.members import Member
@@ -142,6 +144,18 @@ def test_a_loss_and_schedulers_of_torch_are_stacked_together(runs):
     for record in records:
         wanted = alone.store.read(record.id).metrics
         assert record.metrics == pytest.approx(wanted, rel=1e-7, abs=1e-9, nan_ok=True)
+
+
+class Copied:
+    pass
+
+
+def test_a_copy_changes_no_class():
+    """Python keeps in it which slots it has."""
+    before = surroundings(Copied)
+    copy.deepcopy(Copied())
+    assert "__slotnames__" in vars(Copied)
+    assert first_difference(before, surroundings(Copied)) is None
 
 
 def test_a_network_that_takes_single_precision_only_is_compared_in_it(runs):

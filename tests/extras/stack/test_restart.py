@@ -115,6 +115,18 @@ def counted(monkeypatch, run, lines, **keys):
     return calls
 
 
+def test_a_loss_with_a_buffer_leaves_a_stack_and_joins_one(runs, monkeypatch):
+    lines = lines_of("~loss", "+loss._target_=strangers.LossWithBuffer")[:2]
+    run = runs()
+    assert killed(monkeypatch, run, lines, StackEngine, "set_position", 8)
+    assert killed(monkeypatch, run, lines, StackEngine, "set_position", 4)
+    assert [record.status for record in run.alone(lines)] == ["done", "done"]
+    whole = runs("whole")
+    whole.alone(lines)
+    for id in run.ids(lines):
+        assert run.store.read(id).metrics == pytest.approx(whole.store.read(id).metrics, rel=1e-3, nan_ok=True)
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -24,8 +24,8 @@ from paribus.base.torch_internals import has_gradient_hooks, has_hooks
 
 MOST = 200_000  # values to look at: beyond it, nobody could say what the code depends on
 _STATE = ("_parameters", "_buffers", "training", "_non_persistent_buffers_set", "_is_full_backward_hook")
-# What Python puts into a class when somebody asks for its annotations.
-_LAZY = {"__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__"}
+# What Python puts into a class when somebody asks for its annotations, or copies an object of it.
+_LAZY = {"__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__", "__slotnames__"}
 _HOOKS = (
     "_forward_hooks",
     "_forward_pre_hooks",

@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
-from torch import Tensor
+from torch import Tensor, nn
 
 from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
@@ -33,9 +33,11 @@ def member(
 
     trained, evaluated: its weights; evaluated is None where they are the trained ones. own: the state of our own loop.
     """
+    task = run.task.state_dict() if isinstance(run.task, nn.Module) else {}  # what a loss of somebody keeps
     found: dict[str, Any] = {
         "folder": str(run.folder),
-        "state_dict": {f"network.{name}": value for name, value in trained.items()},
+        "state_dict": {f"network.{name}": value for name, value in trained.items()}
+        | {f"task.{name}": value for name, value in task.items()},
         "optimizer_states": [_own(optimizer)],
         "callbacks": dict(callbacks),
         "paribus": dict(own),

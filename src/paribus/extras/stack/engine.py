@@ -267,6 +267,8 @@ class StackEngine:
     def _restore(self, saved: Sequence[dict[str, Any]]) -> None:
         """Weights and optimizers; the loop restores the rest."""
         prefix = "network."
-        self.module.load([{n.removeprefix(prefix): v for n, v in each["state_dict"].items()} for each in saved])
+        states = [each["state_dict"] for each in saved]
+        own = [{n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)} for state in states]
+        self.module.load(own)
         present = [k for k, run in enumerate(self.trainees) if run.ended is None]
         self.optimizers.load_state_dicts([each["optimizer_states"][0] for each in saved], present)
