@@ -175,3 +175,17 @@ def test_the_task_says_what_an_ablation_compares_and_selects_on():
         parse({**FILE, "select_on": "val/size"}, task=task)
     with pytest.raises(AblationError, match=r"got 'test/acc'"):
         parse({**FILE, "metric": "test/acc"}, task=task)
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "direction"),
+    [
+        ("test/acc", {}, "greater"),
+        ("test/loss", {"smallest_effect": 0.1}, "less"),
+        ("test/loss", {"smallest_effect": 0.1, "direction": "greater"}, "greater"),
+        ("ms_per_update", {"smallest_effect": 0.1}, "greater"),
+    ],
+)
+def test_a_claim_is_of_the_better_direction_unless_it_says_otherwise(metric, given, direction):
+    [ablation] = parse({**FILE, "hypotheses": [{**CLAIM, "metric": metric, **given}]})
+    assert ablation.hypotheses[0].direction == direction

@@ -54,11 +54,12 @@ def checkpoints(store):
 def test_what_nothing_needs_is_listed_and_removed_when_asked(paribus, store):
     everything = checkpoints(store)
     with store.lock("busy"):
-        looked = paribus("gc", "--dry-run")
+        looked = paribus("gc", "--dry-run", "--keep", "0")
         assert looked.code == 0, looked.err
         assert sorted(line.split()[0] for line in looked.out.splitlines()[:2]) == ["interrupted", "old"]
         assert "2 runs, 6 kB: in no ablation file (mine) and no sweep of the last 14d" in looked.out
         assert "interrupted runs start from the beginning" in looked.out
+        assert "finished runs that lose their weights: 1. Curvature, landscape and further metrics" in looked.out
         assert checkpoints(store) == everything
 
         unanswered = paribus("gc")
@@ -66,7 +67,7 @@ def test_what_nothing_needs_is_listed_and_removed_when_asked(paribus, store):
         assert "--yes" in unanswered.err
         assert checkpoints(store) == everything
 
-        done = paribus("gc", "--yes")
+        done = paribus("gc", "--yes", "--keep", "0")
         assert "removed the checkpoints of 2 runs, 6 kB" in done.out
     assert checkpoints(store) == everything - {"old", "interrupted"}
     for id in ("old", "interrupted"):
@@ -74,19 +75,32 @@ def test_what_nothing_needs_is_listed_and_removed_when_asked(paribus, store):
     assert store.read("old").status == "done"
 
 
+def test_small_final_weights_of_finished_runs_stay_unless_they_are_to_go(paribus, store):
+    looked = paribus("gc", "--dry-run")
+    assert looked.code == 0, looked.err
+    assert "3 runs, 7.5 kB: in no ablation file" in looked.out
+    assert "the final weights of 1 of them stay (1.5 kB more), since they are small (--keep)" in looked.out
+    assert "lose their weights" not in looked.out
+    assert paribus("gc", "--yes").code == 0
+    assert [path.name for path in (store.run_dir("old") / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert not (store.run_dir("interrupted") / "checkpoints").exists()
+    large = paribus("gc", "--dry-run", "--keep", "0.001")  # a kB
+    assert "finished runs that lose their weights: 1." in large.out
+
+
 def test_it_asks_on_a_terminal(paribus, store, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     for answer in (False, True):
         monkeypatch.setattr("click.confirm", lambda question, answer=answer: "9 kB" in question and answer)
         before = checkpoints(store)
-        assert paribus("gc").code == 0
+        assert paribus("gc", "--keep", "0").code == 0
         assert (checkpoints(store) == before) is not answer
 
 
 def test_a_run_that_is_taken_up_meanwhile_is_left_alone(paribus, store, monkeypatch):
     with store.lock("old"):
         monkeypatch.setattr("paribus.store.store.Store.is_locked", lambda self, id: False)
-        result = paribus("gc", "--yes")
+        result = paribus("gc", "--yes", "--keep", "0")
     assert "old is being trained again, so its checkpoints are kept" in result.out
     assert "old" in checkpoints(store)
 

@@ -367,12 +367,12 @@ class _Parser:
                 arms[key] = {name: level for name, [level] in condition.items()}
             if arms["arm"] == arms["versus"]:
                 raise self.error(where, "compares an arm with itself: arm and versus are equal")
-            direction = given.get("direction", "greater")
+            of = self.metric(f"{where}.metric", given.get("metric", metric))
+            direction = given.get("direction", "less" if of.metric.better == "lower" else "greater")
             if direction not in DIRECTIONS:
                 raise self.error(f"{where}.direction", f"must be {' or '.join(DIRECTIONS)}, got {direction!r}")
             if any(other.id == str(given["id"]) for other in found):
                 raise self.error(f"{where}.id", f"{given['id']} is taken by another hypothesis")
-            of = self.metric(f"{where}.metric", given.get("metric", metric))
             least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"), of)
             if least is None and not (of.metric.is_percent if smallest is None else of == metric or alike(of, metric)):
                 raise self.error(

@@ -14,25 +14,40 @@ from paribus.store.store import Store
 
 @dataclass(frozen=True)
 class Unneeded:
-    """The checkpoint files of one run, and their size in bytes. state: of the run, as of now."""
+    """The checkpoint files of one run, and their size in bytes. state: of the run, as of now.
+
+    kept: the size of its final weights in bytes, where they are small enough to stay: they are not among the files.
+    """
 
     record: Record
     state: str
     files: tuple[Path, ...]
     size: int
+    kept: int = 0
+
+    @property
+    def loses_weights(self) -> bool:
+        """Whether a finished run is left without the weights that it was tested with."""
+        return any(path.stem == self.record.evaluated for path in self.files) and self.record.status == "done"
 
 
-def unneeded(store: Store, needed: Collection[str], keep_seconds: float) -> list[Unneeded]:
-    """Runs with checkpoints that are not `needed`, older than `keep_seconds`, and not trained by any process now."""
+def unneeded(store: Store, needed: Collection[str], keep_seconds: float, small: float = 0) -> list[Unneeded]:
+    """Runs with checkpoints that are not `needed`, older than `keep_seconds`, and not trained by any process now.
+
+    small: bytes that the weights which a finished run was tested with may take at most, to be kept.
+    """
     found = []
     for record in store.scan():
         age = seconds_since(record.finished or record.created)
         state = store.state(record)
         if record.id in needed or state == "running" or age is None or age < keep_seconds:
             continue
-        files = tuple(sorted(path for path in (store.run_dir(record.id) / "checkpoints").glob("*") if path.is_file()))
-        if files:
-            found.append(Unneeded(record, state, files, sum(path.stat().st_size for path in files)))
+        checkpoints = (store.run_dir(record.id) / "checkpoints").glob("*")
+        sizes = {path: path.stat().st_size for path in sorted(checkpoints) if path.is_file()}
+        tested = next((path for path in sizes if path.name == f"{record.evaluated}.ckpt"), None)
+        kept = sizes.pop(tested) if tested and record.status == "done" and sizes[tested] <= small else 0
+        if sizes:
+            found.append(Unneeded(record, state, tuple(sizes), sum(sizes.values()), kept))
     return sorted(found, key=lambda each: -each.size)
 
 

@@ -130,6 +130,19 @@ def test_landscape_draws_slices_trajectory_and_a_page_of_its_own(paribus, tmp_pa
     assert 0 < centre["loss"][1][1] < 2 * record["metrics"]["train/loss"]
 
 
+def test_a_landscape_shows_the_metric_of_the_task_beside_the_loss(paribus, tmp_path):
+    """Regression has no accuracy: the error in the unit of the targets, on an axis of its own."""
+    line = ("task=regression", "data=diabetes", "model=mlp", "model.width=4", "norm=none", "budget.epochs=1")
+    assert paribus("train", *line, "trainer.threads=1").code == 0
+    [run] = (tmp_path / "outputs" / "runs").iterdir()
+    result = paribus("landscape", run.name, "--points", "3", "--samples", "60", "--split", "test")
+    assert result.code == 0, result.err
+    content = json.loads((run / "landscape" / "landscape.json").read_text())
+    assert content["beside"] == {"title": "test RMSE", "name": "test RMSE", "percent": False}
+    assert min(content["line"]["metric"]) > 20  # of targets between 25 and 346
+    assert '"beside":{"title":"test RMSE"' in (run / "landscape" / "landscape.html").read_text()
+
+
 def test_an_interrupted_landscape_goes_on(paribus, tmp_path, monkeypatch):
     run = train(paribus, tmp_path)
     from paribus.extras.surfaces import landscape

@@ -21,10 +21,19 @@ from paribus.base.terminal import show
     show_default=True,
     help="Keep runs and sweeps that are younger than this.",
 )
+@click.option(
+    "--keep",
+    metavar="MB",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Keep the weights that a finished run was tested with where they take at most this many megabytes: further "
+    "metrics can be computed from them (paribus evaluate --metrics). 0 keeps none.",
+)
 @click.option("--dry-run", is_flag=True, help="Only list them.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
-def command(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
+def command(recent: str, keep: float, dry_run: bool, yes: bool, outputs: str | None) -> None:
     from paribus.ablation.needed import needed_by_ablations, needed_by_sweeps
     from paribus.ablation.outputs import store_of
     from paribus.store.space import remove, unneeded
@@ -35,7 +44,7 @@ def command(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     store = store_of(outputs)
     by_ablation = needed_by_ablations(store)
     needed = set().union(*by_ablation.values()) | needed_by_sweeps(store, seconds)
-    found = unneeded(store, needed, seconds)
+    found = unneeded(store, needed, seconds, keep * 1e6)
     if not found:
         show("every checkpoint is needed by an ablation file, or is recent")
         return
@@ -49,7 +58,13 @@ def command(recent: str, dry_run: bool, yes: bool, outputs: str | None) -> None:
     )
     if any(each.state == "interrupted" for each in found):
         show("interrupted runs start from the beginning without their checkpoints")
-    show("further metrics (paribus evaluate --metrics) can't be computed for runs without checkpoints")
+    if kept := [each.kept for each in found if each.kept]:
+        show(f"the final weights of {len(kept)} of them stay ({size(sum(kept))} more), since they are small (--keep)")
+    if lost := sum(each.loses_weights for each in found):
+        show(
+            f"finished runs that lose their weights: {lost}. Curvature, landscape and further metrics (evaluate "
+            "--metrics) can't be computed for them without training again"
+        )
     if dry_run:
         return
     if not yes:

@@ -16,8 +16,10 @@ from torch import Tensor
 from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import UserError
+from paribus.base.metrics import kind
 from paribus.datasets.prepare import LazySet, TensorSet
 from paribus.extras.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
+from paribus.report.numbers import name, title
 from paribus.run.evaluate import Reloaded, reload
 from paribus.run.evaluation import evaluate
 from paribus.run.single import STATISTICS_BATCHES
@@ -65,7 +67,7 @@ def landscape(record: Record, store: Store, view: View, *, trust: bool = False) 
     random = torch.stack([filter_normalised(run.network, generator) for _ in range(2)]).to(origin)
     long = view.span * torch.arange(-view.points, view.points + 1).double() / view.points  # 0 is exactly in it
     short = torch.linspace(-view.span, view.span, view.points, dtype=torch.float64)
-    result = {"run": record.id, **asdict(view), "samples": work.samples}
+    result = {"run": record.id, **asdict(view), "samples": work.samples, "beside": work.beside()}
     result["line"] = work.grid("line", origin, random[:1], [long])
     result["plane"] = work.grid("plane", origin, random, [short, short])
     if snapshots is not None:
@@ -113,8 +115,16 @@ def interpolation(first: Record, second: Record, store: Store, view: View, *, tr
     alphas = torch.arange(-view.points, 3 * view.points + 1).double() / (2 * view.points)
     found = work.grid(f"interpolation-{second.id}", a, (b - a)[None], [alphas])
     work.ticker.close()
-    result = {"run": first.id, "other": second.id, **asdict(view), "samples": work.samples}
+    result = {"run": first.id, "other": second.id, **asdict(view), "samples": work.samples, "beside": work.beside()}
     return {**result, "interpolation": found, "distance": float((b - a).norm())}
+
+
+def metric_beside(run: Reloaded) -> str:
+    """The metric that is shown beside the loss: the monitored one where the task measures it itself, else its first."""
+    task = run.setting.task
+    measured = task.evaluation_metrics(torch.zeros(task.evaluation_size))
+    names = (kind(run.configured.evaluation.monitor), *run.configured.task.metrics)
+    return next((each for each in names if each != "loss" and each in measured), "loss")
 
 
 class Work:
@@ -138,12 +148,15 @@ class Work:
         digest = hashlib.sha256()
         for each in weights:
             digest.update(each.float().cpu().numpy().tobytes())
+        self.metric = metric_beside(run)
         self.settings = {**asdict(view), "weights": digest.hexdigest()[:16]}
+        if self.metric != "acc":  # what is kept from before is an accuracy
+            self.settings["metric"] = self.metric
         self.stages: dict[str, Any] = load_stages(self.path, self.settings)
         self.ticker = Ticker()
 
     def grid(self, name: str, origin: Tensor, directions: Tensor, axes: list[Tensor]) -> dict[str, Any]:
-        """axes, loss and acc over a grid, nested lists; not a number where the loss is none."""
+        """axes, loss and the metric beside it over a grid, nested lists; not a number where the loss is none."""
         shape = (*(len(axis) for axis in axes), 2)
         values = self.stages.setdefault(name, torch.full(shape, float("nan"), dtype=torch.float64))
         saved = time.monotonic()
@@ -163,18 +176,23 @@ class Work:
         return {
             "axes": [axis.tolist() for axis in axes],
             "loss": values[..., 0].tolist(),
-            "acc": values[..., 1].tolist(),
+            "metric": values[..., 1].tolist(),
         }
 
     def at(self, theta: Tensor) -> tuple[float, float]:
-        """Loss and accuracy of the network with these weights (n,)."""
+        """Loss and the metric beside it of the network with these weights (n,)."""
         network = self.run.network
         unflatten_into(network, theta)
         statistics: Any = recomputed_statistics(network, self.training) if self.recompute else nullcontext()
         batches = zip(self.x.split(self.size), self.y.split(self.size), strict=True)
         with self.run.precision.val_step_context(), statistics:
             found = evaluate(network, self.run.setting.task, batches, device=self.run.device)
-        return found["loss"], found["acc"]
+        return found["loss"], found[self.metric]
+
+    def beside(self) -> dict[str, Any]:
+        """How the metric beside the loss is shown: its name, and whether it is a fraction that is shown in percent."""
+        key = self.run.configured.declared.key(f"{self.settings['split']}/{self.metric}")
+        return {"title": title(key), "name": name(key), "percent": key.metric.is_percent}
 
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

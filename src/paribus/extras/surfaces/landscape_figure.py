@@ -57,22 +57,23 @@ def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
     """A figure for each thing that was looked at, by name."""
     made = {}
     if (line := result.get("line")) is not None:
-        made["line"] = _line(line, "random direction (1: as long as the filters)", (0.0,), caption(result))
+        made["line"] = _line(line, "random direction (1: as long as the filters)", (0.0,), result)
     if (plane := result.get("plane")) is not None:
         made["plane"] = _plane(plane, ("random direction 1", "random direction 2"), None, caption(result))
     if (found := result.get("trajectory")) is not None:
         names = tuple(f"component {k + 1} ({100 * share:.1f} %)" for k, share in enumerate(found["explained"]))
         made["trajectory"] = _plane(found, names, np.array(found["path"]), caption(result))
     if (found := result.get("interpolation")) is not None:
-        made["interpolation"] = _line(found, "α: 0 is the first run, 1 the second", (0.0, 1.0), caption(result))
+        made["interpolation"] = _line(found, "α: 0 is the first run, 1 the second", (0.0, 1.0), result)
     return made
 
 
-def _line(found: Mapping[str, Any], label: str, marked: tuple[float, ...], title: str) -> Figure:
+def _line(found: Mapping[str, Any], label: str, marked: tuple[float, ...], result: Mapping[str, Any]) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    x, loss, acc = np.array(found["axes"][0]), np.array(found["loss"]), np.array(found["acc"])
+    x, loss, beside = np.array(found["axes"][0]), np.array(found["loss"]), result["beside"]
+    metric = np.array(found["metric"]) * (100 if beside["percent"] else 1)
     with rc_context(RC):
         figure = Figure(figsize=(4.6, 3.0), layout="constrained")
         panel = figure.subplots()
@@ -80,16 +81,16 @@ def _line(found: Mapping[str, Any], label: str, marked: tuple[float, ...], title
         if np.nanmin(loss) > 0 and np.nanmax(loss) > 20 * np.nanmin(loss):
             panel.set_yscale("log")
         other = panel.twinx()
-        (second,) = other.plot(x, 100 * acc, color=COLOURS[2], linestyle=(0, (5, 1.6)), label="accuracy")
+        (second,) = other.plot(x, metric, color=COLOURS[2], linestyle=(0, (5, 1.6)), label=beside["name"])
         other.spines["right"].set_visible(True)
         other.grid(False)
-        other.set_ylabel("accuracy (%)")
+        other.set_ylabel(beside["title"])
         for value in marked:
             panel.axvline(value, color="#7F7F7F", linewidth=0.7)
         panel.legend(handles=[first, second], loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         panel.set_xlabel(label)
         panel.set_ylabel("loss")
-        _title(figure, title)
+        _title(figure, caption(result))
     return figure
 
 

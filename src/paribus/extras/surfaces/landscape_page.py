@@ -15,7 +15,7 @@ from paribus.extras.surfaces.landscape_figure import caption, describe
 def page(result: Mapping[str, Any]) -> str:
     """The page. Numbers are rounded to five digits, which no eye can tell apart; the JSON beside it has them all."""
     template = files("paribus.extras.surfaces").joinpath("landscape_page.html").read_text(encoding="utf-8")
-    shown = {key: result[key] for key in ("line", "plane", "trajectory", "interpolation") if key in result}
+    shown = {key: result[key] for key in ("beside", "line", "plane", "trajectory", "interpolation") if key in result}
     data = json.dumps(_rounded(shown), separators=(",", ":"), allow_nan=False)
     notes = "".join(f"<li>{escape(line)}</li>" for line in describe(result).splitlines()[1:])
     return (

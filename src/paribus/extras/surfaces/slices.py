@@ -92,7 +92,7 @@ def evaluate_grid(
 ) -> Tensor:
     """evaluate(origin + sum_k a_k direction_k) for all points of a grid that are not in `values` yet.
 
-    evaluate: theta (n,) -> (loss, accuracy). directions: (d, n). axes: d of them.
+    evaluate: theta (n,) -> (loss, another metric). directions: (d, n). axes: d of them.
     values: (len(axis 1), ..., 2), nan where still to do; filled in place and returned.
     """
     total = values[..., 0].numel()
