@@ -37,6 +37,7 @@ def test_an_own_metric_is_measured(paribus, tmp_path, monkeypatch):
     assert result.code == 0, result.err
     [record] = list(Store(tmp_path / "outputs").scan())
     assert 0 <= record.metrics["test/confident"] <= 1
-    assert record.declared["confident"] == {"better": "higher", "unit": "percent", "chance": None}
+    declared = {"better": "higher", "unit": "percent", "chance": None, "how": "own.Confident()"}
+    assert record.declared["confident"] == declared
     later = paribus("evaluate", "--metrics", "auroc", record.id)
     assert later.code == 0, later.err

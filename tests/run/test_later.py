@@ -90,6 +90,25 @@ def test_an_ablation_compares_any_declared_metric(paribus, tmp_path):
     assert json.loads(plan.out)["plans"][0]["metric"] == "test/f1"
 
 
+def test_one_name_is_one_computation(paribus, tmp_path, trained):
+    """A record holds one value of test/f1. Asked for with other arguments it must not pass for that."""
+    one, _ = trained
+    assert paribus("evaluate", "--metrics", "f1", one).code == 0
+    ours = records(tmp_path)
+    for line in (
+        ["train", *SMALL, f"seed={trained[one].seed}", "trainer.threads=1", "metrics=f1", "metrics.f1.average=micro"],
+        ["train", "-m", *SMALL, "seed=0,1", "trainer.threads=1", "metrics=f1", "metrics.f1.average=micro"],
+    ):
+        result = paribus(*line)
+        assert result.code == 2
+        assert 'it is torchmetrics.F1Score(average="micro") in the configuration and torchmetrics.F1S' in result.err
+        assert "Give one of them a name of its own: +metrics.f1_2=" in result.err
+    assert records(tmp_path) == ours
+    refused = paribus("evaluate", "--metrics", "mape", one)
+    assert refused.code == 2
+    assert "metrics=mape is for task=regression, and this run has task=classification" in refused.err
+
+
 def test_what_evaluate_does_not_take_is_said(paribus, trained):
     for line, said in (
         (["--metrics", "f11", next(iter(trained))], "metrics=f11 is not an option"),

@@ -120,7 +120,8 @@ def test_the_numbers_are_those_of_scikit_learn_and_the_record_declares_them(pari
     record, store = only_record(tmp_path / "outputs")
     check(record, store, of_classes)
     assert math.isfinite(record.metrics["val/f1_best"])
-    assert record.declared["auroc"] == {"better": "higher", "unit": "percent", "chance": 0.5}
+    declared = {"better": "higher", "unit": "percent", "chance": 0.5, "how": 'torchmetrics.AUROC(average="macro")'}
+    assert record.declared["auroc"] == declared
     assert "val/f1" in store.history(record.id)
     again = paribus("evaluate", record.id)
     assert again.code == 0, again.err

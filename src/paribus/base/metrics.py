@@ -33,6 +33,7 @@ class Metric:
     train: whether it is measured on the training set too, while that is trained on.
     place: the config key that declares it.
     tasks: the options of the group task that it can be measured in; none where that is not said.
+    how: the class that computes it, with its arguments, for one that is no task's own; None where that is not known.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Metric:
     train: bool = True
     place: str = field(default="", compare=False)
     tasks: tuple[str, ...] = field(default=(), compare=False)
+    how: str | None = None
 
     @property
     def is_percent(self) -> bool:
@@ -84,7 +86,8 @@ class Metric:
 
     def declared(self) -> dict[str, Any]:
         """The plain mapping that a record holds."""
-        return {"better": self.better, "unit": self.unit, "chance": self.chance}
+        plain = {"better": self.better, "unit": self.unit, "chance": self.chance}
+        return plain if self.how is None else {**plain, "how": self.how}
 
 
 class Key(str):
@@ -126,10 +129,11 @@ def is_unit(given: Any) -> bool:
 def is_declaration(given: Mapping[str, Any]) -> bool:
     """Whether it is what `Metric.declared` gives."""
     return (
-        {*given} <= {"better", "unit", "chance"}
+        {*given} <= {"better", "unit", "chance", "how"}
         and given.get("better") in (None, "higher", "lower")
         and is_unit(given.get("unit"))
         and is_chance(given.get("chance"))
+        and (given.get("how") is None or (isinstance(given["how"], str) and given["how"].isprintable()))
     )
 
 
@@ -161,6 +165,10 @@ class Metrics(Mapping[str, Metric]):
             if name in self._declared:
                 return self._declared[name]
         return Metric(kind(key))
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """What records hold of them, by name."""
+        return {name: metric.declared() for name, metric in self._declared.items()}
 
     def declares(self, key: str) -> bool:
         """Whether a key of a record is of a declared metric."""

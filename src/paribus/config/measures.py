@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
 from paribus.config.arguments import check_node
 from paribus.config.schema import shortened
+from paribus.config.targets import public_name
 from paribus.config.task import OWN, declared
 
 DECLARES = ("better", "unit", "chance", "tasks")
@@ -49,7 +51,8 @@ class Measures:
         return Measures(
             {name: arguments(node) for name, node in chosen.items()},
             Metrics(
-                replace(known[name], tasks=_tasks(f"{where}.{name}", chosen[name].get("tasks"))) for name in chosen
+                replace(known[name], tasks=_tasks(f"{where}.{name}", node.get("tasks")), how=_how(node))
+                for name, node in chosen.items()
             ),
         )
 
@@ -63,6 +66,12 @@ def _tasks(where: str, given: Any) -> tuple[str, ...]:
             "the metric is for any task"
         )
     return tuple(given or ())
+
+
+def _how(node: Mapping[str, Any]) -> str:
+    """The class and its arguments in one line, in one order. Records keep it: one name is one computation."""
+    given = {key: value for key, value in sorted(arguments(node).items()) if key != "_target_"}
+    return f"{public_name(node['_target_'])}({', '.join(f'{key}={json.dumps(given[key])}' for key in given)})"
 
 
 def arguments(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def already(run: Run, store: Store, id: str) -> Record | None:
 
 def with_metrics(record: Record, run: Run, store: Store) -> Record:
     """The record of a finished run with the metrics that are asked for now, as far as its weights are kept."""
-    if not (names := lacking(record, list(run.measures))):
+    if not (names := lacking(record, run.metrics.only(run.measures))):
         return record
     try:
         record = measured_again(record, store, run.metrics.only(names))
@@ -93,7 +93,7 @@ def declared(run: Run, chance: Mapping[str, float]) -> dict[str, dict[str, Any]]
 
     chance: what the task knows from its data and loss, where nothing is declared.
     """
-    found = {name: metric.declared() for name, metric in run.declared.items()}
+    found = run.declared.plain()
     for name, each in found.items():
         if each["chance"] is None:
             each["chance"] = chance.get(name)

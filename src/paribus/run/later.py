@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
 from paribus.config.measures import Measures
+from paribus.store.declared import agreed
 from paribus.store.record import Record
 from paribus.store.store import Store
 
 
-def lacking(record: Record, names: Sequence[str]) -> list[str]:
-    """Those of the metrics that a finished run was not asked for. A diverged run has none to compute."""
-    return [name for name in names if record.status == "done" and f"test/{name}" not in record.metrics]
+def lacking(record: Record, measures: Measures) -> list[str]:
+    """Those of the metrics that a finished run was not asked for. A diverged run has none to compute.
+
+    Raises UserError for one that the record has, computed otherwise.
+    """
+    for name in measures.nodes:
+        agreed(measures.declared.key(f"test/{name}"), [record])
+    return [name for name in measures.nodes if record.status == "done" and f"test/{name}" not in record.metrics]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def add_metrics(asked: Mapping[str, Measures], root: Path, *, trust: bool = Fals
         try:
             with store.lock(id, blocking=True):
                 record = store.read(id)
-                if record is not None and (names := lacking(record, list(measures.nodes))):
+                if record is not None and (names := lacking(record, measures)):
                     store.write(measured_again(record, store, measures.only(names), trust=trust))
                     added[id] = names
         except UserError as error:
@@ -63,6 +68,7 @@ def measured_again(record: Record, store: Store, measures: Measures, *, trust: b
             continue
         reloaded = reload(record, store, None if name == record.evaluated else path, trust=trust)
         run = replace(reloaded.configured, metrics=measures)
+        known = Metrics(run.declared[name] for name in measures.nodes)  # refuses those for other tasks
         evaluation = run.evaluation
         with reloaded.precision.val_step_context():
             values = evaluate(
@@ -74,16 +80,5 @@ def measured_again(record: Record, store: Store, measures: Measures, *, trust: b
                 measures=build.build_measures(run, reloaded.setting),
             )
         found |= {f"{split}/{name}": values[name] for name in measures.nodes if name in values}
-    return replace(
-        record, metrics={**record.metrics, **found}, declared={**_declared(record), **_plain(measures.declared)}
-    )
-
-
-def _declared(record: Record) -> dict[str, dict[str, Any]]:
-    """What the record declares; written down for one of before, whose declarations are known without."""
-    known = {name: record.declaration(name) for name in record.known}
-    return {name: metric.declared() for name, metric in known.items() if metric is not None}
-
-
-def _plain(known: Metrics) -> dict[str, dict[str, Any]]:
-    return {name: metric.declared() for name, metric in known.items()}
+    before = Metrics(metric for name in record.known if (metric := record.declaration(name)) is not None)
+    return replace(record, metrics={**record.metrics, **found}, declared=(before | known).plain())

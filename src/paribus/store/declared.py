@@ -17,9 +17,9 @@ def agreed(metric: str, records: Iterable[Record | None]) -> Key:
     """The key with what all records declare of it, and the configuration where `metric` has its declaration.
 
     Records that declare nothing of it, or no direction, contradict nobody. The chance may differ: it belongs to a
-    record's data.
+    record's data. `how` contradicts where both say it.
 
-    Raises Contradiction that names two runs, for other directions and other units.
+    Raises Contradiction that names two runs, for other directions, units and computations.
     """
     found = metric.metric if isinstance(metric, Key) else None
     whose = "the configuration"
@@ -34,6 +34,11 @@ def agreed(metric: str, records: Iterable[Record | None]) -> Key:
             raise _contradiction(metric, "unit", found.unit, whose, own.unit, record)
         elif own.better is not None and found.better is not None and own.better != found.better:
             raise _contradiction(metric, "better", found.better, whose, own.better, record)
+        elif own.how and found.how and own.how != found.how:
+            raise Contradiction(
+                f"{metric} must be computed alike in all that is compared, but it is {found.how} in {whose} and "
+                f"{own.how} in run {record.id}. Give one of them a name of its own: +metrics.{found.name}_2={{...}}"
+            )
         elif found.better is None:
             found, whose = own, f"run {record.id}"
     return Key(metric, found)

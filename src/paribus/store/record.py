@@ -32,7 +32,8 @@ class Record:
     comparable: what the runs of one table must share unless the table varies it.
     evaluated: which checkpoint the test metrics come from, last or best.
     metrics: the last value of everything logged, by Lightning's names, and `*_best`; test/acc is a fraction.
-    declared: what was declared of them, by name (acc): better, unit, chance. Records of before have none.
+    declared: what was declared of them, by name (acc): better, unit, chance, and how it is computed where that is not
+        the task's. Records of before have none.
     timing: steps, epochs, fit_seconds, ms_per_update, seconds_per_epoch, samples_per_second.
     parameters: number of trained scalars. classes: of the data, which says what guessing scores.
     provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.

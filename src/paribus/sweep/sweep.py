@@ -101,7 +101,7 @@ class Sweep:
                 continue
             self.evaluated.add(cell.id)
             record = self.store.read(cell.id)
-            if record is not None and (names := lacking(record, list(cell.run.measures))):
+            if record is not None and (names := lacking(record, cell.run.metrics.only(cell.run.measures))):
                 asked[cell.id] = cell.run.metrics.only(names)
         if not asked:
             return False

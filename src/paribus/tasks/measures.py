@@ -1,35 +1,25 @@
-"""Metrics that are no sums: objects in the manner of torchmetrics, which see every prediction of an evaluation."""
+"""Metrics that are no sums: torchmetrics' classes, which see every prediction of an evaluation."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-
-
-class Measure(Protocol):
-    """What a metric must do; every torchmetrics.Metric does. `compute` merges the processes that train together."""
-
-    def reset(self) -> None: ...
-    def update(self, preds: Tensor, target: Tensor) -> None: ...
-    def compute(self) -> Any: ...
-    def to(self, device: torch.device) -> Any: ...
-
+from torchmetrics import Metric
 
 Predictions = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Measures:
-    """Metrics by name, over one evaluation at a time.
+    """Metrics by name, over one evaluation at a time. `compute` merges the processes that train together.
 
     predictions: outputs (N, O) and targets -> what metrics are computed of, see `Task.predictions`.
     numbers: T of targets that are T numbers. The values of a metric that gives one for each are averaged.
     """
 
-    def __init__(self, metrics: Mapping[str, Measure], predictions: Predictions, numbers: int = 1):
+    def __init__(self, metrics: Mapping[str, Metric], predictions: Predictions, numbers: int = 1):
         self.metrics = dict(metrics)
         self.predictions = predictions
         self.numbers = numbers

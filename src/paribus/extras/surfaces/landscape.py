@@ -149,9 +149,7 @@ class Work:
         for each in weights:
             digest.update(each.float().cpu().numpy().tobytes())
         self.metric = metric_beside(run)
-        self.settings = {**asdict(view), "weights": digest.hexdigest()[:16]}
-        if self.metric != "acc":  # what is kept from before is an accuracy
-            self.settings["metric"] = self.metric
+        self.settings = {**asdict(view), "metric": self.metric, "weights": digest.hexdigest()[:16]}
         self.stages: dict[str, Any] = load_stages(self.path, self.settings)
         self.ticker = Ticker()
 
