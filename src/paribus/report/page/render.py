@@ -209,8 +209,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
                 "regime": plain(each.regime or ""),
                 "outcome": each.verdict.word,
                 "compared": words.compared(each),
-                "numbers": words.numbers(each),
-                "smallest": words.smallest(each),
+                "numbers": f"{words.numbers(each)}, d = {words.smallest(each)}",
                 "because": because(each),
             }
             for each in claim.findings
