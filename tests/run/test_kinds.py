@@ -1,5 +1,7 @@
 """What does not go with the kind of the samples is refused before training, with what does."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -57,3 +59,29 @@ def test_what_does_not_fit_is_refused(line, named):
 )
 def test_what_fits_goes_through_preflight(line):
     assert next(built(*line).parameters()).device == torch.device("meta")
+
+
+class OneHot:
+    def __call__(self, x, y, *, num_classes, generator):
+        return x, torch.nn.functional.one_hot(y, num_classes).float()
+
+
+class Shorter:
+    def __call__(self, x, y, *, num_classes, generator):
+        return x[:, 1:], y
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "data", "said"),
+    [
+        ("OneHot", "diabetes", r"kind_of_y='number', into what the task can learn\. RuntimeError: one_hot"),
+        ("Shorter", "diabetes", r"ValueError: samples of the shape \(8, 9\) came out\. Use another one, or augment"),
+        ("Shorter", "wine", r"targets of the shape \(8,\), kind_of_y='class'"),
+        ("OneHot", "wine", None),
+    ],
+)
+def test_an_augmentation_is_tried_on_a_batch_before_training(augmentation, data, said):
+    line = [f"data={data}", "batch_size=b16", "model=mlp", f"augmentation._target_={__name__}.{augmentation}"]
+    run = Run.parse(resolved(load([*line, "task=regression"] if data == "diabetes" else line)))
+    with pytest.raises(UserError, match=said) if said else nullcontext():
+        build.try_augmentation(run, build.build_setting(run))

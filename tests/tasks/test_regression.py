@@ -14,7 +14,7 @@ from paribus.extras.stack.task import StackedTask
 from paribus.run.evaluation import evaluate
 from paribus.run.metrics import Totals
 from paribus.tasks.regression.task import Regression
-from paribus.techniques.augment import Identity
+from paribus.techniques.augment import Identity, MixUp
 from paribus.techniques.losses import CrossEntropy
 from paribus.techniques.regression_losses import Huber, MeanAbsoluteError, MeanSquaredError
 
@@ -129,3 +129,18 @@ def test_losses_are_their_formulas(loss, by_hand):
 def test_a_loss_of_classes_is_refused():
     with pytest.raises(ValueError, match=r"needs a loss of numbers, got CrossEntropy. Use loss=squared_error"):
         Regression(Form((3,), "vector", "number", 1), CrossEntropy(3), Identity())
+
+
+@pytest.mark.parametrize("num_outputs", [1, 2])
+def test_mixup_takes_numbers_between_those_of_two_samples(num_outputs):
+    """The same share of x and of y: where y is linear in x, it is so after mixing."""
+    form = Form((3,), "vector", "number", num_outputs)
+    task = Regression(form, MeanSquaredError(), MixUp(1.0))
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    y = 100 + 7 * x[:, :num_outputs]
+    y = y[:, 0] if num_outputs == 1 else y
+    assert task.augments
+    mixed, target = task.augment(x, y, torch.Generator().manual_seed(1))
+    assert target.shape == y.shape
+    assert not torch.equal(target, y)
+    assert torch.allclose(target.view(50, -1), 100 + 7 * mixed[:, :num_outputs], atol=1e-3)

@@ -120,6 +120,24 @@ def check_augmentation(run: Run, form: Form, augmentation: Any) -> None:
         )
 
 
+def try_augmentation(run: Run, setting: Setting) -> None:
+    """Change a batch, and take the loss of what comes out. Raises UserError with what fails, for one of any class."""
+    if not setting.task.augments:
+        return
+    x, y = setting.form.zeros(8)
+    try:
+        changed, target = setting.task.augment(x, y, torch.Generator().manual_seed(0))
+        if changed.shape != x.shape:
+            raise ValueError(f"samples of the shape {tuple(changed.shape)} came out")
+        setting.task.loss(torch.zeros(8, setting.task.num_outputs), target)
+    except Exception as error:
+        raise UserError(
+            f"augmentation={name_of(run.augmentation)} must turn samples of the shape {tuple(x.shape)} and targets of "
+            f"the shape {tuple(y.shape)}, kind_of_y={setting.form.kind_of_y!r}, into what the task can learn. "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Use another one, or augmentation=none"
+        ) from error
+
+
 def stream(run: Run, name: Literal["init", "order", "augmentation"]) -> int:
     """The seed of one of the three random streams: seeds.NAME, mixed with `repetition` unless that is 0."""
     seed = {"init": run.seeds.init, "order": run.seeds.order, "augmentation": run.seeds.augmentation}[name]

@@ -55,6 +55,8 @@ class Preflight:
         build.check_monitors(run, setting.task)
         judged = (run.measures, run.data.source, run.loss, run.task.node)
         self._once(lambda: build.build_measures(run, setting), "measures", *judged)
+        changed = (run.augmentation, run.data.source, run.loss, run.task.node)
+        self._once(lambda: build.try_augmentation(run, setting), "augmentation", *changed)
         shares = sorted(data.batch_shares())
         _check_parts(run.trainer.accumulate, shares)
         network: nn.Module | None = None
