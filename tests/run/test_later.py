@@ -83,6 +83,12 @@ def test_an_ablation_compares_any_declared_metric(paribus, tmp_path):
     assert table.code == 0, table.err
     assert "test F1 (%) ↑" in table.out
     assert "test accuracy (%)" in table.out
+    lost = next(iter(records(tmp_path)))
+    (tmp_path / "outputs" / "runs" / lost / "checkpoints" / "last.ckpt").rename(tmp_path / "last.ckpt")
+    plan = paribus("plan", *line, "metrics=[f1,kappa]")
+    assert "4 finished runs lack a metric that is asked for. Training computes it from their weights, and" in plan.out
+    assert f"; 1 have none left and stay without it: {lost}" in plan.out
+    (tmp_path / "last.ckpt").rename(tmp_path / "outputs" / "runs" / lost / "checkpoints" / "last.ckpt")
     later = paribus("evaluate", "--metrics", "f1,kappa", *line)
     assert later.code == 0, later.err
     assert "4 runs have new metrics" in later.out

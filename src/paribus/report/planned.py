@@ -6,7 +6,7 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.ablation.cells import Cell, Plan
@@ -21,6 +21,7 @@ from paribus.base.terminal import say
 from paribus.config.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.config.composer import Composer
 from paribus.evidence.estimate import Costs, Estimate
+from paribus.run.later import lacking
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
 from paribus.sweep.grouping import Outlook, grouping
@@ -33,6 +34,7 @@ class Planned:
     states: of each run, by its id: missing, running, done, diverged, failed or changed.
     changed: finished runs whose inputs are no longer what they were trained with. missing: the runs to train, by id.
     outlook: the missing runs as they will be put together. slots: runs that train at a time.
+    unmeasured: finished runs that lack a metric which is asked for, and whether each has weights to compute it from.
     """
 
     plans: Sequence[Plan]
@@ -42,6 +44,7 @@ class Planned:
     estimate: Estimate
     outlook: Outlook
     slots: int
+    unmeasured: Mapping[str, bool] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -64,6 +67,13 @@ class Planned:
                 f"runs{listed(self.changed)}\n  {REMEDY}"
             )
         yield from self.outlook.lines
+        if self.unmeasured:
+            lost = [id for id, kept in self.unmeasured.items() if not kept]
+            rest = f"; {len(lost)} have none left and stay without it: {', '.join(lost[:3])}" if lost else ""
+            yield (
+                f"{len(self.unmeasured)} finished runs lack a metric that is asked for. Training computes it from "
+                f"their weights, and trains none again{rest}"
+            )
         yield _total(self.missing, len(self.states), self.estimate, self.slots)
 
     def content(self) -> dict[str, Any]:
@@ -101,7 +111,7 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
             say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")
             costs.add(*measured(cell, outlook.sizes.get(cell.id, 1)))
         estimate = costs.estimate(missing.values())
-    return Planned(plans, states, changed, missing, estimate, outlook, slots)
+    return Planned(plans, states, changed, missing, estimate, outlook, slots, _unmeasured(plans, store))
 
 
 def _check_hydra(overrides: Sequence[str]) -> None:
@@ -113,6 +123,16 @@ def _check_hydra(overrides: Sequence[str]) -> None:
     with hydra_context(), user_errors():
         single = [each for each in parse_overrides(overrides) if not each.is_sweep_override()]
         check_hydra(load([each.input_line for each in single]).hydra)
+
+
+def _unmeasured(plans: Sequence[Plan], store: Store) -> dict[str, bool]:
+    found = {}
+    for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
+        record = store.read(cell.id) if cell.composed.measures_more else None
+        if record is not None and lacking(record, cell.run.metrics.only(cell.run.measures)):
+            weights = store.run_dir(cell.id) / "checkpoints" / f"{record.evaluated}.ckpt"
+            found[cell.id] = weights.exists()
+    return found
 
 
 def _state(store: Store, cell: Cell) -> str:

@@ -54,7 +54,9 @@ class Board:
         if not any(key.startswith("train/") for key in logged):  # of records that hold results only
             logged |= {*self.known.measured()}
         self.score = self.select_on or self.known.key(f"val/{kind(self.table.metrics[0])}")
-        self.curves = [self.known.key(key) for key in curve_keys(self.known, logged)]
+        self.curves = [
+            self.known.key(key) for key in curve_keys(self.known, logged, (self.table.metrics[0], self.score))
+        ]
 
     @property
     def ids(self) -> list[str]:
