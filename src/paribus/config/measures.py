@@ -9,6 +9,7 @@ from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
+from paribus.base.redaction import redacted
 from paribus.config.arguments import check_node
 from paribus.config.schema import shortened
 from paribus.config.targets import public_name
@@ -70,7 +71,7 @@ def _tasks(where: str, given: Any) -> tuple[str, ...]:
 
 def _how(node: Mapping[str, Any]) -> str:
     """The class and its arguments in one line, in one order. Records keep it: one name is one computation."""
-    given = {key: value for key, value in sorted(arguments(node).items()) if key != "_target_"}
+    given = redacted({key: value for key, value in sorted(arguments(node).items()) if key != "_target_"})
     return f"{public_name(node['_target_'])}({', '.join(f'{key}={json.dumps(given[key])}' for key in given)})"
 
 
