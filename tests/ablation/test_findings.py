@@ -166,6 +166,13 @@ def test_declarations_that_contradict_each_other_give_no_verdict():
         findings(plan, records.get)
 
 
+def test_an_invalid_run_is_in_no_comparison():
+    plan, records = study(hypotheses=[hypothesis()])
+    records["none-2"].excluded = "wrong data"
+    [found] = findings(plan, records.get)
+    assert (found.difference.n, found.missing) == (4, 1)
+
+
 def test_what_is_missing_is_counted():
     plan, records = study(hypotheses=[hypothesis()])
     del records["none-2"]

@@ -96,3 +96,29 @@ def test_mistakes(paribus, store, arguments, said):
 
 def test_no_runs_at_all(paribus):
     assert paribus("runs", "norm=batch").out.endswith("0 runs\n")
+
+
+def test_a_run_is_marked_as_invalid_and_the_mark_is_taken_back(paribus, store):
+    before = (store.run_dir("aa11") / "record.json").read_text()
+    assert "left out of all tables" in paribus("runs", "--exclude", "aa", "--why", "the disk was full").out
+    assert store.read("aa11").excluded == "the disk was full"
+    assert listed(paribus("runs", "excluded=*disk*")) == ["aa11"]
+    assert "part of the tables again" in paribus("runs", "--include", "aa11").out
+    assert (store.run_dir("aa11") / "record.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--exclude", "aa11"], "excluded for a reason in words, got None"),
+        (["--exclude", "aa11", "--why", " "], "--why"),
+        (["--why", "x"], "--why is the reason of --exclude RUN"),
+        (["--include", "aa11", "--why", "x"], "--include needs none"),
+        (["--exclude", "bb22", "--why", "x"], "only a run that has ended is part of a table, and bb22 is failed"),
+        (["--exclude", "zz", "--why", "x"], "no run in"),
+        (["norm=batch", "--exclude", "aa11", "--why", "x"], "mark a run and list none"),
+    ],
+)
+def test_mistakes_in_marking(paribus, store, words, message):
+    result = paribus("runs", *words)
+    assert (result.code, message in result.err) == (2, True), result.err

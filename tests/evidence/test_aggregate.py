@@ -12,6 +12,7 @@ from scipy import stats
 
 from paribus.evidence.aggregate import aggregate
 from paribus.evidence.arms import ReportError
+from paribus.report.tables.sheets import arms_sheet
 from paribus.stats.multiple import holm
 from paribus.stats.sequential import Looks
 from paribus.store.record import Record
@@ -176,6 +177,16 @@ def test_times_are_compared_only_where_each_run_was_alone_on_one_machine():
         found = table(**changes)
         assert re.search(reason, found.untimed)
         assert found.metrics == ["test/acc"]
+
+
+def test_an_invalid_run_is_in_no_mean_and_the_table_says_so():
+    given = arms()
+    given["arm1"][2].excluded = "the disk was full"
+    table = aggregate("norm", given, ["test/acc"])
+    row = table.rows[1]
+    assert (row.n, row.missing, row.cells["test/acc"].difference.n) == (4, 0, 4)
+    assert row.cells["test/acc"].mean.mean == pytest.approx(np.mean(np.delete(values(given["arm1"]), 2)))
+    assert "Marked as invalid and left out: run arm1-2 (the disk was full)." in arms_sheet(table).notes
 
 
 def test_collapses_are_counted_by_arm():

@@ -9,6 +9,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 from paribus.datasets.source import Form
 from paribus.run.evaluation import evaluate
 from paribus.run.metrics import Totals
+from paribus.tasks.classification.calibration import calibration_error, calibration_sums
 from paribus.tasks.classification.task import Classification
 from paribus.techniques.augment import Identity
 from paribus.techniques.losses import CrossEntropy, ScalarSquaredError
@@ -39,6 +40,23 @@ def test_evaluation_agrees_with_torchmetrics():
         MulticlassCalibrationError(7, n_bins=15)(outputs.softmax(1), y).item(), abs=1e-6
     )
     assert found["loss"] == pytest.approx(torch.nn.functional.cross_entropy(outputs, y).item(), rel=1e-6)
+
+
+def test_bins_of_calibration_are_closed_on_the_right():
+    """A confidence of 3/15 belongs to (2/15, 3/15], and one just above it to the next bin."""
+    confidence = torch.tensor([0.2, 0.2 + 1e-9, 0.4, 0.4 - 1e-9, 1.0, 1e-12], dtype=torch.float64)
+    correct = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0], dtype=torch.float64)
+    edges = [(k / 15, (k + 1) / 15) for k in range(15)]
+    expected = (
+        sum(
+            abs(float((correct - confidence)[(confidence > low + 1e-15) & (confidence <= high + 1e-15)].sum()))
+            for low, high in edges
+        )
+        / 6
+    )
+    assert calibration_error(calibration_sums(confidence, correct, 1)[0]) == pytest.approx(expected, abs=1e-12)
+    # 0.2 and 0.2 + 1e-9 would nearly cancel in one bin
+    assert expected == pytest.approx((0.8 + 0.2 + (1 - 0.8)) / 6, abs=1e-6)
 
 
 def test_states_of_processes_add_up():

@@ -218,4 +218,4 @@ class _Scores:
         records = self.records[label]
         if what == "diverged":
             return sum(r is not None and r.status == "diverged" for r in records)
-        return sum(r is None or not r.has_result for r in records)
+        return sum(r is None or not r.has_result or r.excluded is not None for r in records)

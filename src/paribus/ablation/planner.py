@@ -261,10 +261,10 @@ class _Planner:
 
 
 def tuning_score(record: Record | None, metric: str) -> float | None:
-    """The metric that is selected on; nan for a run that diverged, None for one that is not finished."""
+    """The metric that is selected on; nan for a run that diverged or is excluded, None for one that is not finished."""
     if record is None or not record.has_result:
         return None
-    return record.metrics.get(metric, math.nan) if record.status == "done" else math.nan
+    return record.metrics.get(metric, math.nan) if record.status == "done" and not record.excluded else math.nan
 
 
 def winner(trials: Sequence[tuple[Point, tuple[str, ...]]], scores: Sequence[Sequence[float]], higher: bool) -> Tuned:

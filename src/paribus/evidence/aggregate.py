@@ -54,7 +54,8 @@ class Cell:
 class Row:
     """An arm. Only runs that are done enter its numbers; the others are counted.
 
-    collapses: in the first metric; None where nobody knows what guessing scores in it.
+    collapses: in the first metric; None where nobody knows what guessing scores in it. excluded: runs that are marked
+    as invalid.
     """
 
     arm: str
@@ -65,6 +66,7 @@ class Row:
     running: int = 0
     missing: int = 0
     collapses: Collapses | None = None
+    excluded: list[Record] = field(default_factory=list)
 
     @property
     def n(self) -> int:
@@ -233,12 +235,14 @@ def keys(metrics: Sequence[str], records: Iterable[Record | None]) -> list[Key]:
 
 
 def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[Key], level: float) -> Row:
-    present = [record for record in records if record is not None]
+    every = [record for record in records if record is not None]
+    present = [record for record in every if record.excluded is None]
     done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id))
     diverged, failed, running = (
         sum(r.status == status for r in present) for status in ("diverged", "failed", "running")
     )
-    row = Row(arm, {}, done, diverged, failed, running, len(records) - len(present))
+    row = Row(arm, {}, done, diverged, failed, running, len(records) - len(every))
+    row.excluded = [record for record in every if record.excluded is not None]
     pairs = _pairing(done)
     guess = next((chance(r, metrics[0]) for r in present if r.has_result), math.nan)
     if math.isfinite(guess):
@@ -299,7 +303,8 @@ def _judged(
 
 
 def _of_run(run: Record | None, metric: str) -> float:
-    return _value(run, metric) if run is not None and run.status == "done" else math.nan
+    counts = run is not None and run.status == "done" and run.excluded is None
+    return _value(run, metric) if run is not None and counts else math.nan
 
 
 def _embolden(rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None) -> None:

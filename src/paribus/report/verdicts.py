@@ -262,7 +262,7 @@ def finding_notes(finding: Finding) -> list[str]:
     if finding.hypothesis.metric in DURATIONS and not finding.difference.n and finding.planned > finding.missing:
         notes.append("Times are compared only if each run was measured alone, and all on one machine.")
     if finding.missing:
-        notes.append(f"Provisional: {finding.missing} of its runs failed, or are not finished yet.")
+        notes.append(f"Provisional: {finding.missing} of its runs failed, are invalid, or are not finished yet.")
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")
     if any(each.count for each in finding.collapses.values()):
@@ -280,9 +280,10 @@ def _collapses(finding: Finding) -> str:
         sides.append((sum(each.count for each in own), sum(each.rate.n for each in own)))
     (count, n), (other, of) = sides
     p = fisher(count, n, other, of)
+    more = " The bounds count one more collapse of that depth." if finding.difference.falls else ""
     return (
         f"Runs that collapsed (diverged, or nearer to chance than to the median of their arm): {count} of {n} against "
-        f"{other} of {of} (Fisher's exact test, p {_p(p)}). The bounds count one more collapse of that depth."
+        f"{other} of {of} (Fisher's exact test, p {_p(p)}).{more}"
     )
 
 

@@ -28,6 +28,7 @@ class Run:
         record = self.record
         fields = {"status": self.state, "age": self.age, "id": record.id, "seed": record.seed}
         fields |= {"ablation": record.ablation, "arm": record.arm, "parameters": record.parameters}
+        fields["excluded"] = record.excluded
         for known in (fields, record.choices, record.metrics, record.timing):
             if key in known:
                 return known[key]
@@ -85,7 +86,7 @@ def sort(listed: Iterable[Run], key: str, descending: bool = False) -> list[Run]
     return having + [run for run in listed if run.value(key) is None]
 
 
-FIELDS = ("status", "age", "id", "seed", "ablation", "arm", "parameters")
+FIELDS = ("status", "age", "id", "seed", "ablation", "arm", "parameters", "excluded")
 _NOTHING = object()
 
 

@@ -39,6 +39,7 @@ class Record:
     provenance: commit, dirty, versions, hardware, world_size, and the command that repeats the run.
     created, finished: ISO 8601 in UTC.
     checksums: file within the run's folder -> SHA-256, of what a run that has ended has left there.
+    excluded: why the run is invalid (`paribus runs --exclude`); it is in no mean and no comparison then.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Record:
     created: str | None = None
     finished: str | None = None
     checksums: dict[str, str] = field(default_factory=dict)
+    excluded: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -90,6 +92,8 @@ class Record:
     def to_json(self) -> str:
         """Strictly valid JSON: numbers that are not finite become the strings "nan", "inf", "-inf"."""
         content = {each.name: _encode(getattr(self, each.name)) for each in fields(self)}
+        if self.excluded is None:  # versions of before do not know it
+            del content["excluded"]
         return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
     @staticmethod
@@ -164,7 +168,7 @@ _OPEN: Mapping[type, tuple[str | bytes, str | bytes]] = {str: ("[", "{"), bytes:
 _NONE = type(None)
 _FORMS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "status", "evaluated"), (str,)),
-    **dict.fromkeys(("ablation", "arm", "created", "finished"), (str, _NONE)),
+    **dict.fromkeys(("ablation", "arm", "created", "finished", "excluded"), (str, _NONE)),
     **dict.fromkeys(("choices", "comparable", "metrics", "declared", "timing", "provenance", "checksums"), (dict,)),
     "failure": (dict, _NONE),
     "seed": (int, _NONE),

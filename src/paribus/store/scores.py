@@ -9,8 +9,9 @@ from paribus.store.record import Record
 
 
 def score(record: Record | None, metric: str) -> float:
-    """The metric of a run; of a diverged one what guessing scores, or the worst if that is not known; nan for none."""
-    if record is None or not record.has_result:
+    """The metric of a run; of a diverged one what guessing scores, or the worst if that is not known; nan for none, and
+    for one that is excluded."""
+    if record is None or not record.has_result or record.excluded is not None:
         return math.nan
     value = record.metrics.get(metric, record.timing.get(metric, math.nan))
     if record.status == "done" and (math.isfinite(value) or metric not in record.metrics):

@@ -136,6 +136,19 @@ def test_batch_renorm_without_limits_gives_the_output_of_evaluation(layout):
     torch.testing.assert_close(module.train()(x), expected, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("shift", [-9.0, 9.0])
+def test_batch_renorm_clips_on_both_sides(shift):
+    """r and d written out: the batch's mean lies beyond the limits, once below and once above the moving mean."""
+    module = BatchRenorm(8, "vector", r_max=2.0, d_max=0.5, start=0.0, r_full=0.0, d_full=0.0, affine=False).double()
+    module.set_progress(1.0)
+    x = sample("vector") - 3.0 + shift
+    moving, batch = torch.ones(8).double().add(1e-5).sqrt(), x.var(0, correction=0).add(1e-5).sqrt()
+    r = torch.minimum(torch.maximum(batch / moving, torch.tensor(0.5)), torch.tensor(2.0))
+    d = torch.full((8,), 0.5 if shift > 0 else -0.5, dtype=torch.float64)
+    assert ((x.mean(0) / moving).abs() > 0.5).all()
+    torch.testing.assert_close(module(x), (x - x.mean(0)) / batch * r + d)
+
+
 def test_batch_renorm_limits_ramp_over_the_run():
     module = BatchRenorm(8, "map")
     seen = []

@@ -15,6 +15,7 @@ from paribus.base.terminal import show
 
 if TYPE_CHECKING:
     from paribus.store import query
+    from paribus.store.store import Store
 
 COLUMNS = ("id", "status", "age", "ablation", "arm", "seed")
 MOST_METRICS = 3  # columns, of runs of several kinds of task
@@ -29,8 +30,23 @@ MOST_METRICS = 3  # columns, of runs of several kinds of task
 )
 @click.option("-n", "--limit", type=click.IntRange(1, 10**9), help="Show only this many runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--exclude",
+    metavar="RUN",
+    help="Mark a run as invalid, with --why. Tables leave it out and say so; in tuning it counts as diverged.",
+)
+@click.option("--why", metavar="TEXT", help="The reason for --exclude.")
+@click.option("--include", metavar="RUN", help="Take the mark of --exclude back.")
 def command(
-    filters: tuple[str, ...], newer: str | None, older: str | None, by: str | None, limit: int | None, as_json: bool
+    filters: tuple[str, ...],
+    newer: str | None,
+    older: str | None,
+    by: str | None,
+    limit: int | None,
+    as_json: bool,
+    exclude: str | None,
+    why: str | None,
+    include: str | None,
 ) -> None:
     from paribus.ablation.outputs import outputs_folder
     from paribus.report.collect import is_setting
@@ -40,6 +56,10 @@ def command(
 
     store = Store(outputs_folder([item for item in filters if is_setting(item)]))
     wanted = [item for item in filters if not is_setting(item)]
+    if exclude or include or why is not None:
+        if wanted or newer or older or by or limit or as_json:
+            raise UserError("--exclude and --include mark a run and list none. Leave filters and other options out")
+        return show(mark(store, exclude, why, include))
     youngest, oldest = in_seconds(older) if older else 0.0, in_seconds(newer) if newer else math.inf
     if youngest >= oldest:
         raise UserError(f"no run is older than {older} and newer than {newer}. Drop one of --older, --newer")
@@ -67,6 +87,24 @@ def command(
         + (f": {counted}" if counted else "")
         + (f"; {limit} shown" if len(shown) < len(found) else "")
     )
+
+
+def mark(store: Store, exclude: str | None, why: str | None, include: str | None) -> str:
+    """Mark a run as invalid, or take the mark back. Raises UserError for a run that has not ended, or no reason."""
+    from paribus.ablation.parser import is_words
+
+    if (exclude is None) == (include is None):
+        raise UserError("--why is the reason of --exclude RUN, and --include RUN takes it back. Give one of the two")
+    if exclude is not None and not is_words(why):
+        raise UserError(f"a run is excluded for a reason in words, got {why!r}. Write: --exclude {exclude} --why TEXT")
+    if include is not None and why is not None:
+        raise UserError("--why is the reason of --exclude, and --include needs none. Leave --why out")
+    record = store.find(exclude or include or "")
+    if not record.has_result:
+        raise UserError(f"only a run that has ended is part of a table, and {record.id} is {record.status}")
+    record.excluded = why
+    store.write(record)
+    return f"{record.id} is " + ("left out of all tables" if why else "part of the tables again")
 
 
 def cell(run: query.Run, column: str) -> str:

@@ -112,7 +112,7 @@ def _lost(table: Aggregate, row: Row) -> list[str]:
     said = [f"{count} {what}" for what, count in counts.items() if count]
     notes = []
     if said:
-        total = row.n + sum(counts.values())
+        total = row.n + sum(counts.values()) + len(row.excluded)
         notes.append(f"Excluded from the means: {', '.join(said)}, of {total} run{'s' if total > 1 else ''}.")
     if row.diverged:
         rate = row.divergence
@@ -123,6 +123,8 @@ def _lost(table: Aggregate, row: Row) -> list[str]:
             around = f" ± {around}" if around else ""
             shown += f"; {title(main)} {value}{around} with diverged runs scored at chance (± standard deviation)"
         notes.append(f"{shown}.")
+    for run in row.excluded:
+        notes.append(f"Marked as invalid and left out: run {run.id} ({run.excluded}).")
     for metric, cell in row.cells.items():
         there = row.n if metric.startswith(("train/", "val/", "test/")) else 0
         if there and (lost := row.n - len(cell.values)):
