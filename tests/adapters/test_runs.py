@@ -1,6 +1,6 @@
 """Runs with losses, schedulers and optimizers of torch: trained, resumed to the same bits, and stacked where proven."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from paribus.base.errors import Interrupted
 from paribus.base.signals import asked_to_stop
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
+from paribus.run.evaluate import reload
 from paribus.run.execute import train
 from paribus.run.rerun import rerun
 from paribus.store.store import Store
@@ -102,6 +103,13 @@ def test_a_run_learns_what_torch_learns(option):
     x, y = data.splits.test.x, data.splits.test.y
     network.eval()
     assert record.metrics["test/loss"] == pytest.approx(float(loss(network(x), y).detach()), rel=1e-5)
+    # The surface that is analysed is that of the whole split, however it is cut.
+    from paribus.extras.curvature.recorded import build_risk
+    from paribus.run.weights import flatten
+
+    again = reload(record, Store("outputs"))
+    risk = build_risk(replace(again, configured=again.configured.but({"evaluation.batch_size": 77})), "test", None)
+    assert float(risk.value(flatten(again.network))) == pytest.approx(record.metrics["test/loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(

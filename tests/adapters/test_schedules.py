@@ -124,6 +124,20 @@ def test_a_plateau_follows_the_validation_loss_and_keeps_its_state():
     assert ours.param_groups[0]["lr"] < 0.05
 
 
+def test_a_plateau_of_a_metric_of_which_higher_is_better():
+    real, ours, where = optimizer(), optimizer(), progress()
+    scheduler = lr_scheduler.ReduceLROnPlateau(real, mode="max", patience=0, threshold=0.1)
+    node = {"_target_": f"{TORCH}.ReduceLROnPlateau", "patience": 0, "threshold": 0.1, "monitor": "val/acc"}
+    schedule = schedule_of(instantiate("scheduler", partials(node)), mode="max")
+    schedule.follow(where)
+    for epoch, accuracy in enumerate([0.5, 0.52, 0.6, 0.61, 0.62]):
+        schedule.apply(ours.param_groups, epoch, 8)
+        assert numbers(ours.param_groups) == numbers(real.param_groups)
+        schedule.observe(-accuracy)
+        scheduler.step(accuracy)
+    assert ours.param_groups[0]["lr"] == 0.1 * 0.1 * 0.1
+
+
 def test_the_length_of_the_run_is_filled_in_where_nobody_gives_it():
     last = (1 + math.cos(math.pi * (EPOCHS - 1) / EPOCHS)) / 2
     cosine = numbers_at_the_end({"_target_": f"{TORCH}.CosineAnnealingLR"})

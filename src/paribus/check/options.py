@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paribus.base.errors import UserError
+from paribus.config import config_dir
 from paribus.config.compose import search_path
 from paribus.config.composer import Composer
 
@@ -40,6 +41,8 @@ def options(words: Sequence[str], composer: Composer) -> list[Option]:
 
     Raises UserError for a file that is no option, and where there is none.
     """
+    if not words and Path("conf").resolve() == config_dir().resolve():
+        raise UserError("conf holds the options of Paribus itself here. Name those of yours: paribus check FILE ...")
     paths = [Path(word) for word in words] or [Path("conf")]
     found = []
     for path in paths:

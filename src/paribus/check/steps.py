@@ -146,6 +146,8 @@ class _Built:
 
     def short(self, folder: str) -> Run:
         """The run on a few samples, with checkpoints and without loggers."""
+        from paribus.run import build
+
         run = self.run
         values: dict[str, Any] = {
             "budget": {**dict.fromkeys(BUDGET_UNITS), "epochs": EPOCHS},
@@ -166,7 +168,10 @@ class _Built:
                 values["data.subset"] = few
             if (warmup_updates(run.scheduler) or 0) > EPOCHS:
                 values["scheduler.warmup"] = 0
-        return run.but(values)
+        short = run.but(values)
+        if self.data is not None:
+            build.keep_splits(short.data)  # it is built five times
+        return short
 
     def refusal(self, short: Run) -> str | None:
         """Why runs with other seeds can't be trained with this one as one job."""

@@ -107,8 +107,16 @@ def build_risk(run: Reloaded, split: str, samples: int | None, decay: bool = Fal
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
             return zip(x.split(size), y.split(size), strict=True)
 
+    task, loss = run.setting.task, run.setting.task.loss
+    weights = [found.sum() for _, y in batches() if (found := task.weights(y)) is not None]
+    if weights:  # the mean of the split, which is no mean of those of batches
+        scale = number / float(sum(weights))
+
+        def loss(outputs: Tensor, target: Tensor) -> Tensor:
+            return scale * task.per_sample(outputs, target).mean()
+
     penalty = decay_of(run) if decay else None
-    return Risk(run.network, run.setting.task.loss, batches, number, dtype=torch.float64, penalty=penalty)
+    return Risk(run.network, loss, batches, number, dtype=torch.float64, penalty=penalty)
 
 
 def decay_of(run: Reloaded) -> Tensor:
