@@ -107,7 +107,7 @@ def test_a_run_learns_what_torch_learns(option):
     from paribus.extras.curvature.recorded import build_risk
     from paribus.run.weights import flatten
 
-    again = reload(record, Store("outputs"))
+    again = reload(record, Store("outputs"), double=True)
     risk = build_risk(replace(again, configured=again.configured.but({"evaluation.batch_size": 77})), "test", None)
     assert float(risk.value(flatten(again.network))) == pytest.approx(record.metrics["test/loss"], rel=1e-5)
 
