@@ -70,6 +70,10 @@ def test_the_wheel_brings_its_configuration(installed, tmp_path):
     table = run(installed, tmp_path, "table")
     assert table.returncode == 0, table.stderr
     assert "norm" in table.stdout
+    new = run(installed, tmp_path, "new", "mine")  # from the files of its template
+    assert new.returncode == 0, new.stderr
+    assert (tmp_path / "mine" / ".gitignore").is_file()
+    assert (tmp_path / "mine" / "conf" / "task" / "mine.yaml").is_file()
     report = run(installed, tmp_path, "report")  # with its template, style and scripts
     assert report.returncode == 0, report.stderr
     page = (tmp_path / "report.html").read_text()

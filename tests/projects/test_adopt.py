@@ -117,6 +117,9 @@ def test_options_and_experiments_are_those_of_the_project(project, paribus, monk
     assert (config["seed"], config["budget"]["epochs"]) == (77, 2)
     assert (config["trainer"]["precision"], config["trainer"]["flags"]) == ("16-mixed", {"gradient_clip_val": 0.5})
     assert resolved(load(["task/module=large"]))["task"]["module"]["net"]["sizes"] == {"first": 2, "last": 16}
+    ablation = yaml_of(f"conf/ablation/{Path.cwd().name.lower()}.yaml")["ablation"]
+    assert ablation["factors"] == {"task.module.optimizer.lr": [0.01, 0.001]}
+    assert [each["direction"] for each in ablation["hypotheses"]] == ["greater"]  # of an accuracy
     planned = paribus("plan", f"ablation={Path.cwd().name.lower()}")
     assert "2 arms, 6 runs" in planned.out, planned.err
 

@@ -329,17 +329,24 @@ def _add_ablation(adopted: Adopted, script: Script, usual: Translation, chosen: 
     options = [
         path.split("/")[-1].removesuffix(".yaml") for path in adopted.files if path.startswith("conf/task/module/")
     ]
+    levels: list[Any] = [chosen["module"], *(each for each in options if each != chosen["module"])]
+    factor = "task/module"
     if rate is not None:
-        factors: Tree = {rate[0]: [rate[1], rate[1] / 10]}
-    elif len(options) > 1:
-        factors = {"task/module": [chosen["module"], *(each for each in options if each != chosen["module"])]}
-    else:
+        factor, levels = rate[0], [rate[1], float(f"{rate[1] / 10:.6g}")]
+    if len(levels) < 2:
         return
     metric = on_test(monitor, names_logged(usual.module["_target_"], script.root))
-    ablation = {
-        "name": adopted.name, "factors": factors, "seeds": 3, "metric": metric, "select_on": monitor,
+    ablation: Tree = {
+        "name": adopted.name, "factors": {factor: levels}, "seeds": 3, "metric": metric, "select_on": monitor,
         "smallest_effect": 0.005,
     }  # fmt: skip
+    metrics = usual.rest["task"]["metrics"]
+    better = next((metrics[name]["better"] for name in (metric, metric.rpartition("/")[2]) if name in metrics), None)
+    if better is not None:
+        hypothesis: Tree = {"id": f"{adopted.name}-1", "claim": f"{levels[0]} is better than {levels[1]}"}
+        hypothesis |= {"arm": {factor: levels[0]}, "versus": {factor: levels[1]}}
+        hypothesis["direction"] = "greater" if better == "higher" else "less"
+        ablation["hypotheses"] = [hypothesis]
     says = (
         "@package _global_\n# A first ablation. Write here what you want to compare.\n"
         f"# Command: paribus train -m ablation={adopted.name}"
