@@ -10,9 +10,9 @@ import pytest
 from paribus.ablation import inputs as module
 from paribus.ablation.changes import changed_inputs, moved_data
 from paribus.ablation.inputs import Inputs, is_open
-from paribus.ablation.sources import modules_of
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
+from paribus.config.sources import modules_of
 from paribus.store.record import Record
 
 

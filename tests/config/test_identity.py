@@ -77,10 +77,13 @@ def test_a_callback_is_judged_by_its_class_and_not_by_its_key(compose):
     assert run_id(compose("+callbacks.mine.every=5")) != plain  # of no class that is known
 
 
-@pytest.mark.needs("wandb")
-def test_a_logger_of_others_counts_since_lightning_hands_it_the_network(compose):
-    assert run_id(compose("logger=many_loggers")) == run_id(compose("+logger.csv=null")) == run_id(compose())
-    assert run_id(compose("+logger.csv={_target_: mine.Logger}")) != run_id(compose())
+@pytest.mark.parametrize(
+    "logger",
+    ["{_target_: pytorch_lightning.loggers.MLFlowLogger, experiment_name: a}",
+     "{_target_: lightning.pytorch.loggers.CSVLogger, save_dir: logs}", "{_target_: mine.Logger}", "null"],
+)  # fmt: skip
+def test_no_logger_counts_whoever_wrote_it(logger, compose):
+    assert run_id(compose(f"+logger.rows={logger}")) == run_id(compose())
 
 
 def test_a_folder_of_fixed_content_is_a_place_and_any_other_counts(compose):

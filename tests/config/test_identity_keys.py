@@ -27,7 +27,7 @@ HARMLESS = {
     "arm": "label",
     "tags*": "label",
     "paths.*": "place",
-    "logger.*": "ours only write down",
+    "logger.*": "writes down",
     "data.resident": "where samples lie",
     "data.workers": "who reads samples",
     "init.parameters": "chooses from the file of weights, and there is none",
@@ -109,7 +109,7 @@ def harmless(option, key):
     if (option, key) in COUNTS:
         return False
     found = [pattern for pattern in HARMLESS if fnmatch.fnmatchcase(key, pattern)]
-    return bool(found) and (key.startswith("metrics.") or not key.endswith("._target_"))
+    return bool(found) and (key.startswith(("metrics.", "logger.")) or not key.endswith("._target_"))
 
 
 def changed(config, path, value):

@@ -346,3 +346,29 @@ class WrongMonitor(Regressor):
         optimizer = super().configure_optimizers()
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/other"}}
+
+
+class Thawing(Regressor):
+    """Trains its first layer from the third epoch on."""
+
+    def __init__(self):
+        super().__init__()
+        self.net[0].requires_grad_(False)
+
+    def on_train_epoch_start(self):
+        if self.current_epoch == 2:
+            self.net[0].requires_grad_(True)
+
+
+class OnSteps(Regressor):
+    """Logs its evaluations for each batch and for the whole, as Lightning's example of an autoencoder does."""
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_mse", self.step(batch), on_step=True)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test_mse", self.step(batch), on_step=True)
+
+
+class Rows(pl.loggers.CSVLogger):
+    """A logger of the user's."""

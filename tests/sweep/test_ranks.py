@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from paribus.store.store import Store
+from paribus.sweep.ranks import scrubbed
 
 BASE = [
     "model=mlp",
@@ -147,3 +148,8 @@ def test_a_sweep_of_one_and_two_processes_with_a_failing_run_among_them(paribus,
         torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-12)
     assert {path.name for path in tmp_path.iterdir()} <= {"outputs", "spy_of_samples.py", "__pycache__"}
     assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1
+
+
+def test_an_environment_belongs_to_no_group_and_keeps_what_is_the_users():
+    given = {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "PL_GLOBAL_SEED": "7", "PL_USE_MOCKED_MNIST": "1", "HOME": "/h"}
+    assert scrubbed(given) == {"PL_USE_MOCKED_MNIST": "1", "HOME": "/h"}

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from paribus.ablation.sources import modules_of
 from paribus.base.atomic import write_atomically
 from paribus.config.composed import Composed
 from paribus.config.nodes import hub_path, target_of
 from paribus.config.run import Run
+from paribus.config.sources import modules_of
 from paribus.config.targets import known
 from paribus.config.task import LIGHTNING
 from paribus.store.checksums import sha256

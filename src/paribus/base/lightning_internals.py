@@ -61,3 +61,13 @@ def forget_restart(trainer: Any) -> None:
     """
     trainer.fit_loop.epoch_loop.restarting = False
     vars(trainer.fit_loop)["_restarting"] = False
+
+
+def saves_within_epochs(callback: Any) -> bool:
+    """Whether Lightning's ModelCheckpoint acts on batches: it has hooks for them even where it saves by epochs.
+
+    True of every other callback, and where Lightning keeps what it was asked for elsewhere.
+    """
+    own = type(callback).__name__ == "ModelCheckpoint" and "on_train_batch_end" in vars(type(callback))
+    steps = getattr(callback, "_every_n_train_steps", None)
+    return not own or steps != 0 or getattr(callback, "_train_time_interval", None) is not None

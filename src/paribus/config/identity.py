@@ -57,6 +57,7 @@ _LABELS = {
     "tags",
     "seed",
     "optimized_metric",
+    "logger",  # they write down what they are handed
 }
 _DATA_PLACES = {"workers", "resident", "epochs"}  # epochs: a recommendation, already part of the budget
 # Where a run is trained. devices and num_nodes count as their product.
@@ -176,11 +177,6 @@ def _metrics(config: Mapping[str, Any]) -> Any:
     return found or _ABSENT
 
 
-def _logger(config: Mapping[str, Any]) -> dict[str, Any]:
-    # Lightning hands the network to loggers: whatever is not ours could act on it.
-    return {key: node for key, node in (config.get("logger") or {}).items() if node and not is_observer(node)}
-
-
 def _trainer(config: Mapping[str, Any]) -> dict[str, Any]:
     trainer = _without(config["trainer"], _TRAINER_PLACES)
     flags = {name: value for name, value in (trainer.pop("flags", None) or {}).items() if value is not None}
@@ -193,7 +189,6 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "budget": budget,
     "evaluation": _evaluation,
     "callbacks": _callbacks,
-    "logger": _logger,
     "trainer": _trainer,
     "scheduler": _scheduler,
     "world_size": world_size,
@@ -231,7 +226,7 @@ def _names(sections: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
 
 def _meaning(name: str, config: Mapping[str, Any]) -> Any:
     value = _DERIVED[name](config) if name in _DERIVED else config[name]
-    if (name == "logger" and not value) or is_own(value):
+    if is_own(value):
         return _ABSENT
     for key, before in ADDED.items():
         section, _, inner = key.partition(".")

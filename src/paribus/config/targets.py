@@ -178,23 +178,6 @@ TARGETS: Mapping[str, Target] = {
     "paribus.logger.wandb": Target(
         "paribus.train.loggers.wandb_logger", at="paribus.extras.wandb.logger.wandb_logger", observes=True
     ),
-    "pytorch_lightning.loggers.CSVLogger": Target(
-        "pytorch_lightning.loggers.CSVLogger", also=("pytorch_lightning.loggers.csv_logs.CSVLogger",), observes=True
-    ),
-    "pytorch_lightning.loggers.CometLogger": Target(
-        "pytorch_lightning.loggers.CometLogger", also=("pytorch_lightning.loggers.comet.CometLogger",), observes=True
-    ),
-    "pytorch_lightning.loggers.MLFlowLogger": Target(
-        "pytorch_lightning.loggers.MLFlowLogger", also=("pytorch_lightning.loggers.mlflow.MLFlowLogger",), observes=True
-    ),
-    "pytorch_lightning.loggers.TensorBoardLogger": Target(
-        "pytorch_lightning.loggers.TensorBoardLogger",
-        also=("pytorch_lightning.loggers.tensorboard.TensorBoardLogger",),
-        observes=True,
-    ),
-    "pytorch_lightning.loggers.WandbLogger": Target(
-        "pytorch_lightning.loggers.WandbLogger", also=("pytorch_lightning.loggers.wandb.WandbLogger",), observes=True
-    ),
     "paribus.surface.Beale": Target("paribus.surfaces.catalogue.Beale", at="paribus.extras.surfaces.catalogue.Beale"),
     "paribus.surface.ManyMinima": Target(
         "paribus.surfaces.catalogue.ManyMinima", at="paribus.extras.surfaces.catalogue.ManyMinima"

@@ -19,6 +19,7 @@ from paribus.adapters.outputs import with_tensors
 from paribus.adapters.pretrained import load_initial
 from paribus.adapters.schedules import partials, schedule_of
 from paribus.base.errors import UserError
+from paribus.base.lightning_hooks import check_hooks
 from paribus.base.metrics import kind
 from paribus.config.modes import check_mode, without_mode
 from paribus.config.nodes import interval_of, monitored, name_of, scaled, target_of
@@ -239,6 +240,7 @@ def build_callbacks(run: Run) -> list[pl.Callback]:
         where = f"callbacks.{name}"
         callback = instantiate(where, without_mode(where, node))
         _check_direction(where, callback, run)
+        check_hooks(where, callback, bool(run.logger_nodes))
         found.append(callback)
     return found
 

@@ -38,7 +38,7 @@ class Chunk:
         return Chunk(moved.split(lengths), self.sizes)
 
 
-class ChunkLoader(Iterable[Chunk]):
+class ChunkLoader(Iterable[Chunk | tuple[Tensor, Tensor]]):
     """Yields what is left of the current epoch and of the budget, from where the run stands.
 
     data.updates_per_chunk is read for every chunk: the task measures how long an update takes and changes it. The
@@ -48,7 +48,7 @@ class ChunkLoader(Iterable[Chunk]):
     def __init__(self, data: RunData):
         self.data = data
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Iterator[Chunk | tuple[Tensor, Tensor]]:
         data, plan, cursor = self.data, self.data.plan, self.data.cursor
         epoch, number = cursor.epoch, cursor.update
         left = data.updates_left()
@@ -57,7 +57,8 @@ class ChunkLoader(Iterable[Chunk]):
         while chunk := list(islice(batches, data.updates_per_chunk)):
             sizes = [min(size, in_epoch - (number + k) * size) for k in range(len(chunk))]
             number += len(chunk)
-            yield Chunk(chunk, sizes)
+            whole = Chunk(chunk, sizes)
+            yield whole if data.in_chunks else next((x, y) for x, y, _ in data.batches(whole))
 
 
 class RunData(pl.LightningDataModule):
@@ -113,6 +114,7 @@ class RunData(pl.LightningDataModule):
                 "place in it. Give the warm-up as a fraction, scheduler.warmup=0.05"
             )
         self.cursor = Cursor()
+        self.in_chunks = True  # else each training step gets one batch (x, y), as Lightning's callbacks expect
         self.updates_per_chunk = 1
         self.exhausted = False
         self.device = torch.device("cpu")

@@ -39,6 +39,12 @@ from paribus.run.trainee import Trainee
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 
+# Warnings about what is done here on purpose, and about what can't happen here.
+_ON_PURPOSE = (
+    *("(num_workers|does not have many workers|litlogger|LeafSpec|val_dataloader)", "GPU available but not used"),
+    *("this fit will run with no optimizer", "Checkpoint directory .* exists and is not empty"),
+    "WeightAveraging doesn't support sharding",
+)
 LIGHTNING = ("pytorch_lightning", "lightning_fabric", "lightning.fabric")  # its loggers
 
 
@@ -75,7 +81,10 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
         (folder / "checkpoints" / NEXT).unlink(missing_ok=True)  # of a stack that it has left
         started = time.perf_counter()
         with quiet_lightning(), graceful_stop(loop.request_stop):
-            trainer.fit(loop, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+            try:
+                trainer.fit(loop, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+            except MisconfigurationException as error:  # a callback that can't work
+                raise UserError(f"Lightning can't train this: {error}") from error
         outcome = outcome_of(run, loop, data, time.perf_counter() - started)
         return outcome
     finally:
@@ -250,11 +259,8 @@ def quiet_lightning() -> Iterator[None]:
     for logger in levels:
         logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|litlogger|LeafSpec).*")
-        warnings.filterwarnings("ignore", message=".*val_dataloader.*")
-        warnings.filterwarnings("ignore", message=".*this fit will run with no optimizer.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        for message in _ON_PURPOSE:
+            warnings.filterwarnings("ignore", message=f".*{message}")
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
+from paribus.base.lightning_hooks import Hooks
 from paribus.run.agreement import Agreement
 from paribus.run.callbacks.observer import Observer
 from paribus.run.data import Chunk, RunData
@@ -34,9 +35,10 @@ DIVERGENCE_CHECK_SECONDS = 10.0
 class Loop(pl.LightningModule):
     """Minimises the loss of a task with manual optimisation.
 
-    A training step works through a `Chunk` of batches, so that Lightning's loop is paid for once in many updates.
-    Everything that belongs to an update (learning rate, clipping, accumulation, hooks) happens per update, and
-    trainer.global_step counts updates as usual. Callbacks that want to act on every update implement
+    A training step works through a `Chunk` of batches, so that Lightning's loop is paid for once in many updates, or
+    through one batch where a callback of others wants each (`Hooks`). Everything that belongs to an update (learning
+    rate, clipping, accumulation, hooks) happens per update, and trainer.global_step counts updates as usual. Callbacks
+    that want to act on every update implement
 
         on_gradients(loop)   after the backward pass and clipping, before the optimizer's step
         on_update(loop)      after it
@@ -113,6 +115,8 @@ class Loop(pl.LightningModule):
             run.schedule.follow(data)
         self.totals = Totals(self.task, self.device, self.engine.replicas)
         callbacks: list[Any] = getattr(self.trainer, "callbacks", [])
+        self.hooks = Hooks(self)
+        data.in_chunks = not self.hooks.every_update
         self._gradient_hooks = [c.on_gradients for c in callbacks if hasattr(c, "on_gradients")]
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
         self._validation_hooks = [c.on_validated for c in callbacks if hasattr(c, "on_validated")]
@@ -128,7 +132,7 @@ class Loop(pl.LightningModule):
         self.engine.mark_segments(data.cursor.step)
         self.release_ended()  # by what their checkpoints say: only their records are missing
 
-    def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def training_step(self, chunk: Chunk | tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor] | None:
         started = time.perf_counter()
         self._set_streams()
         data, cursor = self.data, self.data.cursor
@@ -146,13 +150,14 @@ class Loop(pl.LightningModule):
         else:
             each = (time.perf_counter() - started) / max(updates, 1)
             # A chunk that ended with the epoch was short for another reason than the clock.
-            longest = 2 * data.updates_per_chunk + 1
+            longest = 2 * data.updates_per_chunk + 1 if data.in_chunks else 1
             data.updates_per_chunk = max(1, min(longest, int(CHUNK_SECONDS / max(each, 1e-6))))
             if time.monotonic() - self._last_check > DIVERGENCE_CHECK_SECONDS:
                 self._last_check = time.monotonic()
                 self._check_divergence()
         if data.spent():
             data.exhausted = True
+        return None if data.in_chunks else {"loss": self._loss}
 
     def _agree(self) -> None:
         """After an update of several processes: they end together."""
@@ -190,10 +195,12 @@ class Loop(pl.LightningModule):
             if not math.isfinite(row["train/loss"]):
                 self._end(k, "diverged")
         last = data.exhausted or self.trainer.should_stop  # by the budget, or by somebody's callback
-        if self.living() and (cursor.epoch % self.evaluate_every == 0 or last):
-            self._validate(rows)
-        for k, row in rows.items():
-            self._write(k, row)
+        validates = self.living() and (cursor.epoch % self.evaluate_every == 0 or last)
+        with self.hooks.around("validation") if validates else nullcontext():
+            if validates:
+                self._validate(rows)
+            for k, row in rows.items():
+                self._write(k, row)
         if self.trainer.checkpoint_callback is None:
             self.release_ended()
         self._stop_if_all_ended()
@@ -240,7 +247,7 @@ class Loop(pl.LightningModule):
         """Test metrics, from the weights that evaluation.checkpoint names. Here the device is still ours."""
         if not (living := self.living()):
             return
-        with self.engine.final_weights(self.test_weights == "best"):
+        with self.hooks.around("test"), self.engine.final_weights(self.test_weights == "best"):
             results = {k: self.engine.test(k) for k in living}
         for k, found in results.items():
             self._write(k, {f"test/{key}": value for key, value in found.items()}, row=False)
@@ -291,6 +298,7 @@ class Loop(pl.LightningModule):
         own = x.shape[len(self.engine.replicas)]
         loss, outputs = self.engine.backward(x, y, own * self.world / size)
         self.totals.update(loss, outputs, y)
+        self._loss = loss.detach()  # of the last part of a batch
 
     # ------------------------------------------------------------------------------------------ trainees
 

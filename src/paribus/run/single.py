@@ -83,9 +83,10 @@ class SingleEngine:
         self._progress_hooks = [module.set_progress for module in modules if hasattr(module, "set_progress")]
         self._scaler = getattr(loop.trainer.precision_plugin, "scaler", None)
         self._count = update_counter(loop.trainer)
-        # With one process and no loss scaling, Lightning's wrappers of backward() and step() add 0.05 ms to an
-        # update and do nothing else.
-        self._bare = self.world == 1 and self._scaler is None and self._count is not None
+        # With one process, no loss scaling and no callback that wants every update, Lightning's wrappers of backward()
+        # and step() add 0.05 ms to an update and do nothing else.
+        self._hooks: Any = loop.hooks
+        self._bare = self.world == 1 and self._scaler is None and self._count is not None and data.in_chunks
         self._step = FusedStep(self.optimizer)
         # The bound method, because an attribute that is a module would be a second copy of the network's state.
         called: Any = torch.compile(self.module) if self.compile else self.module
@@ -152,6 +153,7 @@ class SingleEngine:
             if all(p.grad is None or bool(p.grad.isfinite().all()) for p in self._parameters):
                 raise
             failed[0] = ""
+        self._hooks.call("on_before_zero_grad", self.optimizer)
         for p in self._parameters:  # optimizer.zero_grad() takes a twentieth of a small update
             p.grad = None
         return failed

@@ -25,14 +25,16 @@ from paribus.sweep.failure import guarded
 from paribus.sweep.fork import ForkServer
 from paribus.sweep.slots import cores
 
-# Everything by which Lightning or a cluster would tell a process that it is part of some other group.
+# Everything by which Lightning or a cluster would tell a process that it is part of some other group, and the seeds of
+# another run. Further names that begin with PL_ are the user's.
 _GROUP = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_SEEDS = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 GRACE = 10.0  # seconds for the other ranks to end by themselves when one has failed
 
 
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment that belongs to no group of processes."""
-    return {key: value for key, value in environment.items() if key not in _GROUP and not key.startswith("PL_")}
+    return {key: value for key, value in environment.items() if key not in (*_GROUP, *_SEEDS)}
 
 
 def run_ranks(

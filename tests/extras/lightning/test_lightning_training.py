@@ -83,6 +83,13 @@ def test_without_a_test_a_data_module_or_slashes_in_its_names(trained):
     assert record.metrics.keys() == {"train_loss", "val_loss", "val_loss_best"}
 
 
+def test_evaluations_that_are_logged_for_each_batch_too(trained, tmp_path):
+    record, _ = trained("task.module={_target_: modules.OnSteps}", *MSE[1:2], "task.monitor=val_mse",
+                        "task.metrics={val_mse: {better: lower}, test_mse: {better: lower}}")  # fmt: skip
+    assert record.metrics["test_mse"] == record.metrics["test_mse_epoch"]
+    assert evaluate_record(record, Store(tmp_path))["test_mse"] == record.metrics["test_mse"]
+
+
 def test_two_optimizers_count_two_updates_for_a_batch(trained):
     record, _ = trained("task.module={_target_: modules.GAN}", *MSE[1:2], "task.metrics={gap: {better: lower}}",
                         "task.monitor=val/gap", budget="budget.updates=10")  # fmt: skip
@@ -180,6 +187,12 @@ def test_early_stopping_of_paribus_and_of_lightning(trained):
     )
     theirs, _ = trained(*MSE, f"+callbacks.stop={{{stop}}}", budget="budget.epochs=9")
     assert theirs.timing["epochs"] == 3
+
+
+def test_a_logger_of_the_users_changes_no_identity(make, trained, tmp_path):
+    record, _ = trained(*MSE, "+logger.rows._target_=modules.Rows")
+    assert record.id == make(*MSE).id
+    assert [each.difference for each in rerun(record, Store(tmp_path))] == [None, None, None]
 
 
 def test_loggers_of_lightning_write_into_the_folder_of_the_run(trained, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.lightning_hooks import lightnings
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
@@ -13,6 +14,10 @@ from paribus.run.instantiate import instantiate
 
 CHECKPOINTS = "paribus.callback.Checkpoints"
 PROGRESS = "paribus.callback.Progress"
+# Callbacks of Lightning that search, and the key that is tuned instead.
+SEARCHES = {"BatchSizeFinder": "task.datamodule.batch_size", "LearningRateFinder": "task.module.lr"}
+# They change the names of weights, and checkpoints don't hold what they have changed.
+NOT_RESUMED = frozenset(("ModelPruning",))
 
 
 def user_callbacks(run: Run, library: Library) -> tuple[list[Any], list[Any]]:
@@ -35,6 +40,11 @@ def user_callbacks(run: Run, library: Library) -> tuple[list[Any], list[Any]]:
                 raise UserError(
                     f"{where} must be a callback of {library.pl.__name__}, the package of the module, got "
                     f"{node['_target_']}"
+                )
+            if found := lightnings(callback) & SEARCHES.keys():
+                raise UserError(
+                    f"{where} trains a little with many values before the training, so arms would differ in more than "
+                    f"what varies. Leave it out, and tune in the ablation: tune: {{{SEARCHES[found.pop()]}: [...]}}"
                 )
             callbacks.append(callback)
     return callbacks, hooks

@@ -16,15 +16,16 @@ import torch
 
 from paribus.base import archive
 from paribus.base.errors import UserError
+from paribus.base.lightning_hooks import lightnings
 from paribus.base.signals import graceful_stop
 from paribus.base.terminal import say
 from paribus.config.nodes import target_of
 from paribus.config.run import Run
-from paribus.extras.lightning.callbacks import CHECKPOINTS, PROGRESS, user_callbacks
+from paribus.extras.lightning.callbacks import CHECKPOINTS, NOT_RESUMED, PROGRESS, user_callbacks
 from paribus.extras.lightning.checkpoint import writer
 from paribus.extras.lightning.factories import ScheduleFactory
 from paribus.extras.lightning.flags import make_trainer
-from paribus.extras.lightning.keeper import Keeper, keeper_of
+from paribus.extras.lightning.keeper import AT_THE_END, Keeper, keeper_of
 from paribus.extras.lightning.ledger import Ledger, history_logger
 from paribus.extras.lightning.logged import NotLogged, check_logged
 from paribus.extras.lightning.parts import Parts, make_parts
@@ -116,6 +117,9 @@ class Lightning:
                 every = instantiate(f"callbacks.{name}", node).every_seconds
             elif target_of(node) == PROGRESS:
                 progress = instantiate(f"callbacks.{name}", node).every_seconds
+        if every is not None and (found := {name for each in callbacks for name in lightnings(each) & NOT_RESUMED}):
+            every = AT_THE_END
+            say(f"{found.pop()} can't go on from a checkpoint, so this run is saved at its end only")
         keeper = keeper_of(self.parts.library)
         keeper.start(self.parts.library, self.run, ledger, self.streams, folder, every, hooks, progress)
         own = self.parts.scheduler
@@ -186,11 +190,17 @@ def test(lightning: Lightning, trainer: Any) -> dict[str, float]:
         return {}
     lightning.streams.test()
     with quiet():
-        found: list[Mapping[str, float]] = trainer.test(parts.module, datamodule=parts.datamodule, verbose=False)
-    merged: dict[str, float] = {}
-    for each in found:
-        merged.update({key: float(value) for key, value in each.items()})
-    return merged
+        trainer.test(parts.module, datamodule=parts.datamodule, verbose=False)
+    return numbers(trainer.callback_metrics)
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Those of the logged values that are single numbers.
+
+    Of a value that is logged with on_step=True, Lightning's own table of a test has the name test_loss_epoch only, and
+    callback_metrics has test_loss as well.
+    """
+    return {key: float(value) for key, value in values.items() if value.numel() == 1}
 
 
 def has_test(parts: Parts) -> bool:

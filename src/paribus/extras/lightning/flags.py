@@ -98,7 +98,7 @@ def make_trainer(
         "logger": loggers or False,
         "callbacks": callbacks,
         "enable_checkpointing": any(isinstance(each, library.pl.callbacks.Checkpoint) for each in callbacks),
-        "enable_progress_bar": False,
+        "enable_progress_bar": any(isinstance(each, library.pl.callbacks.ProgressBar) for each in callbacks),
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
         "default_root_dir": str(folder),

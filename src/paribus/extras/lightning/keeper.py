@@ -19,6 +19,7 @@ from torch import Tensor
 
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
+from paribus.base.lightning_hooks import strangers
 from paribus.base.lightning_internals import forget_restart
 from paribus.base.signals import stops_now
 from paribus.base.terminal import tell_progress
@@ -35,13 +36,14 @@ from paribus.run.segments import Segments
 
 _norms_of = foreach("norm")
 PATIENCE = 45.0  # seconds that a run which is asked to stop takes at most to finish its epoch
+AT_THE_END = math.inf  # as every_seconds: one checkpoint, of the finished run
 CHECK_SECONDS = 10.0  # between two looks at the loss
 
 
 class Keeper(Saving):
     """Made a callback of the module's own package by `keeper_of`.
 
-    every_seconds: longest time between two checkpoints, but for that of an epoch; None writes none.
+    every_seconds: longest time between two checkpoints, but for that of an epoch; None writes none, AT_THE_END one.
     hooks: callbacks of Paribus that act after each validation (`on_validated`).
     """
 
@@ -126,6 +128,12 @@ class Keeper(Saving):
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         self.streams.rank = trainer.global_rank
+        others = [each for each in trainer.callbacks if each is not self]
+        self._swapped = any("on_validation_epoch_end" in strangers(each) for each in others)
+        if self._restored is not None:
+            # Not those of the checkpoint: the callbacks of averages keep the averages there, and have put the weights
+            # that are trained in their place.
+            self._weights = self._present_weights(trainer)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._saved = self._looked = self._shown = time.monotonic()
@@ -188,18 +196,23 @@ class Keeper(Saving):
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         self._pause_clock()
 
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if self._swapped:  # by a callback that puts averages in place for a validation, and takes them out after us
+            self._validated_weights = self._present_weights(trainer)
+
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         if self.journal.validated(trainer.callback_metrics) and not self.diverged:
-            self.best_weights = {
-                key: value.detach().cpu().clone() if isinstance(value, Tensor) else value
-                for key, value in trainer.strategy.lightning_module_state_dict().items()
-            }
+            self.best_weights = self._validated_weights if self._swapped else self._present_weights(trainer)
         for hook in self.hooks:
             if hook.monitor in trainer.callback_metrics:
                 hook.on_validated(self, dict(self.journal.metrics))
         if self.ending:
             trainer.should_stop = True
         self._resume_clock()
+
+    def _present_weights(self, trainer: Any) -> dict[str, Any]:
+        state = trainer.strategy.lightning_module_state_dict()
+        return {key: each.detach().cpu().clone() if isinstance(each, Tensor) else each for key, each in state.items()}
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         self._pause_clock()
@@ -213,7 +226,10 @@ class Keeper(Saving):
         self.finished = True
         if sys.stderr.isatty() and self.progress is not None:
             tell_progress("")
-        if self.every_seconds is not None:
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        """After the hooks of the end, in which callbacks of averages put these in place."""
+        if self.every_seconds is not None and self.finished:
             self.save(trainer)
 
     # ------------------------------------------------------------------------------------------ between epochs
@@ -223,10 +239,11 @@ class Keeper(Saving):
         self._row(trainer)
         late = self.every_seconds is not None and time.monotonic() - self._saved > self.every_seconds
         stop, late = self._agreed(trainer, self.stop_requested), self._agreed(trainer, late)
-        if self.every_seconds is not None and (stop or late):
+        resumes = self.every_seconds not in (None, AT_THE_END)
+        if resumes and (stop or late):
             self.save(trainer)
         if stop:
-            saved = "and saved; the same command resumes from there" if self.every_seconds else "without checkpoints"
+            saved = "and saved; the same command resumes from there" if resumes else "without checkpoints"
             raise Interrupted(f"stopped after {self.epochs} epochs {saved}")
 
     def _row(self, trainer: Any) -> None:
@@ -260,9 +277,11 @@ class Keeper(Saving):
 
     def _soon_over(self, now: float) -> bool:
         """Whether the epoch is about to end, so that the run can be saved there."""
-        if self.every_seconds is not None and stops_now():
+        if self.every_seconds in (None, AT_THE_END):
+            return False
+        if stops_now():
             return True
-        if self.every_seconds is None or self._epoch_seconds is None:
+        if self._epoch_seconds is None:
             return False
         return self._epoch_seconds - (now - self._epoch_began) < PATIENCE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from paribus.base.errors import UserError
@@ -34,8 +35,9 @@ def check_logged(run: Run, logged: Mapping[str, float]) -> None:
         )
     for name in run.declared:
         if not any(run.declared.of(key).name == name for key in logged):
+            whole = name if re.match(r"(train|val|valid|test)[^A-Za-z0-9]", name) else f"val/{name}"
             raise NotLogged(
                 name,
                 f"task.metrics.{name} must be a metric that the module logs, and it logs {names}. Correct the name, or "
-                f"log it: self.log('val/{name}', value).",
+                f"log it: self.log('{whole}', value).",
             )

@@ -14,9 +14,17 @@ from paribus.base.atomic import write_file_atomically
 from paribus.base.lightning_internals import at_epoch_start
 from paribus.extras.lightning.ledger import Ledger
 from paribus.extras.lightning.library import Library
-from paribus.extras.lightning.state import module_state, object_state, restore_module
+from paribus.extras.lightning.state import (
+    callback_state,
+    module_state,
+    object_state,
+    restore_callbacks,
+    restore_module,
+)
 from paribus.extras.lightning.streams import Streams
 from paribus.run.segments import Segments
+
+_NOT_THE_USERS = ("pytorch_lightning.", "lightning.pytorch.", "paribus.")
 
 
 class Saving:
@@ -40,6 +48,7 @@ class Saving:
     diverged: bool
     finished: bool
     _restored: dict[str, Any] | None
+    _weights: dict[str, Any]
     _sources: dict[str, Any]
     _source: Any
     _saved: float
@@ -73,6 +82,7 @@ class Saving:
                        if isinstance(value, Tensor)},
             "best_weights": self.best_weights,
             "module": module_state(pl_module, self.internal),
+            "callbacks": callback_state(self.own_callbacks(trainer)),
             "data": object_state({**self._sources, "data": self._source}, self._skipped(), self.streams.is_ours),
             "gradients": gradients,
             "hooks": [hook.state_dict() for hook in self.hooks],
@@ -80,6 +90,10 @@ class Saving:
             "finished": self.finished,
             "segments": self.segments.until(trainer.global_step),
         }  # fmt: skip
+
+    def own_callbacks(self, trainer: Any) -> list[Any]:
+        """Those of the user: Lightning's own keep their state themselves."""
+        return [each for each in trainer.callbacks if not type(each).__module__.startswith(_NOT_THE_USERS)]
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint
@@ -89,11 +103,13 @@ class Saving:
         """After the hooks that begin a training, which may have changed what the checkpoint holds."""
         state = checkpoint["paribus"]
         strategy = trainer.strategy
-        strategy.load_model_state_dict(checkpoint, strict=pl_module.strict_loading)
+        strategy.load_model_state_dict({"state_dict": self._weights}, strict=pl_module.strict_loading)
         strategy.load_optimizer_state_dict(checkpoint)
-        for config, each in zip(trainer.lr_scheduler_configs, checkpoint["lr_schedulers"], strict=True):
+        # As Lightning does: a callback may have taken schedulers away, which it brings back later.
+        for config, each in zip(trainer.lr_scheduler_configs, checkpoint["lr_schedulers"], strict=False):
             config.scheduler.load_state_dict(each)
         restore_module(pl_module, self.internal, state["module"])
+        restore_callbacks(self.own_callbacks(trainer), state["callbacks"])
         parameters = dict(pl_module.named_parameters())
         for name, gradient in state["gradients"].items():
             parameters[name].grad = gradient.to(parameters[name].device)

@@ -25,7 +25,8 @@ State = dict[str, Any]
 
 
 def module_state(module: nn.Module, internal: frozenset[str]) -> State:
-    """Attributes of a module and of those within it, and its buffers that are not persistent.
+    """Attributes of a module and of those within it, its buffers that are not persistent, what of it is trained
+    (requires_grad), and which of its modules are in evaluation.
 
     internal: the names of Lightning's own attributes.
     """
@@ -34,6 +35,8 @@ def module_state(module: nn.Module, internal: frozenset[str]) -> State:
     for name, buffer in module.named_buffers():
         if name not in saved:
             found[f"buffer {name}"] = buffer.detach().clone()
+    found["untrained parameters"] = [name for name, p in module.named_parameters() if not p.requires_grad]
+    found["evaluating modules"] = [name for name, each in module.named_modules() if not each.training]
     for owner, key, value in _attributes(module, internal):
         if isinstance(value, _Generators):
             found[f"generator {owner}.{key}"] = generator_state(value)
@@ -47,6 +50,11 @@ def restore_module(module: nn.Module, internal: frozenset[str], state: Mapping[s
     buffers = dict(module.named_buffers())
     owners = dict(module.named_modules())
     present = {f"{owner}.{key}": value for owner, key, value in _attributes(module, internal)}
+    for name, p in module.named_parameters():
+        if p.is_leaf and p.is_floating_point():
+            p.requires_grad_(name not in state["untrained parameters"])
+    for name, each in owners.items():
+        each.training = name not in state["evaluating modules"]
     with torch.no_grad():
         for label, value in state.items():
             what, _, name = label.partition(" ")
@@ -58,6 +66,24 @@ def restore_module(module: nn.Module, internal: frozenset[str], state: Mapping[s
                 owner, _, key = name.rpartition(".")
                 if owner in owners:
                     setattr(owners[owner], key, _on_device(value, present.get(name)))
+
+
+def callback_state(callbacks: Iterable[Any]) -> State:
+    """Plain attributes of callbacks: Lightning keeps only what their state_dict returns, and most have none."""
+    return {
+        f"{number}.{key}": _copied(value)
+        for number, callback in enumerate(callbacks)
+        for key, value in vars(callback).items()
+        if is_plain(value)
+    }
+
+
+def restore_callbacks(callbacks: Iterable[Any], state: Mapping[str, Any]) -> None:
+    """Give callbacks what `callback_state` found in them."""
+    for number, callback in enumerate(callbacks):
+        for key, present in list(vars(callback).items()):
+            if f"{number}.{key}" in state and is_plain(present):
+                setattr(callback, key, _on_device(state[f"{number}.{key}"], present))
 
 
 def object_state(things: Mapping[str, Any], skipped: Iterable[type], ours: Any = None) -> State:

@@ -138,7 +138,7 @@ def _train_a_batch(run: Run) -> str | None:
             trainer.fit(parts.module, datamodule=parts.datamodule)
         _check_length(run, keeper)
         _check_factories(run, parts, trainer)
-        logged = {key: float(value) for key, value in trainer.callback_metrics.items() if value.numel() == 1}
+        logged = driver.numbers(trainer.callback_metrics)
         _check_schedulers(trainer, logged)
         logged.update(driver.test(lightning, trainer))
     if not logged:
