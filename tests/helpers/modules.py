@@ -372,3 +372,41 @@ class OnSteps(Regressor):
 
 class Rows(pl.loggers.CSVLogger):
     """A logger of the user's."""
+
+
+class Holes(Data):
+    """With numbers that are missing."""
+
+    def setup(self, stage):
+        super().setup(stage)
+        self.parts[0].tensors[0][5:] = float("nan")
+
+
+class Empty(Data):
+    """Without batches in one of the parts."""
+
+    def __init__(self, part: str):
+        super().__init__()
+        setattr(self, f"{part}_dataloader", lambda: DataLoader(TensorDataset(*samples(8)), 16, drop_last=True))
+
+
+class EndlessValidation(Data):
+    def val_dataloader(self):
+        return DataLoader(Endless(), self.batch_size)
+
+
+class Skips(Regressor):
+    def training_step(self, batch, batch_idx):
+        super().training_step(batch, batch_idx)
+
+
+class WithoutOptimizer(Regressor):
+    def configure_optimizers(self):
+        return None
+
+
+class WrongTargets(Regressor):
+    """Classes where the data have numbers."""
+
+    def step(self, batch):
+        return nn.functional.cross_entropy(self.net(batch[0]).repeat(1, 3), batch[1][:, 0])

@@ -113,7 +113,7 @@ def explain(error: BaseException) -> str:
         r"^(?:Multiple values for )?(\S+?)(?: appears more than once in the final|\. To override)", text
     ):
         return f"{twice[1]} has an option already, and +{twice[1]}=OPTION would add another. Write {twice[1]}=OPTION"
-    if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
+    if missing := re.search(r"Missing mandatory value: (?:.*\s+full_key: )?([\w.]+)", text):
         return f"{missing[1]} must be given: its option leaves it open. Write {missing[1]}=VALUE, or put it into a YAML"
     if isinstance(error, TypeError) and (kind := re.fullmatch(r"argument of type '(\w+)' is not iterable", text)):
         return f"{_NAMES}, got a {kind[1]} in the list"

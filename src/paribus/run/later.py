@@ -9,6 +9,7 @@ from pathlib import Path
 from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
 from paribus.config.measures import Measures
+from paribus.run.drivers import driver_of
 from paribus.store.declared import agreed
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -21,7 +22,8 @@ def lacking(record: Record, measures: Measures) -> list[str]:
     """
     for name in measures.nodes:
         agreed(measures.declared.key(f"test/{name}"), [record])
-    return [name for name in measures.nodes if record.status == "done" and f"test/{name}" not in record.metrics]
+    had = record.metrics.keys()  # a module may log a name as it is
+    return [name for name in measures.nodes if record.status == "done" and not {f"test/{name}", name} & had]
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ def measured_again(record: Record, store: Store, measures: Measures, *, trust: b
     Raises UserError where the weights are not kept, and for a metric that the run can't have.
     """
     from paribus.run import build
-    from paribus.run.evaluate import reload
+    from paribus.run.evaluate import reload, reloadable
     from paribus.run.evaluation import evaluate
 
+    if driver_of(reloadable(record, store, trust)) is not None:
+        return _logged_again(record, store, measures, trust)
     checkpoints = store.run_dir(record.id) / "checkpoints"
     if not (tested := checkpoints / f"{record.evaluated}.ckpt").exists():
         raise UserError(f"its weights are not kept ({tested})")
@@ -80,5 +84,23 @@ def measured_again(record: Record, store: Store, measures: Measures, *, trust: b
                 measures=build.build_measures(run, reloaded.setting),
             )
         found |= {f"{split}/{name}": values[name] for name in measures.nodes if name in values}
+    return _with(record, found, known)
+
+
+def _logged_again(record: Record, store: Store, measures: Measures, trust: bool) -> Record:
+    """The record of a module that logs its metrics itself, with what its test logs today by these names."""
+    from paribus.run.evaluate import evaluate_record
+
+    logged, had = evaluate_record(record, store, trust=trust), record.metrics
+    if changed := [key for key, value in logged.items() if key in had and repr(had[key]) != repr(value)]:
+        raise UserError(f"its test logs another {changed[0]} than after the training, so its code or data have changed")
+    found = {name: {key: logged[key] for key in (f"test/{name}", name) if key in logged} for name in measures.nodes}
+    if missing := [name for name, values in found.items() if not values]:
+        raise UserError(f"its test logs no {missing[0]}, but {', '.join(sorted(logged))}")
+    return _with(record, {key: value for values in found.values() for key, value in values.items()}, measures.declared)
+
+
+def _with(record: Record, found: Mapping[str, float], known: Metrics) -> Record:
+    """The record with further values and what is declared of them."""
     before = Metrics(metric for name in record.known if (metric := record.declaration(name)) is not None)
     return replace(record, metrics={**record.metrics, **found}, declared=(before | known).plain())

@@ -47,6 +47,17 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
          {"module": "OfTwoLoaders", "overrides": ["task.datamodule={_target_: modules.TwoLoaders}"]}),
         (r"ReduceLROnPlateau follows val/other, and the module logs", {"module": "WrongMonitor"}),
         (r"limit_train_batches=0 would train nothing", {"overrides": ["trainer.flags.limit_train_batches=0"]}),
+        (r"loss of the first batch of training is not finite.*numbers in its batch\[0\]",
+         {"overrides": ["task.datamodule={_target_: modules.Holes}"]}),
+        (r"the training loader has no batches",
+         {"overrides": ["task.datamodule={_target_: modules.Empty, part: train}"]}),
+        (r"the validation loader has no batches",
+         {"overrides": ["task.datamodule={_target_: modules.Empty, part: val}"]}),
+        (r"training_step returned no loss, so .* would learn nothing", {"module": "Skips"}),
+        (r"returned no optimizer of the module's parameters", {"module": "WithoutOptimizer"}),
+        (r"can't be trained: RuntimeError: expected target dtype.* but got Float \(modules\.py:\d+\)",
+         {"module": "WrongTargets"}),
+        (r"val/mse declares none\. Write task\.metrics\.mse\.better=higher", {"metrics": "mse: {}"}),
         (r"norm=group.*groups don't divide", {"overrides": ["norm=group", "norm.activation.groups=3"]}),
     ],
 )  # fmt: skip
@@ -88,6 +99,15 @@ def test_endless_data_with_a_budget_that_ends(tmp_path):
     assert attempt(tmp_path, endless, "budget.updates=5").timing["steps"] == 5
     record = attempt(tmp_path, endless, "budget.epochs=2", "trainer.flags.limit_train_batches=3")
     assert record.timing["steps"] == 6
+
+
+def test_a_validation_that_may_never_end_is_said(tmp_path, capsys):
+    from paribus.extras.lightning.trial import try_batches
+
+    line = ["task=lightning", "task.module={_target_: modules.Regressor}", "budget.epochs=1", "task.monitor=val/mse",
+            "task.datamodule={_target_: modules.EndlessValidation}", "task.metrics={mse: {better: lower}}"]  # fmt: skip
+    try_batches(Run.parse(resolved(load(line))))
+    assert "limit_val_batches=NUMBER bounds it" in capsys.readouterr().err
 
 
 def test_a_module_that_is_none(tmp_path):

@@ -13,6 +13,7 @@ from paribus.base.terminal import show
 
 if TYPE_CHECKING:
     from paribus.config.measures import Measures
+    from paribus.config.run import Run
     from paribus.store.store import Store
 
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 @click.argument("what", nargs=-1, required=True)
 @click.option(
     "--metrics",
-    help="Options of the group metrics, such as f1,auroc: computed from the kept weights of a run, or of all finished "
-    "runs of ablation=NAME, and added to the records.",
+    help="Options of the group metrics, such as f1,auroc, or what the module of task=lightning logs in its test: "
+    "computed from the kept weights of a run, or of all finished runs of ablation=NAME, and added to the records.",
 )
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="Use another checkpoint file of the same network.")
 @click.option(
@@ -43,14 +44,12 @@ def command(
                 f"ablation=NAME evaluates the finished runs of an ablation, and {given} is of single runs. Leave it "
                 "out; the folder of the records is paths.outputs=DIR"
             )
-        lines = [*overrides, f"metrics=[{metrics}]"] if metrics else overrides
-        _add(_of_ablation(lines), Store(outputs_folder(lines)), trust)
+        _add(_of_ablation(overrides, metrics), Store(outputs_folder(overrides)), trust)
     elif metrics:
         if checkpoint:
             raise UserError("--metrics adds to records, whose weights are their own. Leave --checkpoint out")
         store = store_of(outputs)
-        measures = _asked(metrics)
-        _add({store.find(each).id: measures for each in ids}, store, trust)
+        _add(_of_runs([store.find(each).id for each in ids], metrics, store), store, trust)
     else:
         for each in ids:
             _repeat(each, store_of(outputs), checkpoint, trust)
@@ -75,24 +74,45 @@ def _repeat(run: str, store: Store, checkpoint: str | None, trust: bool) -> None
         )
 
 
-def _asked(metrics: str) -> Measures:
-    """The options of the group that are named."""
+def _of_runs(ids: list[str], metrics: str, store: Store) -> dict[str, Measures]:
+    """Run -> what is asked of it: options of the group, or what its module logs."""
     from paribus.config.composer import Composer
+    from paribus.config.run import recorded
+    from paribus.run.drivers import driver_of
 
-    return Composer()([f"metrics=[{metrics}]"]).run.metrics
+    runs = {id: recorded(store.config(id))[0] for id in ids}
+    asked = {id: _logged(run, metrics) for id, run in runs.items() if driver_of(run) is not None}
+    if len(asked) < len(ids):
+        asked |= dict.fromkeys(runs.keys() - asked.keys(), Composer()([f"metrics=[{metrics}]"]).run.metrics)
+    return asked
 
 
-def _of_ablation(overrides: list[str]) -> dict[str, Measures]:
+def _logged(run: Run, metrics: str) -> Measures:
+    """What a module logs itself, with what its configuration declares of it."""
+    from paribus.base.metrics import Metrics
+    from paribus.config.measures import Measures
+
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    return Measures({name: {} for name in names}, Metrics(run.declared[name] for name in names if name in run.declared))
+
+
+def _of_ablation(overrides: list[str], metrics: str | None) -> dict[str, Measures]:
     """Run -> what is asked of it, of all runs of an ablation."""
     from paribus.ablation.command import plan_command
     from paribus.ablation.outputs import outputs_folder
+    from paribus.config.composer import Composer
     from paribus.report.collect import names_ablation
+    from paribus.run.drivers import driver_of
     from paribus.store.store import Store
 
     if not names_ablation(overrides):
         raise UserError(f"evaluate takes runs, or ablation=NAME, got {overrides[0]}. List runs: paribus runs")
     store = Store(outputs_folder(overrides))
-    cells = [cell for plan in plan_command(overrides, store.read) for cell in plan.cells]
+    driven = driver_of(Composer()(overrides).run) is not None
+    added = [f"metrics=[{metrics}]"] if metrics and not driven else []
+    cells = [cell for plan in plan_command([*overrides, *added], store.read) for cell in plan.cells]
+    if metrics and driven:
+        return {cell.id: _logged(cell.run, metrics) for cell in cells}
     asked = {cell.id: cell.run.metrics.only(list(cell.run.measures)) for cell in cells}
     if not any(measures.nodes for measures in asked.values()):
         raise UserError(f"nothing is asked for: name metrics, paribus evaluate --metrics f1,auroc {overrides[0]}")
@@ -107,7 +127,8 @@ def _add(asked: dict[str, Measures], store: Store, trust: bool) -> None:
     for id, names in found.added.items():
         record = store.read(id)
         assert record is not None, "it has just been written"
-        values = [f"test/{name} {record.metrics[f'test/{name}']!r}" for name in names]
+        keys = [key for name in names for key in (f"test/{name}", name) if key in record.metrics]
+        values = [f"{key} {record.metrics[key]!r}" for key in keys]
         show(f"{id} {record.arm or 'run'} seed {record.seed}: {', '.join(values)}")
     kept = [id for id in asked if id not in found.added and id not in found.without]
     finished = [id for id in kept if (record := store.read(id)) is not None and record.has_result]

@@ -81,7 +81,7 @@ class Keeper(Saving):
         self._resumed_loaders = False
         self._turns: dict[int, int] = {}
         self._sources: dict[str, Any] = {}
-        self._loss: Tensor | None = None
+        self.losses: Tensor | None = None  # their sum since somebody looked
         self._running_since: float | None = None
         self._epoch_began = time.monotonic()
         self._epoch_seconds: float | None = None
@@ -175,7 +175,7 @@ class Keeper(Saving):
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor):
             loss = loss.detach()
-            self._loss = loss if self._loss is None else self._loss + loss
+            self.losses = loss if self.losses is None else self.losses + loss
         now = time.monotonic()
         unit, amount = self.run.length
         spent = unit == "samples" and self.samples >= amount
@@ -286,12 +286,12 @@ class Keeper(Saving):
         return self._epoch_seconds - (now - self._epoch_began) < PATIENCE
 
     def _stop_if_lost(self, trainer: Any) -> None:
-        lost = self._loss is not None and not bool(self._loss.isfinite().all())
+        lost = self.losses is not None and not bool(self.losses.isfinite().all())
         if not lost:
             numbers = [p.detach() for p in trainer.lightning_module.parameters() if p.is_floating_point() and p.numel()]
             norms = _norms_of(numbers) if numbers else []
             lost = bool(norms) and not math.isfinite(float(torch.stack([n.float() for n in norms]).sum()))
-        self._loss = None
+        self.losses = None
         if self._agreed(trainer, lost):
             self.diverged = True
             trainer.should_stop = True

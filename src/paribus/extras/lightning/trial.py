@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from paribus.run.instantiate import check_arguments
 
 LIMIT = 600.0  # seconds
 MOST = 16  # batches without an update
+_CONSEQUENCE = {"training": "nothing would be learned", "validation": "nothing would be validated"}
 
 
 def try_batches(run: Run) -> None:
@@ -108,12 +110,13 @@ def _tried(run: Run) -> tuple[str | None, str | None]:
     import torch
 
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # nobody sees them, and what they warn of is an error here
     try:
         return None, _train_a_batch(run.but({"trainer.threads": 1}))
     except UserError as error:
         return str(error), None
     except Exception as error:  # whatever another's code raises
-        return f"{_named(run)} can't be trained: {type(error).__name__}: {error} ({_where(error)})", None
+        return f"{_named(run)} can't be trained: {type(error).__name__}: {str(error)[:500]} ({_where(error)})", None
 
 
 def _train_a_batch(run: Run) -> str | None:
@@ -131,12 +134,15 @@ def _train_a_batch(run: Run) -> str | None:
         keeper, _ = lightning.callbacks(ledger, Path(folder))
         keeper.every_seconds, keeper.progress = LIMIT, None
         history = history_logger(parts.library.get("loggers.logger.Logger"), lambda values: None, folder)
-        end = _end_of_trial(parts.library.pl.Callback)
+        end = _end_of_trial(parts.library.pl.Callback, keeper)
         trainer = lightning.trainer([keeper, end], [history], Path(folder), **_one_batch(run))
         keeper.watch(trainer, parts.source)
         with driver.quiet():
             trainer.fit(parts.module, datamodule=parts.datamodule)
+        _check_data(run, trainer)
+        _check_learning(run, trainer, end)
         _check_length(run, keeper)
+        remark = _may_not_end(run, trainer)
         _check_factories(run, parts, trainer)
         logged = driver.numbers(trainer.callback_metrics)
         _check_schedulers(trainer, logged)
@@ -153,7 +159,7 @@ def _train_a_batch(run: Run) -> str | None:
         if error.name.rpartition("/")[2] in _source_of(type(parts.module)) and not error.needed and not several:
             return f"{error} It may do so later than in a first batch, so the run is trained."
         raise
-    return None
+    return remark
 
 
 def _one_batch(run: Run) -> dict[str, Any]:
@@ -173,13 +179,59 @@ def _one_batch(run: Run) -> dict[str, Any]:
     }
 
 
-def _end_of_trial(base: type) -> Any:
-    """A callback that ends a training after the first update; where none comes, after some batches."""
+def _end_of_trial(base: type, keeper: Any) -> Any:
+    """A callback that ends a training after the first update; where none comes, after some batches.
+
+    learns: whether the module has returned a loss, or takes its steps itself. lost: what of the first batch is not
+    finite, where the loss is not either.
+    """
 
     def on_train_batch_end(self: Any, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        trainer.should_stop = trainer.should_stop or trainer.global_step > 0 or batch_idx + 1 >= MOST
+        self.learns = self.learns or bool(outputs) or not pl_module.automatic_optimization
+        if keeper.losses is not None and not bool(keeper.losses.isfinite().all()):
+            self.lost = self.lost or not_finite(batch)
+        updated = trainer.global_step > 0 and self.learns
+        trainer.should_stop = trainer.should_stop or updated or batch_idx + 1 >= MOST
 
-    return type("EndOfTrial", (base,), {"on_train_batch_end": on_train_batch_end})()
+    members = {"learns": False, "lost": "", "on_train_batch_end": on_train_batch_end}
+    return type("EndOfTrial", (base,), members)()
+
+
+def not_finite(batch: Any, where: str = "batch") -> str:
+    """The place of the first tensor in a batch that holds nan or inf; empty where there is none."""
+    if hasattr(batch, "isfinite"):
+        return "" if bool(batch.isfinite().all()) else where
+    named = batch.items() if isinstance(batch, Mapping) else enumerate(batch) if isinstance(batch, list | tuple) else ()
+    return next((found for key, each in named if (found := not_finite(each, f"{where}[{key!r}]"))), "")
+
+
+def _check_data(run: Run, trainer: Any) -> None:
+    """Every loader that is asked for has batches."""
+    validates = run.trainer.flags.get("limit_val_batches") != 0
+    for part, numbers in (("training", [trainer.num_training_batches]), ("validation", trainer.num_val_batches)):
+        if (part == "training" or validates) and any(number == 0 for number in numbers):
+            raise UserError(
+                f"the {part} loader has no batches, so {_CONSEQUENCE[part]}. It may have a batch_size larger than its "
+                "data set with drop_last=True, or an empty data set"
+            )
+
+
+def _check_learning(run: Run, trainer: Any, end: Any) -> None:
+    if end.lost:
+        raise UserError(
+            f"the loss of the first batch of training is not finite, and neither are numbers in its {end.lost}: every "
+            "run would diverge. Correct the data set, or the part of it that may be used"
+        )
+    own = {id(p) for p in trainer.lightning_module.parameters()}
+    trained = any(id(p) in own for each in trainer.optimizers for group in each.param_groups for p in group["params"])
+    if trainer.lightning_module.automatic_optimization and not (end.learns and trained):
+        lacks = "training_step returned no loss"
+        if not trained:
+            lacks = "configure_optimizers returned no optimizer of the module's parameters"
+        raise UserError(
+            f"{lacks}, so {_named(run)} would learn nothing. Return it, or let the module take its steps: "
+            "self.automatic_optimization = False"
+        )
 
 
 def _check_schedulers(trainer: Any, logged: Mapping[str, float]) -> None:
@@ -197,15 +249,32 @@ def _check_length(run: Run, keeper: Any) -> None:
     if run.length.unit != "epochs" or run.trainer.flags.get("limit_train_batches") is not None:
         return
     for loader in keeper.loaders:
-        try:
-            len(loader)
-        except (TypeError, NotImplementedError):
+        if not _has_length(loader):
             raise UserError(
                 f"the training loader ({type(getattr(loader, 'dataset', loader)).__name__}) has no length, so nobody "
                 f"knows whether an epoch of budget.epochs={run.length.amount} ends. Use budget.updates, "
                 "budget.samples or budget.seconds, give its data set a __len__, or say how many batches make an "
                 "epoch: trainer.flags.limit_train_batches=NUMBER"
-            ) from None
+            )
+
+
+def _may_not_end(run: Run, trainer: Any) -> str | None:
+    found = trainer.val_dataloaders
+    for loader in found if isinstance(found, list | tuple) else [found]:
+        if loader is not None and run.trainer.flags.get("limit_val_batches") is None and not _has_length(loader):
+            return (
+                "the validation loader has no length. If it never ends, the first validation will not end either; "
+                "trainer.flags.limit_val_batches=NUMBER bounds it."
+            )
+    return None
+
+
+def _has_length(loader: Any) -> bool:
+    try:
+        len(loader)
+    except (TypeError, NotImplementedError):
+        return False
+    return True
 
 
 def _check_factories(run: Run, parts: Any, trainer: Any) -> None:
