@@ -230,7 +230,7 @@ def whole(x: np.ndarray) -> Family:
     shape = mean.shape
     found = family(mean, error, x.shape[-1], np.full((shape[0], 1), 2 * shape[1]), np.ones(shape, dtype=bool), 1.0)
     for k in range(min(CHECKED, len(x))):
-        said = judge([Question([paired_difference(d, np.zeros(d.size))], smallest=1.0) for d in x[k]])
+        said = judge([Question([paired_difference(d, np.zeros(d.size), exact=False)], smallest=1.0) for d in x[k]])
         for own, outcome, low in zip(said, found.outcome[k], found.low[k], strict=True):
             assert own.verdict.outcome == OUTCOMES[outcome]
             agree(own.verdict.low, low)
@@ -307,7 +307,9 @@ def heterogeneity(replicates: int, seed: int) -> Result:
             common = outcome_of(low.min(1), high.max(1))
             says = differ & (common == 4) & (p <= HETEROGENEOUS)
             for row in range(min(5, replicates)):
-                said = over_regimes({str(j): in_regime(paired_difference(x[row, j], np.zeros(n))) for j in range(k)})
+                said = over_regimes(
+                    {str(j): in_regime(paired_difference(x[row, j], np.zeros(n), exact=False)) for j in range(k)}
+                )
                 agree(said.p, p[row])
                 assert (said.outcome == "CONDITIONAL") == says[row]
             level.append(float((p <= HETEROGENEOUS).mean()))
@@ -356,7 +358,7 @@ def collapsing(replicates: int, seed: int) -> Result:
         mean, _, p = t_statistics(more)
         guarded = np.where(seen, (p <= ALPHA) & (mean > 0), plain)
         for k in range(min(CHECKED, replicates)):
-            ours = paired_difference(d[k], np.zeros(n))
+            ours = paired_difference(d[k], np.zeros(n), exact=False)
             if seen[k]:
                 once = Collapses(clopper_pearson(1, n), -10.0)
                 ours = with_falls(ours, falls(float(typical[k]), once, Collapses(clopper_pearson(0, n))))
