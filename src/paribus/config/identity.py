@@ -41,7 +41,7 @@ REPAIRS: Mapping[str, Repair] = {
     "accumulate": Repair(2, lambda config: config["trainer"]["accumulate"] > 1),
 }
 # Keys that came after the first records, with the value that means what was done before: there, they count as absent.
-ADDED: Mapping[str, Any] = {"repetition": 0}
+ADDED: Mapping[str, Any] = {"repetition": 0, "data.test": None}
 
 # Labels, places and views. None of these can change a weight or a metric.
 _LABELS = {

@@ -120,6 +120,7 @@ class Data:
     workers: Annotated[int, Range(least=0, most=1024)]
     epochs: Count
     batch_size: Count | Literal["full"]
+    test: Count | Share | Literal["redraw"] | None = None  # of all samples; none for the source's own test part
 
 
 @dataclass(frozen=True)

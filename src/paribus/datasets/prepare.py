@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from paribus.datasets.contents import checked, checked_sample
+from paribus.datasets.redraw import Size, redrawn
 from paribus.datasets.scale import plain, sampled_statistics, scaled, statistics
 from paribus.datasets.seeds import mix
-from paribus.datasets.source import Form, LazyData, Source, form_of
-from paribus.datasets.stratify import randomly, stratified
+from paribus.datasets.source import Form, LazyData, RawData, Source, form_of
+from paribus.datasets.stratify import part_of
 
 RESIDENT_BYTES = 2 << 30  # what "auto" still keeps in memory, as float32
 _HASHED_BYTES = 16 << 20
@@ -86,8 +87,9 @@ class LazySet:
 class Splits:
     """The three parts of a data set.
 
-    fingerprint: names data, split and noise; two runs of one table must share it.
-    indices: which samples of the source's two parts went where.
+    fingerprint: names data, split and noise; two runs of one table must share it. Where the test part is drawn from all
+        samples it names these and the sizes of the parts, so that runs on several splits can be averaged.
+    indices: which samples of the source's two parts went where; of a test part that is drawn, see `redrawn`.
     target_mean, target_std: of the training targets where y is a number, float32 () or (T,); std is 1 for a constant.
         The targets themselves stay in their own units. Predicting target_mean for every sample is the chance level.
     """
@@ -107,6 +109,7 @@ def prepare(
     *,
     validation: float | int,
     split_seed: int = 0,
+    test: Size | None = None,
     subset: float | int | None = None,
     label_noise: float = 0.0,
     noise_seed: int = 0,
@@ -118,13 +121,14 @@ def prepare(
     Parts are drawn at random, and keep the share of every class where a sample has one class.
 
     validation: a share in (0, 1), or a number of samples, taken from the source's training part.
+    test: None for the source's own test part; else it is drawn anew from all samples, see `redrawn`.
     subset: a share or a number of samples of what remains for training.
     label_noise: share of the training labels that are replaced by a uniformly random other class.
     standardize: (x - mean) / std per channel of images or per feature, with the statistics of the final training set;
         else images are divided by max(x), and numbers stay as they are. Tokens stay as they are in any case.
     resident: keep the samples in memory ("auto": up to 2 GiB).
 
-    The test part is never touched by anything but the standardisation.
+    The source's own test part is never touched by anything but the standardisation.
 
     Raises ValueError for shares and numbers that leave a part empty, and for data that are not of the source's form.
     """
@@ -135,16 +139,19 @@ def prepare(
             f"{'numbers' if form.kind_of_y == 'number' else 'several labels at once'}. Use data.label_noise=0"
         )
     raw = checked(source, form, source.load())
+    pool, places = raw, [torch.arange(len(raw.train_y)), torch.arange(len(raw.test_y))]
+    if test is not None:
+        raw, *places = redrawn(raw, form, test, split_seed)
     total = len(raw.train_y)
-    rest, val = _parted(raw.train_y, form, _count("data.validation", validation, total), split_seed)
+    rest, val = part_of(raw.train_y, form, _count("data.validation", validation, total), split_seed)
     train = rest
     if subset is not None:
-        _, chosen = _parted(raw.train_y[rest], form, _count("data.subset", subset, len(rest)), mix(split_seed, 7))
+        _, chosen = part_of(raw.train_y[rest], form, _count("data.subset", subset, len(rest)), mix(split_seed, 7))
         train = rest[chosen]
     if len(train) == 0:
         raise ValueError(f"data.validation={validation} leaves no training sample of {total}. Take fewer")
     y_train = flip_labels(raw.train_y[train], label_noise, form.num_outputs, noise_seed)
-    indices = {"train": train, "val": val, "test": torch.arange(len(raw.test_y))}
+    indices = {"train": places[0][train], "val": places[0][val], "test": places[1]}
     target_mean, target_std = _targets(y_train) if form.kind_of_y == "number" else (None, None)
     if resident not in (True, False, "auto"):
         raise ValueError(f"data.resident must be auto, true or false, got {resident!r}")
@@ -159,10 +166,11 @@ def prepare(
                 for dataset, chosen, y in (
                     (raw.train, train, y_train),
                     (raw.train, val, raw.train_y[val]),
-                    (raw.test, indices["test"], raw.test_y),
+                    (raw.test, torch.arange(len(raw.test_y)), raw.test_y),
                 )
             ]
             mark = _fingerprint([raw.train_y, raw.test_y, train, val, y_train, mean, std])
+            mark = mark if test is None else _of_all(pool, (label_noise, noise_seed, standardize), indices)
             return Splits(parts[0], parts[1], parts[2], form, mark, indices, target_mean, target_std)
         train_x, test_x = _read_all(raw.train, form), _read_all(raw.test, form)
     else:
@@ -180,23 +188,19 @@ def prepare(
             return TensorSet(x.long(), y)
         return TensorSet(x, y, mean.float(), std.float()) if keep_bytes else TensorSet(scaled(x, mean, std, form), y)
 
+    mark = _fingerprint([x, y_train, train_x[val], raw.train_y[val], test_x, raw.test_y, mean, std])
+    if test is not None:
+        mark = _of_all(pool, (label_noise, noise_seed, standardize), indices)
     return Splits(
         part(x, y_train),
         part(train_x[val], raw.train_y[val]),
         part(test_x, raw.test_y),
         form,
-        _fingerprint([x, y_train, train_x[val], raw.train_y[val], test_x, raw.test_y, mean, std]),
+        mark,
         indices,
         target_mean,
         target_std,
     )
-
-
-def _parted(y: Tensor, form: Form, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """N - size and `size` indices. Only classes are stratified: numbers would need strata that somebody has to choose,
-    and labels have too many combinations.
-    """
-    return stratified(y, size, seed) if form.kind_of_y == "class" else randomly(len(y), size, seed)
 
 
 def _targets(y: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,6 +235,13 @@ def _count(key: str, value: float | int, total: int) -> int:
 
 def _read_all(dataset: Dataset[Any], form: Form) -> Tensor:
     return torch.stack([checked_sample(form, k, dataset[k][0]) for k in range(len(dataset))])  # type: ignore[arg-type]
+
+
+def _of_all(pool: RawData | LazyData, settings: tuple[float, ...], indices: dict[str, Tensor]) -> str:
+    """The fingerprint of all samples, and how many of them train, validate and test: 3fa9c2d1e0ab 1200/237/360."""
+    x = [pool.train_x, pool.test_x] if isinstance(pool, RawData) else []
+    mark = _fingerprint([*x, pool.train_y, pool.test_y, torch.tensor(settings, dtype=torch.float64)])
+    return f"{mark} {'/'.join(str(len(part)) for part in indices.values())}"
 
 
 def _fingerprint(tensors: list[Tensor]) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from paribus.datasets.seeds import mix
+from paribus.datasets.source import Form
 
 
 def stratified(y: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -42,3 +43,10 @@ def randomly(total: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
     chosen = torch.zeros(total, dtype=torch.bool)
     chosen[torch.randperm(total, generator=torch.Generator().manual_seed(mix(seed, 0)))[:size]] = True
     return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+
+
+def part_of(y: Tensor, form: Form, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """N - size and `size` indices. Only classes are stratified: numbers would need strata that somebody has to choose,
+    and labels have too many combinations.
+    """
+    return stratified(y, size, seed) if form.kind_of_y == "class" else randomly(len(y), size, seed)

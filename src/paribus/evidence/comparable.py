@@ -15,7 +15,7 @@ VARIED_BY: Mapping[str, tuple[str, ...]] = {
     "semantics": (),
     "budget": ("budget.", "data.epochs", "data"),
     "data": (
-        *("data", "data.source.", "data.subset", "data.validation", "data.split_seed"),
+        *("data", "data.source.", "data.subset", "data.validation", "data.split_seed", "data.test"),
         *("data.label_noise", "data.noise_seed", "data.standardize"),
     ),
     "world_size": ("trainer", "trainer.devices", "trainer.num_nodes"),

@@ -319,6 +319,7 @@ def _prepare(source: Source, data: Data) -> Splits:
         source,
         validation=data.validation,
         split_seed=data.split_seed,
+        test=data.test,
         subset=data.subset,
         label_noise=data.label_noise,
         noise_seed=data.noise_seed,
@@ -330,7 +331,7 @@ def _prepare(source: Source, data: Data) -> Splits:
 def _key(data: Data) -> str:
     """Equal where `_prepare` gives equal splits."""
     parts = (data.validation, data.split_seed, data.subset, data.label_noise, data.noise_seed, data.standardize)
-    return json.dumps([os.getcwd(), data.source, *parts, data.resident])
+    return json.dumps([os.getcwd(), data.source, *parts, data.resident, data.test])
 
 
 def names(run: Run) -> str:
