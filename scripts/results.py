@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from paribus.ablation.cells import Plan
-from paribus.ablation.command import plan_command
 from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
 from paribus.evidence import checks
+from paribus.evidence.plans import plans_of
 from paribus.notes import ablations as notes
 from paribus.notes.checks import stored
 from paribus.notes.results import document, times
@@ -65,7 +65,7 @@ def pack() -> None:
     read, composer = Reader(store), Composer()
     plans: dict[str, list[Plan]] = {}
     for name in notes.names():
-        own = plan_command([f"ablation={notes.whole(name)}"], read, composer)
+        own = plans_of([f"ablation={notes.whole(name)}"], read, composer)
         ready = all(plan.complete for plan in own) and any(read(c.id) for plan in own for c in plan.cells)
         if ready and not any(read(cell.id) is None for plan in own for cell in plan.cells):
             plans[name] = own

@@ -198,7 +198,10 @@ def test_an_ablation_without_hypotheses_asks_whether_arms_are_better():
 
 
 def grown(plan, records):
-    extend(plan, records.get, cell)
+    def further(arm, n, kept):
+        plan.arms[arm] += [cell(arm, seed) for seed in range(len(plan.arms[arm]), n)]
+
+    extend(plan, records.get, further)
     return {arm: len(cells) for arm, cells in plan.arms.items()}
 
 

@@ -33,7 +33,7 @@ def store(tmp_path, paribus, monkeypatch):
         "  tune: {optimizer.lr: [0.3]}\n  seeds: {tune: 1, report: 1}\n"
     )
     assert {"mine", "examples/demo"} <= set(all_names())
-    monkeypatch.setattr("paribus.ablation.needed.all_names", lambda: ["mine"])  # the others take their time
+    monkeypatch.setattr("paribus.evidence.needed.all_names", lambda: ["mine"])  # the others take their time
     store = Store(tmp_path / "outputs")
     [plan] = plan_command(["ablation=mine"], store.read)
     write(store, plan.cells[0].id, 99)
@@ -106,12 +106,12 @@ def test_a_run_that_is_taken_up_meanwhile_is_left_alone(paribus, store, monkeypa
 
 
 def test_nothing_to_remove(paribus, monkeypatch):
-    monkeypatch.setattr("paribus.ablation.needed.all_names", lambda: [])
+    monkeypatch.setattr("paribus.evidence.needed.all_names", lambda: [])
     assert "every checkpoint is needed" in paribus("gc").out
 
 
 def test_an_ablation_file_that_can_not_be_read_protects_everything(paribus, store, tmp_path, monkeypatch):
-    monkeypatch.setattr("paribus.ablation.needed.all_names", lambda: ["broken", "mine"])
+    monkeypatch.setattr("paribus.evidence.needed.all_names", lambda: ["broken", "mine"])
     (tmp_path / "conf" / "ablation" / "broken.yaml").write_text(
         "# @package _global_\n# Broken.\nablation: {name: broken, factors: {losss: [mse, softmax_mse]}, seeds: 1}\n"
     )

@@ -18,7 +18,7 @@ ablation:
   name: mine
   factors: {loss: [cross_entropy, mse]}
   tune: {optimizer.lr: [0.02, 0.1]}
-  seeds: {tune: 1, report: 2}
+  seeds: {tune: 1, report: 2, tuning: once}
 """
 
 

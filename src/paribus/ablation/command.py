@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from paribus.ablation.cells import Plan, Read
@@ -17,10 +16,13 @@ from paribus.config.grammar import override_value
 from paribus.config.sweep import combinations, varied_keys
 
 
-def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None = None) -> list[Plan]:
+def plan_command(
+    arguments: Sequence[str], read: Read, composer: Composer | None = None, plan: Callable[..., Plan] = plan_ablation
+) -> list[Plan]:
     """The plans of `paribus train -m ARGUMENTS`, as far as the records that `read` finds allow.
 
     composer: remembers what it composed; pass the same one to plan again after a stage of training.
+    plan: makes the plan of an ablation, as `plan_ablation` does.
 
     Raises UserError for a command line or an ablation file that can't mean anything.
     """
@@ -36,20 +38,16 @@ def plan_command(arguments: Sequence[str], read: Read, composer: Composer | None
         for product, more in _products(overrides, composer):
             keys += [key for key in more if key not in keys]
             if ablations := ablations_of(product, composer):
-                found = [plan_ablation(ablation, product, read, composer) for ablation in ablations]
-                if keys:
-                    setting = ", ".join(
-                        redacted_override(item) for item in product if item.partition("=")[0].lstrip("+") in keys
-                    )
-                    found = [replace(plan, name=f"{plan.name} ({setting})") for plan in found]
-                plans += found
+                varied = [redacted_override(item) for item in product if item.partition("=")[0].lstrip("+") in keys]
+                setting = f" ({', '.join(varied)})" if keys else ""
+                plans += [plan(each, product, read, composer, each.title + setting) for each in ablations]
             else:
                 plain.append(product)
         runs: dict[tuple[str, str | None], dict[str, list[str]]] = {}
-        for plan in plans:
-            assert plan.ablation is not None
-            same = runs.setdefault((plan.ablation.name, plan.ablation.regime), {})
-            same[plan.name] = [cell.id for cell in plan.cells]
+        for each in plans:
+            assert each.ablation is not None
+            same = runs.setdefault((each.ablation.name, each.ablation.regime), {})
+            same[each.name] = [cell.id for cell in each.cells]
         if found_same := [names for each in runs.values() for names in same_runs(each)]:
             raise UserError(why_refused(found_same))
         if plain:

@@ -15,6 +15,8 @@ from paribus.config.grammar import override_value
 
 DESIGNS = ("one_factor", "leave_one_out", "grid", "paired", "path")
 STREAMS = ("init", "order", "augmentation")
+SPLIT = "split"  # varies with the seed too, if asked for: which samples train, validate and test
+TUNING = ("near", "once", "nested")
 DIRECTIONS = ("greater", "less")
 COMPARED, SELECTED = FIRST.key("test/acc"), FIRST.key("val/acc")  # where a task names no others
 
@@ -59,10 +61,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Disjoint seeds for tuning and reporting; `vary` are the random streams that they seed, the others stay at 0.
+    """Disjoint seeds for tuning and reporting; `vary` are the random streams that they seed, the others stay at 0, and
+    `SPLIT` where the data are split by them.
 
+    tuning: near: an arm is reported at each point of its grid that tuning can't tell from the best; once: at the best
+        alone; nested: each reporting seed has equally many tuning seeds of its own, in their order.
     looks: sequential seeds: how many of `report` and then of `more` an arm has when its verdict is looked at; only an
-        arm whose verdict is open goes on to the next look.
+        arm whose verdict is open goes on to the next look. shares: of the error, for each look, where a registration
+        was amended.
     """
 
     tune: tuple[int, ...]
@@ -70,6 +76,18 @@ class Seeds:
     vary: tuple[str, ...] = STREAMS
     more: tuple[int, ...] = ()
     looks: tuple[int, ...] = ()
+    tuning: str = "near"
+    shares: tuple[float, ...] = ()
+
+    @property
+    def reporting(self) -> tuple[int, ...]:
+        """All reporting seeds up to the cap."""
+        return (*self.report, *self.more)
+
+    def tuning_of(self, number: int) -> slice:
+        """Where in `tune` the seeds lie that belong to a reporting seed, where they are nested."""
+        each = len(self.tune) // len(self.reporting)
+        return slice(number * each, (number + 1) * each)
 
 
 @dataclass(frozen=True)

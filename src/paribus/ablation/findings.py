@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from paribus.ablation.cells import Plan, Read
-from paribus.ablation.file import Ablation, Hypothesis
+from paribus.ablation.file import SPLIT, Ablation, Hypothesis
+from paribus.ablation.kept import Row, Scored
 from paribus.stats.collapse import Collapses, collapses, falls
-from paribus.stats.paired import Difference, paired_difference, with_falls
+from paribus.stats.paired import Difference, with_falls
 from paribus.stats.sequential import Looks, stages
+from paribus.stats.tuned import tuned_difference
 from paribus.stats.verdict import SMALLEST, Direction, Judged, Question, Verdict, judge
 from paribus.store.company import DURATIONS, why_not_timed
 from paribus.store.declared import agreed
-from paribus.store.record import Record
-from paribus.store.scores import chance, score, waits
+from paribus.store.scores import chance, parts_of, score, waits
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
 
@@ -30,7 +31,9 @@ class Finding:
     pairs: labels of the arms that are compared; several where other factors vary as well, each pair alike in those.
     difference: arm minus versus, per seed the mean over pairs, diverged runs at chance, with the bounds that decided.
     comparisons: how many the family has. planned: pairs of runs that there will be; diverged, missing: runs of either
-        side. first: the difference at the first look. collapses: of each arm. More seeds can be added where `open`.
+        side. first: the difference at the first look. collapses: of each arm. lacking: of arms
+        whose kept points lack runs, how many; the luck of tuning is in no interval then. More seeds can be added where
+        `open`.
     """
 
     hypothesis: Hypothesis
@@ -45,6 +48,8 @@ class Finding:
     first: Difference
     cap: int | None = None
     collapses: Mapping[str, Collapses] = field(default_factory=dict)
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    ablation: str = ""
 
     @property
     def open(self) -> bool:
@@ -107,6 +112,8 @@ def family(plan: Plan, read: Read, level: float = 0.95, hypotheses: Sequence[Hyp
                 next(iter(question[1].stages), said.difference),
                 looks.cap if looks else None,
                 {label: scores.collapses(label, each.metric) for label in labels},
+                {label: n for label in labels if (n := scores.scored.waiting(label, len(scores.records[label])))},
+                ablation.name,
             )
         )  # fmt: skip
     arms = {
@@ -118,7 +125,8 @@ def family(plan: Plan, read: Read, level: float = 0.95, hypotheses: Sequence[Hyp
 
 def looks_of(ablation: Ablation | None) -> Looks | None:
     """When the data are looked at, where seeds are added sequentially."""
-    return Looks(ablation.seeds.looks) if ablation is not None and ablation.seeds.looks else None
+    seeds = ablation.seeds if ablation is not None else None
+    return Looks(seeds.looks, seeds.shares) if seeds and seeds.looks else None
 
 
 def implied(plan: Plan) -> list[Hypothesis]:
@@ -164,19 +172,12 @@ def matching(plan: Plan, hypothesis: Hypothesis) -> Pairs:
 
 
 class _Scores:
-    """The scores of a plan's arms in the order of their seeds, each read once.
-
-    tuning: the tuning runs of each arm at the point that it reports.
-    """
+    """The scores of a plan's arms in the order of their seeds."""
 
     def __init__(self, plan: Plan, read: Read):
-        self.records: Mapping[str, list[Record | None]] = {
-            label: [None if cell is None else read(cell.id) for cell in cells] for label, cells in plan.arms.items()
-        }
-        self.tuning = {
-            label: [read(id) for point, ids in tuned.trials if point == tuned.point for id in ids]
-            for label, tuned in plan.tuned.items()
-        }
+        self.scored = Scored(plan, read)
+        self.records: Mapping[str, Row] = {label: self.scored.row(label) for label in plan.arms}
+        self.splits = plan.ablation is not None and SPLIT in plan.ablation.seeds.vary
 
     def seeds(self, pairs: Pairs) -> int:
         return min((len(self.records[label]) for pair in pairs for label in pair), default=0)
@@ -190,27 +191,40 @@ class _Scores:
         if looks is not None:
             rows = [self.records[label][:n] for pair in pairs for label in pair]
             n = next((k for k in range(n) if any(waits(row[k]) for row in rows)), n)
-        if not n:
-            return []
-        a, b = (
-            np.mean([[score(r, metric) for r in self.records[pair[side]][:n]] for pair in pairs], axis=0)
-            for side in (0, 1)
-        )
-        return stages(n, looks, lambda size: self.difference(pairs, metric, a[:size], b[:size]))
+        return stages(n, looks, lambda size: self.difference(pairs, metric, size)) if n else []
 
-    def difference(self, pairs: Pairs, metric: str, a: np.ndarray, b: np.ndarray) -> Difference:
-        there = ~np.isnan(a - b)
-        found = paired_difference(a[there].tolist(), b[there].tolist())
+    def difference(self, pairs: Pairs, metric: str, size: int) -> Difference:
+        sides = [[self.scored.at(pair[side], size) for pair in pairs] for side in (0, 1)]
+        (a, kept_a), (b, kept_b) = [
+            (
+                [np.array([score(r, metric) for r in chosen]) for chosen, _ in arms],
+                [np.array([[score(r, metric) for r in row] for row in rows]) for _, rows in arms],
+            )
+            for arms in sides
+        ]
+        there = ~np.isnan([*a, *b, *itertools.chain.from_iterable([*kept_a, *kept_b])]).any(axis=0)
+        a, b = [each[there] for each in a], [each[there] for each in b]
+        kept_a, kept_b = [each[:, there] for each in kept_a], [each[:, there] for each in kept_b]
+        found = tuned_difference(a, b, kept_a, kept_b, ratio=self.ratio(pairs) if self.splits else 0.0)
         arm, versus = (
-            max((self.collapses(pair[side], metric, a.size) for pair in pairs), key=lambda each: abs(each.deepest))
+            max((self.collapses(pair[side], metric, size) for pair in pairs), key=lambda each: abs(each.deepest))
             for side in (0, 1)
         )
-        typical = float(np.median((a - b)[there])) if there.any() else math.nan
+        typical = float(np.median(np.mean(a, axis=0) - np.mean(b, axis=0))) if there.any() else math.nan
         return with_falls(found, falls(typical, arm, versus, len(pairs)))
 
+    def ratio(self, pairs: Pairs) -> float:
+        """Of test samples to the others."""
+        found = [parts_of(r) for pair in pairs for label in pair for r in self.records[label] if r is not None]
+        return max((test / (train + val) for train, val, test in filter(None, found)), default=0.0)
+
     def collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
-        """Of the first `size` reporting runs, and of the tuning runs at the same point."""
-        runs = [run for run in [*self.records[label][:size], *self.tuning.get(label, ())] if run is not None]
+        """Of the first `size` reporting runs, and of the tuning runs, at every point at which a seed is scored; without
+        a size, of all runs at the best point."""
+        n = len(self.records[label]) if size is None else size
+        points = self.scored.kept(label, n)[:1] if size is None else self.scored.chosen(label, n)
+        runs = [run for point in points for run in self.scored.trial(label, point) if run is not None]
+        runs += [run for point in points for run in self.scored.row(label, point)[:n] if run is not None]
         guess = next((chance(run, metric) for run in runs if run.has_result), math.nan)
         return collapses([score(run, metric) for run in runs], guess)
 

@@ -10,7 +10,9 @@ from typing import Any
 from paribus.ablation.file import (
     DESIGNS,
     DIRECTIONS,
+    SPLIT,
     STREAMS,
+    TUNING,
     Ablation,
     AblationError,
     Factor,
@@ -29,6 +31,8 @@ from paribus.config.task import Task
 MOST_SEEDS = 100_000
 TUNING_SEEDS = 5  # default number of them
 FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
+SEEDS = ("tune", "report", "cap", "step", "vary", "tuning")
+NESTED = "gives each reporting seed a tuning of its own: tune is a number of seeds for each, and there is no cap"
 HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
 
 
@@ -63,11 +67,7 @@ class _Parser:
             raise self.error("ablation.name", f"must be a word, got {name!r}")
         if not is_words(section.get("claim", "-"), more_lines=True):
             raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
-        design = section.get("design", "one_factor")
-        if design not in DESIGNS:
-            raise self.error(
-                "ablation.design", f"must be one of {', '.join(DESIGNS)}, got {design!r}{near(design, DESIGNS)}"
-            )
+        design = self.one_of("ablation.design", section.get("design", "one_factor"), DESIGNS)
         factors = self.factors(section.get("factors"), section.get("baseline"), design)
         tune = self.axes("ablation.tune", section.get("tune"))
         self.apart(factors, tune)
@@ -87,11 +87,9 @@ class _Parser:
             hypotheses=self.hypotheses(section.get("hypotheses"), factors, metric, smallest),
             source=self.source,
         )
-        if ablation.seeds.looks and design == "path":
-            raise self.error(
-                "ablation.seeds.cap",
-                "adds seeds to open verdicts, which the design path does not support. Leave it out",
-            )
+        if design == "path" and (ablation.seeds.looks or ablation.seeds.tuning == "nested"):
+            key = "cap" if ablation.seeds.looks else "tuning"
+            raise self.error(f"ablation.seeds.{key}", "is not for the design path. Leave it out")
         if ablation.select_on.startswith("test/"):
             raise self.error(
                 "ablation.select_on",
@@ -105,6 +103,11 @@ class _Parser:
         for key in section:
             if key not in keys:
                 raise self.error(f"{where}.{key}", f"is unknown.{near(key, keys)} Known: {', '.join(keys)}")
+
+    def one_of(self, where: str, value: Any, known: Sequence[str]) -> str:
+        if value not in known:
+            raise self.error(where, f"must be one of {', '.join(known)}, got {value!r}{near(value, known)}")
+        return str(value)
 
     def mapping(self, where: str, value: Any, what: str) -> Mapping[str, Any]:
         if not isinstance(value, Mapping) or not value or not all(isinstance(key, str) for key in value):
@@ -267,15 +270,15 @@ class _Parser:
         if not isinstance(given, Mapping):
             given = {"report": given}
         if not given:
-            raise self.error(where, "must be a number of seeds, or map tune, report, cap, step, vary to theirs, got {}")
-        self.known(where, given, ("tune", "report", "cap", "step", "vary"))
+            raise self.error(where, f"must be a number of seeds, or map {', '.join(SEEDS)} to theirs, got {{}}")
+        self.known(where, given, SEEDS)
         report = self.seed_list(f"{where}.report" if len(given) > 1 else where, given.get("report", 10), 0)
-        default: Any = TUNING_SEEDS if tuned else []
-        tune = (
-            self.seed_list(f"{where}.tune", given.get("tune", default), FIRST_TUNING_SEED)
-            if tuned or "tune" in given
-            else ()
-        )
+        tuning = self.one_of(f"{where}.tuning", given.get("tuning", TUNING[0]), TUNING)
+        own = given.get("tune", TUNING_SEEDS if tuned else [])
+        if tuning == "nested" and ("cap" in given or not tuned or not is_number(own)):
+            raise self.error(f"{where}.tuning", f"nested {NESTED}")
+        own = own * len(report) if tuning == "nested" else own
+        tune = self.seed_list(f"{where}.tune", own, FIRST_TUNING_SEED) if tuned or "tune" in given else ()
         if tune and not tuned:
             raise self.error(f"{where}.tune", "are given, but nothing is tuned: drop them, or add ablation.tune")
         if both := sorted(set(tune) & set(report)):
@@ -285,10 +288,10 @@ class _Parser:
                 f"chance; both have {both[0]}",
             )
         vary = given.get("vary", list(STREAMS))
-        if not isinstance(vary, list) or not vary or any(stream not in STREAMS for stream in vary):
-            raise self.error(f"{where}.vary", f"must be a list of {', '.join(STREAMS)}, got {vary!r}")
+        if not isinstance(vary, list) or not vary or any(each not in (*STREAMS, SPLIT) for each in vary):
+            raise self.error(f"{where}.vary", f"must be a list of {', '.join((*STREAMS, SPLIT))}, got {vary!r}")
         more, looks = self.sequential(given, report, tune)
-        return Seeds(tune, report, tuple(stream for stream in STREAMS if stream in vary), more, looks)
+        return Seeds(tune, report, tuple(each for each in (*STREAMS, SPLIT) if each in vary), more, looks, tuning)
 
     def sequential(
         self, given: Mapping[str, Any], report: tuple[int, ...], tune: tuple[int, ...]
@@ -368,9 +371,8 @@ class _Parser:
             if arms["arm"] == arms["versus"]:
                 raise self.error(where, "compares an arm with itself: arm and versus are equal")
             of = self.metric(f"{where}.metric", given.get("metric", metric))
-            direction = given.get("direction", "less" if of.metric.better == "lower" else "greater")
-            if direction not in DIRECTIONS:
-                raise self.error(f"{where}.direction", f"must be {' or '.join(DIRECTIONS)}, got {direction!r}")
+            usual = "less" if of.metric.better == "lower" else "greater"
+            direction = self.one_of(f"{where}.direction", given.get("direction", usual), DIRECTIONS)
             if any(other.id == str(given["id"]) for other in found):
                 raise self.error(f"{where}.id", f"{given['id']} is taken by another hypothesis")
             least = self.smallest_effect(f"{where}.smallest_effect", given.get("smallest_effect"), of)

@@ -7,6 +7,7 @@ again when more of them are there, until it has no missing cell.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,8 @@ from paribus.ablation.ablation_files import place_of
 from paribus.ablation.cells import Cell, Plan, Read, Tuned
 from paribus.ablation.designs import Arm, Excluded, arm, arms, baseline, equal_budgets, single_changes
 from paribus.ablation.distinct import same_runs, why_refused
-from paribus.ablation.file import STREAMS, Ablation, AblationError, overrides_of
+from paribus.ablation.file import SPLIT, STREAMS, Ablation, AblationError, overrides_of
+from paribus.ablation.kept import Scored
 from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
 from paribus.ablation.tuning import Point, best_point, grid, on_edge
@@ -31,7 +33,7 @@ from paribus.config.composer import Composer
 from paribus.config.dotted import at
 from paribus.config.grammar import key_and_value, parsed
 from paribus.store.declared import agreed
-from paribus.store.record import Record
+from paribus.store.scores import tuning_score
 
 
 def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]:
@@ -41,24 +43,31 @@ def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]
     return parse(section, place_of(str(name), overrides) if name else None, composed.task) if section else []
 
 
-def plan_ablation(ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer) -> Plan:
+def plan_ablation(
+    ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer, name: str | None = None
+) -> Plan:
     """The cells of an ablation. `overrides` is the rest of the command line, `ablation=NAME` included.
 
     Raises UserError for what no record could mend: unknown options, a command line that sets what the ablation varies.
     """
-    return _Planner(ablation, overrides, read, composer).plan()
+    return _Planner(ablation, overrides, read, composer, name or ablation.title).plan()
 
 
 class _Planner:
-    def __init__(self, ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer):
+    def __init__(self, ablation: Ablation, overrides: Sequence[str], read: Read, composer: Composer, name: str):
         self.ablation = ablation
         self.overrides = tuple(overrides)
         self.read = read
         self.composer = composer
-        self.result = Plan(ablation.title, ablation.metric, ablation=ablation)
+        self.result = Plan(name, ablation.metric, ablation=ablation)
         self.reported: dict[str, tuple[Arm, Tuned]] = {}
         self.tried: dict[str, list[str]] = {}  # arm -> its tuning runs
         self.measured: dict[int, Any] = {}  # sections `task` by place in memory, which were looked at
+
+    @functools.cached_property
+    def redraw(self) -> list[str]:
+        """What makes runs draw their test parts too, unless the recipe says how large they are."""
+        return ["++data.test=redraw"] if self.composer(self.overrides).run.data.test is None else []
 
     def plan(self) -> Plan:
         self.check_levels()
@@ -119,6 +128,7 @@ class _Planner:
     def check_command_line(self) -> None:
         varied = {key for factor in self.ablation.factors for level in factor.levels for key in level.sets}
         varied |= {key for rule in self.ablation.when for key in (*rule.sets, *rule.tune)} | set(self.ablation.tune)
+        varied |= {"data.split_seed"} if SPLIT in self.ablation.seeds.vary else set()
         for text in self.overrides:
             key = parsed(text).key_or_group
             if key in varied or key == "seed" or key.startswith("seeds."):
@@ -183,7 +193,7 @@ class _Planner:
         seeds = self.ablation.seeds.report
         cells: list[Cell | None] = [None] * len(seeds)
         if tuned is not None:
-            cells = [self.cell(each, tuned.point, seed, "report") for seed in seeds]
+            cells = [self.cell(each, self.choice(tuned, k), seed, "report") for k, seed in enumerate(seeds)]
         self.result.arms[each.name] = cells
         self.result.levels[each.name] = {factor: level.name for factor, level in each.levels.items()}
         if tuned is None:
@@ -192,14 +202,30 @@ class _Planner:
         self.reported[each.name] = (each, tuned)
         if tuned.point:
             self.result.tuned[each.name] = tuned
+        self.further(each.name, len(seeds), kept=True)
 
-    def further(self, name: str, seed: int) -> Cell:
+    def further(self, name: str, n: int, kept: bool) -> None:
+        """Adds the reporting runs of an arm up to n seeds: at its winner, and at the other points that it keeps."""
         each, tuned = self.reported[name]
-        return self.cell(each, tuned.point, seed, "report")
+        seeds, cells = self.ablation.seeds.reporting, self.result.arms[name]
+        cells += [self.cell(each, self.choice(tuned, k), seeds[k], "report") for k in range(len(cells), n)]
+        for number in Scored(self.result, self.read).kept(name, n)[1:] if kept else ():
+            row = self.result.kept.setdefault(name, {}).setdefault(number, [])
+            row += [self.cell(each, tuned.trials[number][0], seed, "report") for seed in seeds[len(row) : n]]
+
+    def choice(self, tuned: Tuned, number: int) -> Point:
+        """The winner for a reporting seed: one for all, or that of the seed's own tuning."""
+        if not tuned.trials or self.ablation.seeds.tuning != "nested":
+            return tuned.point
+        own = self.ablation.seeds.tuning_of(number)
+        metric = self.ablation.select_on
+        scores = [[tuning_score(self.read(id), metric) or 0.0 for id in ids[own]] for _, ids in tuned.trials]
+        return tuned.trials[best_point(scores, bool(metric.metric.higher))][0]
 
     def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
         still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
-        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *still)
+        split = [f"data.split_seed={seed}", *self.redraw] if SPLIT in self.ablation.seeds.vary else []
+        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *still, *split)
         id, composed = self.composer.run(overrides)
         self.check_measured(composed)
         return Cell(each.name, seed, purpose, overrides, id, composed)
@@ -260,18 +286,12 @@ class _Planner:
             self.report(Arm(name, chosen.levels, chosen.sets, chosen.tune), standing)
 
 
-def tuning_score(record: Record | None, metric: str) -> float | None:
-    """The metric that is selected on; nan for a run that diverged or is excluded, None for one that is not finished."""
-    if record is None or not record.has_result:
-        return None
-    return record.metrics.get(metric, math.nan) if record.status == "done" and not record.excluded else math.nan
-
-
 def winner(trials: Sequence[tuple[Point, tuple[str, ...]]], scores: Sequence[Sequence[float]], higher: bool) -> Tuned:
     """The best of the trials by their scores, one list for each."""
     points = [point for point, _ in trials]
     best = best_point(scores, higher)
-    return Tuned(points[best], fmean(scores[best]), tuple(on_edge(points[best], points, points[best])), tuple(trials))
+    edges = tuple(on_edge(points[best], points, points[best]))
+    return Tuned(points[best], fmean(scores[best]), edges, tuple(trials), best)
 
 
 def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], composer: Composer) -> Plan:

@@ -64,14 +64,14 @@ def _sweep(given: list[str]) -> pd.DataFrame:
         GlobalHydra.instance().clear()  # Hydra's application makes its own
         with user_errors():
             main(["-m", *given])
-    from paribus.ablation.command import plan_command
     from paribus.ablation.outputs import outputs_folder
     from paribus.api.frame import frame
+    from paribus.evidence.plans import plans_of
     from paribus.store.query import run_of
 
     with own_hydra():
         store = Store(outputs_folder(given))
-        cells = [cell.id for plan in plan_command(given, store.read) for cell in plan.cells]
+        cells = [cell.id for plan in plans_of(given, store.read) for cell in plan.cells]
         found = [record for id in dict.fromkeys(cells) if (record := store.read(id)) is not None]
         return frame([run_of(record, store) for record in found])
 

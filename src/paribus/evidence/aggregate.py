@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paribus.ablation.findings import Finding, family, looks_of
+from paribus.ablation.kept import Scored
+from paribus.ablation.tuning import Point
 from paribus.base.metrics import Key
 from paribus.evidence.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.evidence.comparable import factors, held_equal, shared_facts
@@ -87,6 +89,8 @@ class Aggregate:
     looks: where seeds were added sequentially; p values and intervals pay for it.
     plan, findings: of an ablation: levels and tuned values of its arms, and the verdicts on its hypotheses.
     comparisons: how many the family has that the differences belong to. untimed: why times are not compared.
+    kept: of a tuned arm, the points of its grid that can't be told from the best. lacking: of arms whose kept points
+        lack reporting runs, how many.
     """
 
     name: str
@@ -102,6 +106,8 @@ class Aggregate:
     findings: list[Finding] = field(default_factory=list)
     comparisons: int = 0
     untimed: str | None = None
+    kept: dict[str, list[Point]] = field(default_factory=dict)
+    lacking: dict[str, int] = field(default_factory=dict)
 
     @property
     def seeds(self) -> list[int]:
@@ -204,8 +210,8 @@ def aggregate_plan(
     read: the record of a run by its id, None where there is none.
     judge: whether the findings are wanted.
     """
-    arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
-    looks = looks_of(plan.ablation)
+    scored, looks = Scored(plan, read), looks_of(plan.ablation)
+    arms = {arm: scored.at(arm, len(cells))[0] for arm, cells in plan.arms.items()}
     whole, judged = None, None
     if plan.ablation is not None:
         whole = family(plan, read, level)
@@ -217,6 +223,9 @@ def aggregate_plan(
     )  # fmt: skip
     tuned = {key for each in plan.tuned.values() for key in each.point}
     found.varied = [key for key in found.varied if key not in tuned]
+    found.kept = {arm: [trials[place][0] for place in scored.kept(arm, len(plan.arms[arm]))[1:]]
+                  for arm, each in plan.tuned.items() if (trials := each.trials)}  # fmt: skip
+    found.lacking = {arm: lacking for arm, row in arms.items() if (lacking := scored.waiting(arm, len(row)))}
     found.plan, found.findings = plan, whole.findings if whole is not None else []
     if whole is not None and judged is not None:
         found.comparisons = whole.size

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paribus.ablation.ablation_files import all_names, file_of
-from paribus.ablation.command import plan_command
 from paribus.ablation.file import Ablation
 from paribus.ablation.outputs import outputs_folder
 from paribus.ablation.planner import ablations_of
@@ -16,6 +15,7 @@ from paribus.base.text import near
 from paribus.config.compose import group_options, hydra_context
 from paribus.config.composer import Composer
 from paribus.evidence.checks import read as read_check
+from paribus.evidence.plans import plans_of
 from paribus.notes import ablations as notes
 from paribus.notes import scoreboard as by_section
 from paribus.notes.checks import stored
@@ -63,7 +63,7 @@ def _recorded(names: Sequence[str], overrides: Sequence[str], only: Sequence[str
     read = Reader(store)
 
     def claims_of(names: Sequence[str]) -> list[Claim]:
-        plans = [plan_command([f"ablation={name}", *overrides], read, composer) for name in names]
+        plans = [plans_of([f"ablation={name}", *overrides], read, composer) for name in names]
         return [claim for each in plans for claim in claims(each, read)]
 
     with uncollected():

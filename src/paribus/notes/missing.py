@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from paribus.ablation.command import plan_command
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.terminal import say
 from paribus.config.composer import Composer
 from paribus.evidence.estimate import Costs
+from paribus.evidence.plans import plans_of
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
 from paribus.store.reader import Reader
@@ -47,7 +47,7 @@ def _estimate(store: Store, names: Sequence[str], overrides: Sequence[str], comp
     slots = os.cpu_count() or 1
     found, total, unknown = [], 0.0, 0
     for name in names:
-        plans = plan_command([f"ablation={name}", *overrides], read, composer)
+        plans = plans_of([f"ablation={name}", *overrides], read, composer)
         cells = [
             cell for plan in plans for cell in plan.cells if (record := read(cell.id)) is None or not record.has_result
         ]

@@ -16,6 +16,7 @@ from paribus.base.metrics import kind
 from paribus.base.terminal import say
 from paribus.config.run import recorded
 from paribus.evidence.arms import arms_by
+from paribus.evidence.registered import sentences
 from paribus.store.declared import main_metric
 from paribus.store.names import bounded, is_id, read_bounded
 from paribus.store.reader import Reader
@@ -83,9 +84,11 @@ def collect(
     store = Store(outputs_folder(overrides, composer))
     read = read or store.read
     if names_ablation(overrides):
-        from paribus.ablation.command import plan_command
+        from paribus.evidence.plans import plans_of
 
-        planned = plan_command(overrides, read, composer)
+        planned = plans_of(overrides, read, composer)
+        for plan in planned:
+            plan.registered = sentences(plan, read)
         note_changes(changed_runs(planned, read, Inputs(store.root)))
         return [
             Collected(

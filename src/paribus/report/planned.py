@@ -11,7 +11,6 @@ from typing import Any
 
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.changes import REMEDY, Changed, changed_runs, listed
-from paribus.ablation.command import plan_command
 from paribus.ablation.inputs import Inputs
 from paribus.ablation.outputs import outputs_folder
 from paribus.base.durations import duration
@@ -21,6 +20,8 @@ from paribus.base.terminal import say
 from paribus.config.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.config.composer import Composer
 from paribus.evidence.estimate import Costs, Estimate
+from paribus.evidence.plans import plans_of
+from paribus.evidence.registered import changed, in_words, sentences
 from paribus.run.later import lacking
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
@@ -91,7 +92,9 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     """
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
-    plans = plan_command(overrides, store.read, composer)
+    plans = plans_of(overrides, store.read, composer)
+    for plan in plans:
+        plan.registered = sentences(plan, store.read)
     _check_hydra(overrides)
     if not any(plan.arms or plan.tuning for plan in plans):  # how should it train, where nothing of it can work?
         raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
@@ -148,8 +151,12 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
         if tuning := [cell for cell in plan.tuning if cell.arm == arm]:
             line += f"; tuning: {_counted(states[cell.id] for cell in tuning)}"
         if tuned := plan.tuned.get(arm):
-            line += "; best: " + ", ".join(f"{key}={value}" for key, value in tuned.point.items())
+            line += f"; best: {_point(tuned.point)}"
             line += "".join(f" (WARNING: {key} at the edge of its grid)" for key in tuned.edges)
+            if points := plan.kept.get(arm):
+                near = " | ".join(_point(tuned.trials[place][0]) for place in points)
+                line += f"; too near to tell apart, so reported as well: {near} "
+                line += f"({_counted(states[cell.id] for cells in points.values() for cell in cells)})"
         yield f"  {(arm or 'run').ljust(width)}  {line}"
     if others := [cell for cell in plan.tuning if cell.arm not in plan.arms]:
         yield f"  {'steps'.ljust(width)}  {_counted(states[cell.id] for cell in others)}"
@@ -157,6 +164,14 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
         yield f"  excluded: {each.name}: {each.reason}"
     for each in plan.invalid:
         yield f"  can't work: {each.name}: {each.reason}"
+    if plan.entry is not None and plan.registration is not None:
+        entries = plan.registration.of(plan.entry.recipe).entries
+        if not entries or entries[-1].content != plan.entry.content:
+            what = "an amendment" if entries else "what is compared"
+            yield f"  training would register {what} ({plan.entry.seen} seeds of an arm have results):"
+            lines = changed(entries[-1], plan.entry) if entries else in_words(plan.entry)
+            yield from (f"    {line}" for line in lines)
+        yield from (f"  {said}" for said in plan.registered[0 if entries else 1 :])
     if plan.duplicates:
         yield f"  duplicates, trained once: {len(plan.duplicates)} runs"
     done = sum(states[cell.id] in FINISHED for cell in plan.cells)
@@ -166,6 +181,10 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
         + (f", {several} shared with another plan" if several else "")
         + ("" if plan.complete else "; more runs when these are tuned")
     )
+
+
+def _point(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in point.items())
 
 
 def _counted(states: Any) -> str:
@@ -206,6 +225,17 @@ def _content(
                 "arms": {arm: runs(cells) for arm, cells in plan.arms.items()},
                 "tuning": [{"arm": cell.arm, **run} for cell in plan.tuning for run in runs([cell])],
                 "tuned": {arm: {"point": dict(t.point), "edges": list(t.edges)} for arm, t in plan.tuned.items()},
+                "kept": {
+                    arm: [
+                        {"point": dict(plan.tuned[arm].trials[place][0]), "runs": runs(cells)}
+                        for place, cells in points.items()
+                    ]
+                    for arm, points in plan.kept.items()
+                },
+                "registration": {
+                    "said": list(plan.registered),
+                    "now": {"seen": plan.entry.seen, "content": plan.entry.content} if plan.entry else None,
+                },
                 "excluded": {each.name: each.reason for each in plan.excluded},
                 "invalid": {each.name: each.reason for each in plan.invalid},
                 "duplicates": [cell.id for cell in plan.duplicates],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from paribus.ablation.status import STATES, Progress
 from paribus.base.durations import duration
+from paribus.evidence.status import STATES, Progress
 
 
 def text(found: Progress) -> str:
@@ -17,7 +17,7 @@ def text(found: Progress) -> str:
         purposes = found.arms.get(arm, {})
         parts = [
             ("tuning: " if purpose == "tune" else "") + said(purposes[purpose])
-            for purpose in ("tune", "report")
+            for purpose in ("tune", "report", "kept")
             if purpose in purposes
         ]
         if arm in found.waiting:

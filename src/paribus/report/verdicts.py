@@ -263,6 +263,12 @@ def finding_notes(finding: Finding) -> list[str]:
         notes.append("Times are compared only if each run was measured alone, and all on one machine.")
     if finding.missing:
         notes.append(f"Provisional: {finding.missing} of its runs failed, are invalid, or are not finished yet.")
+    if finding.lacking:
+        notes.append(
+            f"The luck of tuning is in no bound: {sum(finding.lacking.values())} reporting runs are missing at points "
+            f"that tuning can't tell from the best ({', '.join(finding.lacking)}). To train them: paribus train -m "
+            f"ablation={finding.ablation}."
+        )
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")
     if any(each.count for each in finding.collapses.values()):

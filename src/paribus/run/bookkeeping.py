@@ -28,6 +28,7 @@ from paribus.run.reuse import usable
 from paribus.store.declared import main_metric
 from paribus.store.provenance import project_state, provenance, versions_of
 from paribus.store.record import Record
+from paribus.store.registration import hash_of
 from paribus.store.store import Store
 
 
@@ -83,7 +84,7 @@ def new_record(run: Run, choices: Mapping[str, Any], overrides: Sequence[str]) -
         evaluated=run.evaluation.checkpoint,
         declared=declared(run, {}),
         comparable=run.comparable(),
-        provenance={**source, "inputs": inputs},
+        provenance={**source, "inputs": inputs, **hash_of(Path(run.paths.outputs), run.group)},
         created=now(),
     )
 

@@ -20,6 +20,8 @@ class Looks:
     and every rule for going on, as long as p is valid at a fixed n, as that of the t test is. Boundaries that use
     the correlation of the looks (Pocock 1977) reject a little more, but hold for many seeds only.
 
+    given: the shares of looks that were amended, see `amended.amended`.
+
     Raises ValueError unless sizes ascend from at least 2.
 
     Source: Lan & DeMets 1983, "Discrete sequential boundaries for clinical trials"; Jennison & Turnbull 1989,
@@ -27,6 +29,7 @@ class Looks:
     """
 
     sizes: tuple[int, ...]
+    given: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sizes or self.sizes[0] < 2 or any(b <= a for a, b in zip(self.sizes, self.sizes[1:], strict=False)):
@@ -40,7 +43,9 @@ class Looks:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """(K,): of the error that each look may spend; they sum to 1."""
+        """(K,): of the error that each look may spend; they sum to 1, or to less where looks were amended."""
+        if self.given:
+            return self.given
         before = (0, *self.sizes)
         return tuple((size - last) / self.cap for size, last in zip(self.sizes, before, strict=False))
 

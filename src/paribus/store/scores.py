@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 from paribus.base.metrics import Key, chance_of
 from paribus.store.record import Record
+
+_PARTS = re.compile(r" (\d+)/(\d+)/(\d+)$")  # at the end of the fingerprint of the data
 
 
 def score(record: Record | None, metric: str) -> float:
@@ -28,6 +31,19 @@ def chance(record: Record, metric: str) -> float:
     return guess if guess is not None else -math.inf if declared.higher else math.inf
 
 
+def tuning_score(record: Record | None, metric: str) -> float | None:
+    """The metric that is selected on; nan for a run that diverged or is excluded, None for one that is not finished."""
+    if record is None or not record.has_result:
+        return None
+    return record.metrics.get(metric, math.nan) if record.status == "done" and not record.excluded else math.nan
+
+
 def waits(record: Record | None) -> bool:
     """Whether a run still has to come to its end."""
     return record is None or record.status == "running"
+
+
+def parts_of(record: Record) -> tuple[int, int, int] | None:
+    """How many samples train, validate and test, of a run whose test part was drawn from all samples."""
+    found = _PARTS.search(str(record.comparable.get("data")))
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None

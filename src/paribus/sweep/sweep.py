@@ -11,7 +11,6 @@ from typing import Any
 
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.changes import Changed, changed_runs, listed, moved_data, name_of, refuse
-from paribus.ablation.command import plan_command
 from paribus.ablation.inputs import Inputs, is_open
 from paribus.base.atomic import write_atomically
 from paribus.base.errors import RunsFailed, StorageFailed, UserError
@@ -22,6 +21,8 @@ from paribus.config.composer import Composer
 from paribus.config.grammar import literal
 from paribus.config.measures import Measures
 from paribus.config.sweep import varied_keys
+from paribus.evidence.plans import plans_of
+from paribus.evidence.registered import register
 from paribus.run.later import lacking
 from paribus.store.store import Store
 from paribus.sweep.child import add_metrics_to, check_settings, fingerprints
@@ -65,7 +66,7 @@ class Sweep:
         self.store.locks()  # a folder that can't be written is said before anything is planned
         stage = 0
         while True:
-            plans = plan_command(self.arguments, self.store.read, self.composer)
+            plans = plans_of(self.arguments, self.store.read, self.composer)
             for check in offered("check_run"):
                 for plan in plans:
                     for cell in plan.cells:
@@ -77,6 +78,8 @@ class Sweep:
             missing = self.without_invalid(plans, self.missing(plans))
             if stage == 0:
                 self.write(plans)
+                for line in register(self.store, plans) if missing else ():
+                    say(line)
             for plan in plans:
                 self.announce(plan, missing, stage)
             if not missing:
@@ -255,6 +258,7 @@ class Sweep:
                 "keys": varied_keys(parse_overrides(self.arguments)),
                 "arms": {arm: [cell.id for cell in cells if cell] for arm, cells in plan.arms.items()},
                 "tuning": [cell.id for cell in plan.tuning],
+                "kept": [cell.id for points in plan.kept.values() for cells in points.values() for cell in cells],
             }
             for plan in plans
         ]
@@ -272,6 +276,7 @@ def due(plan: Plan, is_missing: Callable[[str], bool]) -> list[Cell]:
         return plan.cells
     tuning = {cell.id for cell in plan.tuning}
     waiting = {cell.id for arm in plan.tuned for cell in plan.arms.get(arm, ()) if cell is not None} - tuning
+    waiting |= {cell.id for points in plan.kept.values() for cells in points.values() for cell in cells} - tuning
     return [cell for cell in plan.cells if cell.id not in waiting]
 
 

@@ -98,9 +98,9 @@ def _logged(run: Run, metrics: str) -> Measures:
 
 def _of_ablation(overrides: list[str], metrics: str | None) -> dict[str, Measures]:
     """Run -> what is asked of it, of all runs of an ablation."""
-    from paribus.ablation.command import plan_command
     from paribus.ablation.outputs import outputs_folder
     from paribus.config.composer import Composer
+    from paribus.evidence.plans import plans_of
     from paribus.report.collect import names_ablation
     from paribus.run.drivers import driver_of
     from paribus.store.store import Store
@@ -110,7 +110,7 @@ def _of_ablation(overrides: list[str], metrics: str | None) -> dict[str, Measure
     store = Store(outputs_folder(overrides))
     driven = driver_of(Composer()(overrides).run) is not None
     added = [f"metrics=[{metrics}]"] if metrics and not driven else []
-    cells = [cell for plan in plan_command([*overrides, *added], store.read) for cell in plan.cells]
+    cells = [cell for plan in plans_of([*overrides, *added], store.read) for cell in plan.cells]
     if metrics and driven:
         return {cell.id: _logged(cell.run, metrics) for cell in cells}
     asked = {cell.id: cell.run.metrics.only(list(cell.run.measures)) for cell in cells}

@@ -15,11 +15,11 @@ from paribus.base.terminal import show
 @click.argument("overrides", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(overrides: tuple[str, ...], as_json: bool) -> None:
-    from paribus.ablation.command import plan_command
     from paribus.ablation.inputs import Inputs
     from paribus.ablation.outputs import outputs_folder
-    from paribus.ablation.status import progress
     from paribus.config.composer import Composer
+    from paribus.evidence.plans import plans_of
+    from paribus.evidence.status import progress
     from paribus.report.collect import names_ablation
     from paribus.report.progress import text
     from paribus.store.store import Store
@@ -29,7 +29,7 @@ def command(overrides: tuple[str, ...], as_json: bool) -> None:
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
     inputs = Inputs(store.root)
-    found = [progress(plan, store, inputs) for plan in plan_command(overrides, store.read, composer)]
+    found = [progress(plan, store, inputs) for plan in plans_of(overrides, store.read, composer)]
     if as_json:
         show(json.dumps([each.to_dict() for each in found], indent=1))
     else:

@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Sequence
 
 from paribus.ablation.outputs import outputs_folder
-from paribus.ablation.status import progress
 from paribus.config.composer import Composer
+from paribus.evidence.status import progress
 from paribus.report.collect import studies
 from paribus.report.page.render import Live, page
 from paribus.report.page.serve import Built, Watcher

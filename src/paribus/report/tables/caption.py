@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from paribus.ablation.file import SPLIT, Ablation
 from paribus.evidence.aggregate import Aggregate, Row
 from paribus.evidence.arms import level_text
 from paribus.report.numbers import difference_unit, p_value, ranges, scale, title, with_spread
@@ -37,7 +38,7 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
         parts.append(f"Single runs, {_runs(table)}, which show nothing about the spread between seeds.")
     if any(metric.startswith("test/") for metric in table.metrics):
         parts.append(f"Test metrics are {_WEIGHTS[str(facts.get('evaluated', 'last'))]}, on the test split.")
-    parts += [*_tuning(table), *_sequential(table)]
+    parts += [*_tuning(table), *_sequential(table), *(table.plan.registered if table.plan else ())]
     if compared and "difference" in shown:
         lost = ", diverged runs at chance" if any(row.diverged for row in table.rows) else ""
         parts.append(
@@ -45,6 +46,7 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
             f"{'repeated ' if table.looks else ''}t interval, adjusted as p is: all signs that the intervals show are "
             f"right with {100 * table.level:g} % probability."
         )
+        parts += _covered(table)
     if compared and ({"p", "grid"} & {*shown}):
         comparisons = f"{table.comparisons} comparison{'s' if table.comparisons > 1 else ''}"
         if table.comparisons > len(compared):
@@ -178,8 +180,49 @@ def _tuning(table: Aggregate) -> list[str]:
     seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
     return [
         f"Tuned for each arm: {' and '.join(said)} ({len(grids[0])} points), by the mean {by} over {len(seeds)} "
-        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting."
+        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting.",
+        *_luck(table, plan.ablation),
     ]
+
+
+def _luck(table: Aggregate, ablation: Ablation) -> list[str]:
+    """Whether the luck of tuning is part of the errors, and by which means."""
+    seeds = ablation.seeds
+    if seeds.tuning == "nested":
+        each = len(seeds.tune) // len(seeds.reporting)
+        return [f"Each reporting seed has a tuning of its own on {each} of them, so its luck is part of the intervals."]
+    if seeds.tuning == "once":
+        return ["CAUTION: each arm is reported at the winner of its tuning alone; its luck is in no interval."]
+    if not any(table.kept.values()):
+        return ["No other point of a grid is near its best."]
+    if table.lacking:
+        return [
+            f"CAUTION: the luck of tuning is in no interval, since {sum(table.lacking.values())} reporting runs are "
+            f"missing at points that tuning can't tell from the best ({_named(table.lacking)}). To train them: "
+            f"paribus train -m ablation={ablation.name}."
+        ]
+    return [
+        "Points that tuning can't tell from the best are kept, in brackets, and reported as well: each seed is scored "
+        "at the kept point that the other seeds choose, and an arm is better only where it beats its rival at each "
+        "point that the rival keeps. So the luck of tuning is part of the errors."
+    ]
+
+
+def _named(arms: Collection[str]) -> str:
+    return ", ".join(arms) if len(arms) <= 3 else f"{len(arms)} arms"
+
+
+def _covered(table: Aggregate) -> list[str]:
+    """What the intervals are about."""
+    ablation = table.plan.ablation if table.plan is not None else None
+    if ablation is None:
+        return []
+    if SPLIT in ablation.seeds.vary:
+        return [
+            "Each seed draws its training, validation and test samples anew from all, and the bounds of differences "
+            "cover this (Nadeau & Bengio 2003)."
+        ]
+    return ["All runs share one split of the data: no interval covers the choice of training and test samples."]
 
 
 def _sequential(table: Aggregate) -> list[str]:

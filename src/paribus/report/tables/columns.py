@@ -185,15 +185,18 @@ def _tuned(table: Aggregate, view: View) -> list[Cells]:
         entries = []
         for row in table.rows:
             value = tuned[row.arm].point.get(key, NONE) if row.arm in tuned else NONE
-            edge = row.arm in tuned and key in tuned[row.arm].edges
-            shown = level_text(float(value)) if _plain(value) else level_text(value)
-            entries.append(Entry(shown, "(edge)" if edge else ""))
+            near = dict.fromkeys(_shown(point[key]) for point in table.kept.get(row.arm, ()) if key in point)
+            marks = ["edge"] if row.arm in tuned and key in tuned[row.arm].edges else []
+            marks += [f"or {', '.join(others)}"] if (others := [each for each in near if each != _shown(value)]) else []
+            entries.append(Entry(_shown(value), f"({'; '.join(marks)})" if marks else ""))
         found.append((Column(f"{key} (tuned)"), entries))
     return found
 
 
-def _plain(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _shown(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = float(value)
+    return level_text(value)
 
 
 def _n(table: Aggregate, view: View) -> list[Cells]:

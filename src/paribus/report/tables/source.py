@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from paribus.ablation.cells import Cell, Plan, Read, Tuned
 from paribus.ablation.designs import Excluded
 from paribus.ablation.file import Ablation, Hypothesis, Seeds
-from paribus.ablation.planner import tuning_score, winner
+from paribus.ablation.planner import winner
 from paribus.base.metrics import no_direction
 from paribus.base.redaction import redacted
 from paribus.base.version import __version__
@@ -20,6 +20,7 @@ from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
 from paribus.report.verdicts import claims, verdict_sheet
 from paribus.store.declared import agreed
+from paribus.store.scores import tuning_score
 
 KINDS = ("arms", "grid", "verdicts")
 _NONE = "-"  # in place of an id: a run that waits for tuning
@@ -99,6 +100,7 @@ def absent(source: Mapping[str, Any], read: Read) -> list[tuple[str, str]]:
         known = {*plan["absent"].split()}
         named = [(arm, ids) for arm, ids in plan["arms"].items()]
         named += [(arm, ids) for arm, trials in plan["tuned"].items() for _, ids in trials]
+        named += [(arm, ids) for arm, points in plan.get("kept", {}).items() for ids in points.values()]
         for arm, ids in named:
             found += [(arm, id) for id in ids.split() if id != _NONE and id not in known and read(id) is None]
     return list(dict.fromkeys(found))
@@ -112,14 +114,19 @@ def pack(plan: Plan, read: Read) -> dict[str, Any]:
         "name": plan.name,
         "metric": plan.metric,
         "arms": {arm: " ".join(each) for arm, each in ids.items()},
-        "absent": " ".join(id for each in ids.values() for id in each if id != _NONE and read(id) is None),
+        "absent": " ".join(id for each in _ids(plan) for id in each if read(id) is None),
         "levels": plan.levels,
         "tuned": {
             arm: [[redacted(dict(point)), " ".join(runs)] for point, runs in t.trials] for arm, t in plan.tuned.items()
         },
+        "kept": {
+            arm: {str(place): " ".join(cell.id for cell in cells) for place, cells in points.items()}
+            for arm, points in plan.kept.items()
+        },
         "excluded": [[each.name, each.reason] for each in plan.excluded],
         "invalid": [[each.name, each.reason] for each in plan.invalid],
         "complete": plan.complete,
+        "registered": list(plan.registered),
         "ablation": None
         if ablation is None
         else {
@@ -142,25 +149,35 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
     if given is not None:
         arms = [ids for ids in packed["arms"].values()]
         arms += [ids for trials in packed["tuned"].values() for _, ids in trials]
+        arms += [ids for points in packed.get("kept", {}).values() for ids in points.values()]
         records = [read(id) for ids in arms for id in ids.split() if id != _NONE]
         keys = {metric: agreed(metric, records) for metric in _metrics(given)}
         hypotheses = tuple(Hypothesis(**{**each, "metric": keys[each["metric"]]}) for each in given["hypotheses"])
-        seeds = Seeds(**{key: tuple(each) for key, each in given["seeds"].items()})
+        numbers: dict[str, Any] = {key: tuple(each) for key, each in given["seeds"].items() if key != "tuning"}
+        seeds = replace(Seeds(**numbers), tuning=given["seeds"].get("tuning", "near"))
         named = {name: keys[given[name]] for name in ("metric", "select_on")}
         ablation = Ablation(**{**given, **named, "factors": (), "seeds": seeds, "hypotheses": hypotheses})
 
     def cell(arm: str, id: str) -> Cell | None:
         return None if id == _NONE else Cell(arm, 0, "report", (), id)
 
+    # A plan of before was reported at its winners alone: it has no such runs.
+    kept = {
+        arm: {int(place): [Cell(arm, 0, "report", (), id) for id in ids.split()] for place, ids in points.items()}
+        for arm, points in packed.get("kept", {}).items()
+    }
+
     return Plan(
         packed["name"],
         packed["metric"],
         arms={arm: [cell(arm, id) for id in ids.split()] for arm, ids in packed["arms"].items()},
+        kept=kept,
         levels={arm: dict(levels) for arm, levels in packed["levels"].items()},
         excluded=[Excluded(*each) for each in packed["excluded"]],
         invalid=[Excluded(*each) for each in packed["invalid"]],
         tuned={arm: _winner(arm, each, ablation, read) for arm, each in packed["tuned"].items()},
         complete=packed["complete"],
+        registered=tuple(packed.get("registered", ())),
         ablation=ablation,
     )
 
@@ -172,6 +189,13 @@ def _source(kind: str, plans: Sequence[Plan], read: Read, options: Options, grid
 
 def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
     return Sheet(sheet.title, sheet.label, sheet.columns, sheet.rows, sheet.caption, sheet.notes, dict(source))
+
+
+def _ids(plan: Plan) -> list[list[str]]:
+    """Of the reporting runs."""
+    rows: list[Sequence[Cell | None]] = [*plan.arms.values()]
+    rows += [cells for points in plan.kept.values() for cells in points.values()]
+    return [[cell.id for cell in cells if cell] for cells in rows]
 
 
 def _metrics(packed: Mapping[str, Any]) -> set[str]:

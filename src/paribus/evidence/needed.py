@@ -6,9 +6,9 @@ import json
 import time
 
 from paribus.ablation.ablation_files import all_names
-from paribus.ablation.command import plan_command
 from paribus.base.errors import UserError
 from paribus.config.composer import Composer
+from paribus.evidence.plans import plans_of
 from paribus.store.store import Store
 
 
@@ -21,7 +21,7 @@ def needed_by_ablations(store: Store) -> dict[str, set[str]]:
     needed = {}
     for name in all_names():
         try:
-            plans = plan_command([f"ablation={name}"], store.read, composer)
+            plans = plans_of([f"ablation={name}"], store.read, composer)
         except UserError as error:
             raise UserError(
                 f"which runs ablation={name} needs is unknown: {error}. Correct or move the file"
@@ -38,5 +38,5 @@ def needed_by_sweeps(store: Store, seconds: float) -> set[str]:
             continue
         for plan in json.loads(path.read_text())["plans"]:
             needed.update(id for ids in plan["arms"].values() for id in ids)
-            needed.update(plan.get("tuning", ()))
+            needed.update(plan.get("tuning", ()), plan.get("kept", ()))
     return needed

@@ -76,6 +76,7 @@ def progress(plan: Plan, store: Store, inputs: Inputs | None = None) -> Progress
     states |= {each.id: "changed" for each in changed if each.on_change != "reuse"}
     groups = [(cell.arm, "tune", cell.id) for cell in plan.tuning]
     groups += [(arm, "report", cell.id) for arm, cells in plan.arms.items() for cell in cells if cell is not None]
+    groups += [(cell.arm, "kept", cell.id) for points in plan.kept.values() for row in points.values() for cell in row]
     for arm, purpose, id in dict.fromkeys(groups):
         counts = found.arms.setdefault(arm, {}).setdefault(purpose, {})
         counts[states[id]] = counts.get(states[id], 0) + 1

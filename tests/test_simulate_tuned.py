@@ -1,0 +1,38 @@
+"""The promises of scripts/simulate_tuned.py, in a fast form."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "simulate_tuned.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("simulate_tuned", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.mark.parametrize("name", ["alike", "looks", "nested", "power", "splits"])
+def test_promises_hold(script, name, monkeypatch):
+    monkeypatch.setattr(script, "POPULATIONS", script.POPULATIONS[3::24])
+    monkeypatch.setattr(script, "FEW", script.FEW[::6])
+    assert getattr(script, name) in script.SIMULATIONS
+    result = getattr(script, name)(300, 0)
+    assert result.broken == []
+    assert result.rows
+
+
+def test_what_is_not_promised_goes_wrong(script, monkeypatch):
+    """The winners of tuning alone, and splits that count as independent."""
+    monkeypatch.setattr(script, "POPULATIONS", script.POPULATIONS[3::24])
+    assert max(row[3] for row in script.alike(300, 1).rows) > 0.2
+    assert min(row[3] for row in script.splits(200, 1).rows) < 0.8
