@@ -151,5 +151,12 @@ def test_a_sweep_of_one_and_two_processes_with_a_failing_run_among_them(paribus,
 
 
 def test_an_environment_belongs_to_no_group_and_keeps_what_is_the_users():
-    given = {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "PL_GLOBAL_SEED": "7", "PL_USE_MOCKED_MNIST": "1", "HOME": "/h"}
+    given = {
+        "LOCAL_RANK": "1",
+        "WORLD_SIZE": "2",
+        "PL_GLOBAL_SEED": "7",
+        "PL_TRAINER_MAX_STEPS": "1",
+        "PL_USE_MOCKED_MNIST": "1",
+        "HOME": "/h",
+    }
     assert scrubbed(given) == {"PL_USE_MOCKED_MNIST": "1", "HOME": "/h"}

@@ -34,7 +34,8 @@ GRACE = 10.0  # seconds for the other ranks to end by themselves when one has fa
 
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment that belongs to no group of processes."""
-    return {key: value for key, value in environment.items() if key not in (*_GROUP, *_SEEDS)}
+    gone = (*_GROUP, *_SEEDS)  # and what Lightning's Trainer takes for its arguments
+    return {key: value for key, value in environment.items() if key not in gone and not key.startswith("PL_TRAINER_")}
 
 
 def run_ranks(
