@@ -369,7 +369,7 @@ def _measured(tree: Tree, script: Script, target: str, known: dict[str, str], no
     metrics = declarations(names, known)
     followed = [name for name in known if not name.startswith(("train", "test"))]
     logged = [name for name in names if name.startswith("val") and declarations([name], {})]
-    losses = [name for name in logged if name.endswith("loss")]
+    losses = [name for name in logged if "loss" in name]
     monitor = next(iter([*followed, *losses, *logged]), MISSING)
     if monitor == MISSING:
         note(
