@@ -35,10 +35,14 @@ SLIM = {
     "vit_tiny": ["model.depth=1", "norm=layer"],
     "vit_small": ["model.depth=1", "norm=layer"],
 }
-# What task=lightning leaves open, and what is for it only.
+# What task=lightning leaves open, and what is for another task only.
 _LIT = ["task.module={_target_: modules.Regressor}", "task.metrics={mse: {better: lower}}", "task.monitor=val/mse",
         "budget.epochs=1"]  # fmt: skip
 MODULE = {"task/lightning": _LIT, "norm/own": ["task=lightning", *_LIT]}
+MODULE |= {
+    f"metrics/{name}": ["task=regression", "data=diabetes", "model=mlp", "norm=none"]
+    for name in ("explained_variance", "mae", "mape", "mse", "pearson", "r2", "rmse", "spearman")
+}
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -197,6 +197,7 @@ def test_every_key_of_the_default_that_counts_is_trained_with_another_value():
         "trainer.devices": "processes of their own",
         "trainer.num_nodes": "machines of their own",
         "data.epochs": "no budget is given",
+        "data.test": "tests/datasets/test_redraw.py",
         **dict.fromkeys(("init.weights", "freeze", "groups"), "tests/run/test_parts.py"),
         "task.metrics.acc.better": "another best, of the same training",
     }
