@@ -9,9 +9,10 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_test.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "seeds", "updates", "cases"),
-    [(2, 1, 500, ("tuning",)), pytest.param(56, 3, 800, (), marks=pytest.mark.slow)],
+    [(2, 1, 500, ("tuning",)), (56, 3, 800, ())],
 )
 def test_ablations_that_are_killed(kills, seeds, updates, cases, tmp_path):
     arguments = [f"--kills={kills}", f"--seeds={seeds}", f"--updates={updates}", f"--folder={tmp_path}"]

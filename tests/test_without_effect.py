@@ -164,7 +164,13 @@ def without_effect(options, folder):
     return found
 
 
-@pytest.mark.parametrize("part", sorted({each.replace("=", ".").partition(".")[0] for each in [*options(), *KEYS]}))
+PARTS = sorted({each.replace("=", ".").partition(".")[0] for each in [*options(), *KEYS]})
+OFTEN = ("norm", "scheduler", "trainer", "loss", "evaluation", "budget")  # the others in make test-slow
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=() if part in OFTEN else pytest.mark.slow) for part in PARTS]
+)
 def test_options_without_effect_are_those_that_were_reviewed(part, tmp_path):
     """part: a group and the section of its name."""
     chosen = [each for each in [*options(), *KEYS] if each.replace("=", ".").partition(".")[0] == part]

@@ -170,7 +170,10 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("room", [0, 4096, 8192, 12288, 16384, 24576, 40960, 65536])
+@pytest.mark.parametrize(
+    "room",
+    [0, 12288, 40960, *[pytest.param(room, marks=pytest.mark.slow) for room in (4096, 8192, 16384, 24576, 65536)]],
+)
 @pytest.mark.parametrize("line", [[], ["-m", "seed=0,1", "stack=off"], ["-m", "seed=0,1", "stack=2"]],
                          ids=["one", "sweep", "stack"])  # fmt: skip
 def test_a_full_disk(commands, tmp_path, small_disk, room, line):

@@ -67,6 +67,7 @@ def test_the_same_command_goes_on_with_a_study_that_was_killed(paribus, training
     assert f"best of 8 trials: {1 / (1 + math.log10(best / 0.05) ** 2):.6g}" in whole.err
 
 
+@pytest.mark.slow
 def test_a_longer_study_begins_with_the_shorter_one(paribus, training):
     paribus(*STUDY)
     longer = paribus(*STUDY, "hydra.sweeper.n_trials=10")
@@ -100,6 +101,7 @@ def test_a_study_in_which_everything_fails_fails(paribus, training):
     assert "8 runs failed" in result.err
 
 
+@pytest.mark.slow
 def test_a_trial_without_a_number_is_the_worst_and_no_failure(paribus, training):
     training.act = lambda number, rate: math.nan if number == 1 else None
     result = paribus(*STUDY)
@@ -108,6 +110,7 @@ def test_a_trial_without_a_number_is_the_worst_and_no_failure(paribus, training)
     assert "best of 8 trials" in result.err
 
 
+@pytest.mark.slow
 def test_several_trials_at_a_time_are_one_batch_of_the_launcher(paribus, training, tmp_path):
     result = paribus(*STUDY, "hydra.sweeper.n_jobs=3")
     assert result.code == 0, result.err
@@ -139,6 +142,7 @@ def test_settings_that_a_study_can_not_have(paribus, training, setting, said):
     assert not training.trained
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_run_records_fails_every_trial(paribus, training):
     result = paribus(*STUDY, "optimized_metric=test/acc")
     assert result.code == 1
@@ -164,6 +168,7 @@ def test_the_direction_of_a_study_is_that_of_its_metric(paribus, monkeypatch):
     assert sum(found[-4:]) < sum(found[:4])  # the sampler went the right way
 
 
+@pytest.mark.slow
 def test_a_direction_that_agrees_is_said_to_be_gone(paribus, training):
     result = paribus(*STUDY, "hydra.sweeper.direction=maximize")
     assert result.code == 0, result.err

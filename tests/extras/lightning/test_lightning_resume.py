@@ -21,7 +21,9 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case == "workers" else pytest.mark.slow) for case in CASES]
+)
 def test_a_killed_run_ends_with_the_same_bits(commands, case, tmp_path):
     module, data, budget, at, hook = CASES[case]
     file = tmp_path / "killed"

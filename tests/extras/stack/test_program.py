@@ -163,7 +163,10 @@ def test_gradients_lie_where_they_lay_before():
     assert all(first[2][name].data_ptr() == second[2][name].data_ptr() for name in first[2])
 
 
-@pytest.mark.parametrize("overrides", [["model=mlp", "norm=batch"], ["model=vit_tiny", "model.dropout=0.2"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [["model=mlp", "norm=batch"], pytest.param(["model=vit_tiny", "model.dropout=0.2"], marks=pytest.mark.slow)],
+)
 def test_evaluation(overrides):
     """Traced and not: in evaluation mode, where dropout does nothing, with statistics that have moved meanwhile."""
     each = gradients(*overrides, batches=0)

@@ -132,7 +132,10 @@ def test_a_loss_with_a_buffer_leaves_a_stack_and_joins_one(runs, monkeypatch):
     [
         [],
         ["norm=batch_renorm", "model=cnn", "model.widths=[4]"],
-        ["norm=layer", "model=vit_tiny", "model.depth=1", "model.width=12", "model.dropout=0.2"],
+        pytest.param(
+            ["norm=layer", "model=vit_tiny", "model.depth=1", "model.width=12", "model.dropout=0.2"],
+            marks=pytest.mark.slow,
+        ),
         ["clip.norm=0.1", "trainer.accumulate=2", "evaluation.every=2", "evaluation.checkpoint=best"],
     ],
     ids=["plain", "renorm", "dropout", "accumulated"],
