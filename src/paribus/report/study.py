@@ -41,7 +41,7 @@ class Study:
     """An ablation in one regime.
 
     table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
-    arm's being better than the baseline where it has none. tuning: the records of tuning runs by arm.
+    arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at further kept points.
     """
 
     name: str
@@ -123,6 +123,8 @@ def study(
         tuning.setdefault(cell.arm, []).append(record)
         if plan.ablation and record is not None and record.has_result:
             trials.append(_trial(cell, plan.ablation, record))
+    for arm, points in plan.kept.items():  # listed beside them: they are compared, but are in no mean of the table
+        tuning.setdefault(arm, []).extend(read(cell.id) for cells in points.values() for cell in cells)
     found = family(plan, read, hypotheses=implied(plan)).findings if plan.ablation and plan.arms else []
     histories = {record.id: history(record.id) for record in records}
     return Study(name, main, arms, table, plan, histories, trials, found, tuning)
