@@ -41,7 +41,8 @@ class Study:
     """An ablation in one regime.
 
     table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
-    arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at further kept points.
+    arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at
+    further kept points.
     """
 
     name: str
