@@ -189,7 +189,7 @@ OWN = "+metrics.mine._target_"
         ([*REGRESSION, "metrics=mse", "+metrics.mse.num_outputs=-3"], "metrics.mse: Expected"),
         (["metrics=f1", "+metrics.f1.avrage=macro"], "Unexpected keyword arguments: `avrage`"),
         ([f"{OWN}=torch.nn.Linear"], "metrics.mine._target_ must be a metric"),
-        ([f"{OWN}=my.own.Metric"], "metrics.mine: my.own.Metric needs the package my"),
+        ([f"{OWN}=nowhere_at_all.Metric"], "metrics.mine: nowhere_at_all.Metric needs the package nowhere_at_all"),
         (["metrics=f11"], "metrics=f11 is not an option. Did you mean f1"),
         (["metrics=f1", "metrics.f1.better=up"], "metrics.f1.better must be"),
         (["metrics=f1", "metrics.f1.tasks=[images]"], "metrics.f1.tasks must be a list of classification, regression"),

@@ -7,13 +7,13 @@ from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run.execute import train
 
-DATA = "task.datamodule={_target_: modules.Data}"
-
 
 def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: lower}", monitor="val/mse"):
     node = module if module.startswith("{") else f"{{_target_: modules.{module}}}"
-    lines = ["task=lightning", f"task.module={node}", DATA, f"task.metrics={{{metrics}}}",
+    lines = ["task=lightning", f"task.module={node}", f"task.metrics={{{metrics}}}",
              f"task.monitor={monitor}", f"paths.outputs={tmp_path}", "callbacks=[checkpoints]"]  # fmt: skip
+    if not any(each.startswith("task.datamodule=") for each in overrides):
+        lines.append("task.datamodule={_target_: modules.Data}")
     if not any("budget" in each for each in overrides):
         lines.append("budget.epochs=1")
     return train(Run.parse(resolved(load([*lines, *overrides]))), {}, [])
