@@ -13,7 +13,7 @@ from scipy import stats
 from paribus.stats.multiple import holm
 from paribus.stats.paired import paired_difference
 from paribus.stats.sequential import Looks, paired_stages
-from paribus.stats.verdict import MEANING, Question, decide, judge
+from paribus.stats.verdict import MEANING, Question, _Steps, decide, judge
 
 D = 0.005
 
@@ -112,6 +112,18 @@ def test_all_bounds_have_the_level_of_the_step_down_and_p_says_the_same_as_the_b
             if v.outcome != "INCONCLUSIVE" and v.p * factor < 0.05:
                 [other] = [o for q, o in zip(family, judge(family, 1 - v.p * factor), strict=True) if q is each]
                 assert (other.verdict.outcome == v.outcome) == same
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_p_is_the_least_over_all_steps(seed):
+    r = np.random.default_rng(seed)
+    m = int(r.integers(0, 12))
+    p = np.where(r.random(m) < 0.2, r.choice([0.0, 1.0, math.nan], m), r.random(m) ** 4)
+    steps = _Steps(2 * m, [(float(each), int(r.integers(1, 3))) for each in p])
+    for each in [*p[~np.isnan(p)], *r.random(20) ** 3, 0.0, 1.0]:
+        plain = [max(level, count * each) for level, count in zip(steps.levels, steps.counts, strict=True)]
+        assert steps.adjusted(float(each)) == min(1.0, *plain)
+    assert math.isnan(steps.adjusted(math.nan))
 
 
 def test_without_claims_it_is_holm_of_the_two_sided_p_values():

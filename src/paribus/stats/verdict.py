@@ -165,8 +165,12 @@ class _Steps:
         """The smallest error at which a one-sided p is small enough."""
         if math.isnan(p):
             return math.nan
-        steps = zip(self.levels, self.counts, strict=True)
-        return min(1.0, min(max(level, count * p) for level, count in steps))
+        # Levels rise and counts fall, so the smallest of max(level, count * p) is where the two cross.
+        steps = range(len(self.levels))
+        cross = bisect.bisect_left(steps, True, key=lambda step: self.levels[step] >= self.counts[step] * p)
+        above = self.levels[cross : cross + 1]
+        below = [count * p for count in self.counts[max(0, cross - 1) : cross]]
+        return min(1.0, *above, *below)
 
 
 class _Tests:
