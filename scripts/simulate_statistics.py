@@ -25,7 +25,6 @@ from paribus.stats.effect import paired_power
 from paribus.stats.intervals import mean_interval
 from paribus.stats.multiple import false_discovery, holm
 from paribus.stats.paired import Difference, paired_difference, with_falls
-from paribus.stats.proportions import clopper_pearson
 from paribus.stats.regimes import HETEROGENEOUS, InRegime, over_regimes
 from paribus.stats.sequential import Looks, paired_stages
 from paribus.stats.tuning import select_best
@@ -360,8 +359,8 @@ def collapsing(replicates: int, seed: int) -> Result:
         for k in range(min(CHECKED, replicates)):
             ours = paired_difference(d[k], np.zeros(n), exact=False)
             if seen[k]:
-                once = Collapses(clopper_pearson(1, n), -10.0)
-                ours = with_falls(ours, falls(float(typical[k]), once, Collapses(clopper_pearson(0, n))))
+                once = Collapses(1, n, -10.0)
+                ours = with_falls(ours, falls(float(typical[k]), once, Collapses(0, n)))
             assert (ours.limits(ALPHA / 2)[0] > 0) == guarded[k]
         found.rows.append([n, points, float(plain.mean()), float(guarded.mean()), float(guarded[seen].mean())])
         found.promise(guarded[seen].mean() <= 0.03, f"{guarded[seen].mean():.3f} although a collapse was seen, n = {n}")

@@ -115,7 +115,7 @@ def test_a_collapse_counts_once_more_tuning_runs_included():
     records["t-0"] = replace(records["layer-0"], id="t-0", metrics={"test/acc": 0.2})
     plan.tuned["layer"] = Tuned({"lr": 1}, 0.9, (), (({"lr": 0}, ("none-0",)), ({"lr": 1}, ("t-0",))), 1)
     [found] = findings(plan, records.get)
-    assert (found.collapses["layer"].count, found.collapses["layer"].rate.n) == (1, 9)
+    assert (found.collapses["layer"].count, found.collapses["layer"].n) == (1, 9)
     d = values(records, "layer", 8) - values(records, "none", 8)
     median = np.median(np.append(values(records, "layer", 8), 0.2))
     more = np.append(d, np.median(d) + 0.2 - np.median(values(records, "layer", 8)))

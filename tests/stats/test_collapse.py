@@ -10,19 +10,21 @@ from scipy import stats
 
 from paribus.stats.collapse import collapses, falls, fisher, not_excluded
 from paribus.stats.paired import paired_difference, with_falls
+from paribus.stats.proportions import clopper_pearson
 
 
 def test_a_collapse_is_nearer_to_chance_than_to_the_median():
     found = collapses([0.97, 0.96, 0.98, 0.5, 0.97], 0.1)
-    assert (found.count, found.rate.n) == (1, 5)
+    assert (found.count, found.n) == (1, 5)
     assert found.deepest == pytest.approx(0.5 - 0.97)
+    assert found.rate == clopper_pearson(1, 5)
     assert collapses([0.97, 0.96, 0.98, 0.6], 0.1).count == 0
     assert collapses([0.97, 0.1, 0.98], 0.1).count == 1  # at chance: it diverged
     assert collapses([0.1, 0.1, 0.1, 0.9, math.nan], 0.1).count == 3  # most do
     assert collapses([0.1, 0.1], 0.1).deepest == 0.0
     loss = collapses([0.1, 0.12, 2.3, 1.9, 0.11], 2.3)
     assert (loss.count, loss.deepest) == (2, pytest.approx(2.3 - 0.115))
-    assert collapses([], 0.1).rate.n == 0
+    assert collapses([], 0.1).n == 0
 
 
 def test_without_a_chance_level_only_a_diverged_run_is_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -178,6 +179,8 @@ class _Scores:
         self.scored = Scored(plan, read)
         self.records: Mapping[str, Row] = {label: self.scored.row(label) for label in plan.arms}
         self.splits = plan.ablation is not None and SPLIT in plan.ablation.seeds.vary
+        self.sides = functools.cache(self._sides)  # of the baseline, for each arm
+        self.collapses = functools.cache(self._collapses)
 
     def seeds(self, pairs: Pairs) -> int:
         return min((len(self.records[label]) for pair in pairs for label in pair), default=0)
@@ -194,14 +197,8 @@ class _Scores:
         return stages(n, looks, lambda size: self.difference(pairs, metric, size)) if n else []
 
     def difference(self, pairs: Pairs, metric: str, size: int) -> Difference:
-        sides = [[self.scored.at(pair[side], size) for pair in pairs] for side in (0, 1)]
-        (a, kept_a), (b, kept_b) = [
-            (
-                [np.array([score(r, metric) for r in chosen]) for chosen, _ in arms],
-                [np.array([[score(r, metric) for r in row] for row in rows]) for _, rows in arms],
-            )
-            for arms in sides
-        ]
+        arms = [[self.sides(pair[side], metric, size) for pair in pairs] for side in (0, 1)]
+        (a, kept_a), (b, kept_b) = [([own for own, _ in each], [kept for _, kept in each]) for each in arms]
         there = ~np.isnan([*a, *b, *itertools.chain.from_iterable([*kept_a, *kept_b])]).any(axis=0)
         a, b = [each[there] for each in a], [each[there] for each in b]
         kept_a, kept_b = [each[:, there] for each in kept_a], [each[:, there] for each in kept_b]
@@ -213,12 +210,18 @@ class _Scores:
         typical = float(np.median(np.mean(a, axis=0) - np.mean(b, axis=0))) if there.any() else math.nan
         return with_falls(found, falls(typical, arm, versus, len(pairs)))
 
+    def _sides(self, label: str, metric: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The scores of an arm's first `size` seeds, cross-fitted (n,) and at every kept point (K, n)."""
+        chosen, rows = self.scored.at(label, size)
+        kept = np.array([[score(r, metric) for r in row] for row in rows])
+        return (kept[0] if len(rows) == 1 else np.array([score(r, metric) for r in chosen])), kept
+
     def ratio(self, pairs: Pairs) -> float:
         """Of test samples to the others."""
         found = [parts_of(r) for pair in pairs for label in pair for r in self.records[label] if r is not None]
         return max((test / (train + val) for train, val, test in filter(None, found)), default=0.0)
 
-    def collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
+    def _collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
         """Of the first `size` reporting runs, and of the tuning runs, at every point at which a seed is scored; without
         a size, of all runs at the best point."""
         n = len(self.records[label]) if size is None else size

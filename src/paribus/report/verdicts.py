@@ -157,7 +157,7 @@ def rule(found: Sequence[Claim], level: float = 0.95) -> str:
     if any(each.cap is not None for claim in found for each in claim.findings):
         parts.append("Seeds were added while a verdict was open; p and bounds are corrected for the repeated tests.")
     known = [each for claim in found for finding in claim.findings for each in finding.collapses.values()]
-    parts += clean_runs([each.rate.n for each in known if not each.count and each.rate.n], level)
+    parts += clean_runs([each.n for each in known if not each.count and each.n], level)
     return " ".join(part for part in parts if part)
 
 
@@ -283,7 +283,7 @@ def _collapses(finding: Finding) -> str:
     sides = []
     for side in (0, 1):
         own = [finding.collapses[label] for label in dict.fromkeys(pair[side] for pair in finding.pairs)]
-        sides.append((sum(each.count for each in own), sum(each.rate.n for each in own)))
+        sides.append((sum(each.count for each in own), sum(each.n for each in own)))
     (count, n), (other, of) = sides
     p = fisher(count, n, other, of)
     more = " The bounds count one more collapse of that depth." if finding.difference.falls else ""

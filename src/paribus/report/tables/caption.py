@@ -138,9 +138,10 @@ def _fallen(row: Row) -> list[str]:
     own = row.collapses
     if own is None or not own.count:
         return []
+    rate = own.rate
     return [
-        f"{own.count} of {own.rate.n} runs collapsed, {100 * own.rate.share:.0f} % (95 % Clopper-Pearson "
-        f"{100 * own.rate.low:.0f} to {100 * own.rate.high:.0f} %): they diverged, or scored nearer to chance than to "
+        f"{own.count} of {own.n} runs collapsed, {100 * rate.share:.0f} % (95 % Clopper-Pearson "
+        f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %): they diverged, or scored nearer to chance than to "
         "the median of their arm."
     ]
 
@@ -249,7 +250,7 @@ def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
 
 
 def _collapsed(table: Aggregate, shown: Sequence[str]) -> list[str]:
-    found = [row.collapses for row in table.rows if row.collapses is not None and row.collapses.rate.n]
+    found = [row.collapses for row in table.rows if row.collapses is not None and row.collapses.n]
     said = []
     if "collapsed" in shown and found:
         said.append(
@@ -259,7 +260,7 @@ def _collapsed(table: Aggregate, shown: Sequence[str]) -> list[str]:
         )
     if any(each.count for each in found):
         said.append("Intervals of arms with a collapse, and their p, count one more of that depth.")
-    said += clean_runs([each.rate.n for each in found if not each.count], table.level)
+    said += clean_runs([each.n for each in found if not each.count], table.level)
     return said
 
 

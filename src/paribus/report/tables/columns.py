@@ -218,15 +218,16 @@ def _collapsed(table: Aggregate, view: View) -> list[Cells]:
     theirs = table.baseline.collapses
     for row in table.rows:
         own = row.collapses
-        if own is None or not own.rate.n:
+        if own is None or not own.n:
             rates.append(Entry(NONE))
         else:
-            interval = f"({text(100 * own.rate.low, 0)} to {text(100 * own.rate.high, 0)} %)"
-            rates.append(Entry(text(100 * own.rate.share, 0), interval))
+            rate = own.rate
+            interval = f"({text(100 * rate.low, 0)} to {text(100 * rate.high, 0)} %)"
+            rates.append(Entry(text(100 * rate.share, 0), interval))
         if row is table.baseline or own is None or theirs is None:
             p.append(math.nan)
         else:
-            p.append(fisher(own.count, own.rate.n, theirs.count, theirs.rate.n))
+            p.append(fisher(own.count, own.n, theirs.count, theirs.n))
     compared = zip(table.rows, holm(p), strict=True)
     adjusted = [Entry("" if row is table.baseline else p_value(each)) for row, each in compared]
     return [(Column("collapsed (%)"), rates), (Column("p (collapsed)"), adjusted)]
