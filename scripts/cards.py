@@ -168,7 +168,7 @@ def arms(group: str, name: str, plan: Plan, shipped: Shipped | None) -> list[lis
     if not wanted or all(levels.get(group) == name for levels in plan.levels.values()):
         return []
     try:
-        table = aggregate_plan(plan, shipped.record, [plan.metric], judge=False)
+        table = aggregate_plan(plan, shipped.record, [plan.metric])
     except ReportError:
         return []  # nothing of it is done
     metric = table.metrics[0]  # with its declaration

@@ -74,15 +74,21 @@ class Family:
 
 def findings(plan: Plan, read: Read, level: float = 0.95) -> list[Finding]:
     """One for each hypothesis of the plan's ablation, in their order; none for a plain sweep."""
-    return family(plan, read, level).findings if plan.ablation else []
+    return family(plan, read, level).findings if plan.ablation and plan.ablation.hypotheses else []
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a run that nearly diverged logs 1e300, whose square is inf
-def family(plan: Plan, read: Read, level: float = 0.95, hypotheses: Sequence[Hypothesis] | None = None) -> Family:
-    """The family of a plan. hypotheses: default those of its ablation."""
+def family(
+    plan: Plan,
+    read: Read,
+    level: float = 0.95,
+    hypotheses: Sequence[Hypothesis] | None = None,
+    scored: Scored | None = None,
+) -> Family:
+    """The family of a plan. hypotheses: default those of its ablation. scored: its runs, where they are known."""
     ablation = plan.ablation
     assert ablation is not None, "hypotheses belong to an ablation"
-    scores, looks, base = _Scores(plan, read), looks_of(ablation), next(iter(plan.arms), "")
+    scores, looks, base = _Scores(plan, scored or Scored(plan, read)), looks_of(ablation), next(iter(plan.arms), "")
     asked = [(each, matching(plan, each)) for each in (ablation.hypotheses if hypotheses is None else hypotheses)]
     for metric in dict.fromkeys([ablation.metric, *(each.metric for each, _ in asked)]):
         agreed(metric, itertools.chain.from_iterable(scores.records.values()))
@@ -175,8 +181,8 @@ def matching(plan: Plan, hypothesis: Hypothesis) -> Pairs:
 class _Scores:
     """The scores of a plan's arms in the order of their seeds."""
 
-    def __init__(self, plan: Plan, read: Read):
-        self.scored = Scored(plan, read)
+    def __init__(self, plan: Plan, scored: Scored):
+        self.scored = scored
         self.records: Mapping[str, Row] = {label: self.scored.row(label) for label in plan.arms}
         self.splits = plan.ablation is not None and SPLIT in plan.ablation.seeds.vary
         self.sides = functools.cache(self._sides)  # of the baseline, for each arm

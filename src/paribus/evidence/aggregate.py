@@ -203,18 +203,16 @@ def aggregate_plan(
     baseline: str | None = None,
     sort: bool = False,
     level: float = 0.95,
-    judge: bool = True,
 ) -> Aggregate:
     """The aggregate of an ablation (in one regime) with its findings; see `aggregate`.
 
     read: the record of a run by its id, None where there is none.
-    judge: whether the findings are wanted.
     """
     scored, looks = Scored(plan, read), looks_of(plan.ablation)
     arms = {arm: scored.at(arm, len(cells))[0] for arm, cells in plan.arms.items()}
     whole, judged = None, None
     if plan.ablation is not None:
-        whole = family(plan, read, level)
+        whole = family(plan, read, level, scored=scored)
         if metrics[0] == plan.ablation.metric and baseline in (None, next(iter(arms), None)):
             judged = whole.arms
     found = aggregate(

@@ -126,7 +126,10 @@ def study(
             trials.append(_trial(cell, plan.ablation, record))
     for arm, points in plan.kept.items():  # listed beside them: they are compared, but are in no mean of the table
         tuning.setdefault(arm, []).extend(read(cell.id) for cells in points.values() for cell in cells)
-    found = family(plan, read, hypotheses=implied(plan)).findings if plan.ablation and plan.arms else []
+    found: Sequence[Finding] = []
+    if plan.ablation:
+        asked = plan.ablation.hypotheses
+        found = table.findings if table and asked else family(plan, read, hypotheses=implied(plan)).findings
     histories = {record.id: history(record.id) for record in records}
     return Study(name, main, arms, table, plan, histories, trials, found, tuning)
 

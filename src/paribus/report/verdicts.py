@@ -50,15 +50,20 @@ class Claim:
         return max(settled, default=math.nan) if self.overall.outcome != "INCONCLUSIVE" else math.nan
 
 
-def claims(plans: Sequence[Plan], read: Read, level: float = 0.95) -> list[Claim]:
+def claims(
+    plans: Sequence[Plan], read: Read, level: float = 0.95, known: Sequence[Sequence[Finding]] | None = None
+) -> list[Claim]:
     """The claims of these plans, those of one ablation's regimes together, in their order.
 
-    read: the record of a run by its id, None where there is none.
+    read: the record of a run by its id, None where there is none. known: the findings of each plan, where somebody has
+    made them at this level.
     """
     found: dict[tuple[str, str], list[Finding]] = {}
     of: dict[str, list[Plan]] = {}
-    for plan in plans:
-        for each in findings(plan, read, level):
+    if known is None:
+        known = [findings(plan, read, level) for plan in plans]
+    for plan, own in zip(plans, known, strict=True):
+        for each in own:
             assert plan.ablation is not None
             found.setdefault((plan.ablation.name, each.hypothesis.id), []).append(each)
             of.setdefault(plan.ablation.name, []).append(plan)

@@ -113,6 +113,11 @@ def test_regimes_that_disagree_are_conditional(norms):
     assert "POSITIVE:" not in sheet.caption  # no verdict has this word
 
 
+def test_each_sheet_is_made_again_from_its_source_alone(norms):
+    for sheet in sheets(norms.plans, norms.read, OPTIONS):
+        assert build(sheet.source, norms.read) == sheet
+
+
 def test_a_difference_in_the_verdict_is_that_of_the_table(norms):
     fixed, _, verdicts = sheets(norms.plans, norms.read, OPTIONS)
     [table, verdict] = cells(fixed, "difference from batch (points)")[1], cells(verdicts, "difference")[0]

@@ -16,6 +16,7 @@ from paribus.report.page.serve import Built, Watcher
 from paribus.report.progress import left, said
 from paribus.report.study import Study, need_runs
 from paribus.report.verdicts import claims
+from paribus.store.reader import Reader
 from paribus.store.store import Store
 
 
@@ -45,7 +46,8 @@ def watcher(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequenc
 
 
 def _page(overrides: Sequence[str], found: Sequence[Study], store: Store, live: Live | None = None) -> str:
-    verdicts = claims([each.plan for each in found if each.ablation], store.read)
+    claimed = [each for each in found if each.ablation and each.ablation.hypotheses]
+    verdicts = claims([each.plan for each in claimed], Reader(store), known=[each.findings for each in claimed])
     name = found[0].ablation.name if found[0].ablation else found[0].name
     return page(name, found, verdicts, shlex.join(["paribus", "train", "-m", *overrides]), live)
 

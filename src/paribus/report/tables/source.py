@@ -13,12 +13,12 @@ from paribus.ablation.planner import winner
 from paribus.base.metrics import no_direction
 from paribus.base.redaction import redacted
 from paribus.base.version import __version__
-from paribus.evidence.aggregate import aggregate_plan
+from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.arms import Arms, ReportError
 from paribus.report.tables.columns import View
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
-from paribus.report.verdicts import claims, verdict_sheet
+from paribus.report.verdicts import Claim, claims, verdict_sheet
 from paribus.store.declared import agreed
 from paribus.store.scores import tuning_score
 
@@ -46,15 +46,20 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
 
     Raises ReportError where runs differ in what a table must not mix, and for what the options name wrongly.
     """
-    found = []
-    for plan in plans:
+    packed = [pack(plan, read) for plan in plans]
+    again = [unpack(each, read) for each in packed]  # the plans as whoever makes the tables again has them
+    found, findings = [], []
+    for plan, own in zip(again, packed, strict=True):
         chosen = options.grid
         if chosen is None and not options.columns:
             chosen = grid_factors(plan) or ()
-        kind = "grid" if chosen else "arms"
-        found.append(build(_source(kind, [plan], read, options, chosen or ()), read))
+        source = _source("grid" if chosen else "arms", [own], options, chosen or ())
+        table = _aggregate(source, plan, read)
+        found.append(_of_arms(source, table))
+        findings.append(table.findings)
     if any(plan.ablation is not None and plan.ablation.hypotheses for plan in plans):
-        found.append(build(_source("verdicts", plans, read, options, ()), read))
+        source = _source("verdicts", packed, options, ())
+        found.append(_of_claims(source, claims(again, read, options.level, findings)))
     return found
 
 
@@ -76,21 +81,8 @@ def build(source: Mapping[str, Any], read: Read) -> Sheet:
         raise ReportError(f"a table is one of {', '.join(KINDS)}, got {source.get('kind')!r}. Write it again")
     plans = [unpack(each, read) for each in source["plans"]]
     if source["kind"] == "verdicts":
-        return _with(verdict_sheet(claims(plans, read, source["level"]), source["level"]), source)
-    table = aggregate_plan(
-        plans[0],
-        read,
-        source["metrics"],
-        source["mix"],
-        baseline=source["baseline"],
-        sort=source["sort"],
-        level=source["level"],
-        judge=False,
-    )
-    view = View(source["spread"], tuple(source["columns"]))
-    if source["kind"] == "grid":
-        return _with(grid_sheet(table, tuple(source["grid"]), view), source)
-    return _with(arms_sheet(table, view), source)
+        return _of_claims(source, claims(plans, read, source["level"]))
+    return _of_arms(source, _aggregate(source, plans[0], read))
 
 
 def absent(source: Mapping[str, Any], read: Read) -> list[tuple[str, str]]:
@@ -182,9 +174,24 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
     )
 
 
-def _source(kind: str, plans: Sequence[Plan], read: Read, options: Options, grid: Sequence[str]) -> dict[str, Any]:
-    asked = {**asdict(options), "grid": list(grid)}
-    return {"paribus": __version__, "kind": kind, **asked, "plans": [pack(plan, read) for plan in plans]}
+def _source(kind: str, packed: Sequence[Mapping[str, Any]], options: Options, grid: Sequence[str]) -> dict[str, Any]:
+    return {"paribus": __version__, "kind": kind, **asdict(options), "grid": list(grid), "plans": list(packed)}
+
+
+def _aggregate(source: Mapping[str, Any], plan: Plan, read: Read) -> Aggregate:
+    asked = {key: source[key] for key in ("baseline", "sort", "level")}
+    return aggregate_plan(plan, read, source["metrics"], source["mix"], **asked)
+
+
+def _of_arms(source: Mapping[str, Any], table: Aggregate) -> Sheet:
+    view = View(source["spread"], tuple(source["columns"]))
+    if source["kind"] == "grid":
+        return _with(grid_sheet(table, tuple(source["grid"]), view), source)
+    return _with(arms_sheet(table, view), source)
+
+
+def _of_claims(source: Mapping[str, Any], found: Sequence[Claim]) -> Sheet:
+    return _with(verdict_sheet(found, source["level"]), source)
 
 
 def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
