@@ -72,6 +72,22 @@ def test_what_is_no_record_is_refused_with_the_reason(change, reason):
         Record.from_json(json.dumps(content))
 
 
+def test_a_form_that_is_known_does_not_hide_a_mistake():
+    content = json.loads(full_record().to_json())
+    assert Record.from_json(json.dumps(content)).seed == 0  # the form is known now
+    for change in (
+        {"seed": "0"},
+        {"parameters": True},
+        {"schema": 2},
+        {"metrics": {"a": 0.5, "b": 2**63}},
+        {"id": "é"},
+    ):
+        with pytest.raises(RecordError):
+            Record.from_json(json.dumps({**content, **change}))
+    assert Record.from_json(json.dumps({**content, "seed": None})).seed is None
+    assert Record.from_json(json.dumps({**content, "timing": {"a": 1, "b": "nan", "c": 0.5}})).timing["a"] == 1
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe", '{"schema": 1}'])
 def test_damaged_text_is_refused(text):
     with pytest.raises(RecordError):

@@ -19,7 +19,7 @@ from paribus.stats.sequential import Looks, stages
 from paribus.stats.tuned import tuned_difference
 from paribus.stats.verdict import SMALLEST, Direction, Judged, Question, Verdict, judge
 from paribus.store.company import DURATIONS, why_not_timed
-from paribus.store.declared import agreed
+from paribus.store.declared import agreed, unlike
 from paribus.store.scores import chance, parts_of, score, waits
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
@@ -90,8 +90,9 @@ def family(
     assert ablation is not None, "hypotheses belong to an ablation"
     scores, looks, base = _Scores(plan, scored or Scored(plan, read)), looks_of(ablation), next(iter(plan.arms), "")
     asked = [(each, matching(plan, each)) for each in (ablation.hypotheses if hypotheses is None else hypotheses)]
+    declaring = unlike(itertools.chain.from_iterable(scores.records.values()))
     for metric in dict.fromkeys([ablation.metric, *(each.metric for each, _ in asked)]):
-        agreed(metric, itertools.chain.from_iterable(scores.records.values()))
+        agreed(metric, declaring)
     questions = {}
     for each, pairs in asked:
         direction: Direction = "greater" if each.direction == "greater" else "less"

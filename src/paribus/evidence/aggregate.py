@@ -24,7 +24,7 @@ from paribus.stats.proportions import Proportion, clopper_pearson
 from paribus.stats.sequential import Looks, paired_stages
 from paribus.stats.verdict import Judged, Question, judge
 from paribus.store.company import DURATIONS, why_not_timed
-from paribus.store.declared import Contradiction, agreed
+from paribus.store.declared import Contradiction, agreed, unlike
 from paribus.store.record import Record
 from paribus.store.scores import chance, score, waits
 
@@ -234,7 +234,7 @@ def aggregate_plan(
 
 def keys(metrics: Sequence[str], records: Iterable[Record | None]) -> list[Key]:
     """The metrics with what the records declare of them. Raises ReportError where these contradict each other."""
-    present = list(records)
+    present = unlike(records)
     try:
         return [agreed(metric, present) for metric in metrics]
     except Contradiction as error:

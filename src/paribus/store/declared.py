@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from paribus.base.errors import UserError
-from paribus.base.metrics import Key
+from paribus.base.metrics import Key, Metric
 from paribus.store.record import Record
 
 
@@ -14,34 +14,44 @@ class Contradiction(UserError, ValueError):
 
 
 def agreed(metric: str, records: Iterable[Record | None]) -> Key:
-    """The key with what all records declare of it, and the configuration where `metric` has its declaration.
+    """The key with what all records declare of it, and the configuration where `metric` has its declaration: the first
+    that names a direction or, where none does, a unit.
 
     Records that declare nothing of it, or no direction, contradict nobody. The chance may differ: it belongs to a
     record's data. `how` contradicts where both say it.
 
     Raises Contradiction that names two runs, for other directions, units and computations.
     """
-    found = metric.metric if isinstance(metric, Key) else None
-    whose = "the configuration"
+    said = [(metric.metric, "the configuration")] if isinstance(metric, Key) else []
+    for record in unlike(records):
+        if (own := record.declaration(metric)) is None or any(own is found for found, _ in said):
+            continue
+        for found, whose in said:
+            _check(metric, found, whose, own, record)
+        said.append((own, f"run {record.id}"))
+    known = [each for each, _ in said]
+    return Key(metric, max(known, key=lambda each: (each.better is not None, each.unit is not None), default=None))
+
+
+def unlike(records: Iterable[Record | None]) -> list[Record]:
+    """The first record of each different set of declarations: thousands of records declare one thing."""
+    found: dict[Hashable, Record] = {}
     for record in records:
-        if record is None or (own := record.declaration(metric)) is None:
-            continue
-        if own is found:  # most records declare alike
-            continue
-        if found is None or (found.better is None and found.unit is None):
-            found, whose = own, f"run {record.id}"
-        elif own.unit != found.unit and (own.better or own.unit) and (found.better or found.unit):
-            raise _contradiction(metric, "unit", found.unit, whose, own.unit, record)
-        elif own.better is not None and found.better is not None and own.better != found.better:
-            raise _contradiction(metric, "better", found.better, whose, own.better, record)
-        elif own.how and found.how and own.how != found.how:
-            raise Contradiction(
-                f"{metric} must be computed alike in all that is compared, but it is {found.how} in {whose} and "
-                f"{own.how} in run {record.id}. Give one of them a name of its own: +metrics.{found.name}_2={{...}}"
-            )
-        elif found.better is None:
-            found, whose = own, f"run {record.id}"
-    return Key(metric, found)
+        if record is not None:
+            found.setdefault(record.declares, record)
+    return list(found.values())
+
+
+def _check(metric: str, found: Metric, whose: str, own: Metric, record: Record) -> None:
+    if own.unit != found.unit and (own.better or own.unit) and (found.better or found.unit):
+        raise _contradiction(metric, "unit", found.unit, whose, own.unit, record)
+    if own.better is not None and found.better is not None and own.better != found.better:
+        raise _contradiction(metric, "better", found.better, whose, own.better, record)
+    if own.how and found.how and own.how != found.how:
+        raise Contradiction(
+            f"{metric} must be computed alike in all that is compared, but it is {found.how} in {whose} and "
+            f"{own.how} in run {record.id}. Give one of them a name of its own: +metrics.{found.name}_2={{...}}"
+        )
 
 
 def _contradiction(metric: str, what: str, one: str | None, whose: str, other: str | None, record: Record) -> UserError:

@@ -16,6 +16,8 @@ Status = Literal["running", "done", "diverged", "failed"]
 STATUSES = ("running", "done", "diverged", "failed")
 FINISHED = ("done", "diverged")  # divergence is a result
 SCHEMA = 1
+# Place of the declared metrics in memory, classes, whether the loss is one of the first cross-entropies.
+Declares = tuple[int, int | None, bool]
 
 
 class RecordError(UserError, ValueError):
@@ -80,13 +82,19 @@ class Record:
             _known[text] = Metrics(Metric(name, **declared) for name, declared in self.declared.items())
         return _known[text]
 
+    @property
+    def declares(self) -> Declares:
+        """Equal for records that declare the same of every metric."""
+        cross_entropy = not self.declared and self.choices.get("loss") in _FIRST_CROSS_ENTROPIES
+        return id(self.known), self.classes, cross_entropy
+
     def declaration(self, metric: str) -> Metric | None:
         """What this record declares of a metric, and what guessing scores in it as a number; None where it declares
         nothing."""
-        known, cross_entropy = self.known, not self.declared and self.choices.get("loss") in _FIRST_CROSS_ENTROPIES
-        key = (id(known), metric, self.classes, cross_entropy)
+        declares = self.declares
+        key = (metric, declares)
         if key not in _declarations:
-            _declarations[key] = _declaration(known, metric, self.classes, cross_entropy)
+            _declarations[key] = _declaration(self.known, metric, *declares[1:])
         return _declarations[key]
 
     def to_json(self) -> str:
@@ -112,22 +120,20 @@ class Record:
             raise RecordError(f"a record must be a JSON object, got {type(content).__name__}")
         if content.get("schema") != SCHEMA:
             raise RecordError(f"a record has schema {SCHEMA} in this version, got {content.get('schema')!r}")
-        if missing := {"id", "status"} - set(content):
-            raise RecordError(f"a record has {', '.join(sorted(missing))}, which are missing here")
-        for name, value in content.items():
-            if name not in _FORMS:
-                raise RecordError(f"{name!r} is not a field of a record")
-            if type(value) not in _FORMS[name]:  # of JSON; a bool is no int
-                raise RecordError(f"{name} can't be {value!r}")
+        form = (*content, *map(type, content.values()))
+        if form not in _forms:
+            _check_form(content)
+            _forms.add(form)
         if not is_id(content["id"]):
             raise RecordError(f"an id has 1 to 64 of the characters a-z, 0-9 and -, got {content['id'][:70]!r}")
         if content["status"] not in STATUSES:
             raise RecordError(f"status is one of {', '.join(STATUSES)}, got {content['status']!r}")
         for name in ("metrics", "timing"):
             numbers = content.setdefault(name, {})
-            for key, value in numbers.items():
-                if type(value) is not float:
-                    numbers[key] = _number(name, key, value)
+            if {*map(type, numbers.values())} - {float}:
+                for key, value in numbers.items():
+                    if type(value) is not float:
+                        numbers[key] = _number(name, key, value)
         if declared := content.get("declared"):
             content["declared"] = _shared_declared(declared)
         _check_within(content)
@@ -140,7 +146,7 @@ _FIRST_CROSS_ENTROPIES = ("cross_entropy", "label_smoothing")
 _shared: dict[str, dict[str, Any]] = {}  # by their text
 _known: dict[str, Metrics] = {}  # by their text
 _by_place: dict[int, Metrics] = {}  # of those that are shared
-_declarations: dict[tuple[int, str, int | None, bool], Metric | None] = {}
+_declarations: dict[tuple[str, Declares], Metric | None] = {}
 
 
 def _shared_declared(declared: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +182,7 @@ _FORMS: Mapping[str, tuple[type, ...]] = {
     "classes": (int, _NONE),
     "schema": (int,),
 }
+_forms: set[tuple[Any, ...]] = set()  # names and types of fields that were found right; those of a store are few
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -189,6 +196,17 @@ def _encode(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def _check_form(content: Mapping[str, Any]) -> None:
+    """The fields and the types of their values."""
+    if missing := {"id", "status"} - set(content):
+        raise RecordError(f"a record has {', '.join(sorted(missing))}, which are missing here")
+    for name, value in content.items():
+        if name not in _FORMS:
+            raise RecordError(f"{name!r} is not a field of a record")
+        if type(value) not in _FORMS[name]:  # of JSON; a bool is no int
+            raise RecordError(f"{name} can't be {value!r}")
 
 
 def _check_within(content: Mapping[str, Any]) -> None:

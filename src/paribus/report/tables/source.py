@@ -19,7 +19,7 @@ from paribus.report.tables.columns import View
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
 from paribus.report.verdicts import Claim, claims, verdict_sheet
-from paribus.store.declared import agreed
+from paribus.store.declared import agreed, unlike
 from paribus.store.scores import tuning_score
 
 KINDS = ("arms", "grid", "verdicts")
@@ -142,7 +142,7 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
         arms = [ids for ids in packed["arms"].values()]
         arms += [ids for trials in packed["tuned"].values() for _, ids in trials]
         arms += [ids for points in packed.get("kept", {}).values() for ids in points.values()]
-        records = [read(id) for ids in arms for id in ids.split() if id != _NONE]
+        records = unlike(read(id) for ids in arms for id in ids.split() if id != _NONE)
         keys = {metric: agreed(metric, records) for metric in _metrics(given)}
         hypotheses = tuple(Hypothesis(**{**each, "metric": keys[each["metric"]]}) for each in given["hypotheses"])
         numbers: dict[str, Any] = {key: tuple(each) for key, each in given["seeds"].items() if key != "tuning"}
