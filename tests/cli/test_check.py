@@ -90,7 +90,7 @@ def test_each_option_is_tried_and_what_fails_has_its_remedy(paribus, project):
     assert "takes an argument norm and does not use it" in said["model/ignores"]
     assert "follows its own validation loss" in said["scheduler/follows"]
     assert "smaller learning rate" in said["optimizer/high"]
-    assert "which Hydra takes in place of yours" in said["optimizer/sgd"]
+    assert "Hydra would take the first and hide the other. Give" in said["optimizer/sgd"]
     assert "validatoin" in said["data/broken"]
     assert said["model/hf"] == said["ablation/mine"] == ""
     assert not (project / "outputs").exists()

@@ -7,7 +7,9 @@ from pathlib import Path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from paribus.base.hydra_internals import watch
 from paribus.config import config_dir
+from paribus.config.clashes import check_name
 
 
 class ParibusSearchPath(SearchPathPlugin):
@@ -18,6 +20,7 @@ class ParibusSearchPath(SearchPathPlugin):
         if local.is_dir() and ours and not known & {str(local), f"file://{local}"}:
             search_path.append(provider="paribus-local", path=f"file://{local}")
         if ours:
+            watch(check_name)
             # Hydra puts --config-dir before the first place of this provider, so ours comes after it.
             search_path.append(provider="schema", path="paribus://ablation")
             search_path.append(provider="own", path="paribus-own://train")

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 
-from paribus.base.errors import UserError
 from paribus.config.ablations import shipped
 from paribus.config.compose import hydra_context
-from paribus.config.grammar import parsed
 
 
-def file_of(name: str, overrides: Sequence[str] = ()) -> Path | None:
-    """The file that `ablation=NAME` means: a user's own comes before a short name of those that come with Paribus.
-
-    overrides: the command line, which may add folders by hydra.searchpath.
-
-    Raises UserError where several folders of the search path have it: Hydra would take the first and say nothing.
-    """
-    found = [path for root in _roots() if (path := root / f"{name}.yaml").is_file()]
-    found += [path for short, path in shipped().items() if short == name and not found]
-    found += [path for root in _added(overrides) if (path := root / f"{name}.yaml").is_file()]
-    if len(found) > 1:
-        raise UserError(f"{found[-1]} has the name of another ablation, {found[0]}. Give one of them another name")
-    return found[0] if found else None
+def file_of(name: str) -> Path | None:
+    """The file that `ablation=NAME` means: a user's own comes before a short name of those that come with Paribus."""
+    own = (path for root in _roots() if (path := root / f"{name}.yaml").is_file())
+    return next(own, shipped().get(name))
 
 
-def place_of(name: str, overrides: Sequence[str] = ()) -> str:
+def place_of(name: str) -> str:
     """The file as messages name it: conf/ablation/mine.yaml."""
-    path = file_of(name, overrides)
+    path = file_of(name)
     root = next((root for root in _roots() if path is not None and path.is_relative_to(root)), None)
     return f"conf/ablation/{name}.yaml" if path is None or root is None else str(path.relative_to(root.parents[1]))
 
@@ -47,13 +35,3 @@ def _roots() -> list[Path]:
         sources = GlobalHydra.instance().config_loader().get_sources()
     places = dict.fromkeys(Path(source.path).resolve() for source in sources if source.scheme() == "file")
     return [root for place in places if (root := place / "ablation").is_dir()]
-
-
-def _added(overrides: Sequence[str]) -> list[Path]:
-    """The folders ablation/ of hydra.searchpath, which Hydra looks through after all others."""
-    for text in overrides:
-        if text.lstrip("+").startswith("hydra.searchpath="):
-            given = parsed(text).value()
-            places = given if isinstance(given, list) else []
-            return [Path(str(place).removeprefix("file://")) / "ablation" for place in places]
-    return []

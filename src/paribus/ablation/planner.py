@@ -40,7 +40,7 @@ def ablations_of(overrides: Sequence[str], composer: Composer) -> list[Ablation]
     """The ablation that a command line names, once for each of its regimes; none for a plain command line."""
     composed = composer(overrides)
     section, name = composed.ablation, composed.choices.get("ablation")
-    return parse(section, place_of(str(name), overrides) if name else None, composed.task) if section else []
+    return parse(section, place_of(str(name)) if name else None, composed.task) if section else []
 
 
 def plan_ablation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn
+from hydra.plugins.config_source import ConfigSource
 
 
 class Unsupported(Exception):
@@ -70,6 +72,27 @@ class _WhereNeeded:
         if any(default.is_interpolation() for default in defaults_list):
             return self.whole(overrides, defaults_list, *more)
         return None
+
+
+def watch(check: Callable[[Sequence[ConfigSource], str], None]) -> None:
+    """Let `check(places of the search path, path of a file below them)` see each file before Hydra reads it, in this
+    process from now on. What it raises ends the composition.
+
+    Hydra looks through the places of its search path in one method. Where the name is gone, nothing is checked.
+    """
+    with suppress(ImportError, AttributeError):
+        repository: Any = importlib.import_module("hydra._internal.config_repository").ConfigRepository
+        load = repository.load_config
+        if getattr(load, "check", None) is check:
+            return
+
+        @functools.wraps(load)
+        def checked(self: Any, config_path: str) -> Any:
+            check(self.get_sources(), config_path)
+            return load(self, config_path)
+
+        checked.check = check  # type: ignore[attr-defined]
+        repository.load_config = checked
 
 
 def error_of(result: JobReturn) -> Exception | None:

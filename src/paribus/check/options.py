@@ -24,13 +24,12 @@ _LISTS = {"norm": "norm=[{}]", "metrics": "metrics=[{}]", "callbacks": "callback
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a config group. override: what chooses it. hidden_by: a file that Hydra takes in its place."""
+    """An option of a config group. override: what chooses it."""
 
     group: str
     name: str
     path: Path
     override: str
-    hidden_by: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.group}/{self.name}"
@@ -76,6 +75,4 @@ def _option(path: Path, composer: Composer) -> Option | str:
     name = "/".join(rest)
     known = group in composer([]).choices
     override = "+" * (not known) + _LISTS.get(group, f"{group}={{}}").format(name)
-    first = next(each for each in (above / group / f"{name}.yaml" for above in search_path()) if each.is_file())
-    hides = group != "ablation" and first.resolve() != path.resolve()  # the user's own ablations come first
-    return Option(group, name, path, override, first if hides else None)
+    return Option(group, name, path, override)

@@ -64,11 +64,6 @@ def check(option: Option, overrides: Sequence[str], composer: Composer) -> Check
 
     with tempfile.TemporaryDirectory(prefix="paribus-check-") as folder, contextlib.suppress(Failed):
         with _step(checked, "composes"):
-            if option.hidden_by is not None:
-                raise UserError(
-                    f"{option} is an option of Paribus already ({option.hidden_by}), which Hydra takes in place of "
-                    "yours. Give your file another name"
-                )
             runs = _arms(option, overrides, composer) if option.group == "ablation" else [composed()]
         with _step(checked, "builds"):
             if option.group == "model" and _makes_norms(runs[0]) and not any(map(_is_norm, overrides)):

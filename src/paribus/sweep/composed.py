@@ -27,5 +27,5 @@ def train_composed(config: DictConfig, job: Any) -> Record:
         check_once(parse_overrides([*overrides, *job.overrides.hydra]))
         run = Run.parse(resolved(config))
         if run.ablation:  # a run of it, which has to be one of an ablation that means something
-            parse(run.ablation, place_of(str(job.runtime.choices.get("ablation")), job.overrides.hydra), run.measured)
+            parse(run.ablation, place_of(str(job.runtime.choices.get("ablation"))), run.measured)
     return dispatch(run, dict(job.runtime.choices), overrides)
