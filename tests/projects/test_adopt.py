@@ -12,6 +12,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from paribus.config.compose import load, resolved
+from paribus.projects.logged import direction
 from paribus.store.store import Store
 
 
@@ -180,6 +181,30 @@ def test_interpolations(value, written, said):
     places = {("data",): "task.datamodule", ("seed",): "seed", ("trainer", "max_epochs"): "budget.epochs"}
     assert References(tree, places, {}, notes.append).value(value, ("data", "it")) == written
     assert (said in notes[0]) if said else notes == []
+
+
+@pytest.mark.parametrize(
+    ("better", "names"),
+    [
+        (
+            "higher",
+            "val/answer_acc flower_acc acc_best top5_acc acc@5 valAccuracy MulticlassAccuracy psnr map mAP50 mIoU",
+        ),
+        (
+            "higher",
+            "iou f1 F1Score BinaryF1Score f1_macro R2 r2_score recall@10 hit_rate ROCAUC auroc BLEU4 distance_acc",
+        ),
+        ("higher", "precision dice_score error_free_acc"),
+        (
+            "lower",
+            "wer val/wer valLoss val_loss_epoch CELoss error_rate word_error_rate perplexity top1_err RMSE test/mae",
+        ),
+        ("lower", "acc_loss score_error precision_loss reward_distance"),
+        (None, "answer flower lower hours skill apple mapping version temperature map_size/epoch grad_norm throughput"),
+    ],
+)
+def test_whole_words_of_a_metrics_name_say_its_direction(better, names):
+    assert {name: direction(name) for name in names.split()} == dict.fromkeys(names.split(), better)
 
 
 def test_nothing_is_overwritten_and_a_second_time_changes_nothing(project, paribus):

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# Words that say a direction, in lower case. `answer` and `flower` hold wer, and say none.
 _LOWER = re.compile(
-    r"loss|err|mse|mae|rmse|nll|perplexity|ppl|wer|cer|fid|lpips|eer|distance|dist|kl|bce|mape|smape", re.I
+    r"loss(es)?|err(or)?s?|n?r?mse|mae|s?mape|nll|bce|kl|perplexity|ppl|wer|cer|eer|fid|lpips|dist(ances?)?"
 )
 _HIGHER = re.compile(
-    r"acc|f1|f_?score|auc|roc|prec|recall|iou|jaccard|dice|psnr|ssim|r2|map|ap|kappa|mcc|ndcg|hit|mrr|bleu|rouge|"
-    r"specificity|sensitivity|correlation|pearson|spearman|score|success|reward",
-    re.I,
+    r"acc(uracy|uracies)?|f1|f?score|(roc|pr)?auc|(au)?roc|auprc|prec(ision)?|recall|m?iou|jaccard|dice|psnr|ssim|r2|"
+    r"m?ap|kappa|mcc|ndcg|hits?|mrr|bleu|rouge|specificity|sensitivity|corr(elation)?|pearson|spearman|success|rewards?"
 )
+_WORD = re.compile(r"IoU|[FfRr]\d|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
 _SPLIT = re.compile(r"(?P<split>val|valid|validation|test)(?P<mark>[/_.\-])(?P<name>[\w./@ -]+)")
 
@@ -105,11 +106,16 @@ def _imports(tree: ast.Module, module: str) -> dict[str, str]:
 
 
 def direction(name: str) -> str | None:
-    """higher or lower: which is better, by the name of a metric; None where the name does not say."""
-    last = re.split(r"[/.]", name)[-1]
-    if _LOWER.search(last):
-        return "lower"
-    return "higher" if _HIGHER.search(last) else None
+    """higher or lower: which is better, by the name of a metric; None where the name does not say.
+
+    The last word that says one decides: acc_loss is a loss. Words end at punctuation, digits and capitals.
+    """
+    for word in reversed(_WORD.findall(re.split(r"[/.]", name)[-1])):
+        if _LOWER.fullmatch(word.lower()):
+            return "lower"
+        if _HIGHER.fullmatch(word.lower()):
+            return "higher"
+    return None
 
 
 def declarations(names: list[str], known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
