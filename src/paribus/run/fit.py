@@ -44,6 +44,7 @@ _ON_PURPOSE = (
     *("(num_workers|does not have many workers|litlogger|LeafSpec|val_dataloader)", "GPU available but not used"),
     *("this fit will run with no optimizer", "Checkpoint directory .* exists and is not empty"),
     "WeightAveraging doesn't support sharding",
+    "The `srun` command is available",  # processes are started by Paribus
 )
 LIGHTNING = ("pytorch_lightning", "lightning_fabric", "lightning.fabric")  # its loggers
 

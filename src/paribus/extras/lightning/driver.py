@@ -237,6 +237,7 @@ def quiet() -> Iterator[None]:
             ".*is smaller than the logging interval.*",
             ".*Checkpoint directory .* exists and is not empty.*",
             ".*GPU available but not used.*",
+            ".*The `srun` command is available.*",  # processes are started by Paribus
             ".*resuming from a checkpoint that ended before the epoch ended.*",
             ".*(found in|is an instance of `nn.Module` and is already saved|already saved during checkpointing).*",
         ):
