@@ -1,11 +1,13 @@
 """Secrets of a command line reach no file that a run leaves, and change no id."""
 
 import json
+import os
 import time
 
 import pytest
 
 from paribus.base.redaction import redacted, redacted_text
+from paribus.sweep.grouping import WITHHELD
 
 SECRETS = {
     "an address": ("data=https://user:hunter2hunter2@host/x", "hunter2hunter2"),
@@ -150,3 +152,26 @@ def test_a_sweep_writes_no_secret(paribus, tmp_path, monkeypatch, more):
             assert "hunter2" not in shown.out + shown.err
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in files if b"hunter2" in path.read_bytes()] == []
+
+
+def test_a_killed_sweep_leaves_no_secret(paribus, tmp_path, monkeypatch):
+    """Its lists of stacks stay, and its processes had the values from the environment."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "strangers_net.py").write_text(NET)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    monkeypatch.setattr("paribus.extras.stack.offers.Stacking.discard", lambda stacking, job: None)
+    line = [item for item in SWEEP if not item.startswith("logger")]
+    said = paribus(*line)
+    assert said.code == 0, said.err
+    files = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
+    lists = [path for path in files if path.parent.name == "stacks"]
+    assert lists
+    assert [path for path in files if b"hunter2" in path.read_bytes()] == []
+    assert "4 done, 0 to train" in paribus(*line).err  # with the ids of the real values
+    for key in [key for key in os.environ if key.startswith(WITHHELD)]:
+        monkeypatch.delenv(key)
+    plain = [item for item in line[2:] if not item.startswith(("seed=", "+model.url="))]
+    said = paribus("train", *plain, f"members={lists[0]}")
+    assert said.code == 2
+    assert "it lacks secrets" in said.err

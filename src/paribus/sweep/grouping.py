@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from paribus.run.build import Setting
     from paribus.run.data import RunData
 
+# How variables of the environment begin that give secrets to the processes of a sweep. No file may hold their values.
+WITHHELD = "PARIBUS_WITHHELD_"
+
 Lines = Mapping[str, list[str]]  # run -> the command line that trains it alone
 
 

@@ -7,10 +7,12 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.extras.cluster.remote import Order, Returned
+from paribus.sweep.grouping import WITHHELD
 from paribus.sweep.jobs import JobLost
 
 # What submitit calls the same on every cluster; all else is SLURM's own.
@@ -57,7 +59,7 @@ class Arrays:
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)  # processes that submitit starts and does not wait for
-                return [Job(job, grace) for job in executor.submit_array(list(orders))]
+                return [Job(job, grace) for job in executor.submit_array([*map(writable, orders)])]
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             raise UserError(f"SLURM rejected the jobs: {error}. Look at hydra.launcher.*") from error
         except (AssertionError, NameError, TypeError, ValueError) as error:
@@ -69,6 +71,13 @@ class Arrays:
     def resources(order: Order) -> dict[str, Any]:
         """What a run needs, unless hydra.launcher says otherwise. All ranks of a run are started by one task."""
         return {"gpus_per_node": order.devices} if order.on_gpu else {"cpus_per_task": order.devices}
+
+
+def writable(order: Order) -> Order:
+    """An order without values that no file may hold: submitit writes it to one, and the job inherits them."""
+    return replace(
+        order, environment={key: value for key, value in order.environment.items() if not key.startswith(WITHHELD)}
+    )
 
 
 class Job:

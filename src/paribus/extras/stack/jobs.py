@@ -10,10 +10,12 @@ from typing import Any
 
 from paribus.ablation.cells import Cell
 from paribus.base.atomic import write_atomically
+from paribus.base.redaction import redacted_override
 from paribus.config.grammar import literal, read_literal
 from paribus.extras.stack.groups import Groups
 from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.planning import LONELY, alone_because, checked, program, stacks
+from paribus.extras.stack.withheld import withhold
 from paribus.store.store import Store
 from paribus.sweep.grouping import Lines
 from paribus.sweep.jobs import Job
@@ -100,15 +102,23 @@ def write_members(cells: Sequence[Cell], lines: Lines, folder: Path, group: Sequ
     """The file that a stack's job reads: all that the jobs of its members would have been told.
 
     group: the runs that were planned as one job, of which some may have ended.
+    The environment of this process is given what the file does not hold, see `paribus.extras.stack.withheld`.
     """
     members = []
     for cell in cells:
         line = lines[cell.id]
         labels = {key: read_literal(item) for item in line if (key := item.partition("=")[0]) in ("group", "arm")}
         config = {**cell.run.resolved, **labels}
-        members.append({"id": cell.id, "config": config, "choices": dict(cell.choices), "overrides": line})
+        members.append(
+            {
+                "id": cell.id,
+                "config": config,
+                "choices": dict(cell.choices),
+                "overrides": [*map(redacted_override, line)],
+            }
+        )
     name = hashlib.sha256("".join(cell.id for cell in cells).encode()).hexdigest()[:16]
     path = (folder / "stacks" / f"{name}.json").absolute()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # the values are the real ones, secrets included
-    write_atomically(path, json.dumps({"members": members, "group": list(group)}))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # secrets are withheld as far as they look like some
+    write_atomically(path, json.dumps({"members": withhold(members, path), "group": list(group)}))
     return path

@@ -11,6 +11,7 @@ from typing import Any
 from paribus.base.errors import UserError
 from paribus.config.identity import run_id
 from paribus.config.run import Run
+from paribus.extras.stack.withheld import restore
 from paribus.store.names import read_bounded
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -36,10 +37,13 @@ class Member:
 
 
 def read_members(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """(what a sweep says of each run to train, all runs that it planned as one job: some may have ended)."""
+    """(what a sweep says of each run to train, all runs that it planned as one job: some may have ended).
+
+    Raises UserError for anything else, and where the secrets of the runs are missing in the environment.
+    """
     try:
         content = json.loads(read_bounded(path, MEMBERS_BYTES))
-        members = content["members"]
+        members = restore(content["members"], path)
         if not members or not all({"config", "choices", "overrides"} <= set(each) for each in members):
             raise ValueError("it lists no runs")
         group = content.get("group") or [run_id(each["config"]) for each in members]

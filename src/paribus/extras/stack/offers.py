@@ -28,10 +28,12 @@ class Stacking:
         return jobs_of(cells, lines, settings, folder)
 
     def discard(self, job: Job) -> None:
-        """The list of members holds the real values of what is redacted everywhere else."""
+        """The list of members, and the secrets that it lacks."""
         from paribus.extras.stack.jobs import members_file
+        from paribus.extras.stack.withheld import forget
 
         if (path := members_file(job.line)) is not None:
+            forget(path)
             with suppress(OSError):
                 path.unlink()
 
