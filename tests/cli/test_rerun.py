@@ -6,6 +6,10 @@ import os
 import pytest
 import torch
 
+from paribus.base.errors import UserError
+from paribus.config.compose import load, resolved
+from paribus.config.run import Run
+from paribus.run.restored import with_secrets
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -102,3 +106,87 @@ def test_runs_that_can_not_be_compared(paribus, run, tmp_path):
     assert "was edited" in result.err
     assert json.loads((store.run_dir(record.id) / "record.json").read_text())["status"] == "done"
     assert os.listdir(tmp_path) == ["outputs"]
+
+
+NET = """
+import math
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, shape, num_outputs, norm=None, url="", api_key="", note=""):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), num_outputs))
+        assert url in ("", "https://me:hunter2hunter2@host/x", "https://hunter3hunter3@host/x"), url
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+SECRETS = {"STORE_TOKEN": "hunter2hunter2", "MODEL_KEY": "unrelated-secret", "MY_API_KEY": "12345678"}
+
+
+@pytest.fixture
+def secretive(paribus, tmp_path, monkeypatch):
+    """Trains a run whose configuration holds secrets; its store and its record."""
+    (tmp_path / "secretive_net.py").write_text(NET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+    def train(*more):
+        own = ["model._target_=secretive_net.Net", "~model.width", "~model.depth", "~model.activation", "norm=none"]
+        line = [item for item in QUICK if item != "model.width=8"]
+        done = paribus("train", *line, *own, *more)
+        assert done.code == 0, done.err
+        store = Store(tmp_path / "outputs")
+        [record] = store.scan()
+        assert "hunter" not in (store.run_dir(record.id) / "config.yaml").read_text()
+        return store, record
+
+    return train
+
+
+def test_secrets_come_from_the_variables_that_gave_them(secretive, paribus, monkeypatch):
+    given = ["+model.url='https://me:${oc.env:STORE_TOKEN}@host/x'", "+model.api_key=12345678", "+model.note=x"]
+    store, record = secretive(*given)
+    config = store.config(record.id)["model"]
+    assert config["url"] == "https://me:${oc.env:STORE_TOKEN}@host/x"
+    assert config["api_key"] == "${oc.env:MY_API_KEY}"
+    again = paribus("rerun", record.id)
+    assert again.code == 0, again.err
+    assert again.out.count(": identical") == 3
+    assert "hunter" not in again.out + again.err
+
+    monkeypatch.setenv("STORE_TOKEN", "hunter4hunter4")
+    again = paribus("rerun", record.id)
+    assert again.code == 2
+    assert "STORE_TOKEN, which gave model.url, has another value now" in again.err
+    monkeypatch.delenv("STORE_TOKEN")
+    again = paribus("rerun", record.id)
+    assert again.code == 2
+    assert "set STORE_TOKEN, which gave model.url" in again.err
+
+
+def test_secrets_that_no_variable_gave_are_looked_for_in_the_environment(secretive, paribus, monkeypatch):
+    _, record = secretive("+model.url='https://hunter3hunter3@host/x'", "+model.api_key=hunter5hunter5")
+    again = paribus("rerun", record.id)
+    assert again.code == 2
+    assert "set a variable such as API_KEY to what *** stands for in model.api_key=***" in again.err
+    assert "a variable such as URL_TOKEN to what *** stands for in model.url=https://***@host/x" in again.err
+    monkeypatch.setenv("API_KEY", "hunter5hunter5")
+    monkeypatch.setenv("URL_TOKEN", "hunter3hunter3")
+    again = paribus("rerun", record.id)
+    assert again.code == 0, again.err
+
+
+def test_a_strangers_record_is_given_nothing(monkeypatch):
+    """Not by what changes its id, and not beside it: labels, for example, are no part of the identity."""
+    monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
+    own = Run.parse(resolved(load([*QUICK, "+model.key=${oc.env:MY_TOKEN}"])))
+    asks = own.but({"model.key": "${oc.env:MY_TOKEN}", "tags": ["${oc.env:MY_TOKEN}"]})
+    with pytest.raises(UserError, match=r"MY_TOKEN, which gave model\.key, has another value now"):
+        with_secrets(asks, "0123456789abcdef")
+    assert with_secrets(asks, asks.id) is asks
+    found = with_secrets(asks, own.id)
+    assert found.id == own.id
+    assert (found.model["key"], list(found.tags)) == ("hunter2hunter2", ["${oc.env:MY_TOKEN}"])

@@ -28,6 +28,7 @@ _USER = re.compile(
     re.I,
 )
 _WEB = re.compile(r"(?P<scheme>https?\\?://)[^/\s:@]{1,200}@", re.I)
+_VARIABLE = re.compile(r"(?:[^/\s:@${}]{1,200}:)?\$\{oc\.env:\w+\}@")
 # Keys that say by their first letters what they are, and what a header of HTTP carries.
 _KEY = re.compile(
     r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|sk-[\w-]{20,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|"
@@ -44,7 +45,7 @@ _CERTAIN = re.compile(r"key|passw|passphrase|pwd", re.I)  # where a colon follow
 def redacted(value: Any) -> Any:
     """The value without what looks like a secret: by the name that it has, by its form, or because it is the value of
     an environment variable whose name says so. Nested values too; interpolations stay as they are."""
-    return _redacted(value, "", _secrets())
+    return _redacted(value, "", variables())
 
 
 def redacted_text(text: str, speaks_of: Mapping[str, Any] | None = None) -> str:
@@ -54,7 +55,7 @@ def redacted_text(text: str, speaks_of: Mapping[str, Any] | None = None) -> str:
     """
     for secret in sorted(set(_hidden(speaks_of or {})), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return _text(text, _secrets())
+    return _text(text, variables())
 
 
 def redacted_override(override: str) -> str:
@@ -67,7 +68,7 @@ def redacted_override(override: str) -> str:
 
 def redacted_names(names: Sequence[str], key: str = "") -> dict[str, str]:
     """What values, which the key has, are called. Those that would share a name are numbered: ***, *** (2)."""
-    secrets = _secrets()
+    secrets = variables()
     shown: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
@@ -81,20 +82,21 @@ def redacted_names(names: Sequence[str], key: str = "") -> dict[str, str]:
     return shown
 
 
-def _secrets() -> list[tuple[str, str]]:
+def variables() -> list[tuple[str, str]]:
     """The environment variables whose names say that their values are secrets. PWD is the current folder of a shell."""
     return [
-        (name, value) for name, value in os.environ.items() if len(value) >= 8 and name != "PWD" and _names_secret(name)
+        (name, value) for name, value in os.environ.items() if len(value) >= 8 and name != "PWD" and names_secret(name)
     ]
 
 
-def _names_secret(name: str) -> bool:
+def names_secret(name: str) -> bool:
+    """Whether a name says that its value is a secret."""
     return _NAME.search(_HUMP.sub("_", name)) is not None
 
 
 def _is_secret(name: str, value: Any) -> bool:
     """Whether a value is one, by its name. Switches are none, and no number of a vocabulary."""
-    if not _names_secret(name) or value is None or isinstance(value, bool) or value == "":
+    if not names_secret(name) or value is None or isinstance(value, bool) or value == "":
         return False
     text = str(value).strip("'\"")
     if text.startswith("${") or text.lower() in ("null", "true", "false"):
@@ -111,7 +113,7 @@ def _redacted(value: Any, name: str, secrets: Sequence[tuple[str, str]]) -> Any:
     if isinstance(value, list | tuple):
         return [_redacted(item, name, secrets) for item in value]
     if _is_secret(name, value):
-        return MASK
+        return next((_named(variable) for variable, secret in secrets if secret == str(value)), MASK)
     return _text(value, secrets) if isinstance(value, str) else value
 
 
@@ -129,17 +131,27 @@ def _hidden(value: Any, name: str = "") -> Iterator[str]:
 
 def _inner(name: str, key: Any) -> str:
     """What decides on a value within a mapping that has the name: all that credentials hold is secret."""
-    return next((part for part in (name, *str(key).split(".")) if _names_secret(part)), str(key))
+    return next((part for part in (name, *str(key).split(".")) if names_secret(part)), str(key))
 
 
 def _text(text: str, secrets: Sequence[tuple[str, str]]) -> str:
     for variable, secret in secrets:
-        text = text.replace(secret, f"${{oc.env:{variable}}}")
+        text = text.replace(secret, _named(variable))
     if "//" in text:
         for address in (_USER, _WEB):
-            text = address.sub(lambda found: f"{found['scheme']}{MASK}@", text)
+            text = address.sub(_without_user, text)
     text = _HEADER.sub(lambda found: f"{found['kind']}{MASK}", _KEY.sub(MASK, text))
     return "".join(_pairs(text)) if "=" in text or ":" in text else text
+
+
+def _named(variable: str) -> str:
+    return f"${{oc.env:{variable}}}"
+
+
+def _without_user(found: re.Match[str]) -> str:
+    """An address without user and password, unless the password is the name of a variable already."""
+    user = found[0].removeprefix(found["scheme"])
+    return found[0] if _VARIABLE.fullmatch(user) else f"{found['scheme']}{MASK}@"
 
 
 def _pairs(text: str) -> Iterator[str]:
@@ -148,7 +160,7 @@ def _pairs(text: str) -> Iterator[str]:
     for found in _PAIR.finditer(text):
         if found.start() < done:  # within a value that was left out
             continue
-        name = next((part for part in found["key"].split(".") if _names_secret(part)), "")
+        name = next((part for part in found["key"].split(".") if names_secret(part)), "")
         if not name or (":" in found["equals"] and not _CERTAIN.search(name) and not _in_braces(found)):
             continue
         value = _VALUE.match(text, found.end())

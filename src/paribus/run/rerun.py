@@ -13,6 +13,7 @@ from paribus.base import archive
 from paribus.base.errors import UserError
 from paribus.run.evaluate import reloadable, undamaged
 from paribus.run.execute import Ranks, train
+from paribus.run.restored import with_secrets
 from paribus.store.provenance import provenance
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -37,13 +38,14 @@ def rerun(record: Record, store: Store, ranks: Ranks | None = None, folder: Path
     The record, its configuration and its checkpoints are only read. With as many threads as then, sums of floats have
     the same order and the same rounding.
 
-    Raises UserError for a run that is not finished or whose configuration is missing.
+    Raises UserError for a run that is not finished or whose configuration is missing, and for one with secrets that
+    the environment lacks.
     """
     if not record.has_result:
         raise UserError(f"run {record.id} is {record.status}: there is nothing to compare with. Train it first")
     if "imported" in record.provenance:
         raise UserError(f"run {record.id} was imported, and rerun trains only runs of Paribus")
-    run = reloadable(record, store, trust=False)
+    run = with_secrets(reloadable(record, store, trust=False), record.id)
     undamaged(record, store, "history.csv")
     threads = run.trainer.threads or record.provenance.get("hardware", {}).get("threads")
     with tempfile.TemporaryDirectory(prefix="paribus-rerun-", dir=folder) as temporary:
