@@ -207,13 +207,16 @@ class _Scores:
         arms = [[self.sides(pair[side], metric, size) for pair in pairs] for side in (0, 1)]
         (a, kept_a), (b, kept_b) = [([own for own, _ in each], [kept for _, kept in each]) for each in arms]
         there = ~np.isnan([*a, *b, *itertools.chain.from_iterable([*kept_a, *kept_b])]).any(axis=0)
-        a, b = [each[there] for each in a], [each[there] for each in b]
-        kept_a, kept_b = [each[:, there] for each in kept_a], [each[:, there] for each in kept_b]
+        if not there.all():
+            a, b = [each[there] for each in a], [each[there] for each in b]
+            kept_a, kept_b = [each[:, there] for each in kept_a], [each[:, there] for each in kept_b]
         found = tuned_difference(a, b, kept_a, kept_b, ratio=self.ratio(pairs) if self.splits else 0.0)
         arm, versus = (
             max((self.collapses(pair[side], metric, size) for pair in pairs), key=lambda each: abs(each.deepest))
             for side in (0, 1)
         )
+        if not arm.count and not versus.count:
+            return found
         typical = float(np.median(np.mean(a, axis=0) - np.mean(b, axis=0))) if there.any() else math.nan
         return with_falls(found, falls(typical, arm, versus, len(pairs)))
 

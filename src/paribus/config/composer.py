@@ -70,7 +70,8 @@ class Composer:
     def _look_up(self, overrides: Sequence[str]) -> tuple[Composed, _Kin | None]:
         groups: list[str] = []
         values: dict[Path, Any] = {}
-        overrides = tuple(map(with_quotes, overrides))
+        if not all(map(str.isascii, overrides)):
+            overrides = tuple(map(with_quotes, overrides))
         with user_errors():
             for text in overrides:
                 path, value = _plain_value(text)

@@ -258,7 +258,7 @@ class Identities:
     def __init__(self) -> None:
         self._texts: dict[tuple[Any, ...], str] = {}
         self._sections: list[Any] = []  # kept, or others could come to lie in their places
-        # kin -> its members in order: the texts that they have in common, and what the others are made of
+        # kin -> its members in order: the texts that they have in common, joined, and what the others are made of
         self._frames: dict[Hashable, list[str | tuple[str, tuple[str, ...]]]] = {}
 
     def __call__(self, config: Mapping[str, Any], kin: Hashable = None, changed: Collection[str] = ()) -> str:
@@ -267,12 +267,21 @@ class Identities:
             texts = [self._text(name, read, config) for name, read in _names(tuple(config))]
         else:
             if (frame := self._frames.get(kin)) is None:
-                frame = self._frames[kin] = [
-                    self._text(name, read, config) if read and not {*read} & {*changed} else (name, read)
-                    for name, read in _names(tuple(config))
-                ]
+                frame = self._frames[kin] = self._frame(config, changed)
             texts = [part if isinstance(part, str) else self._text(*part, config) for part in frame]
         return hashlib.sha256(f"{{{','.join(filter(None, texts))}}}".encode()).hexdigest()[:16]
+
+    def _frame(self, config: Mapping[str, Any], changed: Collection[str]) -> list[str | tuple[str, tuple[str, ...]]]:
+        frame: list[str | tuple[str, tuple[str, ...]]] = []
+        for name, read in _names(tuple(config)):
+            if not read or not {*read}.isdisjoint(changed):
+                frame.append((name, read))
+            elif text := self._text(name, read, config):
+                if frame and isinstance(before := frame[-1], str):
+                    frame[-1] = f"{before},{text}"
+                else:
+                    frame.append(text)
+        return frame
 
     def _text(self, name: str, read: tuple[str, ...], config: Mapping[str, Any]) -> str:
         """A member of the canonical JSON; empty for what is absent. read: the sections that it is made of."""

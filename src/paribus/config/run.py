@@ -203,7 +203,7 @@ class Runs:
         # With what was parsed, or others could come to lie in its place.
         self._parsed: dict[tuple[str, Any, Any], tuple[Any, Any]] = {}
         self._together: set[tuple[Any, ...]] = set()  # sections that were looked at together
-        self._kin: set[Hashable] = set()
+        self._kin: dict[Hashable, bool] = {}  # whether something changes that is looked at together
 
     def check(self, config: Mapping[str, Any], kin: Hashable = None, changed: Collection[str] = ()) -> None:
         """Raises what a call raises; it makes no Run of sections that were looked at before.
@@ -212,11 +212,11 @@ class Runs:
         """
         names = changed if kin in self._kin else config
         if any(_place(name, config[name]) not in self._parsed for name in names) or (
-            _together(config) not in self._together
+            self._kin.get(kin, True) and _together(config) not in self._together
         ):
             self(config)
-        if kin is not None:
-            self._kin.add(kin)
+        if kin is not None and kin not in self._kin:
+            self._kin[kin] = not {*changed}.isdisjoint(_TOGETHER)
 
     def __call__(self, config: Mapping[str, Any]) -> Run:
         names, values = keys(Run), dict(optional(Run))
@@ -243,10 +243,12 @@ def _place(name: str, given: Any) -> tuple[str, type, Any]:
     return (name, kind, id(given) if kind is dict or kind is list else given)
 
 
+# What a run checks across sections.
+_TOGETHER = ("optimized_metric", "budget", "scheduler", "evaluation", "callbacks", "task", "metrics")
+
+
 def _together(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a run checks across sections."""
-    names = ("budget", "scheduler", "evaluation", "callbacks", "task", "metrics")
-    return (config.get("optimized_metric"), *[id(config.get(name)) for name in names])
+    return (config.get(_TOGETHER[0]), *[id(config.get(name)) for name in _TOGETHER[1:]])
 
 
 def recorded(config: Mapping[str, Any]) -> tuple[Run, list[str]]:

@@ -34,9 +34,10 @@ def is_seed(key: str) -> bool:
 
 def level(record: Record, key: str) -> Any:
     """The record's value of a choice, such that equal meanings compare equal (0.1, "0.10", 1e-1)."""
-    if key not in record.choices:
-        return ABSENT
-    value = record.choices[key]
+    return _meaning(record.choices.get(key, ABSENT))
+
+
+def _meaning(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return str(value).lower() if value is not None else "null"
     try:
@@ -47,13 +48,11 @@ def level(record: Record, key: str) -> Any:
 
 def levels(records: Sequence[Record], key: str) -> set[Any]:
     """The records' values of a choice."""
-    try:
-        raw = {record.choices.get(key, ABSENT) for record in records}
+    values = [record.choices.get(key, ABSENT) for record in records]
+    try:  # of thousands of records alike, one is looked at; 1 and True are equal
+        return {_meaning(value) for _, value in {(type(value), value) for value in values}}
     except TypeError:  # a list
-        raw = set()
-    if len(raw) == 1 and isinstance(next(iter(raw)), str):  # of thousands of records alike, one is looked at
-        records = records[:1]
-    return {level(record, key) for record in records}
+        return set(map(_meaning, values))
 
 
 def level_text(value: Any) -> str:

@@ -59,14 +59,16 @@ def claims(
     made them at this level.
     """
     found: dict[tuple[str, str], list[Finding]] = {}
-    of: dict[str, list[Plan]] = {}
+    of: dict[str, list[Plan]] = {}  # the regimes of each ablation
     if known is None:
         known = [findings(plan, read, level) for plan in plans]
     for plan, own in zip(plans, known, strict=True):
+        if not own:
+            continue
+        assert plan.ablation is not None, "only an ablation has findings"
+        of.setdefault(plan.ablation.name, []).append(plan)
         for each in own:
-            assert plan.ablation is not None
             found.setdefault((plan.ablation.name, each.hypothesis.id), []).append(each)
-            of.setdefault(plan.ablation.name, []).append(plan)
     differing = {name: _differing(of_name, read) for name, of_name in of.items()}
     return [
         Claim(
@@ -99,7 +101,7 @@ def _in_regime(finding: Finding) -> InRegime:
 def _differing(plans: Sequence[Plan], read: Read) -> tuple[str, ...]:
     """The choices and facts that the runs of one regime share, and those of another have otherwise; and the tuning."""
     held = []
-    for plan in plans:
+    for plan in plans if len(plans) > 1 else ():
         runs = [run for cells in plan.arms.values() for cell in cells if cell and (run := read(cell.id)) is not None]
         facts = {key: {str(fact(run, key)) for run in runs} for key in _FACTS}
         one = {key: values.pop() for key, values in facts.items() if len(values) == 1}

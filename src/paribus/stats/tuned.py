@@ -86,7 +86,7 @@ def tuned_difference(
     ratio: of test to training samples where each seed has a split of its own, see `resampled.widened`; else 0.
     """
     alone = all(len(each) == 1 for each in (*kept_a, *kept_b))
-    plain = _paired(np.mean(a, axis=0), np.mean(b, axis=0), level, ratio, exact=alone)
+    plain = _paired(_mean(a), _mean(b), level, ratio, exact=alone)
     if alone:
         return plain
     below, flip_up = _against(a, kept_b, level, ratio)
@@ -108,6 +108,12 @@ def _paired(a: np.ndarray, b: np.ndarray, level: float, ratio: float, exact: boo
     return paired_difference(widened(a, b, ratio).tolist(), b.tolist(), level, exact)
 
 
+def _mean(arms: Sequence[np.ndarray]) -> np.ndarray:
+    """(n,), over the pairs of arms: mostly there is one."""
+    mean: np.ndarray = arms[0] if len(arms) == 1 else np.mean(arms, axis=0)
+    return mean
+
+
 def _against(
     own: Sequence[np.ndarray], kept: Sequence[np.ndarray], level: float, ratio: float
 ) -> tuple[list[Difference], float]:
@@ -117,7 +123,7 @@ def _against(
     of their largest deviations, which is at least the deviation of the mean (Minkowski).
     """
     if math.prod(map(len, kept)) <= MOST_RIVALS:
-        sides = [(np.mean(own, axis=0), np.mean(rivals, axis=0)) for rivals in itertools.product(*kept)]
+        sides = [(_mean(own), _mean(rivals)) for rivals in itertools.product(*kept)]
     else:
         gaps = [mine - rivals for mine, rivals in zip(own, kept, strict=True)]
         least = float(np.mean([gap.mean(1).min() for gap in gaps]))

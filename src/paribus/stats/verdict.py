@@ -130,7 +130,8 @@ def judge(questions: Sequence[Question], level: float = 0.95) -> list[Judged]:
         sign_of(each.direction)
         if each.smallest is not None:
             decide(0.0, 0.0, each.smallest)
-    ends, found = 2 * len(questions), [_nothing(each) for each in questions]
+    ends = 2 * len(questions)
+    found: dict[int, Judged] = {}
     settled: set[int] = set()
     for look in range(max((len(each.stages) for each in questions), default=0)):
         tests = {
@@ -144,7 +145,7 @@ def judge(questions: Sequence[Question], level: float = 0.95) -> list[Judged]:
             found[k] = test.judged(steps, (1 - level) / ends)
             if found[k].verdict.outcome != "INCONCLUSIVE":
                 settled.add(k)
-    return found
+    return [found.get(k) or _nothing(each) for k, each in enumerate(questions)]
 
 
 class _Steps:
