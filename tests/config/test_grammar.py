@@ -3,10 +3,11 @@
 import random
 
 import pytest
+from hydra.core.override_parser.types import OverrideType
 from omegaconf import OmegaConf
 
 from paribus.config.compose import load, resolved
-from paribus.config.grammar import literal, override_value, parsed, read_literal, with_quotes
+from paribus.config.grammar import literal, number, override_value, parsed, read_literal, with_quotes
 
 PIECES = [*"\\'\"${}é归 =,#\n([1a", "${", "${seed}", "null"]
 
@@ -49,6 +50,37 @@ def test_a_value_reads_back_where_it_holds_no_interpolation():
 )
 def test_words_beyond_ascii_need_no_quotes(given, value):
     assert resolved(load([given]))["x"] == value
+
+
+def test_numbers_are_read_as_hydra_reads_them():
+    draw, read = random.Random(2), 0
+    for _ in range(2000):
+        text = (
+            f"{draw.choice(('x', 'a.b_1', '_x.y2', 'a'))}={''.join(draw.choices('00123.e-+_,', k=draw.randint(1, 5)))}"
+        )
+        if (found := number(text)) is not None:
+            override = parsed(text)
+            assert (override.key_or_group, override.type) == (found[0], OverrideType.CHANGE)
+            assert not override.is_sweep_override()
+            assert (type(override.value()), override.value()) == (type(found[1]), found[1])
+            read += 1
+    assert read > 200
+    for text in (
+        "a/b=1",
+        "a@b=1",
+        "+a=1",
+        "a=01",
+        "a=1.",
+        "a=.5",
+        "a=1,2",
+        "a=1 ",
+        " a=1",
+        "a= 1",
+        "a=१",
+        "1=1",
+        "a.0=1",
+    ):
+        assert number(text) is None
 
 
 def test_what_is_quoted_or_ascii_stays_as_it_is():

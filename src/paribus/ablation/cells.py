@@ -17,6 +17,9 @@ from paribus.store.registration import Entry, Registration
 Read = Callable[[str], Record | None]  # the record of a run
 
 
+_NOTHING = Composed({}, {})
+
+
 @dataclass(frozen=True)
 class Cell:
     """An arm with one seed, at one point of its tuning grid: a run.
@@ -30,7 +33,7 @@ class Cell:
     purpose: Literal["tune", "report"]
     overrides: tuple[str, ...]
     id: str
-    composed: Composed = field(default_factory=lambda: Composed({}, {}))
+    composed: Composed = _NOTHING
 
     @property
     def run(self) -> Run:

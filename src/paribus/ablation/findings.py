@@ -234,6 +234,8 @@ class _Scores:
     def _collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
         """Of the first `size` reporting runs, and of the tuning runs, at every point at which a seed is scored; without
         a size, of all runs at the best point."""
+        if size is None and label not in self.scored.plan.tuned:
+            return self.collapses(label, metric, len(self.records[label]))
         n = len(self.records[label]) if size is None else size
         points = self.scored.kept(label, n)[:1] if size is None else self.scored.chosen(label, n)
         runs = [run for point in points for run in self.scored.trial(label, point) if run is not None]

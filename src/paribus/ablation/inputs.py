@@ -42,23 +42,23 @@ class Inputs:
     def __init__(self, root: Path):
         self.root = root
         self._sections: dict[tuple[str, int], tuple[Any, dict[str, str]]] = {}  # sections by their place in memory
-        self._empty: dict[int, str] = {}  # names of those that have no inputs, by their place: most
+        self._empty: set[tuple[str, int]] = set()  # those that have no inputs: most
         self._targets: dict[str, dict[str, str]] = {}
         self._memory = _Memory(root / "digests.json")
 
     def __call__(self, run: Run | Composed) -> dict[str, str]:
         found: dict[str, str] = {}
+        if self._empty.issuperset(zip(run.resolved, map(id, run.resolved.values()), strict=True)):
+            return found
         for name, section in run.resolved.items():
-            if self._empty.get(place := id(section)) == name:
-                continue
-            if not isinstance(section, dict) or name in _BESIDE_TRAINING:
-                continue
-            if (looked_at := self._sections.get((name, place))) is None:
-                looked_at = self._sections[name, place] = section, dict(self._of(name, section))
+            key = (name, id(section))
+            if (looked_at := self._sections.get(key)) is None:
+                inputs = isinstance(section, dict) and name not in _BESIDE_TRAINING
+                looked_at = self._sections[key] = section, dict(self._of(name, section)) if inputs else {}
             if looked_at[1]:
                 found |= looked_at[1]
             else:
-                self._empty[place] = name
+                self._empty.add(key)
         self._memory.save()
         return dict(sorted(found.items())) if found else found
 

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from paribus.base.errors import UserError
 from paribus.config.compose import completed, is_group, load, resolved, user_errors
 from paribus.config.composed import Composed
-from paribus.config.grammar import parsed, with_quotes
+from paribus.config.grammar import number, parsed, with_quotes
 from paribus.config.identity import Identities
 from paribus.config.merger import Merger
 from paribus.config.modes import with_mode
@@ -222,11 +222,15 @@ def _axes(config: DictConfig) -> Mapping[str, Any]:
 @functools.lru_cache(maxsize=100_000)
 def _plain_value(text: str) -> tuple[Path | None, Any]:
     """(path, value) of an override that sets one plain value, (None, None) of any other."""
-    override = parsed(text)
-    key = override.key_or_group
-    if override.type is not OverrideType.CHANGE or override.is_sweep_override() or "/" in key or "@" in text:
-        return None, None
-    value = override.value()
+    value: Any
+    if (found := number(text)) is not None:
+        key, value = found
+    else:
+        override = parsed(text)
+        key = override.key_or_group
+        if override.type is not OverrideType.CHANGE or override.is_sweep_override() or "/" in key or "@" in text:
+            return None, None
+        value = override.value()
     if key.startswith("hydra.") or is_group(key) or not isinstance(value, bool | int | float | str | None):
         return None, None
     return (None, None) if _interpolates(value) or value == "???" else (tuple(key.split(".")), value)

@@ -57,13 +57,16 @@ def not_beaten(values: np.ndarray, alpha: float = 0.05) -> np.ndarray:
     compared = n >= 2
     if not compared.any():
         return kept
-    first, second, mean, variance, n = (each[compared] for each in (first, second, mean, variance, n))
+    if not compared.all():
+        first, second, mean, variance, n = (each[compared] for each in (first, second, mean, variance, n))
     from scipy.special import stdtrit
 
-    level = alpha / (len(np.unique(np.concatenate([first, second]))) - 1)
-    sizes, inverse = np.unique(n, return_inverse=True)
+    taking_part = np.zeros(len(values), dtype=bool)
+    taking_part[first] = taking_part[second] = True
+    level = alpha / (int(taking_part.sum()) - 1)
     spread = np.sqrt(variance / n)
-    least = stdtrit(sizes - 1.0, 1 - level)[inverse] * spread
+    quantiles = stdtrit(np.arange(1.0, n.max()), 1 - level)  # of one degree of freedom, two, ...
+    least = quantiles[n - 2] * spread
     # Where all differences are equal t is not defined, and the sign-flip test has p = 2^-n.
     constant = spread <= 1e-12 * np.nanmax(np.abs(values))
     least[constant] = np.where(0.5 ** n[constant] < level, 0.0, np.inf)
@@ -81,10 +84,12 @@ def _pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean, variance, n = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, dtype=int)]
     for k in range(len(values) - 1):  # an arm at a time: (K, K, S) would be gigabytes for thousands of arms
         d = columns[:, k, None] - columns[:, k + 1 :]
-        shared = present[:, k, None] & present[:, k + 1 :]
-        if not complete:
+        if complete:
+            n.append(np.full(d.shape[1], len(d)))
+        else:
+            shared = present[:, k, None] & present[:, k + 1 :]
             d[~shared] = 0.0
-        n.append(shared.sum(axis=0))
+            n.append(shared.sum(axis=0))
         mean.append(d.sum(axis=0) / np.maximum(n[-1], 1))
         d -= mean[-1]
         if not complete:
