@@ -5,6 +5,7 @@ The training itself gets the values as they are, and so does the hash that is th
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,6 +90,7 @@ def variables() -> list[tuple[str, str]]:
     ]
 
 
+@functools.lru_cache(maxsize=10_000)  # thousands of runs have the same few keys
 def names_secret(name: str) -> bool:
     """Whether a name says that its value is a secret."""
     return _NAME.search(_HUMP.sub("_", name)) is not None

@@ -61,12 +61,20 @@ def sign_flip(differences: Sequence[float]) -> SignFlip:
 def _random_sums(d: np.ndarray) -> np.ndarray:
     """(DRAWS,): the sums of random sign patterns. The sums of all patterns of 16 values at a time are looked up by 16
     random bits. Bits of PCG64 are the same in every version."""
-    words = -(-d.size // 16)
-    parts = np.concatenate([d, np.zeros(16 * words - d.size)]).reshape(words, 16)
-    bits = np.random.PCG64(d.size).random_raw(-(-DRAWS * words // 4)).astype("<u8").view("<u2")
-    drawn = bits[: DRAWS * words].reshape(words, DRAWS)
-    sums: np.ndarray = np.sum([_sums(part)[row] for part, row in zip(parts, drawn, strict=True)], axis=0)
+    drawn = _draws(d.size)
+    parts = np.concatenate([d, np.zeros(16 * len(drawn) - d.size)]).reshape(-1, 16)
+    sums = np.zeros(DRAWS)
+    for part, row in zip(parts, drawn, strict=True):
+        sums += _sums(part)[row]
     return sums
+
+
+@functools.lru_cache(maxsize=4)
+def _draws(n: int) -> np.ndarray:
+    """(words, DRAWS): random patterns of n signs, 16 of them in each word."""
+    words = -(-n // 16)
+    bits = np.random.PCG64(n).random_raw(-(-DRAWS * words // 4)).astype("<u8").view("<u2")
+    return bits[: DRAWS * words].reshape(words, DRAWS)
 
 
 def sign_flip_floor(n: int) -> float:

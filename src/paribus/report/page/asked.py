@@ -6,18 +6,21 @@ import hashlib
 import os
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
 from paribus.evidence.status import progress
 from paribus.report.collect import studies
 from paribus.report.page.render import Live, page
-from paribus.report.page.serve import Built, Watcher
 from paribus.report.progress import left, said
 from paribus.report.study import Study, need_runs
 from paribus.report.verdicts import claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store
+
+if TYPE_CHECKING:
+    from paribus.report.page.serve import Watcher
 
 
 def page_of(overrides: Sequence[str], by: Sequence[str], mix: Sequence[str]) -> str:
@@ -30,6 +33,8 @@ def page_of(overrides: Sequence[str], by: Sequence[str], mix: Sequence[str]) -> 
 
 def watcher(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequence[str]) -> Watcher:
     """A server of the report, which builds it again when records change."""
+    from paribus.report.page.serve import Built, Watcher  # a page that is only written needs no web server
+
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
     found: list[Study] = []

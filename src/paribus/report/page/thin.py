@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,7 +39,8 @@ def _extremes(columns: Sequence[Sequence[float] | np.ndarray], length: int, stre
 
 def short(values: Sequence[float] | np.ndarray) -> list[float | None]:
     """As JSON carries them: four digits, which is finer than a pixel; None for what is not finite."""
-    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in np.asarray(values, dtype=float)]
+    listed = np.asarray(values, dtype=float).tolist()
+    return [float(f"{value:.4g}") if math.isfinite(value) else None for value in listed]
 
 
 def points_each(budget: int, series: int, columns: int, least: int, most: int = 400) -> int:
