@@ -66,11 +66,6 @@ def accepted(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
 
 
-def may(name: str) -> bool:
-    """Whether W&B takes each of its characters in the name of a project."""
-    return not set(name) & set(_NOT_IN_PROJECT)
-
-
 def check_project(project: str, entity: str | None) -> None:
     """Raises UserError for a project or an entity that W&B would refuse."""
     for key, name in (("project", project), ("entity", entity)):

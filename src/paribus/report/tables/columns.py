@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from paribus.base.metrics import Key
@@ -63,11 +63,6 @@ def default_columns(table: Aggregate) -> tuple[str, ...]:
     collapsed = any(row.collapses and row.collapses.count for row in table.rows)
     beside = (*(("tuned",) if tuned else ()), *(("collapsed",) if collapsed else ()))
     return (main, *(("difference", "p", "sign_flip") if compared else ()), *others, *beside, "n")
-
-
-def special(names: Sequence[str]) -> list[str]:
-    """Those of the names that are no metrics."""
-    return [name for name in names if name in COLUMNS]
 
 
 def heading(metric: Key) -> str:
