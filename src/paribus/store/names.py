@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -86,6 +84,9 @@ def read_beyond(file: IO[bytes], limit: int) -> bytes:
 
 def unpacked(path: Path) -> bytes:
     """The content of a gzip file. Raises ValueError where it unpacks to more than PACKED_BYTES, or is none."""
+    import gzip  # tables and plans read no packed files
+    import zlib
+
     try:
         with gzip.open(path) as file:
             content = file.read(PACKED_BYTES + 1)
