@@ -9,16 +9,15 @@ that what is simulated is what tables print. Exit code 1 where a promise is brok
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import fdtrc, stdtr, stdtrit
-from tabulate import tabulate
+from simulated import Result, main
 
 from paribus.stats.collapse import Collapses, falls
 from paribus.stats.effect import paired_power
@@ -33,20 +32,6 @@ from paribus.stats.verdict import Question, judge
 ALPHA = 0.05
 OUTCOMES = ("SUPPORTED", "NEGLIGIBLE", "REVERSED", "POSITIVE", "INCONCLUSIVE")
 CHECKED = 25  # replicates that are computed by paribus.stats as well
-
-
-@dataclass
-class Result:
-    """A printed table. broken: promises that do not hold, in words."""
-
-    title: str
-    head: list[str]
-    rows: list[list[object]] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-
-    def promise(self, holds: bool, what: str) -> None:
-        if not holds:
-            self.broken.append(f"{self.title}: {what}")
 
 
 def normal(r: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -487,26 +472,5 @@ SIMULATIONS = (
 )  # fmt: skip
 
 
-def simulate(replicates: int, seed: int) -> Iterator[Result]:
-    for each in SIMULATIONS:
-        yield each(replicates, seed)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    broken: list[str] = []
-    for result in simulate(asked.replicates, asked.seed):
-        print(f"\n{result.title} ({asked.replicates:,} replicates)\n")
-        print(
-            tabulate(result.rows, result.head, tablefmt="pipe", floatfmt=".3f" if "%)" not in result.title else ".1f")
-        )
-        broken += result.broken
-    print("\n" + ("\n".join(f"BROKEN {each}" for each in broken) or "All promises hold."))
-    return 1 if broken else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SIMULATIONS, 20_000, __doc__))

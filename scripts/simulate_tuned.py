@@ -8,16 +8,14 @@ that what is simulated is what tables print. Exit code 1 where a promise is brok
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
-from tabulate import tabulate
+from simulated import Result, main
 
 from paribus.stats.paired import paired_difference
 from paribus.stats.resampled import widened
@@ -26,21 +24,6 @@ from paribus.stats.tuned import cross_fitted, near_ties, tuned_difference
 ALPHA = 0.05
 POINTS = 7  # of a grid
 CHECKED = 5  # replicates that are computed by paribus.stats as well
-
-
-@dataclass
-class Result:
-    """A printed table. broken: promises that do not hold, in words."""
-
-    title: str
-    head: list[str]
-    rows: list[list[object]] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-
-    def promise(self, share: float, most: float, replicates: int, what: str) -> None:
-        """That a share is at most `most`, up to three standard errors of the simulation."""
-        if share > most + 3 * math.sqrt(most * (1 - most) / replicates):
-            self.broken.append(f"{self.title}: {what}: {share:.3f}")
 
 
 @dataclass(frozen=True)
@@ -198,9 +181,9 @@ def alike(replicates: int, seed: int) -> Result:
         found.rows.append(
             [k, n, x[:, 0].mean(), x[:, 0].max(), x[:, 1].mean(), x[:, 1].max(), x[:, 2].max(), x[:, 3].mean()]
         )
-        found.promise(x[:, 1].mean(), 0.05, replicates, f"mean error at k = {k}, n = {n}")
-        found.promise(x[:, 1].max(), 0.055, replicates, f"worst error at k = {k}, n = {n}")
-        found.promise(x[:, 2].max(), 0.06, replicates, f"coverage at k = {k}, n = {n}")
+        found.at_most(x[:, 1].mean(), 0.05, replicates, f"mean error at k = {k}, n = {n}")
+        found.at_most(x[:, 1].max(), 0.055, replicates, f"worst error at k = {k}, n = {n}")
+        found.at_most(x[:, 2].max(), 0.06, replicates, f"coverage at k = {k}, n = {n}")
     return found
 
 
@@ -231,7 +214,7 @@ def looks(replicates: int, seed: int) -> Result:
             shares.append([rejected.mean(), first, candidates[0].sum(1).mean()])
         x = np.array(shares)
         found.rows.append([" ".join(map(str, sizes)), x[:, 0].mean(), x[:, 0].max(), x[:, 1].mean(), x[:, 2].mean()])
-        found.promise(x[:, 0].max(), 0.055, replicates, f"worst error with looks {sizes}")
+        found.at_most(x[:, 0].max(), 0.055, replicates, f"worst error with looks {sizes}")
     return found
 
 
@@ -255,7 +238,7 @@ def nested(replicates: int, seed: int) -> Result:
             p = 2 * stdtr(n - 1, -np.abs(d.mean(-1) / (d.std(-1, ddof=1) / math.sqrt(n))))
             shares.append((p <= ALPHA).mean())
         found.rows.append([k, n, np.mean(shares), np.max(shares)])
-        found.promise(max(shares), 0.055, replicates, f"worst error at k = {k}, n = {n}")
+        found.at_most(max(shares), 0.055, replicates, f"worst error at k = {k}, n = {n}")
     return found
 
 
@@ -298,7 +281,7 @@ def splits(replicates: int, seed: int) -> Result:
                 assert abs(ours.low - (mean[k] - stdtrit(n - 1, 0.975) * error[k])) < 1e-9
             inside.append((np.abs(mean - truth) <= stdtrit(n - 1, 0.975) * error).mean())
         found.rows.append([total, share, n, *inside])
-        found.promise(1 - inside[1], 0.06, replicates, f"misses with {n} splits, a test share of {share}")
+        found.at_most(1 - inside[1], 0.06, replicates, f"misses with {n} splits, a test share of {share}")
     return found
 
 
@@ -322,24 +305,5 @@ def _splits_of(r: np.random.Generator, total: int, tests: int, n: int) -> np.nda
 SIMULATIONS = (alike, looks, nested, power, splits)
 
 
-def simulate(replicates: int, seed: int) -> Iterator[Result]:
-    for each in SIMULATIONS:
-        yield each(replicates, seed)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, default=4_000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    broken: list[str] = []
-    for result in simulate(asked.replicates, asked.seed):
-        print(f"\n{result.title} ({asked.replicates:,} replicates)\n")
-        print(tabulate(result.rows, result.head, tablefmt="pipe", floatfmt=".3f"), flush=True)
-        broken += result.broken
-    print("\n" + ("\n".join(f"BROKEN {each}" for each in broken) or "All promises hold."))
-    return 1 if broken else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SIMULATIONS, 4_000, __doc__))

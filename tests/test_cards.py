@@ -1,10 +1,10 @@
 """docs/cards: every option has a card, and what cards say is what the configuration and the optimizers are."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+import scripts
 import torch
 from made_studies import made
 from torch import nn
@@ -15,9 +15,7 @@ from paribus.run.instantiate import instantiate
 from paribus.techniques.optimizers.build import build_optimizer
 
 ROOT = Path(__file__).parents[1]
-_spec = importlib.util.spec_from_file_location("cards", ROOT / "scripts" / "cards.py")
-cards = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(cards)
+cards = scripts.load("cards")
 
 OPTIONS = [(group, path.stem) for group in cards.GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 PAGES = cards.pages()

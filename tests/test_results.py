@@ -1,20 +1,14 @@
 """RESULTS.md is what the shipped records say, to the letter."""
 
-import importlib.util
 from pathlib import Path
+
+import scripts
 
 ROOT = Path(__file__).parents[1]
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("results", ROOT / "scripts" / "results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_every_number_comes_out_of_the_shipped_records_again():
-    assert script().results() == (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+    assert scripts.load("results").results() == (ROOT / "RESULTS.md").read_text(encoding="utf-8")
 
 
 def test_every_remark_belongs_to_a_claim_or_an_ablation_that_is_shipped():
