@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paribus.base.callables import parameters_of
 from paribus.datasets.source import Form
 from paribus.techniques.augment import soft
 from paribus.techniques.elementwise import MeanLoss
@@ -99,7 +99,7 @@ def _of_torch(made: Any) -> tuple[Callable[..., Tensor] | None, dict[str, Any]]:
     function = TORCH.get(type(made).__name__)
     if function is None or type(made) is not getattr(nn, type(made).__name__):  # subclasses may do anything
         return None, {}
-    names = [name for name in inspect.signature(type(made)).parameters if hasattr(made, name)]
+    names = [name for name in parameters_of(type(made)) if hasattr(made, name)]
     return function, _checked(type(made).__name__, {name: getattr(made, name) for name in names})
 
 
@@ -160,7 +160,7 @@ class _Anybodys(nn.Module):
             each: Any = copy.deepcopy(function)
             each.reduction = "none"
             self.each = each
-        elif "reduction" in _parameters(function):
+        elif "reduction" in parameters_of(function):
             self.each = functools.partial(function, reduction="none")
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -291,13 +291,6 @@ def _module(made: Any) -> str:
     while isinstance(made, functools.partial):
         made = made.func
     return str(made.__module__ if hasattr(made, "__name__") else type(made).__module__)
-
-
-def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a builtin
-        return {}
 
 
 def _float(outputs: Tensor) -> Tensor:

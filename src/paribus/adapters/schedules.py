@@ -8,7 +8,6 @@ steps again, so it has the same rates to the bit.
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from paribus.base.callables import parameters_of
 from paribus.base.errors import UserError
 from paribus.datasets.batches import BatchPlan
 from paribus.techniques.schedules import Schedule
@@ -91,7 +91,7 @@ class Followed(Schedule):
         super().__init__()
         self.make = make
         self.interval = interval
-        self.watches = "metrics" in _parameters(getattr(make.func, "step", None))
+        self.watches = "metrics" in parameters_of(getattr(make.func, "step", None))
         self._progress: Progress | None = None
         self._scheduler: Any = None
         self._steps = 0
@@ -172,7 +172,7 @@ def scheduler_of(make: functools.partial[Any], optimizer: Optimizer, length: int
 
     length: what fills the arguments of `LENGTHS` that nobody gives; None where nobody knows.
     """
-    takes, given = _parameters(make.func), dict(make.keywords)
+    takes, given = parameters_of(make.func), dict(make.keywords)
     if "schedulers" in given:
         given["schedulers"] = [scheduler_of(each, optimizer, length) for each in given["schedulers"]]
     for name, others in LENGTHS.items():
@@ -189,10 +189,3 @@ def _stand_in(groups: Sequence[dict[str, Any]]) -> Optimizer:
     for group, given in zip(own, groups, strict=True):
         group |= {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": given.get("initial_lr", given["lr"])}
     return _StandIn(own, own[0])
-
-
-def _parameters(function: Any) -> Mapping[str, Any]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # none, or a builtin
-        return {}

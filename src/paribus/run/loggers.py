@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from paribus.base.callables import parameters_of
 from paribus.base.errors import UserError
 from paribus.run.instantiate import instantiate
 from paribus.run.targets import locate
@@ -41,9 +40,7 @@ def make_logger(where: str, node: Mapping[str, Any], run: Mapping[str, Any], fol
     """The logger of a node. Those of Paribus are told of the run and of its folder; Lightning's own write into that
     folder, unless their node says where."""
     target = locate(where, node.get("_target_"))
-    takes: Mapping[str, Any] = {}
-    with suppress(TypeError, ValueError):  # of a builtin without a signature
-        takes = inspect.signature(target).parameters
+    takes = parameters_of(target)
     given: dict[str, Any] = {"run": run, "folder": folder}
     if not target.__module__.startswith("paribus.") and "save_dir" in takes and "save_dir" not in node:
         given["save_dir"] = str(folder)

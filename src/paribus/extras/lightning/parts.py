@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from paribus.adapters.schedules import partials
+from paribus.base.callables import parameters_of
 from paribus.base.errors import UserError
 from paribus.config.nodes import interval_of, name_of, target_of
 from paribus.config.own import OWN_NORM, is_own
@@ -77,9 +76,7 @@ def _factories(
     if not chosen:
         return None, None
     target = find("task.module", node["_target_"])
-    parameters: Mapping[str, Any] = {}
-    with suppress(TypeError, ValueError):  # of a builtin without a signature
-        parameters = inspect.signature(target).parameters
+    parameters = parameters_of(target)
     for name, given in chosen.items():
         if name in node:
             raise UserError(
