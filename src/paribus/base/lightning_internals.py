@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -16,6 +19,17 @@ def update_counter(trainer: Any) -> Any:
     for name in ("epoch_loop", "manual_optimization", "optim_step_progress", "total"):
         found = getattr(found, name, None)
     return found if hasattr(found, "ready") and hasattr(found, "completed") else None
+
+
+@contextmanager
+def own_arguments() -> Iterator[None]:
+    """Without the variables PL_TRAINER_NAME of the environment, from which Lightning's Trainer takes arguments that it
+    is not given: they would change a result under the same id."""
+    gone = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PL_TRAINER_")}
+    try:
+        yield
+    finally:
+        os.environ.update(gone)
 
 
 def leave_signals(trainer: Any) -> None:

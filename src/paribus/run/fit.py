@@ -20,7 +20,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.base.errors import UserError
-from paribus.base.lightning_internals import leave_signals
+from paribus.base.lightning_internals import leave_signals, own_arguments
 from paribus.base.redaction import redacted
 from paribus.base.signals import graceful_stop
 from paribus.config.nodes import monitored
@@ -222,7 +222,7 @@ def build_trainer(
     if strategy == "fsdp":
         # Its default is tensor parallelism within a machine, where every process would see the same samples.
         strategy = ModelParallelStrategy(run.processes, tensor_parallel_size=1, save_distributed_checkpoint=False)
-    with quiet_lightning(), build.as_user_error("trainer"):
+    with quiet_lightning(), build.as_user_error("trainer"), own_arguments():
         try:
             trainer = pl.Trainer(
                 accelerator=own.accelerator,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.base.lightning_internals import leave_signals
+from paribus.base.lightning_internals import leave_signals, own_arguments
 from paribus.base.text import near
 from paribus.config.run import Run
 from paribus.extras.lightning.library import Library
@@ -107,7 +107,8 @@ def make_trainer(
         **changes,
     }
     try:
-        trainer = library.pl.Trainer(**given)
+        with own_arguments():
+            trainer = library.pl.Trainer(**given)
     except (misconfiguration, RuntimeError, ValueError, TypeError) as error:
         where = "trainer.flags" if flags.keys() - {"check_val_every_n_epoch"} else "trainer"
         raise UserError(f"{where}: {error} Correct the flag, or use trainer=cpu where the device is missing") from error
