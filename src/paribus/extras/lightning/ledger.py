@@ -44,11 +44,11 @@ class Ledger:
     def validated(self, values: Mapping[str, Any]) -> bool:
         """The values after a validation; whether the monitored one has never been better."""
         numbers = {key: float(value) for key, value in values.items() if _is_number(value)}
-        before = self.metrics.get(f"{self.monitor}_best", math.nan)
+        before = self.best_score
         for key, value in numbers.items():
             metric = self.known.of(key)
             if metric.better and self.known.declares(key) and (key.startswith("val") or key == self.monitor):
-                best = f"{key}_best"
+                best = _best(key)
                 self.metrics[best] = metric.best((self.metrics.get(best, math.nan), value))
         self.metrics.update(numbers)
         metric = self.known.of(self.monitor)
@@ -57,7 +57,7 @@ class Ledger:
     @property
     def best_score(self) -> float:
         """The best value of the monitored metric; nan before there is any."""
-        return self.metrics.get(f"{self.monitor}_best", math.nan)
+        return self.metrics.get(_best(self.monitor), math.nan)
 
     def flush(self) -> None:
         if self.history is not None:
@@ -74,6 +74,11 @@ class Ledger:
             best = {key: value for key, value in self.metrics.items() if key.endswith("_best") and key not in self._row}
             self.history.append({**self._row, **best})
         self._row = {}
+
+
+def _best(key: str) -> str:
+    """Where the best value of a metric is kept: a module that logs val/acc_best keeps one itself."""
+    return key if key.endswith("_best") else f"{key}_best"
 
 
 def _shown(values: Mapping[str, float]) -> dict[str, float]:
