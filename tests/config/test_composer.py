@@ -152,3 +152,14 @@ def test_labels_that_name_the_environment_stay_as_they_are_written(monkeypatch):
     assert str(config["arm"]) == "3"  # of the run itself
     assert Composer()(["paths.data='${oc.env:WHO}'"]).resolved["paths"]["data"] == "somebody's laptop"
     assert run_id(config) == run_id(Composer()(["seed=3"]).resolved)
+
+
+def test_values_that_must_be_given_are_put_in_first_so_that_the_others_need_no_composition_each(monkeypatch):
+    module = ["task=lightning", "task.module={_target_: mine.Lit}", "task.metrics={mse: {better: lower}}"]
+    composed = []
+    composer = Composer(lambda overrides: composed.append(overrides) or load(overrides))
+    with hydra_context():
+        for seed in range(4):
+            line = [*module, "task.monitor=val/mse", f"seed={seed}", "budget.epochs=2"]
+            assert composer(line).resolved == resolved(load(line))
+    assert len(composed) <= 2, "each seed was composed by Hydra"

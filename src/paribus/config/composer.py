@@ -68,23 +68,30 @@ class Composer:
         return self._look_up(overrides)[0]
 
     def _look_up(self, overrides: Sequence[str]) -> tuple[Composed, _Kin | None]:
-        groups: list[str] = []
-        values: dict[Path, Any] = {}
         if not all(map(str.isascii, overrides)):
             overrides = tuple(map(with_quotes, overrides))
         with user_errors():
-            for text in overrides:
-                path, value = _plain_value(text)
-                if path is None:
-                    groups.append(text)
-                else:
-                    values[path] = value
-            template = self._template(tuple(groups))
+            template, values = self._template_of(overrides)
             if (kin := template.kin(tuple(values))) is not None:
                 config = template.with_values(kin, tuple(values.values()))
                 return Composed(config, template.choices, {**self._axes, **template.axes}, self._runs), kin
             whole = self._compose(list(map(with_mode, overrides)))
             return Composed(resolved(whole), _choices(whole), _axes(whole), self._runs), None
+
+    def _template_of(self, overrides: Sequence[str]) -> tuple[_Template, dict[Path, Any]]:
+        """The choice of options that overrides make, and the plain values that are put into it."""
+        groups: list[str] = []
+        values: dict[Path, tuple[str, Any]] = {}
+        for text in overrides:
+            path, value = _plain_value(text)
+            if path is None:
+                groups.append(text)
+            else:
+                values[path] = text, value
+        template = self._template(tuple(groups))
+        if needed := [path for path in values if path in template.missing]:  # or the others have no place
+            template = self._template((*groups, *(values.pop(path)[0] for path in needed)))
+        return template, {path: value for path, (_, value) in values.items()}
 
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:
@@ -114,7 +121,7 @@ class _Kin:
 class _Template:
     """One choice of options, composed; plain values are put into it.
 
-    written: with its interpolations. resolved: without; None where a value that must be given is missing.
+    written: with its interpolations. resolved: without; None where a value that must be given is `missing`.
     """
 
     def __init__(
@@ -125,6 +132,7 @@ class _Template:
         self._leaves: dict[Path, Any] = {}
         _flatten((), written, self._leaves)
         self._resolved = resolved
+        self.missing = {path for path, value in self._leaves.items() if value == "???"} if resolved is None else set()
         self._carried: dict[Path, list[Path]] = {}  # value -> where interpolations carry it, unchanged
         self._entangled: set[Path] = set()  # values that others are made of in some other way
         self._known: dict[Path, bool] = {}

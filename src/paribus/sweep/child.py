@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,12 +29,13 @@ FRAMES = 4  # of a traceback on the terminal; train.log has them all
 @dataclass(frozen=True)
 class Result:
     """How a job went. kind: done, diverged, busy, invalid, left (runs of a stack, to be trained alone), or a type of
-    failure."""
+    failure. imported: modules that the fork server did not have."""
 
     kind: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
     traceback: str = ""
+    imported: tuple[str, ...] = ()
 
 
 def train_job(
@@ -53,7 +55,9 @@ def train_job(
 
     from paribus.run.bookkeeping import failure_type
     from paribus.sweep.dispatch import dispatch
+    from paribus.sweep.libraries import imported_since
 
+    known = set(sys.modules)
     torch.set_num_threads(threads)
     try:
         record = dispatch(run, choices, overrides, server=server, threads=threads, checked=checked)
@@ -68,7 +72,8 @@ def train_job(
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
     if run.members is not None and not record.has_result:  # left to others, or to jobs of their own
         return Result("left", message=(record.failure or {}).get("message", ""))
-    return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}))
+    found = imported_since(known)
+    return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}), imported=found)
 
 
 def short(error: BaseException) -> str:

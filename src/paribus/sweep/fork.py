@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -62,16 +62,16 @@ class ForkServer:
         arguments: tuple[Any, ...],
         environment: Mapping[str, str] | None = None,
         output: str | None = None,
-        before: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
+        before: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]] = (),
     ) -> int:
         """Order a process that calls function(*arguments, server=...); returns what it is called from now on.
 
-        before: what the server itself calls first, once: the processes share what it loads.
+        before: what the server itself calls first, each once: the processes share what they load.
         """
         key = next(self._keys)
         environment = dict(os.environ if environment is None else environment)
         call = pickle.dumps((function, arguments))
-        first = None if before is None else pickle.dumps(before)
+        first = tuple(map(pickle.dumps, before))
         self._send(Order(key, call, environment, os.getcwd(), tuple(sys.path), output, first))
         return key
 

@@ -26,6 +26,7 @@ from paribus.sweep.child import Result, count_gpus, prepare, targets_of, train_j
 from paribus.sweep.fork import ForkServer, close_shared
 from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
+from paribus.sweep.libraries import import_once
 from paribus.sweep.options import Options
 from paribus.sweep.ranks import scrubbed
 from paribus.sweep.slots import Slots
@@ -51,6 +52,7 @@ class LocalLauncher:
         self.gpus: Slots | None = None
         self.mps = Slots(["mps"], options.jobs_per_gpu)
         self.checked: set[str] = set()  # kinds of jobs that work
+        self.libraries: tuple[str, ...] = ()  # modules that jobs had to import
         self.stopping = ""  # asked, told
         self.failed_for_good: list[str] = []
         self.looked = 0.0  # when running jobs were looked at last
@@ -161,7 +163,9 @@ class LocalLauncher:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.place.units)
         job.started, job.out_of_time = time.monotonic(), None
         arguments = (job.run, dict(job.composed.choices), job.overrides, threads, job.kind in self.checked)
-        before = (prepare, (job.run.data, sorted(set(targets_of(job.run)))))
+        before: list[Any] = [(prepare, (job.run.data, sorted(set(targets_of(job.run)))))]
+        if threads == 1 and self.libraries:  # pools take their size from the environment when they are imported
+            before.append((import_once, (self.libraries,)))
         self.running[self.server.fork(train_job, arguments, environment, str(self.output(job)), before)] = job
         return True
 
@@ -178,6 +182,7 @@ class LocalLauncher:
         seconds = time.monotonic() - job.started
         if result is not None and result.kind in FINISHED:
             self.checked.add(job.kind)
+            self.libraries += tuple(name for name in result.imported if name not in self.libraries)
             known = declared(job.run, {})
             self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics), declared=known), seconds)  # type: ignore[arg-type]
         elif result is not None and result.kind == "left":

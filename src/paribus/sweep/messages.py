@@ -15,7 +15,7 @@ class Order:
     key: what the client calls it. call: (function, arguments), pickled, because only the process has the path that they
     are found on. environment: all of it. path: sys.path.
     output: the file that gets what the process prints; None leaves it the server's own streams.
-    before: a pickled call that the server makes itself, once for equal ones; the processes share what it loads.
+    before: pickled calls that the server makes itself, once for equal ones; the processes share what they load.
     """
 
     key: int
@@ -24,7 +24,7 @@ class Order:
     folder: str
     path: tuple[str, ...]
     output: str | None = None
-    before: bytes | None = None
+    before: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,11 @@ class Server:
             process.client.send(Ended(process.key, os.waitstatus_to_exitcode(status), process.result))
 
     def fork(self, order: Order, client: Connection) -> None:
-        if order.before is not None and order.before not in self.called:
-            self.called.add(order.before)
+        for call in [each for each in order.before if each not in self.called]:
+            self.called.add(call)
             with contextlib.suppress(Exception):  # the process will meet the same mistake, and can say so
                 os.chdir(order.folder)
-                function, arguments = pickle.loads(order.before)
+                function, arguments = pickle.loads(call)
                 function(*arguments)
                 share()
         ours, theirs = socket.socketpair()
