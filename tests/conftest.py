@@ -108,6 +108,8 @@ def paribus(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("PARIBUS_DATA", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
+    known = set(sys.modules)
+
     def run(*arguments: str) -> Result:
         if (extra := system.COMMANDS.get(arguments[0])) is not None and not _here(extra):
             pytest.skip(system.reason(extra))
@@ -117,7 +119,10 @@ def paribus(tmp_path, monkeypatch, capsys):
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 
-    return run
+    yield run
+    for name in set(sys.modules) - known:  # the modules of this test's folder, which the next must not find
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -7,21 +7,17 @@ crash in a library) must not reach the one that plans.
 
 from __future__ import annotations
 
-import os
-import pickle
 import signal
-import subprocess
-import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from paribus.base.errors import UserError
+from paribus.base.forked import in_a_fork
 from paribus.config.run import Run
 
 LIMIT = 600.0  # seconds
 MOST = 8  # samples of a batch: what a network needs is then little more than its weights
-_MARK = b"\nparibus-found:"
 
 
 def fault(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
@@ -31,22 +27,12 @@ def fault(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
     """
     from paribus.run.build import names
 
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "paribus.run.alone"],
-            input=pickle.dumps((sys.path, run, list(shares))),
-            capture_output=True,
-            env=environment,
-            timeout=LIMIT,
-        )
-    except subprocess.TimeoutExpired:
+    ended = in_a_fork(lambda: _tried(run, shares), LIMIT)
+    if ended.result:
+        return ended.result[0]
+    if ended.code is None:
         return f"{names(run)} was not built and tried within {LIMIT:g} s. Look at its constructor and its forward pass"
-    _, mark, found = done.stdout.rpartition(_MARK)
-    if mark:
-        reason: str | None = pickle.loads(found)
-        return reason
-    return f"{names(run)} ended its process {_how(done.returncode)} while it was built and tried.{_last(done.stderr)}"
+    return f"{names(run)} ended its process {_how(ended.code)} while it was built and tried.{ended.last_words}"
 
 
 def _how(code: int) -> str:
@@ -54,11 +40,6 @@ def _how(code: int) -> str:
         return f"with exit code {code}"
     more = ", as where memory is short" if -code == signal.SIGKILL else ""
     return f"by signal {-code} ({signal.Signals(-code).name}{more})"
-
-
-def _last(stderr: bytes) -> str:
-    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    return f" It said: {lines[-1][:300]}" if lines else ""
 
 
 def _tried(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
@@ -97,17 +78,3 @@ def _device(run: Run) -> str:
     if accelerator in ("gpu", "mps") and torch.backends.mps.is_available():
         return "mps"
     return "cpu"
-
-
-def main() -> None:
-    path, run, shares = pickle.loads(sys.stdin.buffer.read())
-    sys.path[:] = path  # python -m puts the current folder first, where the training would not look
-    found = _tried(run, shares)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(_MARK + pickle.dumps(found))
-    sys.stdout.buffer.flush()
-    os._exit(0)  # whatever threads and exit handlers the code of others has left
-
-
-if __name__ == "__main__":
-    main()

@@ -7,13 +7,7 @@ process does not reach the one that plans. The trial has the first batches, no l
 from __future__ import annotations
 
 import inspect
-import os
-import pickle
-import select
-import signal
-import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -22,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.forked import in_a_fork
 from paribus.base.terminal import say
 from paribus.config.nodes import class_of
 from paribus.config.run import Run
@@ -41,69 +36,17 @@ def try_batches(run: Run) -> None:
     for kind, nodes in (("callbacks", run.callback_nodes), ("logger", run.logger_nodes)):
         for name, node in nodes.items():
             check_arguments(f"{kind}.{name}", node)
-    fault, remark = _in_a_fork(run)
+    ended = in_a_fork(lambda: _tried(run), LIMIT)
+    if not ended.result:
+        how = "ended its process while it trained one batch." + ended.last_words
+        if ended.code is None:
+            how = f"did not train one batch within {LIMIT:g} s. Look at its data and its steps"
+        raise UserError(f"{_named(run)} {how}")
+    fault, remark = ended.result[0]
     if fault is not None:
         raise UserError(fault)
     if remark is not None:
         say(remark)
-
-
-def _in_a_fork(run: Run) -> tuple[str | None, str | None]:
-    """(why the run can't work, what to say about it)."""
-    reader, writer = os.pipe()
-    with tempfile.TemporaryFile() as said:
-        pid = os.fork()
-        if pid == 0:
-            _child(run, writer, said.fileno())
-        os.close(writer)
-        try:
-            content = _read(reader, pid)
-        finally:
-            os.close(reader)
-            with suppress(ProcessLookupError):
-                if os.waitpid(pid, os.WNOHANG) == (0, 0):
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-        if content is None:
-            return f"{_named(run)} did not train one batch within {LIMIT:g} s. Look at its data and its steps", None
-        if content:
-            found: tuple[str | None, str | None] = pickle.loads(content)
-            return found
-        said.seek(0)
-        lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
-        last = f" It said: {lines[-1][:300]}" if lines else ""
-        return f"{_named(run)} ended its process while it trained one batch.{last}", None
-
-
-def _read(reader: int, pid: int) -> bytes | None:
-    """What the child writes until it ends; None where it takes too long."""
-    content, end = b"", time.monotonic() + LIMIT
-    while True:
-        ready, _, _ = select.select([reader], [], [], max(0.0, end - time.monotonic()))
-        if not ready:
-            return None
-        part = os.read(reader, 1 << 16)
-        if not part:
-            return content
-        content += part
-
-
-def _child(run: Run, writer: int, said: int) -> None:
-    """Never returns."""
-    try:
-        os.setpgid(0, 0)
-        for number in (1, 2):
-            os.dup2(said, number)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        found = _tried(run)
-        sys.stdout.flush()
-        os.write(writer, pickle.dumps(found))
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(0)  # whatever threads and exit handlers the code of others has left
 
 
 def _tried(run: Run) -> tuple[str | None, str | None]:
