@@ -44,7 +44,10 @@ def markdown(text: str) -> str:
     text = re.sub(
         r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text
     )  # within a word it means nothing, and norm_type stays legible
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Only what could begin a character by its name, an element or a quotation: "p < 0.001" is read in a terminal, too.
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text)
+    text = re.sub(r"<(?=[a-z/!?])", "&lt;", text, flags=re.I)
+    text = re.sub(r"^>", "&gt;", text)
     text = re.sub(r"(?i)(https?|ftp|mailto|xmpp):", r"\1\\:", text)
     return re.sub(r"(?i)\b(www)\.", r"\1\\.", text)
 

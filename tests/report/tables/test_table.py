@@ -16,6 +16,7 @@ from scipy import stats
 
 from paribus.evidence.aggregate import Aggregate, aggregate
 from paribus.evidence.arms import ReportError
+from paribus.report import escape
 from paribus.report.escape import plain, spreadsheet
 from paribus.report.tables.caption import footnotes
 from paribus.report.tables.columns import View
@@ -321,3 +322,12 @@ def test_tables_are_quick_and_import_neither_torch_nor_pandas():
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"
     assert FORMATS == ("markdown", "latex", "html", "csv")
+
+
+@pytest.mark.parametrize("text", ["p < 0.001", "5 > 3", "Q & A", "t(B) / t(1) <= 2", "3 <4>"])
+def test_markdown_leaves_what_means_nothing_as_it_is(text):
+    """A terminal shows it, too."""
+    assert escape.markdown(text) == text
+    [_, inline, _] = MarkdownIt("commonmark").parse(text)
+    assert "".join(child.content for child in inline.children) == text
+    assert [child.type for child in inline.children] == ["text"]

@@ -56,6 +56,17 @@ def test_an_untouched_paper_agrees(records, form):
     assert found.numbers > 35
 
 
+def test_markdown_of_before_which_named_every_sign_agrees(records):
+    arms = {f"{arm} & > 5": [records[f"{arm}{s}"] for s in range(4)] for arm in ACCURACY}
+    new = document(sheets([plan_of("norms", arms, "test/acc")], records.get, Options(("test/acc",))), "markdown")
+    begin, end = new.index("\n| norm"), new.rindex("\n<!--")
+    old = new[begin:end].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert "batch & > 5 " in new
+    assert "batch &amp; &gt; 5 " in old
+    [found] = verify(new[:begin] + old + new[end:], records.get)
+    assert (found.drift, found.notices) == ([], [])
+
+
 @forms
 def test_every_digit_counts(records, form):
     """Change each digit of the rows in turn: each change is found, and named with what it says and should say."""

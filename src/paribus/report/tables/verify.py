@@ -167,6 +167,8 @@ def _latex(text: str) -> tuple[list[list[str]], list[str]]:
 
 
 def _markdown(text: str) -> tuple[list[list[str]], list[str]]:
+    for name, sign in (("lt", "<"), ("gt", ">"), ("amp", "&")):  # all were written by their names once
+        text = text.replace(f"&{name};", sign)
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
     return rows[2:], [line for line in lines if not line.startswith(("|", "#"))]
