@@ -54,15 +54,20 @@ def test_an_option_says_in_its_first_line_what_it_is(option):
     assert len(first) < 140
 
 
+@pytest.fixture(scope="module")
+def composer():
+    return Composer()
+
+
 # Options of conf/surface belong to another root; tests/extras/curvature/test_command.py composes them.
 @pytest.mark.parametrize(
     "option", [option for option in OPTIONS if option not in SEARCHES and not option.startswith("surface/")]
 )
-def test_an_option_composes_and_is_valid(option):
+def test_an_option_composes_and_is_valid(option, composer):
     group, _, name = option.partition("/")
-    config = resolved(load([f"{group}={name}", *SLIM.get(name, []), *MODULE.get(option, [])]))
+    config = dict(composer([f"{group}={name}", *SLIM.get(name, []), *MODULE.get(option, [])]).resolved)
     if name == "b2048" or (option.startswith("batch_size/b") and int(name[1:]) > 1200):
-        config["data"]["batch_size"] = 1200  # the digits are fewer
+        config["data"] = {**config["data"], "batch_size": 1200}  # the digits are fewer
     Run.parse(config)
     for section in ("model", "loss", "optimizer", "scheduler", "augmentation"):
         if not is_own(config[section]):
@@ -77,8 +82,8 @@ def test_an_option_composes_and_is_valid(option):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
 @pytest.mark.parametrize("norm", sorted({path.stem for path in (CONF / "norm").glob("*.yaml")} - {"own"}))
-def test_every_model_builds_with_every_norm_or_says_why_not(name, norm):
-    run = Run.parse(resolved(load([f"model={name}", *SLIM.get(name, []), f"norm={norm}", "loss=mse"])))
+def test_every_model_builds_with_every_norm_or_says_why_not(name, norm, composer):
+    run = composer([f"model={name}", *SLIM.get(name, []), f"norm={norm}", "loss=mse"]).run
     setting = build.build_setting(run)
     if norm == "instance" and name == "mlp":
         with pytest.raises(UserError, match=r"model=mlp with norm=instance.*Use norm="):

@@ -11,8 +11,7 @@ from omegaconf import OmegaConf
 
 from paribus.base.errors import UserError
 from paribus.config import config_dir
-from paribus.config.compose import load, resolved
-from paribus.config.run import Run
+from paribus.config.composer import Composer
 from paribus.run.execute import execute
 from paribus.run.targets import locate
 from paribus.store.record import Record
@@ -62,25 +61,20 @@ def impossible(case):
     return None
 
 
-@pytest.mark.parametrize("case", CASES, ids=["-".join(case.values()) for case in CASES])
-def test_a_pair_trains_or_says_why_not(case, tmp_path):
+# A third of them is tried every time, with each option several times; all of them by `make test-slow`.
+CHOSEN = [pytest.param(case, marks=() if k % 3 == 0 else pytest.mark.slow) for k, case in enumerate(CASES)]
+
+
+@pytest.fixture(scope="module")
+def composer():
+    return Composer()
+
+
+@pytest.mark.parametrize("case", CHOSEN, ids=["-".join(case.values()) for case in CASES])
+def test_a_pair_trains_or_says_why_not(case, tmp_path, composer):
     overrides = [f"{group}={option}" for group, option in case.items()]
-    run = Run.parse(
-        resolved(
-            load(
-                [
-                    *overrides,
-                    *SLIM.get(case["model"], []),
-                    "data.subset=20",
-                    "data.validation=20",
-                    "budget.epochs=1",
-                    "callbacks=[none]",
-                    "trainer.threads=1",
-                    f"paths.outputs={tmp_path}",
-                ]
-            )
-        )
-    )
+    small = ["data.subset=20", "data.validation=20", "budget.epochs=1", "callbacks=[none]", "trainer.threads=1"]
+    run = composer([*overrides, *SLIM.get(case["model"], []), *small, f"paths.outputs={tmp_path}"]).run
     store = Store(tmp_path)
     record = Record(id=run.id, status="running", seed=0, provenance={"hardware": {}})
     reasons = impossible(case)

@@ -111,15 +111,15 @@ class Net(nn.Sequential):
 """
 
 
-def test_modules_of_the_current_folder_are_found(tmp_path):
+def test_modules_of_the_current_folder_are_found(paribus, tmp_path):
     """By the installed command, in front of whose search path Python does not put the current folder."""
     (tmp_path / "mynet.py").write_text(NET)
     command = Path(sys.executable).with_name("paribus")
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "mine.yaml").write_text("_target_: mynet.Net\n")
-    line = f"{command} train model=mine norm=none data.subset=60 data.batch_size=20 budget.updates=1"
-    code, said = shell(line, tmp_path)
+    line = ["train", "model=mine", "norm=none", "data.subset=60", "data.batch_size=20", "budget.updates=1"]
+    code, said = shell(" ".join([str(command), *line]), tmp_path)
     assert code == 0, said
-    code, said = shell(f"{line} model._target_=mynot.Net", tmp_path)
-    assert code == 2
-    assert "mynot, which is neither installed nor in the current folder" in said
+    done = paribus(*line, "model._target_=mynot.Net")
+    assert done.code == 2
+    assert "mynot, which is neither installed nor in the current folder" in done.err

@@ -110,7 +110,9 @@ def test_tables_and_page_take_arms_that_have_no_result(whose, status):
     assert status in text
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "huge", "missing"])
+@pytest.mark.parametrize(
+    "number", ["nan", *(pytest.param(each, marks=pytest.mark.slow) for each in ("inf", "huge", "missing"))]
+)
 @pytest.mark.parametrize("whose", ["the baseline", "all runs"])
 def test_figures_take_any_number_or_say_why_they_are_left_out(whose, number):
     study = made(seeds=3, epochs=4)

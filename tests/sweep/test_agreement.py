@@ -218,7 +218,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_warning_of_a_cluster_reaches_every_process_and_one_saves_and_asks_for_more_time(tmp_path, processes):
     """SLURM signals all processes of a step, loader workers and ranks as well."""
     (tmp_path / "cluster.py").write_text(CLUSTER)

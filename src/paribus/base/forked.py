@@ -91,7 +91,7 @@ def _child(function: Callable[[], T], writer: int, said: int) -> NoReturn:
         for number in (1, 2):
             os.dup2(said, number)
         # Those of the parent may go elsewhere, and hold what it has not printed yet.
-        sys.stdout, sys.stderr = (open(number, "w", 1, errors="replace", closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, errors="replace", closefd=False) for number in (1, 2))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         content = pickle.dumps(function())

@@ -115,6 +115,7 @@ def test_an_array_of_slurm_for_each_number_of_devices(tmp_path, monkeypatch, cap
     ]
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "helpers"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "helpers"))

@@ -57,7 +57,10 @@ def rows(folder, column):
     "options",
     [
         ["model=cnn", "model.widths=[8]", "norm=[batch,spectral]", "augmentation=mixup"],
-        ["model=vit_tiny", "model.depth=1", "model.width=12", "norm=layer", "model.dropout=0.3", "optimizer=adamw"],
+        pytest.param(
+            ["model=vit_tiny", "model.depth=1", "model.width=12", "norm=layer", "model.dropout=0.3", "optimizer=adamw"],
+            marks=pytest.mark.slow,
+        ),
         ["model=cnn", "model.widths=[8]", "norm=batch_renorm", "optimizer=schedulefree_sgd"],
     ],
     ids=["spectral", "dropout", "renorm"],
@@ -376,7 +379,7 @@ def test_what_probes_know_survives_a_resumed_run(paribus, tmp_path):
 PROBED = {"sharpness", "stability", "noise_scale", "gradient_variance", "gradient_cosine", "plateau/loss"}
 
 
-@pytest.mark.parametrize("norm", ["none", "layer"])
+@pytest.mark.parametrize("norm", ["none", pytest.param("layer", marks=pytest.mark.slow)])
 def test_two_processes_measure_what_one_does(paribus, tmp_path, norm):
     """With the same batches in all, where a network has no batch statistics."""
     common = ["model=mlp", "model.width=8", f"norm={norm}", "data.subset=60", "data.batch_size=20", "budget.epochs=2"]

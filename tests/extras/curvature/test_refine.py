@@ -63,7 +63,7 @@ def test_the_hard_case_leaves_along_the_negative_curvature():
 @pytest.mark.parametrize(
     ("loss", "decay"),
     [
-        pytest.param(SquaredError, 1e-3, id="mse"),
+        pytest.param(SquaredError, 1e-3, id="mse", marks=pytest.mark.slow),
         pytest.param(CrossEntropy, 1e-3, id="cross entropy", marks=pytest.mark.slow),
     ],
 )

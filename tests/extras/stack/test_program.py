@@ -64,6 +64,7 @@ def test_traced_and_not(model, loss):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("compiler")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own compiler
 def test_compiled_and_not(caplog):

@@ -131,12 +131,15 @@ def test_a_loss_with_a_buffer_leaves_a_stack_and_joins_one(runs, monkeypatch):
     "overrides",
     [
         [],
-        ["norm=batch_renorm", "model=cnn", "model.widths=[4]"],
+        pytest.param(["norm=batch_renorm", "model=cnn", "model.widths=[4]"], marks=pytest.mark.slow),
         pytest.param(
             ["norm=layer", "model=vit_tiny", "model.depth=1", "model.width=12", "model.dropout=0.2"],
             marks=pytest.mark.slow,
         ),
-        ["clip.norm=0.1", "trainer.accumulate=2", "evaluation.every=2", "evaluation.checkpoint=best"],
+        pytest.param(
+            ["clip.norm=0.1", "trainer.accumulate=2", "evaluation.every=2", "evaluation.checkpoint=best"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["plain", "renorm", "dropout", "accumulated"],
 )
@@ -169,6 +172,7 @@ def test_runs_that_are_finished_but_have_no_record_are_tested_and_recorded(weigh
         assert not differing(one, other), line
 
 
+@pytest.mark.slow
 def test_members_that_end_early_keep_their_rows_and_a_smaller_stack_stays_smaller(runs, monkeypatch):
     """Ten runs, two of which diverge in different epochs: one leaves a place, with the other the stack is cut."""
     common = [*BASE, *OFTEN, "loss=mse", "norm=none"]

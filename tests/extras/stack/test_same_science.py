@@ -15,7 +15,7 @@ from paribus.stats.paired import paired_difference
 
 OPTIMIZERS = sorted(path.stem for path in (config_dir() / "optimizer").glob("*.yaml"))
 NORMS = [*sorted(path.stem for path in (config_dir() / "norm").glob("*.yaml")), "[batch,weight]", "[layer,spectral]"]
-OFTEN = ("batch", "layer", "[batch,weight]")  # the others in make test-slow
+OFTEN = ("batch",)  # the others in make test-slow
 BASE = [
     "model=cnn",
     "model.widths=[8,8]",
