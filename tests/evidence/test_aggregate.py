@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -311,6 +312,18 @@ def test_records_that_declare_a_metric_differently_are_not_compared(declared):
     declaring([last := list(made.values())[-1][-1]], acc=declared)
     with pytest.raises(ReportError, match=rf"test/acc must be declared alike.*in run {last.id}"):
         aggregate("norm", made, ["test/acc"])
+
+
+def test_the_sign_flip_test_of_other_metrics_is_left_out_where_nobody_asks():
+    every, first = (aggregate("norm", arms(), ["test/acc", "test/loss"], exact=exact) for exact in (True, False))
+    for whole, row in zip(every.rows, first.rows, strict=True):
+        assert whole.cells["test/acc"].difference == row.cells["test/acc"].difference
+        if (own := row.cells["test/loss"].difference) is not None:
+            said = whole.cells["test/loss"].difference
+            assert math.isnan(own.p_sign_flip)
+            assert replace(own, p_sign_flip=said.p_sign_flip) == said
+            assert 0 < said.p_sign_flip <= 1
+    assert any(row.cells["test/loss"].difference for row in first.rows)
 
 
 def test_ten_thousand_records_take_seconds():

@@ -44,7 +44,7 @@ def plan_command(
             else:
                 plain.append(product)
         runs: dict[tuple[str, str | None], dict[str, list[str]]] = {}
-        for each in plans:
+        for each in plans if len(plans) > 1 else []:
             assert each.ablation is not None
             same = runs.setdefault((each.ablation.name, each.ablation.regime), {})
             same[each.name] = [cell.id for cell in each.cells]

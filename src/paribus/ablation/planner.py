@@ -65,6 +65,11 @@ class _Planner:
         self.measured: dict[int, Any] = {}  # sections `task` by place in memory, which were looked at
 
     @functools.cached_property
+    def still(self) -> list[str]:
+        """What keeps the random streams that do not vary with the seed."""
+        return [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
+
+    @functools.cached_property
     def redraw(self) -> list[str]:
         """What makes runs draw their test parts too, unless the recipe says how large they are."""
         return ["++data.test=redraw"] if self.composer(self.overrides).run.data.test is None else []
@@ -223,9 +228,8 @@ class _Planner:
         return tuned.trials[best_point(scores, bool(metric.metric.higher))][0]
 
     def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
-        still = [f"seeds.{stream}=0" for stream in STREAMS if stream not in self.ablation.seeds.vary]
         split = [f"data.split_seed={seed}", *self.redraw] if SPLIT in self.ablation.seeds.vary else []
-        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *still, *split)
+        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *self.still, *split)
         id, composed = self.composer.run(overrides)
         self.check_measured(composed)
         return Cell(each.name, seed, purpose, overrides, id, composed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,6 +128,7 @@ def aggregate(
     looks: Looks | None = None,
     plan: Plan | None = None,
     judged: Mapping[str, Judged] | None = None,
+    exact: bool = True,
 ) -> Aggregate:
     """One row for each arm. plan: of the arms, where they have one.
 
@@ -138,6 +139,7 @@ def aggregate(
     sort: best arm first instead of the order given.
     looks: where the runs of each arm are in the order in which seeds were added.
     judged: the differences of arms from the baseline in the first metric, where a larger family has them.
+    exact: whether the sign-flip test, which takes longest, is wanted of the other metrics too; tables show the first's.
 
     Bold are, in each metric that has a better direction and in which losses are comparable, the arms of at
     least two runs, none of them diverged, that `not_beaten` leaves in the set of those that may be best; none
@@ -172,16 +174,21 @@ def aggregate(
     choices = factors(ran)
     facts = shared_facts(ran, choices, mix)
     for metric in shown:
+        flipped = exact or metric == shown[0]
         # Losses of different kinds have no common scale, and times depend on what else the machine did.
         timed = metric in DURATIONS and untimed is not None
         if not timed and metric.metric.better is not None and not ("loss" in choices and metric.metric.name == "loss"):
             found = (
-                judged if judged is not None and metric == shown[0] else _judged(rows, base, metric, level, looks, arms)
+                judged
+                if judged is not None and metric == shown[0]
+                else _judged(rows, base, metric, level, looks, arms, flipped)
             )
             for row in rows:
                 if row.arm in found and found[row.arm].difference.n >= 2:
                     cell, own = row.cells[metric], found[row.arm]
                     cell.difference, cell.p_holm, cell.alpha = own.difference, own.verdict.p_zero, own.verdict.alpha
+                    if not flipped:
+                        cell.difference = replace(own.difference, p_sign_flip=math.nan)
             _embolden(rows, base, metric, level, looks)
     direction = shown[0].metric.higher
     if sort and direction is not None:
@@ -203,6 +210,7 @@ def aggregate_plan(
     baseline: str | None = None,
     sort: bool = False,
     level: float = 0.95,
+    exact: bool = True,
 ) -> Aggregate:
     """The aggregate of an ablation (in one regime) with its findings; see `aggregate`.
 
@@ -217,7 +225,7 @@ def aggregate_plan(
             judged = whole.arms
     found = aggregate(
         plan.name, arms, metrics, mix,
-        baseline=baseline, sort=sort, level=level, looks=looks, plan=plan, judged=judged,
+        baseline=baseline, sort=sort, level=level, looks=looks, plan=plan, judged=judged, exact=exact,
     )  # fmt: skip
     tuned = {key for each in plan.tuned.values() for key in each.point}
     found.varied = [key for key in found.varied if key not in tuned]
@@ -288,7 +296,7 @@ def _level(n: int, looks: Looks | None, level: float) -> float:
 
 
 def _judged(
-    rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None, arms: Arms
+    rows: Sequence[Row], base: Row, metric: Key, level: float, looks: Looks | None, arms: Arms, exact: bool
 ) -> dict[str, Judged]:
     """Every row against the baseline, over shared seeds or in the order of the looks: a family of their own."""
     theirs = base.cells[metric].values
@@ -302,9 +310,9 @@ def _judged(
             n = next((k for k, pair in enumerate(zip(*sides, strict=False)) if any(map(waits, pair))), None)
             n = min(map(len, sides)) if n is None else n
             a, b = ([_of_run(run, metric) for run in side[:n]] for side in sides)
-            questions[row.arm] = Question(paired_stages(a, b, looks))
+            questions[row.arm] = Question(paired_stages(a, b, looks, exact))
         elif len(shared := [seed for seed in own if seed in theirs]) >= 2:
-            difference = paired_difference([own[s] for s in shared], [theirs[s] for s in shared])
+            difference = paired_difference([own[s] for s in shared], [theirs[s] for s in shared], exact=exact)
             questions[row.arm] = Question([difference])
     return dict(zip(questions, judge(list(questions.values()), level), strict=True))
 

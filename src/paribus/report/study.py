@@ -116,7 +116,7 @@ def study(
             key for run in done for key in (*run.metrics, *run.timing, *(["parameters"] if run.parameters else []))
         }
         shown = [metric for metric in dict.fromkeys(metrics) if metric in logged or metric == metrics[0]]
-        table = aggregate_plan(plan, read, shown, mix)
+        table = aggregate_plan(plan, read, shown, mix, exact=False)
     tuning: dict[str, list[Record | None]] = {}
     trials = []
     for cell in plan.tuning:

@@ -85,8 +85,9 @@ class Record:
     @property
     def declares(self) -> Declares:
         """Equal for records that declare the same of every metric."""
-        cross_entropy = not self.declared and self.choices.get("loss") in _FIRST_CROSS_ENTROPIES
-        return id(self.known), self.classes, cross_entropy
+        if self.declared:
+            return id(self.known), self.classes, False
+        return id(FIRST), self.classes, self.choices.get("loss") in _FIRST_CROSS_ENTROPIES
 
     def declaration(self, metric: str) -> Metric | None:
         """What this record declares of a metric, and what guessing scores in it as a number; None where it declares

@@ -180,7 +180,7 @@ def _source(kind: str, packed: Sequence[Mapping[str, Any]], options: Options, gr
 
 def _aggregate(source: Mapping[str, Any], plan: Plan, read: Read) -> Aggregate:
     asked = {key: source[key] for key in ("baseline", "sort", "level")}
-    return aggregate_plan(plan, read, source["metrics"], source["mix"], **asked)
+    return aggregate_plan(plan, read, source["metrics"], source["mix"], exact=False, **asked)
 
 
 def _of_arms(source: Mapping[str, Any], table: Aggregate) -> Sheet:
