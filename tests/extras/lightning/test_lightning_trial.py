@@ -58,6 +58,8 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
         (r"can't be trained: RuntimeError: expected target dtype.* but got Float \(modules\.py:\d+\)",
          {"module": "WrongTargets"}),
         (r"val/mse declares none\. Write task\.metrics\.mse\.better=higher", {"metrics": "mse: {}"}),
+        (r"trainer: The strategy `fsdp` requires a GPU",
+         {"overrides": ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=1"]}),
         (r"norm=group.*groups don't divide", {"overrides": ["norm=group", "norm.activation.groups=3"]}),
     ],
 )  # fmt: skip
@@ -65,7 +67,7 @@ def test_a_mistake_is_one_message(message, changes, tmp_path):
     overrides = changes.pop("overrides", [])
     with pytest.raises(UserError, match=message):
         attempt(tmp_path, *overrides, **changes)
-    assert not list(tmp_path.glob("runs/*/history.csv")), "nothing was trained"
+    assert not list(tmp_path.glob("runs/*")), "nothing was trained"
 
 
 def test_a_norm_that_changes_nothing(tmp_path):

@@ -74,6 +74,7 @@ def _train_a_batch(run: Run) -> str | None:
     user_callbacks(run, parts.library)
     ledger = Ledger(None, run.declared, run.evaluation.monitor)
     with tempfile.TemporaryDirectory() as folder:
+        lightning.trainer([], [], Path(folder))  # with the processes and the strategy of the run, which a trial has not
         keeper, _ = lightning.callbacks(ledger, Path(folder))
         keeper.every_seconds, keeper.progress = LIMIT, None
         history = history_logger(parts.library.get("loggers.logger.Logger"), lambda values: None, folder)
