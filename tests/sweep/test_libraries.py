@@ -57,11 +57,9 @@ def test_what_a_job_imported_is_told_in_order_without_the_users_own_modules(plac
     ],
 )
 def test_jobs_share_libraries_that_leave_nothing_behind(place, names, shared):
-    import asking_for_libraries
-
     server = ForkServer.start()
     try:
-        server.fork(asking_for_libraries.asked, (), before=[(import_once, (names,))])
+        server.fork(importlib.import_module("asking_for_libraries").asked, (), before=[(import_once, (names,))])
         while not (ended := server.ended(1.0)):
             pass
     finally:
@@ -118,9 +116,9 @@ def test_only_the_first_jobs_of_a_sweep_import_a_library(place, commands):
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    done = commands.run(place, "train", "-m", "task=mine", "seed=range(6)", "budget.epochs=1")
+    line = ["train", "-m", "task=mine", "seed=range(6)", "budget.epochs=1", "hydra.launcher.slots=2"]
+    done = commands.run(place, *line)
     assert done.code == 0, done.out
-    records = sorted(Store(place / "outputs").scan(), key=lambda record: record.created)
+    records = list(Store(place / "outputs").scan())
     assert len(records) == 6
-    assert [record.metrics["val/imported_here"] for record in records][-2:] == [0.0, 0.0]
-    assert records[0].metrics["val/imported_here"] == 1.0
+    assert 1 <= sum(record.metrics["val/imported_here"] for record in records) <= 2
