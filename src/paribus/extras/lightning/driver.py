@@ -17,6 +17,7 @@ import torch
 from paribus.base import archive
 from paribus.base.errors import UserError
 from paribus.base.lightning_hooks import lightnings
+from paribus.base.lightning_internals import quick_logging
 from paribus.base.signals import graceful_stop
 from paribus.base.terminal import say
 from paribus.config.nodes import target_of
@@ -72,7 +73,8 @@ class Lightning:
             self.streams.rank = trainer.global_rank
             keeper.watch(trainer, self.parts.source)
             started = time.perf_counter()
-            with quiet(), graceful_stop(keeper.request_stop):
+            whole = library.pl.LightningModule
+            with quiet(), graceful_stop(keeper.request_stop), quick_logging(self.parts.module, whole):
                 if checkpoint is None or not self._finished(trainer, checkpoint, keeper):
                     self._fit(trainer, checkpoint)
                 seconds = time.perf_counter() - started
