@@ -19,8 +19,9 @@ from paribus.evidence.arms import ReportError
 from paribus.report import escape
 from paribus.report.escape import plain, spreadsheet
 from paribus.report.tables.caption import footnotes
-from paribus.report.tables.columns import View
+from paribus.report.tables.columns import View, detectable
 from paribus.report.tables.table import FORMATS, csv_text, html, latex, markdown
+from paribus.stats.effect import paired_power
 from paribus.store.record import Record
 
 HOSTILE = [
@@ -40,7 +41,7 @@ HOSTILE = [
 ]
 
 
-def table(names=("batch", "none", "layer"), n: int = 3, **choices) -> Aggregate:
+def table(names=("batch", "none", "layer"), n: int = 3, drop: float = 0.05, **choices) -> Aggregate:
     arms = {}
     for k, name in enumerate(names):
         arms[name] = [
@@ -51,7 +52,7 @@ def table(names=("batch", "none", "layer"), n: int = 3, **choices) -> Aggregate:
                 choices={"norm": name, "data": "digits", "optimizer": "sgd", **choices},
                 comparable={"budget": "20 epochs", "world_size": 1},
                 metrics={
-                    "test/acc": 0.97 - 0.05 * (k > 1) + 0.001 * ((7 * k + 3 * s) % 5),
+                    "test/acc": 0.97 - drop * (k > 1) + 0.001 * ((7 * k + 3 * s) % 5),
                     "test/loss": 0.1 + s / 1000,
                 },
                 timing={"ms_per_update": 1.5 + s / 10},
@@ -126,6 +127,15 @@ def test_columns_are_chosen_by_name():
     assert float(rows[2][4]) > 0
     with pytest.raises(ReportError, match=r"got 'speed'.*ms_per_update.*sign_flip"):
         markdown(table(), View(columns=("speed",)))
+
+
+def test_what_would_be_detected_is_at_the_level_of_the_bounds():
+    found = table(("batch", "none", "layer", "group"), n=6, drop=0.0)
+    for row in found.rows[1:]:
+        cell = row.cells["test/acc"]
+        least = detectable(found, cell) / cell.difference.sd
+        assert paired_power(least, 6, 2 * cell.alpha) == pytest.approx(0.8, abs=1e-6)
+        assert cell.alpha < 0.05 / 2, "three comparisons share the error"
 
 
 def test_the_caption_says_what_a_reader_must_know():
