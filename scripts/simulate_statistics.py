@@ -1,5 +1,5 @@
 """Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, families, power, sequential
-seeds, regimes, collapses, false discoveries.
+seeds, regimes, collapses, false discoveries, factors of grids.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc, stdtr, stdtrit
 from simulated import Result, main
+from simulated_grids import grids
 
 from paribus.stats.collapse import Collapses, falls
 from paribus.stats.effect import paired_power
@@ -468,7 +469,7 @@ def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks
 
 SIMULATIONS = (
     coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
-    discoveries,
+    discoveries, grids,
 )  # fmt: skip
 
 

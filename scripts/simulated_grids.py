@@ -1,0 +1,123 @@
+"""Simulation of paribus.stats.factors, vectorised over replicates: errors of the tests, coverage of the shares."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import numpy as np
+from scipy.special import fdtrc, fdtri
+from simulated import Result
+
+from paribus.stats.factors import Term, decompose
+from paribus.stats.multiple import holm
+
+ALPHA = 0.05
+CHECKED = 3  # replicates of each case that are computed by paribus.stats as well
+GRIDS = ((2, 2), (4, 3), (8, 2), (2, 2, 2))
+
+
+def grids(replicates: int, seed: int) -> Result:
+    """Terms without effect that are called significant, and shares outside their intervals."""
+    found = Result(
+        "Grids: a term without effect is significant at 5 %, at most; any of them after Holm; a share lies in its "
+        "interval, at least; the mean width of intervals",
+        ["grid", "n", "deviations", "main effect", "interaction", "any", "covered", "width"],
+    )
+    for sizes, n in itertools.product(GRIDS, (5, 10)):
+        levels = np.array(list(itertools.product(*map(range, sizes))))
+        for number, (name, spread) in enumerate(deviations(levels).items()):
+            r = np.random.default_rng([seed, len(levels), n, number])
+            draw = DRAWS.get(name, DRAWS["equal"])
+
+            def runs(means: np.ndarray, count: int) -> np.ndarray:
+                """Of so many replicates; what a seed does to all arms is there too."""
+                return means + spread * draw(r, (count, n, len(means))) + r.normal(size=(count, n, 1))  # noqa: B023
+
+            p, _, _ = simulate(runs(np.zeros(len(levels)), replicates), levels, np.zeros(len(levels)))
+            alone = [max((p[term] <= ALPHA).mean() for term in p if (len(term) > 1) == crossed) for crossed in (0, 1)]
+            any_ = (len(p) * np.min(list(p.values()), axis=0) <= ALPHA).mean()  # Holm's first step
+            covered, widths, count = [], [], max(1, replicates // 4)
+            for means in truths(levels):
+                _, shares, true = simulate(runs(means, count), levels, means)
+                for term, (low, high) in shares.items():
+                    covered.append(((low <= true[term] + 1e-9) & (high >= true[term] - 1e-9)).mean())
+                    widths.append((high - low).mean())
+            found.rows.append([" x ".join(map(str, sizes)), n, name, *alone, any_, min(covered), np.mean(widths)])
+            where = f"{found.rows[-1][:3]}"
+            for what, share in zip(("a main effect", "an interaction", "any term"), (*alone, any_), strict=True):
+                found.at_most(float(share), 0.055, replicates, f"{what} is significant, {where}")
+            found.at_most(1 - min(covered), 0.06, count, f"shares lie outside their intervals, {where}")
+    return found
+
+
+DRAWS = {
+    "equal": lambda r, shape: r.normal(size=shape),
+    "skewed": lambda r, shape: r.exponential(size=shape) - 1,
+}
+
+
+def deviations(levels: np.ndarray) -> dict[str, np.ndarray]:
+    """Of the runs of each arm."""
+    arms = len(levels)
+    return {
+        "equal": np.ones(arms),
+        "one arm 10 times": np.where(np.arange(arms) == arms - 1, 3.0, 0.3),
+        "one level 10 times": np.where(levels[:, 0] == 0, 3.0, 0.3),
+        "skewed": np.ones(arms),
+    }
+
+
+def truths(levels: np.ndarray) -> list[np.ndarray]:
+    """Means of the arms: one factor matters, two, all terms, one arm alone; each a little and a lot."""
+    r = np.random.default_rng(1)
+    a, b = (r.normal(size=int(column.max()) + 1)[column] for column in levels.T[:2])
+    every = r.normal(size=len(levels))
+    alone = np.where(np.arange(len(levels)) == len(levels) - 1, -3.0, 0.0)
+    shapes = [a, a + b, a + 0.5 * b + 0.5 * every, alone]
+    return [size * (x - x.mean()) / x.std() for x in shapes for size in (0.5, 2.0)]
+
+
+def simulate(
+    y: np.ndarray, levels: np.ndarray, means: np.ndarray
+) -> tuple[dict[Term, np.ndarray], dict[Term, tuple[np.ndarray, np.ndarray]], dict[Term, float]]:
+    """p and limits of the shares (R,) of each term, and the true shares, nan where no means differ. y: (R, n, C)."""
+    y = y - y.mean(2, keepdims=True)
+    length, trace, freedom = sizes_of(y)
+    n, total = y.shape[1], float(((means - means.mean()) ** 2).sum())
+    radius = np.sqrt(trace / n * fdtri(freedom, freedom * (n - 1), 1 - ALPHA))
+    turn = np.where(radius < length, np.arcsin(np.minimum(1, radius / length)), math.pi / 2)
+    p, shares, true = {}, {}, {}
+    for term, project in projections(levels).items():
+        own, noise, f = sizes_of(y @ project)
+        p[term] = fdtrc(f, f * (n - 1), n * own**2 / noise)
+        angle = np.arccos(np.minimum(1, own / length))
+        low = np.cos(np.minimum(angle + turn, math.pi / 2)) ** 2
+        high = np.where(turn < math.pi / 2, np.cos(np.maximum(angle - turn, 0)) ** 2, 1)
+        shares[term] = np.where(turn < math.pi / 2, low, 0), high
+        true[term] = float(means @ project @ means) / total if total else math.nan
+    for k in range(min(CHECKED, len(y))):
+        effects = decompose(y[k], levels).effects
+        adjusted = holm([p[each.term][k] for each in effects])
+        for each, own_p in zip(effects, adjusted, strict=True):
+            low, high = shares[each.term]
+            np.testing.assert_allclose([each.p, each.low, each.high], [own_p, low[k], high[k]], atol=1e-9)
+    return p, shares, true
+
+
+def sizes_of(part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Length of the mean, trace of the covariance, and degrees of freedom by Greenhouse and Geisser, (R,) each."""
+    mean = part.mean(1, keepdims=True)
+    apart = part - mean
+    gram = apart @ apart.transpose(0, 2, 1) / (part.shape[1] - 1)
+    trace = np.trace(gram, axis1=1, axis2=2)
+    return np.linalg.norm(mean[:, 0], axis=1), trace, trace**2 / (gram**2).sum((1, 2))
+
+
+def projections(levels: np.ndarray) -> dict[Term, np.ndarray]:
+    """Of the terms of a full grid, by Kronecker products of means and what differs from them."""
+    blocks = [(np.full((size, size), 1 / size), np.eye(size) - 1 / size) for size in levels.max(0) + 1]
+    factors = range(len(blocks))
+    terms = [term for size in factors for term in itertools.combinations(factors, size + 1)]
+    return {term: functools.reduce(np.kron, [blocks[factor][factor in term] for factor in factors]) for term in terms}
