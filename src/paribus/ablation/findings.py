@@ -20,7 +20,7 @@ from paribus.stats.tuned import tuned_difference
 from paribus.stats.verdict import SMALLEST, Direction, Judged, Question, Verdict, judge
 from paribus.store.company import DURATIONS, why_not_timed
 from paribus.store.declared import agreed, unlike
-from paribus.store.scores import chance, parts_of, score, waits
+from paribus.store.scores import chance, score, waits
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
 
@@ -210,7 +210,8 @@ class _Scores:
         if not there.all():
             a, b = [each[there] for each in a], [each[there] for each in b]
             kept_a, kept_b = [each[:, there] for each in kept_a], [each[:, there] for each in kept_b]
-        found = tuned_difference(a, b, kept_a, kept_b, ratio=self.ratio(pairs) if self.splits else 0.0)
+        ratio = self.scored.ratio(label for pair in pairs for label in pair) if self.splits else 0.0
+        found = tuned_difference(a, b, kept_a, kept_b, ratio=ratio)
         arm, versus = (
             max((self.collapses(pair[side], metric, size) for pair in pairs), key=lambda each: abs(each.deepest))
             for side in (0, 1)
@@ -225,11 +226,6 @@ class _Scores:
         chosen, rows = self.scored.at(label, size)
         kept = np.array([[score(r, metric) for r in row] for row in rows])
         return (kept[0] if len(rows) == 1 else np.array([score(r, metric) for r in chosen])), kept
-
-    def ratio(self, pairs: Pairs) -> float:
-        """Of test samples to the others."""
-        found = [parts_of(r) for pair in pairs for label in pair for r in self.records[label] if r is not None]
-        return max((test / (train + val) for train, val, test in filter(None, found)), default=0.0)
 
     def _collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
         """Of the first `size` reporting runs, and of the tuning runs, at every point at which a seed is scored; without

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from paribus.ablation.cells import Cell, Plan, Read
 from paribus.stats.tuned import cross_fitted, near_ties
 from paribus.store.record import Record
-from paribus.store.scores import score, waits
+from paribus.store.scores import parts_of, score, waits
 
 Row = Sequence[Record | None]  # in the order of the seeds
 
@@ -65,6 +65,11 @@ class Scored:
             for m in (*(size for size in looks if size < n), n)
         )
         return next(filter(None, found), 0)
+
+    def ratio(self, arms: Iterable[str]) -> float:
+        """Of test samples to the others, where each seed draws them anew."""
+        found = [parts_of(record) for arm in arms for record in self.row(arm) if record is not None]
+        return max((test / (train + val) for train, val, test in filter(None, found)), default=0.0)
 
     def chosen(self, arm: str, n: int) -> list[int]:
         """The kept points at which some of the first n seeds are scored."""
