@@ -132,7 +132,7 @@ def test_a_difference_in_the_verdict_is_that_of_the_table(norms):
 def test_a_grid_of_two_factors(grid):
     [plan] = grid.plans
     assert grid_factors(plan) == ("norm", "batch_size")
-    [sheet] = sheets(grid.plans, grid.read, OPTIONS)
+    [sheet, _] = sheets(grid.plans, grid.read, OPTIONS)
     assert [column.head for column in sheet.columns] == ["norm ↓ batch_size →", "b8", "b64", "b512"]
     assert [row[0].text for row in sheet.rows] == ["batch", "none"]
     table = aggregate_plan(plan, grid.read, ["test/acc"])
@@ -149,9 +149,9 @@ def test_a_grid_of_two_factors(grid):
 
 
 def test_a_grid_can_be_turned_and_listed(grid):
-    [turned] = sheets(grid.plans, grid.read, Options(("test/acc",), grid=("batch_size", "norm")))
+    [turned, _] = sheets(grid.plans, grid.read, Options(("test/acc",), grid=("batch_size", "norm")))
     assert [row[0].text for row in turned.rows] == ["b8", "b64", "b512"]
-    [listed] = sheets(grid.plans, grid.read, Options(("test/acc",), grid=()))
+    [listed, _] = sheets(grid.plans, grid.read, Options(("test/acc",), grid=()))
     assert len(listed.rows) == 5
 
 
@@ -182,7 +182,7 @@ def test_sweeps_without_an_ablation_file(norms):
     plan = plan_of("sweep", arms, "test/acc")
     [sheet] = sheets([plan], norms.read, Options(("test/acc",), mix=("norm",)))
     assert [row[0].text for row in sheet.rows] == ["one", "two"]
-    with pytest.raises(ReportError, match="one of arms, grid, verdicts, got 'pie'"):
+    with pytest.raises(ReportError, match="one of arms, grid, factors, verdicts, got 'pie'"):
         build({"kind": "pie"}, norms.read)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from paribus.evidence.aggregate import Aggregate
 from paribus.evidence.arms import ReportError
+from paribus.evidence.factorial import varying
 from paribus.report.numbers import title
 from paribus.report.tables.caption import caption, excluded, footnotes
 from paribus.report.tables.columns import View, columns, default_columns, metric_column
@@ -37,11 +38,8 @@ def arms_sheet(table: Aggregate, view: View | None = None) -> Sheet:
 
 def grid_factors(plan: Plan) -> tuple[str, str] | None:
     """The two factors of a design grid, (rows, columns); None where there are not exactly two that vary."""
-    if plan.ablation is None or plan.ablation.design != "grid":
-        return None
-    names = list(dict.fromkeys(name for levels in plan.levels.values() for name in levels))
-    varying = [name for name in names if len({levels.get(name) for levels in plan.levels.values()}) > 1]
-    return (varying[0], varying[1]) if len(varying) == 2 else None
+    names = list(varying(plan))
+    return (names[0], names[1]) if len(names) == 2 else None
 
 
 def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = None) -> Sheet:

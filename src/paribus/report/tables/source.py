@@ -15,14 +15,16 @@ from paribus.base.redaction import redacted
 from paribus.base.version import __version__
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.arms import Arms, ReportError
+from paribus.evidence.factorial import Factorial, factorial
 from paribus.report.tables.columns import View
+from paribus.report.tables.factors import factors_sheet
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
 from paribus.report.verdicts import Claim, claims, verdict_sheet
 from paribus.store.declared import agreed, unlike
 from paribus.store.scores import tuning_score
 
-KINDS = ("arms", "grid", "verdicts")
+KINDS = ("arms", "grid", "factors", "verdicts")
 _NONE = "-"  # in place of an id: a run that waits for tuning
 
 
@@ -56,6 +58,9 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
         source = _source("grid" if chosen else "arms", [own], options, chosen or ())
         table = _aggregate(source, plan, read)
         found.append(_of_arms(source, table))
+        grid = factorial(table, read)
+        if isinstance(grid, Factorial):
+            found.append(_with(factors_sheet(grid, table), _source("factors", [own], options, ())))
         findings.append(table.findings)
     if any(plan.ablation is not None and plan.ablation.hypotheses for plan in plans):
         source = _source("verdicts", packed, options, ())
@@ -82,7 +87,8 @@ def build(source: Mapping[str, Any], read: Read) -> Sheet:
     plans = [unpack(each, read) for each in source["plans"]]
     if source["kind"] == "verdicts":
         return _of_claims(source, claims(plans, read, source["level"]))
-    return _of_arms(source, _aggregate(source, plans[0], read))
+    table = _aggregate(source, plans[0], read)
+    return _of_grid(source, table, read) if source["kind"] == "factors" else _of_arms(source, table)
 
 
 def absent(source: Mapping[str, Any], read: Read) -> list[tuple[str, str]]:
@@ -188,6 +194,13 @@ def _of_arms(source: Mapping[str, Any], table: Aggregate) -> Sheet:
     if source["kind"] == "grid":
         return _with(grid_sheet(table, tuple(source["grid"]), view), source)
     return _with(arms_sheet(table, view), source)
+
+
+def _of_grid(source: Mapping[str, Any], table: Aggregate, read: Read) -> Sheet:
+    grid = factorial(table, read)
+    if not isinstance(grid, Factorial):
+        raise ReportError(f"the factors of {table.name} can't be told apart: {grid}")
+    return _with(factors_sheet(grid, table), source)
 
 
 def _of_claims(source: Mapping[str, Any], found: Sequence[Claim]) -> Sheet:
