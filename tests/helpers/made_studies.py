@@ -131,3 +131,23 @@ def _spoil(result: Made) -> None:
     result.histories[running.id] = {key: values[:4] for key, values in result.histories[running.id].items()}
     del result.records[missing.id]
     del result.histories[missing.id]
+
+
+def made_grid(rows=("batch", "none"), columns=("b8", "b64", "b512"), seeds: int = 5) -> Study:
+    """A grid of two factors that interact."""
+    section = {"name": "grid", "design": "grid", "factors": {"norm": [*rows], "size": [*columns]}, "seeds": seeds}
+    [ablation] = parse(section)
+    plan, records, rng = Plan("grid", ablation.metric, ablation=ablation), {}, np.random.default_rng(0)
+    for k, row in enumerate(rows):
+        for m, column in enumerate(columns):
+            arm = f"norm={row}, size={column}"
+            plan.levels[arm] = {"norm": row, "size": column}
+            plan.arms[arm] = []
+            for seed in range(seeds):
+                id = f"{k:04x}{m:04x}{seed:04x}"
+                value = 0.9 + 0.01 * k + 0.005 * k * m + rng.normal(0, 0.002)
+                choices = {"norm": row, "size": column}
+                records[id] = Record(id, "done", seed=seed, arm=arm, choices=choices, metrics={"test/acc": value})
+                plan.arms[arm].append(Cell(arm, seed, "report", (), id))
+    arms = {arm: [records[cell.id] for cell in cells if cell] for arm, cells in plan.arms.items()}
+    return study("grid", arms, ["test/acc"], plan, records.get, lambda id: {})

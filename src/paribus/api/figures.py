@@ -26,6 +26,8 @@ Figures = Literal[
     "best_of_k",
     "performance_profile",
     "path",
+    "heat_map",
+    "interaction",
     "regimes",
     "training",
     "gradient_over_loss",

@@ -13,6 +13,7 @@ from paribus.ablation.findings import Finding, family, implied
 from paribus.base.metrics import Key, Metrics
 from paribus.evidence.aggregate import Aggregate, aggregate_plan, keys
 from paribus.evidence.arms import Arms, ReportError, how_to_train
+from paribus.evidence.factorial import Factorial, factorial
 from paribus.report.tables.source import plan_of
 from paribus.store.declared import agreed
 from paribus.store.record import Record
@@ -42,7 +43,7 @@ class Study:
 
     table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
     arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at
-    further kept points.
+    further kept points. grid: the table decomposed by its factors, or why it is not.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Study:
     trials: Sequence[Trial] = ()
     findings: Sequence[Finding] = ()
     tuning: Arms = field(default_factory=dict)
+    grid: Factorial | str = "no run is done yet"
 
     @property
     def known(self) -> Metrics:
@@ -131,7 +133,8 @@ def study(
         asked = plan.ablation.hypotheses
         found = table.findings if table and asked else family(plan, read, hypotheses=implied(plan)).findings
     histories = {record.id: history(record.id) for record in records}
-    return Study(name, main, arms, table, plan, histories, trials, found, tuning)
+    grid = factorial(table, read) if table else Study.grid
+    return Study(name, main, arms, table, plan, histories, trials, found, tuning, grid)
 
 
 def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:

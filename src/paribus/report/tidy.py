@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from paribus.ablation.tuning import best_point
 from paribus.report.study import Study, batch_size
-from paribus.stats.intervals import mean_interval
+from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.paired import paired_difference
 
 TIMES = ("ms_per_update", "seconds_per_epoch")
@@ -42,6 +42,66 @@ class Step:
     gain: float = math.nan
     low: float = math.nan
     high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Two factors of a grid: the mean and t interval over seeds at each of their places, as recorded.
+
+    rows, columns: name and levels. means: by (row, column), of the places that have arms. averaged: the other factors,
+    over whose levels each place is averaged. p: of the interaction, adjusted by Holm over all terms.
+    """
+
+    rows: tuple[str, tuple[str, ...]]
+    columns: tuple[str, tuple[str, ...]]
+    means: Mapping[tuple[int, int], Mean]
+    averaged: tuple[str, ...]
+    p: float
+
+    @property
+    def n(self) -> int:
+        return next(iter(self.means.values())).n
+
+    @property
+    def turned(self) -> bool:
+        """Where lines are drawn, the factor with more levels lies across, and each level of the other is a line."""
+        return len(self.rows[1]) > len(self.columns[1])
+
+    @property
+    def across(self) -> tuple[str, tuple[str, ...]]:
+        return self.rows if self.turned else self.columns
+
+    @property
+    def lines(self) -> tuple[str, tuple[str, ...]]:
+        return self.columns if self.turned else self.rows
+
+    @property
+    def line_names(self) -> list[str]:
+        return [f"{self.lines[0]}={level}" for level in self.lines[1]]
+
+    def at(self, line: int, across: int) -> Mean:
+        """The mean at a place of a line; of no runs, where the grid has no arm there."""
+        return self.means.get((across, line) if self.turned else (line, across), mean_interval([]))
+
+
+def crossed(study: Study) -> Crossed | None:
+    """The two factors of a grid whose interaction has the largest share; None where the design is no grid."""
+    grid = study.grid
+    if isinstance(grid, str):
+        return None
+    pairs = [each for each in grid.found.effects if len(each.term) == 2]
+    if not pairs:
+        return None
+    chosen = max(pairs, key=lambda each: -1.0 if math.isnan(each.share) else each.share)
+    rows, columns = chosen.term
+    factors = list(grid.factors.items())
+    means = {}
+    for place in itertools.product(range(len(factors[rows][1])), range(len(factors[columns][1]))):
+        there = (grid.places[:, chosen.term] == place).all(1)
+        if there.any():
+            means[place] = mean_interval(grid.scores[:, there].mean(1).tolist(), grid.level)
+    others = tuple(name for k, (name, _) in enumerate(factors) if k not in chosen.term)
+    return Crossed(factors[rows], factors[columns], means, others, chosen.p)
 
 
 def seed_values(study: Study) -> dict[str, Mapping[Hashable, float]]:

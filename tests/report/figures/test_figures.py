@@ -15,10 +15,12 @@ from paribus.evidence.arms import ReportError
 from paribus.report.figures.axes import shortened, tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
 from paribus.report.figures.differences import GAIN, LOSS, Compared, Step, forest, regimes, seed_dots, waterfall
+from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.saving import save
 from paribus.report.figures.search import best_of_k, profile, sensitivity
 from paribus.report.figures.timing import batch_times
+from paribus.report.tidy import Crossed
 from paribus.stats.intervals import mean_interval
 
 TEST, VAL = FIRST.key("test/acc"), FIRST.key("val/acc")
@@ -53,12 +55,21 @@ DRAWN = {
     "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", VAL, {names[0]: 0.1}),
     "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, VAL),
     "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, TEST),
+    "heat_map": lambda names: heat_map("norm", _crossed(names), TEST),
+    "interaction": lambda names: interaction("norm", _crossed(names), TEST),
     "batch_times": lambda names: batch_times("norm", *[{n: {8: [1.0], 64: [2.0, 2.5]} for n in names}] * 2),
 }
 
 
 def _means(names):
     return {n: mean_interval([0.9, 0.91, 0.92 + 0.001 * k]) for k, n in enumerate(names)}
+
+
+def _crossed(names):
+    means = {
+        (k, m): mean_interval([0.9, 0.91 + 0.001 * k, 0.92 - 0.001 * m]) for k in range(len(names)) for m in (0, 1)
+    }
+    return Crossed((names[0], tuple(names)), ("size", ("b8", "b64")), means, (), 0.04)
 
 
 def texts(figure) -> list[str]:
@@ -171,6 +182,37 @@ def test_the_profile_is_the_share_of_runs_above_with_an_exact_interval():
     assert {round(interval.low, 6), round(interval.high, 6)} <= set(np.round(band[:, 1], 6))
 
 
+def _two_by_three() -> Crossed:
+    values = {(k, m): [0.9 + 0.01 * k + 0.002 * m * k + 0.001 * s for s in range(4)] for k in (0, 1) for m in (0, 1, 2)}
+    del values[1, 2]
+    means = {place: mean_interval(own) for place, own in values.items()}
+    return Crossed(("norm", ("batch", "none")), ("size", ("b8", "b64", "b512")), means, ("optimizer",), 0.0004)
+
+
+def test_the_heat_map_has_a_number_at_every_place_and_a_dash_where_there_is_no_arm():
+    figure = heat_map("two", _two_by_three(), TEST)
+    panel = figure.axes[0]
+    shown = {(t.get_position()[1], t.get_position()[0]): t.get_text() for t in panel.texts}
+    assert shown == {(0, 0): "90.15", (0, 1): "90.15", (0, 2): "90.15", (1, 0): "91.15", (1, 1): "91.35", (1, 2): "–"}
+    assert panel.images[0].get_array()[1, 1] == pytest.approx(91.35)
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["batch", "none"]
+    assert (panel.get_xlabel(), figure.axes[1].get_ylabel()) == ("size", "test accuracy (%)")
+    assert "averaged over optimizer" in figure.get_suptitle()
+
+
+def test_the_interaction_has_a_line_for_each_level_of_the_factor_with_fewer_and_a_gap():
+    figure = interaction("two", _two_by_three(), TEST)
+    panel = figure.axes[0]
+    lines = [line for line in panel.lines if len(line.get_xdata()) == 3]
+    np.testing.assert_allclose([line.get_ydata() for line in lines], [[90.15] * 3, [91.15, 91.35, np.nan]])
+    bars = [line for line in panel.lines if len(line.get_xdata()) == 2]
+    own = stats.ttest_1samp([90.0, 90.1, 90.2, 90.3], 0).confidence_interval()
+    np.testing.assert_allclose(bars[0].get_ydata(), [own.low, own.high])
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["b8", "b64", "b512"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["norm=batch", "norm=none"]
+    assert "parallel lines: no interaction (p < 0.001 after Holm)" in figure.get_suptitle().replace("\n", " ")
+
+
 def test_times_lie_on_logarithmic_axes_with_the_line_of_saturation():
     figure = batch_times("b", {"all": {8: [1.0, 1.2], 64: [2.0]}}, {"all": {8: [4.0], 64: [1.0]}})
     assert [(p.get_xscale(), p.get_yscale()) for p in figure.axes] == [("log", "log")] * 2
@@ -220,9 +262,10 @@ def test_an_ablation_gets_every_figure_that_it_supports_and_a_reason_for_each_ot
     made = make()
     fixed, tuned = (dict(of_study(each, list(FIGURES))) for each in made.studies)
     left_out = {name: figure.reason for name, figure in fixed.items() if isinstance(figure, Missing)}
-    assert list(left_out) == ["sensitivity", "best_of_k", "path"]
+    assert list(left_out) == ["sensitivity", "best_of_k", "path", "heat_map", "interaction"]
     assert all("ablation." in reason for reason in left_out.values())
-    assert [name for name, figure in tuned.items() if isinstance(figure, Missing)] == ["path"]
+    left_out = [name for name, figure in tuned.items() if isinstance(figure, Missing)]
+    assert left_out == ["path", "heat_map", "interaction"]
     assert not isinstance(of_regimes("batch", made.studies), Missing)
     assert "ablation.regimes" in of_regimes("batch", made.studies[:1]).reason
     assert any("H1 REVERSED" in text for text in texts(tuned["forest"]))

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from made_studies import made, made_grid
 
 from paribus.evidence.arms import ReportError
 from paribus.report.page.render import Live, page
@@ -156,6 +157,36 @@ def test_a_page_needs_no_plotting_library():
 
 def test_the_same_records_give_the_same_page(make):
     assert rendered(make()) == rendered(make())
+
+
+def test_a_grid_shows_which_factor_matters_as_a_table_a_heat_map_and_lines():
+    found = made_grid()
+    parsed = Parsed(page("grid", [found], [], COMMAND))
+    text = " ".join("".join(parsed.text).split())
+    assert "Which factor matters" in text
+    assert re.search(r"Parallel lines: no interaction \(p [=<] 0\.00\d after Holm\)", text)
+    heat = [a["style"] for a in parsed.all("td") if "style" in a]
+    assert len(heat) == 6
+    assert {"--heat:0%", "--heat:100%"} <= set(heat)
+    chart = parsed.data["studies"][0]["interaction"]
+    assert [line["name"] for line in chart["series"]] == ["norm=batch", "norm=none"]
+    means = found.grid.scores.mean(0).reshape(2, 3)
+    for line, own in zip(chart["series"], means, strict=True):
+        assert line["y"] == pytest.approx(100 * own, rel=1e-3)
+    assert not made().studies[0].grid.startswith("no run")
+    other = Parsed(rendered(made()))
+    assert "Which factor matters" not in "".join(other.text)
+    assert other.data["studies"][0]["interaction"] is None
+
+
+def test_hostile_levels_of_a_grid_are_text_and_nothing_else():
+    text = page("grid", [made_grid(HOSTILE[:-1], ("a", "b"))], [], COMMAND)
+    names = [f"level {k}" for k in range(len(HOSTILE) - 1)]
+    ordinary = Parsed(page("grid", [made_grid(names, ("a", "b"))], [], COMMAND))
+    found, expected = (
+        [(tag, sorted(a)) for tag, a in each.elements if tag != "wbr"] for each in (Parsed(text), ordinary)
+    )
+    assert found == expected
 
 
 def test_a_plain_sweep_has_no_verdict_and_a_page():

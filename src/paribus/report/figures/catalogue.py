@@ -9,17 +9,27 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from paribus.base.metrics import Metrics
+from paribus.base.metrics import Key, Metrics
 from paribus.evidence.arms import ReportError
 from paribus.report import tidy
 from paribus.report.curves import curve_keys
 from paribus.report.figures.differences import forest, regimes, seed_dots, waterfall
+from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.search import best_of_k, profile, sensitivity
 from paribus.report.figures.timing import batch_times
 from paribus.report.study import Study
-from paribus.report.tidy import comparisons, grid_scores, path_steps, run_scores, seed_values, tuned_scores
+from paribus.report.tidy import (
+    Crossed,
+    comparisons,
+    crossed,
+    grid_scores,
+    path_steps,
+    run_scores,
+    seed_values,
+    tuned_scores,
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,16 @@ def _path(study: Study) -> Drawn:
     return waterfall(study.name, steps, study.metric)
 
 
+def _crossed(draw: Callable[[str, Crossed, Key], Figure]) -> Callable[[Study], Drawn]:
+    def drawn(study: Study) -> Drawn:
+        if isinstance(study.grid, str):
+            return Missing(study.grid)
+        found = crossed(study)
+        return Missing("no two factors interact in any way") if found is None else draw(study.name, found, study.metric)
+
+    return drawn
+
+
 FIGURES |= {
     "learning_curves_epochs": _curves("epoch"),
     "learning_curves_updates": _curves("step"),
@@ -136,6 +156,8 @@ FIGURES |= {
     "best_of_k": _best_of_k,
     "performance_profile": _profile,
     "path": _path,
+    "heat_map": _crossed(heat_map),
+    "interaction": _crossed(interaction),
 }
 REGIMES = "regimes"
 

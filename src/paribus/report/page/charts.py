@@ -13,11 +13,12 @@ from typing import Any
 from paribus.base.metrics import Key
 from paribus.report import tidy
 from paribus.report.escape import plain
-from paribus.report.numbers import scale, title
+from paribus.report.numbers import NONE, scale, title, with_spread
 from paribus.report.page.thin import short
+from paribus.report.page.words import p_text
 from paribus.report.study import Study
 from paribus.report.tidy import SATURATED
-from paribus.stats.intervals import mean_interval
+from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.tuning import best_of_k
 
 Chart = dict[str, Any]
@@ -146,6 +147,55 @@ def best(study: Study) -> Chart | None:
             series.append({"arm": number, "x": curve.k.tolist(), "y": short(y)})
     x = {"label": "grid points tried, k", "kind": "linear", "whole": True}
     return {"title": "Best of k", "x": x, "y": axis(study.select_on, shown), "series": series}
+
+
+def interaction(study: Study) -> Chart | None:
+    """Means over the levels of one factor, a line for each level of another: parallel where they do not interact."""
+    found = tidy.crossed(study)
+    if found is None:
+        return None
+    factor = scale(study.metric)
+    series: list[Chart] = []
+    shown: list[float] = []
+    for number, name in enumerate(found.line_names):
+        means = [found.at(number, k) for k in range(len(found.across[1]))]
+        shift = (number - (len(found.line_names) - 1) / 2) * min(0.05, 0.5 / len(found.line_names))
+        at = [round(k + shift, 3) for k in range(len(means))]
+        line = {side: short([getattr(mean, of) * factor for mean in means]) for side, of in _SIDES.items()}
+        series.append({"look": number, "name": plain(name), "x": at, **line, "whiskers": True})
+        shown += [mean.mean * factor for mean in means]
+    x = {"label": plain(found.across[0]), "kind": "band", "names": [plain(level) for level in found.across[1]]}
+    return {"title": "Interaction", "x": x, "y": axis(study.metric, shown), "series": series, "hover": "point"}
+
+
+def heat(study: Study) -> dict[str, Any] | None:
+    """The same means as rows of cells: their text, and the place between the lowest and the highest, in percent."""
+    found = tidy.crossed(study)
+    if found is None:
+        return None
+    factor = scale(study.metric)
+    values = [mean.mean * factor for mean in found.means.values()]
+    low, span = min(values), max(values) - min(values)
+
+    def cell(mean: Mean | None) -> dict[str, Any]:
+        if mean is None:
+            return {"text": NONE, "heat": None}
+        at = mean.mean * factor
+        said, _ = with_spread(at, mean.sd * factor)
+        return {"text": said, "heat": round(100 * (at - low) / span) if span else 0}
+
+    return {
+        "rows": plain(found.rows[0]),
+        "columns": plain(found.columns[0]),
+        "names": [plain(level) for level in found.columns[1]],
+        "cells": [
+            {"name": plain(name), "cells": [cell(found.means.get((row, k))) for k in range(len(found.columns[1]))]}
+            for row, name in enumerate(found.rows[1])
+        ],
+        "averaged": f", averaged over {', '.join(map(plain, found.averaged))}" if found.averaged else "",
+        "p": f" (p {p_text(found.p)} after Holm)" if math.isfinite(found.p) else "",
+        "lines": plain(found.lines[0]),
+    }
 
 
 _SIDES: Mapping[str, str] = {"y": "mean", "low": "low", "high": "high"}

@@ -24,6 +24,7 @@ from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
 from paribus.report.study import Study
+from paribus.report.tables.factors import factors_sheet
 from paribus.report.tables.render import html_notes, html_table
 from paribus.report.tables.sheet import Entry
 from paribus.report.tables.sheets import arms_sheet
@@ -93,6 +94,8 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "arms": [plain(arm) or "(no name)" for arm in study.arms],
         "shown": _first_shown(study),
         **_table(number, study),
+        "factors": _factors(study),
+        "heat": charts.heat(study),
         "forest": _forest(number, study),
         "baseline": plain(table.baseline.arm) if table else "",
         "metric": title(study.metric),
@@ -115,6 +118,7 @@ def _drawn(study: Study, share: float) -> dict[str, Any]:
         "seeds": charts.seeds(study),
         "best": charts.best(study),
         "times": charts.times(study),
+        "interaction": charts.interaction(study),
     }
 
 
@@ -129,6 +133,14 @@ def _table(number: int, study: Study) -> dict[str, Any]:
         return f"#{places[row]}" if entry.number else None
 
     return {"table": Markup(html_table(sheet, link, breakable)), "notes": Markup(html_notes(sheet))}
+
+
+def _factors(study: Study) -> dict[str, Any] | None:
+    """The table of a grid's factors and its notes."""
+    if isinstance(study.grid, str) or study.table is None:
+        return None
+    sheet = factors_sheet(study.grid, study.table)
+    return {"table": Markup(html_table(sheet, words=breakable)), "notes": Markup(html_notes(sheet))}
 
 
 def _forest(number: int, study: Study) -> dict[str, Any] | None:

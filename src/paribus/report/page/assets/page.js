@@ -28,6 +28,7 @@ function start(first = true) {
     show("best", study.best);
     if (study.seeds) show("seeds", rows(study.seeds, off));
     study.times.forEach((spec, k) => show("times", spec, k));
+    show("interaction", study.interaction);
   }
 
   // Only the rows of the arms that are shown.
@@ -76,6 +77,11 @@ function start(first = true) {
   function setArms(number, on) {
     for (const box of all(`[data-arms="${number}"] input`)) box.checked = on;
     drawStudy(number, true);
+  }
+
+  for (const list of all("[data-lines]")) {
+    const lines = data.studies[Number(list.dataset.lines)].interaction.series;
+    list.replaceChildren(...lines.map((s) => html("li", {}, swatch(data.looks, s.look), html("span", { textContent: s.name }))));
   }
 
   if (data.regimes) {
