@@ -164,7 +164,7 @@ def test_a_grid_shows_which_factor_matters_as_a_table_a_heat_map_and_lines():
     parsed = Parsed(page("grid", [found], [], COMMAND))
     text = " ".join("".join(parsed.text).split())
     assert "Which factor matters" in text
-    assert re.search(r"Parallel lines: no interaction \(p [=<] 0\.00\d after Holm\)", text)
+    assert re.search(r"Lines are parallel where factors do not interact \(p [=<] 0\.00\d, Holm\)", text)
     heat = [a["style"] for a in parsed.all("td") if "style" in a]
     assert len(heat) == 6
     assert {"--heat:0%", "--heat:100%"} <= set(heat)

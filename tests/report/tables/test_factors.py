@@ -117,7 +117,7 @@ def test_a_run_that_diverged_is_scored_at_chance_and_said():
     grid, sheet = sheet_of(lost)
     assert grid.scores.min() == 0.1
     assert grid.found.n == 6
-    assert "CAUTION: runs of norm=none, batch_size=b64, norm=none, batch_size=b8 collapsed" in sheet.caption
+    assert "CAUTION: runs of norm=none, batch_size=b64; norm=none, batch_size=b8 collapsed" in sheet.caption
 
 
 def test_a_grid_that_lacks_an_arm_says_what_its_shares_are():

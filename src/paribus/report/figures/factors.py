@@ -78,7 +78,7 @@ def interaction(name: str, crossed: Crossed, metric: Key, level: float = 0.95) -
         panel.set_ylabel(title(metric))
         legend(figure, names)
         p = p_value(crossed.p)
-        said = f"parallel lines: no interaction (p {p if p.startswith('<') else f'= {p}'} after Holm)"
+        said = f"lines are parallel where factors do not interact (p {p if p.startswith('<') else f'= {p}'}, Holm)"
         bars = f"mean over n = {crossed.n} seeds, bars: {100 * level:g} % t interval"
         heading(figure, name, bars, *([said] if math.isfinite(crossed.p) else []), *_said(crossed))
     return figure

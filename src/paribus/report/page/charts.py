@@ -156,16 +156,16 @@ def interaction(study: Study) -> Chart | None:
         return None
     factor = scale(study.metric)
     series: list[Chart] = []
-    shown: list[float] = []
     for number, name in enumerate(found.line_names):
         means = [found.at(number, k) for k in range(len(found.across[1]))]
         shift = (number - (len(found.line_names) - 1) / 2) * min(0.05, 0.5 / len(found.line_names))
         at = [round(k + shift, 3) for k in range(len(means))]
         line = {side: short([getattr(mean, of) * factor for mean in means]) for side, of in _SIDES.items()}
         series.append({"look": number, "name": plain(name), "x": at, **line, "whiskers": True})
-        shown += [mean.mean * factor for mean in means]
     x = {"label": plain(found.across[0]), "kind": "band", "names": [plain(level) for level in found.across[1]]}
-    return {"title": "Interaction", "x": x, "y": axis(study.metric, shown), "series": series, "hover": "point"}
+    # A linear axis: on another one, lines that differ by equally much are not parallel.
+    y = {"label": title(study.metric), "kind": "linear"}
+    return {"title": "Interaction", "x": x, "y": y, "series": series, "hover": "point"}
 
 
 def heat(study: Study) -> dict[str, Any] | None:
@@ -193,7 +193,7 @@ def heat(study: Study) -> dict[str, Any] | None:
             for row, name in enumerate(found.rows[1])
         ],
         "averaged": f", averaged over {', '.join(map(plain, found.averaged))}" if found.averaged else "",
-        "p": f" (p {p_text(found.p)} after Holm)" if math.isfinite(found.p) else "",
+        "p": f" (p {p_text(found.p)}, Holm)" if math.isfinite(found.p) else "",
         "lines": plain(found.lines[0]),
     }
 

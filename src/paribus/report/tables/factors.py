@@ -116,5 +116,5 @@ def _tuned(table: Aggregate) -> list[str]:
 def _collapsed(grid: Factorial) -> list[str]:
     if not grid.collapsed:
         return []
-    named = ", ".join(grid.collapsed) if len(grid.collapsed) <= 3 else f"{len(grid.collapsed)} arms"
+    named = "; ".join(grid.collapsed) if len(grid.collapsed) <= 3 else f"{len(grid.collapsed)} arms"
     return [f"CAUTION: runs of {named} collapsed, and tests of means do not hold their level there."]
