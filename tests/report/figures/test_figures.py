@@ -210,7 +210,8 @@ def test_the_interaction_has_a_line_for_each_level_of_the_factor_with_fewer_and_
     np.testing.assert_allclose(bars[0].get_ydata(), [own.low, own.high])
     assert [label.get_text() for label in panel.get_xticklabels()] == ["b8", "b64", "b512"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["norm=batch", "norm=none"]
-    assert "lines are parallel where factors do not interact (p < 0.001, Holm)" in figure.get_suptitle().replace("\n", " ")
+    heading = figure.get_suptitle().replace("\n", " ")
+    assert "lines are parallel where factors do not interact (p < 0.001, Holm)" in heading
 
 
 def test_times_lie_on_logarithmic_axes_with_the_line_of_saturation():
