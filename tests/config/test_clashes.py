@@ -1,12 +1,14 @@
 """An option of one name in two files is refused by every command that would read one of them."""
 
+import shutil
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.plugins.config_source import ConfigSource
 
 from paribus.base.errors import UserError
 from paribus.config import config_dir
-from paribus.config.compose import load
+from paribus.config.compose import load, resolved
 from paribus.config.composer import Composer
 
 SGD = "_target_: torch.optim.SGD\nlr: 0.5\n"
@@ -53,6 +55,18 @@ def test_a_file_that_nothing_chooses_is_no_fault(write):
     assert load(["optimizer=adam"]).optimizer._target_.endswith("Adam")
 
 
+def test_a_checkout_beside_an_installed_paribus_has_copies(tmp_path, monkeypatch):
+    line = ["optimizer=sgd", "norm=layer"]
+    wanted = resolved(load(line))
+    shutil.copytree(config_dir(), tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    assert resolved(load(line)) == wanted
+    changed = tmp_path / "conf" / "optimizer" / "sgd.yaml"
+    changed.write_text(changed.read_text() + "# changed\n")
+    with pytest.raises(UserError, match="the option optimizer/sgd must be one file"):
+        load(line)
+
+
 @pytest.mark.parametrize("name", ["experiment/example", "ablation/notes/aa", "callbacks/default", "norm/batch"])
 def test_every_group_has_the_rule_and_lists_have_it_too(name, write):
     path = write(name)
@@ -65,7 +79,7 @@ def test_every_group_has_the_rule_and_lists_have_it_too(name, write):
 
 def test_two_folders_of_the_user_may_not_clash_either(write, tmp_path, paribus):
     write("optimizer/mine", SGD)
-    other = write("optimizer/mine", SGD, "other")
+    other = write("optimizer/mine", SGD.replace("0.5", "0.3"), "other")
     result = paribus("train", "--config-dir", "other", "optimizer=mine", "--cfg", "job")
     assert result.code == 2
     assert str(other) in result.err

@@ -21,7 +21,8 @@ def check_name(places: Sequence[ConfigSource], config_path: str) -> None:
     """Raises UserError where several places of Hydra's search path have an option: model/cnn, say.
 
     Two things are meant to stand for others: train.yaml of a user, which changes ours and is no option, and an ablation
-    with a short name of ours, where it is found before.
+    with a short name of ours, where it is found before. Copies of one file, as a checkout of Paribus has them beside an
+    installed one, say the same.
 
     Applications of Hydra that know no options of Paribus stay as they are.
     """
@@ -30,7 +31,7 @@ def check_name(places: Sequence[ConfigSource], config_path: str) -> None:
         return
     having = [place for place in places if place.scheme() in _OPTIONS and place.is_config(config_path)]
     files = [_file(place, group, name) for place in having if place.scheme() != "paribus" or place is having[0]]
-    if len(set(files)) > 1:
+    if len(set(files)) > 1 and not _are_copies(files):
         first, second, *_ = dict.fromkeys(files)
         ours = str(config_dir().resolve())
         yours = next((file for file in files if not file.startswith((ours, "pkg://"))), second)
@@ -38,6 +39,12 @@ def check_name(places: Sequence[ConfigSource], config_path: str) -> None:
             f"the option {group}/{name} must be one file, and there are {first} and {second}. Hydra would take the "
             f"first and hide the other. Give {yours} another name"
         )
+
+
+def _are_copies(files: Sequence[str]) -> bool:
+    if any(file.startswith("pkg://") for file in files):
+        return False
+    return len({Path(file).read_bytes() for file in files}) == 1
 
 
 def _folder(place: ConfigSource) -> Path | None:

@@ -12,14 +12,14 @@ from paribus.config import config_dir
 
 
 def own_defaults() -> tuple[Path, DictConfig] | None:
-    """The file and its content; None where the current folder has none, or is the project of Paribus itself.
+    """The file and its content; None where the current folder has none, or a copy of ours, as a checkout of Paribus.
 
     The file changes the defaults of Paribus. It chooses options (`override /task: mine`) and sets values.
 
     Raises UserError for one that adds groups instead, as the first file of another program does.
     """
     path = Path.cwd() / "conf" / "train.yaml"
-    if not path.is_file() or path.parent.resolve() == config_dir().resolve():
+    if not path.is_file() or path.read_bytes() == (config_dir() / "train.yaml").read_bytes():
         return None
     content = OmegaConf.create(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, DictConfig):
