@@ -1,5 +1,5 @@
 """Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, families, power, sequential
-seeds, regimes, collapses, false discoveries, factors of grids.
+    discoveries, grids, target_tests, restricted_means,
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import fdtrc, stdtr, stdtrit
+from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 from simulated import Result, main
 from simulated_grids import grids
 
@@ -27,6 +27,7 @@ from paribus.stats.multiple import false_discovery, holm
 from paribus.stats.paired import Difference, paired_difference, with_falls
 from paribus.stats.regimes import HETEROGENEOUS, InRegime, over_regimes
 from paribus.stats.sequential import Looks, paired_stages
+from paribus.stats.survival import paired_logrank, restricted_mean
 from paribus.stats.tuning import select_best
 from paribus.stats.verdict import Question, judge
 
@@ -467,9 +468,147 @@ def _sequential(r: np.random.Generator, replicates: int, arms: int, looks: Looks
     return _Arms(naive, wrong(outcome, truth), missed, seeds, outcome != 4)
 
 
+def first_validations(
+    r: np.random.Generator,
+    shape: tuple[int, ...],
+    spread: float,
+    share: float,
+    never: float = 0.0,
+    luck: float = 0.0,
+    validations: int = 20,
+) -> np.ndarray:
+    """The number of the validation that finds each run at a target; one more than `validations` if none does.
+
+    The logarithm of a run's time is normal with this spread, of which a share `luck` of the variance is that of its
+    seed, the last axis; `share` of the runs get there in their budget, but for those that never do.
+    """
+    z = r.normal(size=shape)
+    if luck:
+        z = math.sqrt(1 - luck) * z + math.sqrt(luck) * r.normal(size=(shape[0], 1, shape[-1]))
+    times = validations * np.exp(spread * (z - ndtri(share)))
+    times[r.random(shape) < never] = np.inf
+    return np.minimum(np.ceil(times), validations + 1).astype(int)
+
+
+def true_mean(spread: float, share: float, never: float) -> float:
+    """Of the true times, restricted to the budget, as a part of this."""
+    t = (np.arange(100_000) + 0.5) / 100_000
+    return float((never + (1 - never) * ndtr(-ndtri(share) - np.log(t) / spread)).mean())
+
+
+def as_times(k: np.ndarray, validations: int) -> tuple[list[float], list[bool]]:
+    """For paribus.stats."""
+    return np.minimum(k, validations).astype(float).tolist(), (k <= validations).tolist()
+
+
+def target_tests(replicates: int, seed: int) -> Result:
+    """Of the paired log-rank test, for arms that are alike and share the luck of their seeds."""
+    found = Result(
+        "Times to a target: type-I error at 5 %, arms that are alike, half of the variance due to the seed",
+        ["reach it", "never do", "n", "paired log-rank", "power, 3 validations faster", "power of the unpaired one"],
+    )
+    for (share, never), n in itertools.product(((0.99, 0.0), (0.7, 0.0), (0.3, 0.0), (0.9, 0.1)), (6, 10)):
+        r = np.random.default_rng([seed, n, int(100 * share)])
+        signs = np.array(list(itertools.product([-1.0, 1.0], repeat=n)))
+        rates = []
+        for faster in (0, 3):
+            k = first_validations(r, (replicates, 2, n), 0.2, share, never, luck=0.5)
+            k[:, 0] = np.where(k[:, 0] <= 20, np.maximum(1, k[:, 0] - faster), k[:, 0])
+            scores = logrank_rows(k.reshape(replicates, 2 * n), 20).reshape(k.shape)
+            d = scores[:, 0] - scores[:, 1]
+            parts = np.array_split(d, max(1, replicates // 500))
+            p = np.concatenate(
+                [(np.abs(part @ signs.T) >= np.abs(part.sum(1))[:, None] - 1e-9).mean(1) for part in parts]
+            )
+            for row in range(CHECKED):
+                (a, reached_a), (b, reached_b) = (as_times(each, 20) for each in k[row])
+                agree(paired_logrank(a, b, reached_a, reached_b).p, p[row])
+            rates.append([float((each <= ALPHA).mean()) for each in (p, unpaired(k, scores))])
+        (level, _), (power, other) = rates
+        found.rows.append([share, never, n, level, power, other])
+        noise = 0.0 if replicates >= 10_000 else 2 * math.sqrt(0.05 * 0.95 / replicates)
+        found.promise(level <= 0.055 + noise, f"{level:.3f} at n = {n}, {share} reach it, {never} never do")
+    return found
+
+
+def logrank_rows(k: np.ndarray, validations: int) -> np.ndarray:
+    """Log-rank scores (R, n) of the runs that are pooled in each row."""
+    rows = np.arange(len(k))[:, None]
+    counts = np.zeros((len(k), validations + 2))
+    np.add.at(counts, (rows, k), 1)
+    risk = k.shape[1] - np.cumsum(counts, 1) + counts
+    hazard = np.cumsum(np.divide(counts, risk, out=np.zeros_like(counts), where=risk > 0), 1)
+    scores: np.ndarray = (k <= validations) - hazard[rows, np.minimum(k, validations)]
+    return scores
+
+
+def unpaired(k: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """p of the usual log-rank test of the arms k (R, 2, n), by its normal limit."""
+    variance = np.zeros(len(k))
+    for at in range(1, 21):
+        risk, events = (k >= at).sum(2), (k == at).sum((1, 2))
+        total = risk.sum(1)
+        own = risk[:, 0] / np.maximum(total, 1)
+        variance += np.where(total > 1, events * own * (1 - own) * (total - events) / np.maximum(total - 1, 1), 0.0)
+    z = np.divide(scores[:, 0].sum(1), np.sqrt(variance), out=np.zeros(len(k)), where=variance > 0)
+    p: np.ndarray = 2 * ndtr(-np.abs(z))
+    return p
+
+
+def restricted_means(replicates: int, seed: int) -> Result:
+    """Coverage of the restricted mean, for runs of which some do not reach the target in their budget."""
+    found = Result(
+        "Times to a target: coverage of a nominal 95 % interval of the restricted mean",
+        ["validations", "spread of log time", "reach it", "n", "coverage", "Student's", "one in ten never does"],
+    )
+    for validations, spread, share, n in itertools.product(
+        (20, 100), (0.1, 0.3), (0.99, 0.7, 0.5, 0.3, 0.1), (5, 10, 20)
+    ):
+        r = np.random.default_rng([seed, n, int(100 * share), int(100 * spread), validations])
+        shares: list[float] = []
+        for never in (0.0, 0.1):
+            k = first_validations(r, (replicates, n), spread, share, never, validations=validations)
+            truth = validations * true_mean(spread, share, never)
+            low, high, mean, half = restricted_rows(k, validations)
+            for row in range(CHECKED):
+                times, reached = as_times(k[row], validations)
+                since = [time - there for time, there in zip(times, reached, strict=True)]
+                ours = restricted_mean(times, reached, validations, since=since)
+                agree(ours.low, low[row])
+                agree(ours.high, high[row])
+            shares += [float(((low <= truth) & (truth <= high)).mean()), float((np.abs(mean - truth) <= half).mean())]
+        found.rows.append([validations, spread, share, n, *shares[:3]])
+        noise = 2 * math.sqrt(0.06 * 0.94 / replicates) if replicates < 10_000 else 0.0
+        found.promise(
+            shares[0] >= 0.94 - noise,
+            f"{shares[0]:.3f} at n = {n}, {validations} validations, spread {spread}, {share} reach it",
+        )
+    return found
+
+
+def restricted_rows(k: np.ndarray, validations: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Limits (R,) of the restricted mean of each row, its mean, and half the width of Student's interval."""
+    reached, x = k <= validations, np.minimum(k, validations).astype(float)
+    since = np.where(reached, k - 1.0, float(validations))
+    quickest = np.where(reached.any(1), since.min(1), 0.0)
+    quick = np.where(reached.any(1), np.maximum(0, 2 * quickest - validations), 0.0)
+
+    def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n = values.shape[1]
+        return values.mean(1), stdtrit(n - 1, 1 - ALPHA / 2) * values.std(1, ddof=1) / math.sqrt(n)
+
+    (mean, half), (below, down) = interval(x), interval(since)
+    sooner, wide = interval(np.column_stack([since, quick]))
+    never, late = interval(np.column_stack([x, np.full(len(x), float(validations))]))
+    some = ~reached.all(1)
+    low = np.where(some, np.minimum(below - down, sooner - wide), below - down)
+    high = np.where(some, np.maximum(mean + half, never + late), mean + half)
+    return np.maximum(0, low), np.minimum(validations, high), mean, half
+
+
 SIMULATIONS = (
     coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
-    discoveries, grids,
+    discoveries, grids, target_tests, restricted_means,
 )  # fmt: skip
 
 
