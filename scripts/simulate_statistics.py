@@ -1,5 +1,5 @@
 """Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, families, power, sequential
-    discoveries, grids, target_tests, restricted_means,
+seeds, regimes, collapses, false discoveries, factors of grids, times to targets.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 

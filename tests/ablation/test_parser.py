@@ -53,6 +53,16 @@ BAD = [
     ({"metric": "test/accuracy"}, "ablation.metric"),
     ({"select_on": "test/acc"}, "ablation.select_on"),
     ({"select_on": "steps"}, "ablation.select_on"),
+    ({"targets": 0.97}, "ablation.targets"),
+    ({"targets": {}}, "ablation.targets"),
+    ({"targets": {"val/accuracy": 0.97}}, "ablation.targets.val/accuracy"),
+    ({"targets": {"ms_per_update": 3}}, "ablation.targets.ms_per_update"),
+    ({"targets": {"test/acc": 0.97}}, "ablation.targets.test/acc"),
+    ({"targets": {"val/acc": 97}}, "ablation.targets.val/acc"),
+    ({"targets": {"val/acc": "97 %"}}, "ablation.targets.val/acc"),
+    ({"targets": {"val/loss": float("inf")}}, "ablation.targets.val/loss"),
+    ({"targets": {"val/loss": float("nan")}}, "ablation.targets.val/loss"),
+    ({"targets": {"val/loss": True}}, "ablation.targets.val/loss"),
     ({"smallest_effect": 0}, "ablation.smallest_effect"),
     ({"smallest_effect": "half"}, "ablation.smallest_effect"),
     ({"tune": {"optimizer.lr": {"log": [0.01, 1.0, 3]}}}, "ablation.tune.optimizer.lr"),
@@ -106,6 +116,29 @@ def test_a_near_name_is_suggested():
     ]:
         with pytest.raises(AblationError, match=f"[Dd]id you mean {near}"):
             parse({**FILE, **change})
+
+
+def test_targets_are_values_of_metrics_with_a_direction():
+    [found] = parse({**FILE, "targets": {"val/acc": 0.97, "val/loss": 1}})
+    assert found.targets == {"val/acc": 0.97, "val/loss": 1.0}
+    assert [key.metric.better for key in found.targets] == ["higher", "lower"]
+    [none] = parse(FILE)
+    assert none.targets == {}
+
+
+@pytest.mark.parametrize(
+    ("targets", "remedy"),
+    [
+        ({"val/acc": 97}, r"must be a fraction from 0 to 1, as val/acc is, got 97. 97 % is 0.97"),
+        ({"test/acc": 0.97}, r"must be a metric of the validation, since a run is tested once. Try val/acc"),
+        ({"ms_per_update": 3}, r"ms_per_update declares none"),
+        ({"val/loss": "1"}, r"must be a finite number, the value to be reached, got '1'"),
+        ({"val/accuracy": 1}, r"must be a metric of a run, got 'val/accuracy'. Did you mean val/acc"),
+    ],
+)
+def test_a_bad_target_gets_a_remedy(targets, remedy):
+    with pytest.raises(AblationError, match=remedy):
+        parse({**FILE, "targets": targets})
 
 
 def test_defaults_are_those_of_the_design_page():

@@ -140,6 +140,26 @@ def test_another_test_has_no_error_at_looks_that_are_over_and_other_words_cost_n
     assert "smallest_effect 0.005 -> 0.01, after 10 seeds" in study.said()
 
 
+def test_targets_are_registered_and_change_neither_runs_nor_verdicts(study):
+    runs = [cell.id for cell in study.plan().cells]
+    study.register()
+    assert "targets" not in study.plan().entry.content  # registrations of before know none
+    study.train()
+    study.write(**{"  smallest_effect": "  targets: {val/acc: 0.97}\n  smallest_effect"})
+    asked = study.paribus("plan", "ablation=mine").out
+    assert (
+        "training would register an amendment (10 seeds of an arm have results):\n    targets.val/acc none -> 0.97"
+        in asked
+    )
+    study.register()
+    plan = study.plan()
+    assert {cell.id for cell in plan.cells} >= {*runs}
+    assert plan.ablation.targets == {"val/acc": 0.97}
+    assert plan.ablation.seeds.shares == (0.5, 0.5)  # no error is spent on other words
+    assert "time until val/acc reaches 0.97" in in_words(plan.entry)
+    assert "amended once: targets.val/acc none -> 0.97, after 10 seeds" in study.said()
+
+
 def test_runs_that_were_there_before_are_said(study):
     study.train()
     study.register()

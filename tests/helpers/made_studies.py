@@ -44,6 +44,7 @@ def made(arms=("b32", "b8", "b128"), seeds: int = 5, epochs: int = 12, regimes=(
         "tune": {"optimizer.lr": list(RATES)},
         "seeds": {"tune": 2, "report": seeds},
         "smallest_effect": 0.005,
+        "targets": {"val/acc": 0.9},
         "regimes": {regime: {"tune": False} if regime == "F" else {} for regime in regimes},
         "hypotheses": [{"id": "H1", "claim": "The second is better", "arm": second, "versus": first}],
     }

@@ -117,6 +117,8 @@ class Ablation:
     grid: every combination of levels.
     paired: all factors together take their first levels, then their second, and so on.
     path: greedy walk from the baseline, in each step the one change that helps most.
+
+    targets: values of metrics that runs are to reach, and of which the time is measured, see `evidence.targets`.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Ablation:
     select_on: Key = SELECTED
     smallest_effect: float | None = None
     hypotheses: tuple[Hypothesis, ...] = ()
+    targets: Mapping[Key, float] = field(default_factory=dict)
     source: str = "ablation"
 
     @property

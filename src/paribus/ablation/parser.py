@@ -50,7 +50,7 @@ def parse(section: Mapping[str, Any], source: str | None = None, task: Task | No
 class _Parser:
     KEYS = (
         *("name", "claim", "design", "factors", "baseline", "when", "tune", "regimes", "seeds"),
-        *("metric", "select_on", "smallest_effect", "hypotheses"),
+        *("metric", "select_on", "smallest_effect", "hypotheses", "targets"),
     )
 
     def __init__(self, source: str, task: Task):
@@ -85,6 +85,7 @@ class _Parser:
             select_on=self.metric("ablation.select_on", section.get("select_on", self.task.monitor)),
             smallest_effect=smallest,
             hypotheses=self.hypotheses(section.get("hypotheses"), factors, metric, smallest),
+            targets=self.targets(section.get("targets")),
             source=self.source,
         )
         if design == "path" and (ablation.seeds.looks or ablation.seeds.tuning == "nested"):
@@ -343,6 +344,26 @@ class _Parser:
         if of.metric.is_percent and value >= 1:
             raise self.error(where, f"must be a fraction below 1, as {of} is, got {value!r}. One point is 0.01")
         return float(value)
+
+    def targets(self, section: Any) -> dict[Key, float]:
+        if section is None:
+            return {}
+        found = {}
+        for name, value in self.mapping("ablation.targets", section, "metrics to the values to be reached").items():
+            where = f"ablation.targets.{name}"
+            key = self.metric(where, name)
+            if key.metric.better is None:
+                raise self.error(where, no_direction(key))
+            if name.startswith("test/"):
+                raise self.error(
+                    where, f"must be a metric of the validation, since a run is tested once. Try {self.task.monitor}"
+                )
+            if not is_number(value):
+                raise self.error(where, f"must be a finite number, the value to be reached, got {value!r}")
+            if key.metric.is_percent and not 0 <= value <= 1:
+                raise self.error(where, f"must be a fraction from 0 to 1, as {key} is, got {value!r}. 97 % is 0.97")
+            found[key] = float(value)
+        return found
 
     def hypotheses(
         self, section: Any, factors: Sequence[Factor], metric: Key, smallest: float | None

@@ -25,10 +25,12 @@ Figures = Literal[
     "batch_times",
     "best_of_k",
     "performance_profile",
+    "time_to_target",
     "path",
     "heat_map",
     "interaction",
     "regimes",
+    "speed_profile",
     "training",
     "gradient_over_loss",
     "edge_of_stability",
@@ -72,8 +74,8 @@ def figure(
             studies = [_put_together(runs, title, metrics, mix)]
         else:
             studies = _studies(tuple(str(each) for each in what), settings, mix)
-        if kind == catalogue.REGIMES:
-            return _found(kind, catalogue.of_regimes(studies[0].name.partition(" [")[0], studies))
+        if kind in catalogue.OF_STUDIES:
+            return _found(kind, catalogue.OF_STUDIES[kind](studies[0].name.partition(" [")[0], studies))
         [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind])
         return _found(kind, drawn)
 

@@ -42,7 +42,7 @@ class Tables(tables.Tables):
         """A row for each table, arm and metric, in full precision and as recorded: see `report.table.lines`."""
         import pandas as pd
 
-        return pd.DataFrame(lines(self.aggregates()))
+        return pd.DataFrame(lines(self.aggregates(), self.times()))
 
 
 def plan(*overrides: str, measure: bool = False, **settings: Any) -> Planned:

@@ -110,6 +110,7 @@ def in_words(entry: Entry) -> list[str]:
         f"{_list(seeds['vary'])}; smallest effect of interest {content['smallest_effect'] or 'by default'}"
     )
     lines += [f"hypothesis {each['id']}: {each['claim']}" for each in content["hypotheses"]]
+    lines += [f"time until {metric} reaches {value}" for metric, value in content.get("targets", {}).items()]
     return lines
 
 

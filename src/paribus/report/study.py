@@ -14,12 +14,11 @@ from paribus.base.metrics import Key, Metrics
 from paribus.evidence.aggregate import Aggregate, aggregate_plan, keys
 from paribus.evidence.arms import Arms, ReportError, how_to_train
 from paribus.evidence.factorial import Factorial, factorial
+from paribus.evidence.targets import History, TargetTimes, times_to_targets
 from paribus.report.tables.source import plan_of
 from paribus.store.declared import agreed
 from paribus.store.record import Record
 from paribus.store.scores import score
-
-History = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Study:
 
     table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
     arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at
-    further kept points. grid: the table decomposed by its factors, or why it is not.
+    further kept points. grid: the table decomposed by its factors, or why it is not. times: to the ablation's targets.
     """
 
     name: str
@@ -56,6 +55,7 @@ class Study:
     findings: Sequence[Finding] = ()
     tuning: Arms = field(default_factory=dict)
     grid: Factorial | str = "no run is done yet"
+    times: Sequence[TargetTimes] = ()
 
     @property
     def known(self) -> Metrics:
@@ -134,7 +134,8 @@ def study(
         found = table.findings if table and asked else family(plan, read, hypotheses=implied(plan)).findings
     histories = {record.id: history(record.id) for record in records}
     grid = factorial(table, read) if table else Study.grid
-    return Study(name, main, arms, table, plan, histories, trials, found, tuning, grid)
+    times = times_to_targets(plan, read, lambda id: histories[id] if id in histories else history(id)) if table else ()
+    return Study(name, main, arms, table, plan, histories, trials, found, tuning, grid, times)
 
 
 def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from paribus.ablation.tuning import best_point
+from paribus.evidence.targets import TargetTimes
 from paribus.report.study import Study, batch_size
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.paired import paired_difference
 
 TIMES = ("ms_per_update", "seconds_per_epoch")
+FACTORS = (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)  # of the fastest arm, which profiles are read at
 SATURATED = 1.5  # an update that costs this many times one of the smallest batch
 
 
@@ -199,6 +201,42 @@ def batch_times(study: Study) -> dict[str, dict[str, dict[int, list[float]]]]:
                 for metric, of in times.items():
                     of.setdefault(_series(arm, study), {}).setdefault(size, []).append(run.timing[metric])
     return times
+
+
+Steps = tuple[list[float], list[float], list[float], list[float]]
+
+
+def arrivals(times: TargetTimes, arm: str) -> Steps:
+    """Times, and behind each the share of an arm's runs that have reached a target, with its band: from none at zero to
+    the end of its budget. Nothing of an arm without runs."""
+    curve, unit = times.arms[arm].curve, times.unit
+    if not curve.n:
+        return [], [], [], []
+    ends = [way.end[unit] for way in times.arms[arm].ways if way is not None and way.whole]
+    end = max([*ends, *curve.times, times.horizons.get(unit, 0.0)])
+    shares = [1.0, *curve.share], [curve.before[1], *curve.high], [curve.before[0], *curve.low]
+    share, low, high = ([1 - value for value in (*each, each[-1])] for each in shares)
+    return [0.0, *curve.times, end], share, low, high
+
+
+def task_times(studies: Sequence[Study]) -> tuple[list[str], dict[str, list[float]]]:
+    """Tasks, each a target of a study, and arm -> its median time to each, infinite where fewer than half of its runs
+    reach it; of the arms that all tasks have."""
+    tasks = [(f"{study.name}, {each.metric} {each.value:g}", each) for study in studies for each in study.times]
+    shared = [arm for arm in tasks[0][1].arms if all(arm in each.arms for _, each in tasks)] if tasks else []
+    return [name for name, _ in tasks], {arm: [each.arms[arm].median.time for _, each in tasks] for arm in shared}
+
+
+def profile_end(ratios: Mapping[str, Sequence[float]]) -> float:
+    """The factor up to which a profile is drawn."""
+    finite = [r for of in ratios.values() for r in of if math.isfinite(r)]
+    return min(FACTORS[-1], 1.1 * max([*finite, 1.5]))
+
+
+def profile_steps(ratios: Sequence[float], right: float) -> tuple[list[float], list[float]]:
+    """Factors from 1 to `right`, and behind each the share of tasks on which an arm is within it."""
+    factors = sorted({1.0, *(float(r) for r in ratios if r <= right), right})
+    return factors, [sum(r <= factor for r in ratios) / len(ratios) for factor in factors]
 
 
 def path_steps(study: Study) -> list[Step]:

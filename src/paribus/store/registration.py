@@ -120,6 +120,8 @@ def plain(ablation: Any) -> dict[str, Any]:
     """The fields of an ablation as they come back from JSON; not where its file lies, nor what others found."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(ablation), default=str, ensure_ascii=False))
     del content["source"]
+    if not content["targets"]:  # registrations of before know none
+        del content["targets"]
     for each in content["hypotheses"]:
         del each["literature"]
     return content
@@ -135,7 +137,10 @@ def looks_in(content: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def tests_in(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides on the test at a number of seeds: all but the words of claims, and how many seeds there are."""
+    """What decides on the test at a number of seeds: all but the words of claims, targets, which no verdict is about,
+    and how many seeds there are."""
     seeds = {key: value for key, value in content["seeds"].items() if key not in ("report", "more", "looks", "shares")}
     hypotheses = [{key: value for key, value in each.items() if key != "claim"} for each in content["hypotheses"]]
-    return {**content, "seeds": seeds, "hypotheses": hypotheses}
+    found = {**content, "seeds": seeds, "hypotheses": hypotheses}
+    found.pop("targets", None)
+    return found

@@ -12,16 +12,19 @@ from scipy import stats
 
 from paribus.base.metrics import FIRST, Key, Metric
 from paribus.evidence.arms import ReportError
+from paribus.evidence.targets import ArmTimes, TargetTimes
 from paribus.report.figures.axes import shortened, tick
-from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study
+from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study, of_tasks
 from paribus.report.figures.differences import GAIN, LOSS, Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.saving import save
 from paribus.report.figures.search import best_of_k, profile, sensitivity
+from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
 from paribus.report.tidy import Crossed
 from paribus.stats.intervals import mean_interval
+from paribus.stats.survival import kaplan_meier, median
 
 TEST, VAL = FIRST.key("test/acc"), FIRST.key("val/acc")
 
@@ -57,8 +60,21 @@ DRAWN = {
     "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, TEST),
     "heat_map": lambda names: heat_map("norm", _crossed(names), TEST),
     "interaction": lambda names: interaction("norm", _crossed(names), TEST),
+    "time_to_target": lambda names: time_to_target("norm", [times(names)] * 2),
+    "speed_profile": lambda names: speed_profile("norm", {n: [10.0, 20.0 + k] for k, n in enumerate(names)}, 2),
     "batch_times": lambda names: batch_times("norm", *[{n: {8: [1.0], 64: [2.0, 2.5]} for n in names}] * 2),
 }
+
+
+def times(names, reached=(3.0, 5.0, 9.0), never=1):
+    """Runs of each arm that reach a target at these epochs, each arm an epoch later; some never do."""
+    arms = {}
+    for number, arm in enumerate(names):
+        at = [epoch + number for epoch in reached] + [math.inf] * never
+        there = [math.isfinite(time) for time in at]
+        curve = kaplan_meier(at, there)
+        arms[arm] = ArmTimes([None] * len(at), {}, median(curve), curve)
+    return TargetTimes(VAL, 0.97, "epochs", arms, names[0], {"epochs": 40.0}, 0.95, 1, (1.0, 1.0))
 
 
 def _means(names):
@@ -212,6 +228,31 @@ def test_the_interaction_has_a_line_for_each_level_of_the_factor_with_fewer_and_
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["norm=batch", "norm=none"]
     heading = figure.get_suptitle().replace("\n", " ")
     assert "lines are parallel where factors do not interact (p < 0.001, Holm)" in heading
+
+
+def test_a_line_rises_where_a_run_reaches_the_target():
+    figure = time_to_target("norm", [times(["a", "b"])])
+    panel = figure.axes[0]
+    line = panel.lines[0]
+    assert line.get_drawstyle() == "steps-post"
+    np.testing.assert_allclose(line.get_data(), [[0, 3, 5, 9, 40], [0, 0.25, 0.5, 0.75, 0.75]])
+    assert (panel.get_xlabel(), panel.get_title()) == ("epochs", "validation accuracy of 97 % or more")
+    band = panel.collections[0].get_paths()[0].vertices[:, 1]
+    curve = times(["a"]).arms["a"].curve
+    assert {round(1 - each, 9) for each in (*curve.low, *curve.high)} <= set(np.round(band, 9))
+
+
+def test_the_speed_profile_is_the_share_of_tasks_within_a_factor():
+    panel = speed_profile("norm", {"a": [10.0, 30.0, math.inf], "b": [20.0, 15.0, 5.0]}, 3).axes[0]
+    right = 2.2
+    np.testing.assert_allclose(panel.lines[0].get_data(), [[1, 2, right], [1 / 3, 2 / 3, 2 / 3]])
+    np.testing.assert_allclose(panel.lines[1].get_data(), [[1, 2, right], [2 / 3, 1, 1]])
+
+
+def test_tasks_are_the_targets_of_all_regimes(make):
+    made = make()
+    assert len(of_tasks("batch", made.studies).axes[0].lines) == 3
+    assert "two targets or more" in of_tasks("batch", made.studies[:1]).reason
 
 
 def test_times_lie_on_logarithmic_axes_with_the_line_of_saturation():

@@ -118,6 +118,28 @@ def test_numbers_of_the_page_are_those_of_the_aggregate(make):
     assert data["studies"][0]["sensitivity"] is None
 
 
+def test_times_to_targets_have_a_table_and_steps(make):
+    made = make()
+    parsed = Parsed(rendered(made))
+    text = " ".join("".join(parsed.text).split())
+    assert text.count("Updates to a validation accuracy of 90 % or more") == 2  # regimes
+    assert "Times to targets over all tasks" in text
+    assert "Share of 2 tasks (a target in a regime or on a data set)" in text
+    [chart] = parsed.data["studies"][0]["speed"]
+    curve = made.studies[0].times[0].arms["b8"].curve
+    series = chart["series"][1]
+    assert series["x"] == pytest.approx([0, *(t for t in curve.times for _ in range(2)), 456, 456])
+    ends = [0.0, *(1 - share for share in curve.share)]
+    assert series["y"] == pytest.approx([*(y for y in ends for _ in range(2)), ends[-1]], abs=1e-3)
+    assert parsed.data["profile"]["tasks"] == 2
+    for study_ in made.studies:
+        study_.plan.ablation.targets.clear()
+    made.gather()
+    parsed = Parsed(rendered(made))
+    assert parsed.data["profile"] is None
+    assert "to a validation accuracy" not in "".join(parsed.text)
+
+
 @pytest.mark.parametrize("live", [None, Live(1, 2, "1 of 2 <i>runs</i>", "v")])
 def test_hostile_names_are_text_and_nothing_else(make, live):
     made = make(arms=HOSTILE, seeds=3, epochs=3, name="<script>alert(2)</script>")

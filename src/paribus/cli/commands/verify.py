@@ -24,7 +24,7 @@ def command(file: str, outputs: str | None) -> None:
     read = Reader(store)
     tables = drifted = 0
     for path, text in parts(Path(file)).items():
-        for each in verify(text, read):
+        for each in verify(text, read, store.history):
             where = f"{path}:{each.line}: {each.title}"
             if not each.drift:
                 show(f"{where}: {each.numbers} numbers agree with the records")

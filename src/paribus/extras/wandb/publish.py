@@ -51,7 +51,7 @@ def board(found: Collected, read: Reader) -> Board:
     metrics = shown_metrics(found)
     plan = found.plan or plan_of(found.name, found.arms, metrics[0])
     table = aggregate_plan(plan, read, metrics)
-    text = document(sheets([plan], read, Options(metrics)), "markdown", trace=False)
+    text = document(sheets([plan], read, Options(metrics), read.store.history), "markdown", trace=False)
     if plan.ablation is None:
         return Board(table, text)
     tuning = [record for cell in plan.tuning if (record := read(cell.id)) is not None]

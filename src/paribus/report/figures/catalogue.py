@@ -18,6 +18,7 @@ from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.search import best_of_k, profile, sensitivity
+from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
 from paribus.report.study import Study
 from paribus.report.tidy import (
@@ -28,6 +29,7 @@ from paribus.report.tidy import (
     path_steps,
     run_scores,
     seed_values,
+    task_times,
     tuned_scores,
 )
 
@@ -121,6 +123,12 @@ def _profile(study: Study) -> Drawn:
     return profile(study.name, scores, study.metric)
 
 
+def _time_to_target(study: Study) -> Drawn:
+    if not study.times:
+        return Missing("no run has a time to a target (ablation.targets)")
+    return time_to_target(study.name, study.times)
+
+
 def _batch_times(study: Study) -> Drawn:
     updates, epochs = tidy.batch_times(study).values()
     if max((len(of) for of in updates.values()), default=0) < 2:
@@ -155,11 +163,11 @@ FIGURES |= {
     "batch_times": _batch_times,
     "best_of_k": _best_of_k,
     "performance_profile": _profile,
+    "time_to_target": _time_to_target,
     "path": _path,
     "heat_map": _crossed(heat_map),
     "interaction": _crossed(interaction),
 }
-REGIMES = "regimes"
 
 
 def of_regimes(name: str, studies: Sequence[Study]) -> Drawn:
@@ -170,3 +178,14 @@ def of_regimes(name: str, studies: Sequence[Study]) -> Drawn:
     metric = studies[0].metric
     means = {regime: {row.arm: row.cells[metric].mean for row in table.rows} for regime, table in tables.items()}
     return regimes(name, means, metric)
+
+
+def of_tasks(name: str, studies: Sequence[Study]) -> Drawn:
+    """The profile over the targets of several regimes, data sets or ablations with the same arms."""
+    tasks, times = task_times(studies)
+    if len(tasks) < 2 or len(times) < 2:
+        return Missing("it needs two targets or more, each of a regime, data set or ablation, and arms that all have")
+    return speed_profile(name, times, len(tasks))
+
+
+OF_STUDIES: dict[str, Callable[[str, Sequence[Study]], Drawn]] = {"regimes": of_regimes, "speed_profile": of_tasks}

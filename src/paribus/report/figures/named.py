@@ -11,7 +11,7 @@ from paribus.report.figures.catalogue import Drawn
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-OF_ABLATIONS = (*catalogue.FIGURES, catalogue.REGIMES)
+OF_ABLATIONS = (*catalogue.FIGURES, *catalogue.OF_STUDIES)
 OF_RUNS = (*catalogue.RUN_FIGURES,)
 
 
@@ -21,10 +21,11 @@ def of_ablation(overrides: Sequence[str], wanted: Sequence[str], mix: Sequence[s
     for number, each in enumerate(found):
         part = each.regime or (f"{number + 1}" if number else "")
         suffix = f"-{file_name(part)}" if part else ""
-        for name, figure in catalogue.of_study(each, [n for n in wanted if n != catalogue.REGIMES]):
+        for name, figure in catalogue.of_study(each, [n for n in wanted if n in catalogue.FIGURES]):
             yield name + suffix, figure
-    if catalogue.REGIMES in wanted:
-        yield catalogue.REGIMES, catalogue.of_regimes(found[0].name.partition(" [")[0], found)
+    for name in catalogue.OF_STUDIES:
+        if name in wanted:
+            yield name, catalogue.OF_STUDIES[name](found[0].name.partition(" [")[0], found)
 
 
 def of_runs(store: Store, names: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[str, Drawn]]:

@@ -19,6 +19,7 @@ from paribus.report.page.words import p_text
 from paribus.report.study import Study
 from paribus.report.tidy import SATURATED
 from paribus.stats.intervals import Mean, mean_interval
+from paribus.stats.profile import performance_ratios
 from paribus.stats.tuning import best_of_k
 
 Chart = dict[str, Any]
@@ -196,6 +197,45 @@ def heat(study: Study) -> dict[str, Any] | None:
         "p": f" (p {p_text(found.p)}, Holm)" if math.isfinite(found.p) else "",
         "lines": plain(found.lines[0]),
     }
+
+
+def speed(study: Study) -> list[Chart]:
+    """The share of runs that have reached each target, over what it took them, in steps."""
+    charts: list[Chart] = []
+    for times in study.times:
+        series: list[Chart] = []
+        for number, arm in enumerate(study.arms):
+            x, *lines = tidy.arrivals(times, arm)
+            if x:
+                y, low, high = (short(steps(line)) for line in lines)
+                at = short([x[0], *(value for value in x[1:] for _ in range(2))])
+                series.append({"arm": number, "x": at, "y": y, "low": low, "high": high})
+        x_axis, y_axis = {"label": times.unit, "kind": "linear"}, {"label": "share of runs", "kind": "linear"}
+        charts.append({"title": "Time to target", "x": x_axis, "y": y_axis, "series": series})
+    return charts
+
+
+def profile(studies: Sequence[Study]) -> Chart | None:
+    """The share of tasks on which an arm is within a factor of the fastest; None where there are not several tasks."""
+    tasks, times = tidy.task_times(studies)
+    if len(tasks) < 2 or len(times) < 2:
+        return None
+    ratios = performance_ratios(times)
+    right = tidy.profile_end(ratios)
+    arms = list(studies[0].arms)
+    series: list[Chart] = []
+    for arm, own in ratios.items():
+        x, share = tidy.profile_steps(own, right)
+        at = short([x[0], *(value for value in x[1:] for _ in range(2))])
+        series.append({"arm": arms.index(arm), "x": at, "y": short(steps(share))})
+    x_axis = {"label": "factor of the fastest arm", "kind": "log", "ticks": [t for t in tidy.FACTORS if t <= right]}
+    y_axis = {"label": "share of tasks", "kind": "linear"}
+    return {"title": "Profile", "x": x_axis, "y": y_axis, "series": series, "tasks": len(tasks)}
+
+
+def steps(values: Sequence[float]) -> list[float]:
+    """Each value up to the next place, and there the next one."""
+    return [value for value in values[:-1] for _ in range(2)] + [values[-1]]
 
 
 _SIDES: Mapping[str, str] = {"y": "mean", "low": "low", "high": "high"}

@@ -26,8 +26,9 @@ from paribus.report.page.records import anchor, details, everyone, failures, lis
 from paribus.report.study import Study
 from paribus.report.tables.factors import factors_sheet
 from paribus.report.tables.render import html_notes, html_table
-from paribus.report.tables.sheet import Entry
+from paribus.report.tables.sheet import Entry, Sheet
 from paribus.report.tables.sheets import arms_sheet
+from paribus.report.tables.targets import target_words, targets_sheet
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim, because
 
@@ -56,9 +57,9 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
     scripts = "\n".join(_asset(file) for file in (*SCRIPTS, *(["live.js"] if live else [])))
     digest = base64.b64encode(hashlib.sha256(scripts.encode()).digest()).decode()
     drawn = [_drawn(each, 1 / len(studies)) for each in studies]
-    records, regimes = details(studies), charts.regimes(studies)
+    records, regimes, profile = details(studies), charts.regimes(studies), charts.profile(studies)
     looks = _looks(max((len(each.arms) for each in studies), default=0))
-    data = {"looks": looks, "studies": drawn, "regimes": regimes, "records": records}
+    data = {"looks": looks, "studies": drawn, "regimes": regimes, "profile": profile, "records": records}
     ablation = studies[0].ablation
     result: str = _template().render(
         name=plain(name),
@@ -67,6 +68,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
         outcomes=[] if claims else _outcomes(studies),
         studies=[_study(number, each, drawn[number]) for number, each in enumerate(studies)],
         regimes=regimes,
+        profile=profile,
         failures=failures(studies),
         counts=_counts(studies),
         command=command,
@@ -96,6 +98,7 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         **_table(number, study),
         "factors": _factors(study),
         "heat": charts.heat(study),
+        "speed": _speed(number, study),
         "forest": _forest(number, study),
         "baseline": plain(table.baseline.arm) if table else "",
         "metric": title(study.metric),
@@ -119,6 +122,7 @@ def _drawn(study: Study, share: float) -> dict[str, Any]:
         "best": charts.best(study),
         "times": charts.times(study),
         "interaction": charts.interaction(study),
+        "speed": charts.speed(study),
     }
 
 
@@ -126,8 +130,23 @@ def _table(number: int, study: Study) -> dict[str, Any]:
     """The table and its notes; every number leads to the place where its runs are listed."""
     if study.table is None:
         return {"table": None}
-    sheet = arms_sheet(study.table)
-    places = [anchor(number, list(study.arms).index(row.arm)) for row in study.table.rows]
+    return _linked(number, study, arms_sheet(study.table), [row.arm for row in study.table.rows])
+
+
+def _speed(number: int, study: Study) -> list[dict[str, Any]]:
+    """The table of each target."""
+    return [
+        {
+            **_linked(number, study, targets_sheet(study.name, times), list(times.arms)),
+            "title": f"{times.unit.capitalize()} to {target_words(times)}",
+            "level": f"{100 * times.level:g} %",
+        }
+        for times in study.times
+    ]
+
+
+def _linked(number: int, study: Study, sheet: Sheet, arms: Sequence[str]) -> dict[str, Any]:
+    places = [anchor(number, list(study.arms).index(arm)) for arm in arms]
 
     def link(row: int, entry: Entry) -> str | None:
         return f"#{places[row]}" if entry.number else None

@@ -10,6 +10,7 @@ from paribus.ablation.cells import Plan
 from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
+from paribus.evidence.targets import TargetTimes, times_to_targets
 from paribus.report.collect import collect, default_metrics
 from paribus.report.tables.columns import COLUMNS
 from paribus.report.tables.source import Options, plan_of, sheets
@@ -31,11 +32,20 @@ class Tables:
         o = self.options
         return [aggregate_plan(plan, self.read, o.metrics, o.mix, baseline=o.baseline) for plan in self.plans]
 
+    def times(self) -> list[tuple[str, TargetTimes]]:
+        """The times to targets, with the names of their tables."""
+        o = self.options
+        return [
+            (plan.name, each)
+            for plan in self.plans
+            for each in times_to_targets(plan, self.read, self.read.store.history, o.level, o.baseline)
+        ]
+
     def text(self, form: str, trace: bool = False) -> str:
         """markdown, latex, html or csv. trace: with the comments that `paribus verify` reads."""
         if form == "csv":
-            return csv_text(self.aggregates())
-        return document(sheets(self.plans, self.read, self.options), form, trace)
+            return csv_text(self.aggregates(), self.times())
+        return document(sheets(self.plans, self.read, self.options, self.read.store.history), form, trace)
 
     def __str__(self) -> str:
         return self.text("markdown")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,15 +16,17 @@ from paribus.base.version import __version__
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.arms import Arms, ReportError
 from paribus.evidence.factorial import Factorial, factorial
+from paribus.evidence.targets import Histories, times_to_targets
 from paribus.report.tables.columns import View
 from paribus.report.tables.factors import factors_sheet
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
+from paribus.report.tables.targets import targets_sheet
 from paribus.report.verdicts import Claim, claims, verdict_sheet
 from paribus.store.declared import agreed, unlike
 from paribus.store.scores import tuning_score
 
-KINDS = ("arms", "grid", "factors", "verdicts")
+KINDS = ("arms", "grid", "factors", "targets", "verdicts")
 _NONE = "-"  # in place of an id: a run that waits for tuning
 
 
@@ -43,8 +45,11 @@ class Options:
     grid: tuple[str, ...] | None = None
 
 
-def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
-    """Everything that is printed of these plans: a table for each, and the verdicts on their hypotheses.
+def sheets(plans: Sequence[Plan], read: Read, options: Options, histories: Histories | None = None) -> list[Sheet]:
+    """Everything that is printed of these plans: a table for each, the times to its targets, and the verdicts on the
+    hypotheses of all.
+
+    histories: of runs by their ids; without them nothing is said of times to targets.
 
     Raises ReportError where runs differ in what a table must not mix, and for what the options name wrongly.
     """
@@ -61,6 +66,8 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options) -> list[Sheet]:
         grid = factorial(table, read)
         if isinstance(grid, Factorial):
             found.append(_with(factors_sheet(grid, table), _source("factors", [own], options, ())))
+        if plan.ablation is not None and plan.ablation.targets:
+            found += _of_targets(_source("targets", [own], options, ()), plan, read, histories)
         findings.append(table.findings)
     if any(plan.ablation is not None and plan.ablation.hypotheses for plan in plans):
         source = _source("verdicts", packed, options, ())
@@ -77,8 +84,8 @@ def plan_of(name: str, arms: Arms, metric: str) -> Plan:
     return Plan(name, metric, arms=cells)
 
 
-def build(source: Mapping[str, Any], read: Read) -> Sheet:
-    """The sheet that a source describes, from the records as they are now.
+def build(source: Mapping[str, Any], read: Read, histories: Histories | None = None) -> Sheet:
+    """The sheet that a source describes, from the records and histories as they are now.
 
     Raises ReportError for a source of another form, and as `aggregate`.
     """
@@ -88,7 +95,14 @@ def build(source: Mapping[str, Any], read: Read) -> Sheet:
     if source["kind"] == "verdicts":
         return _of_claims(source, claims(plans, read, source["level"]))
     table = _aggregate(source, plans[0], read)
-    return _of_grid(source, table, read) if source["kind"] == "factors" else _of_arms(source, table)
+    if source["kind"] == "factors":
+        return _of_grid(source, table, read)
+    if source["kind"] == "targets":
+        for sheet in _of_targets(source, plans[0], read, histories):
+            if sheet.source is not None and sheet.source["target"] == source["target"]:
+                return sheet
+        raise ReportError(f"no run has a history of {source['target']}")
+    return _of_arms(source, table)
 
 
 def absent(source: Mapping[str, Any], read: Read) -> list[tuple[str, str]]:
@@ -136,6 +150,7 @@ def pack(plan: Plan, read: Read) -> dict[str, Any]:
             "smallest_effect": ablation.smallest_effect,
             "seeds": asdict(ablation.seeds),
             "hypotheses": [{**asdict(each), "arm": dict(each.arm)} for each in ablation.hypotheses],
+            **({"targets": dict(ablation.targets)} if ablation.targets else {}),
         },
     }
 
@@ -154,7 +169,9 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
         numbers: dict[str, Any] = {key: tuple(each) for key, each in given["seeds"].items() if key != "tuning"}
         seeds = replace(Seeds(**numbers), tuning=given["seeds"].get("tuning", "near"))
         named = {name: keys[given[name]] for name in ("metric", "select_on")}
-        ablation = Ablation(**{**given, **named, "factors": (), "seeds": seeds, "hypotheses": hypotheses})
+        targets = {keys[metric]: float(value) for metric, value in given.get("targets", {}).items()}
+        found = {"factors": (), "seeds": seeds, "hypotheses": hypotheses, "targets": targets}
+        ablation = Ablation(**{**given, **named, **found})
 
     def cell(arm: str, id: str) -> Cell | None:
         return None if id == _NONE else Cell(arm, 0, "report", (), id)
@@ -207,6 +224,16 @@ def _of_claims(source: Mapping[str, Any], found: Sequence[Claim]) -> Sheet:
     return _with(verdict_sheet(found, source["level"]), source)
 
 
+def _of_targets(source: Mapping[str, Any], plan: Plan, read: Read, histories: Histories | None) -> Iterator[Sheet]:
+    """A sheet for each target that some run has a history of."""
+    if histories is None:
+        return
+    baseline = source["baseline"] or None
+    for times in times_to_targets(plan, read, histories, source["level"], baseline):
+        sheet = targets_sheet(plan.name, times, plan.registered)
+        yield _with(sheet, {**source, "target": times.metric})
+
+
 def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
     return Sheet(sheet.title, sheet.label, sheet.columns, sheet.rows, sheet.caption, sheet.notes, dict(source))
 
@@ -219,7 +246,8 @@ def _ids(plan: Plan) -> list[list[str]]:
 
 
 def _metrics(packed: Mapping[str, Any]) -> set[str]:
-    return {packed["metric"], packed["select_on"], *(each["metric"] for each in packed["hypotheses"])}
+    return {packed["metric"], packed["select_on"], *(each["metric"] for each in packed["hypotheses"]),
+            *packed.get("targets", ())}  # fmt: skip
 
 
 def _winner(arm: str, trials: Sequence[Any], ablation: Ablation | None, read: Read) -> Tuned:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from paribus.evidence.aggregate import Aggregate
+from paribus.evidence.targets import TargetTimes
 from paribus.report.escape import spreadsheet
 from paribus.report.tables import render
 from paribus.report.tables.columns import View
@@ -47,19 +48,20 @@ def document(sheets: Sequence[Sheet], form: str, trace: bool = True) -> str:
     return "\n".join(parts)
 
 
-def csv_text(tables: Sequence[Aggregate]) -> str:
+def csv_text(tables: Sequence[Aggregate], times: Iterable[tuple[str, TargetTimes]] = ()) -> str:
     """`lines` as CSV, in full precision; empty where there is no number."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    found = lines(tables)
+    found = lines(tables, times)
     writer.writerow(found[0])
     for line in found:
         writer.writerow(spreadsheet(_exact(value)) for value in line.values())
     return buffer.getvalue()
 
 
-def lines(tables: Sequence[Aggregate]) -> list[dict[str, Any]]:
-    """One line for each table, arm and metric, as recorded (fractions, not percent).
+def lines(tables: Sequence[Aggregate], times: Iterable[tuple[str, TargetTimes]] = ()) -> list[dict[str, Any]]:
+    """One line for each table, arm and metric, as recorded (fractions, not percent), and for each unit of the times to
+    targets: restricted mean, with the time of each run as its value (inf where it never gets there).
 
     difference to p_sign_flip: from the baseline, paired by seed, nan where there is none; at_chance: the mean with
         diverged runs scored at chance; values are in the order of seeds, and runs are the ids of all that are done.
@@ -84,7 +86,26 @@ def lines(tables: Sequence[Aggregate]) -> list[dict[str, Any]]:
                 line |= {"seeds": _joined(run.seed for run in row.runs), "values": _joined(cell.values.values())}
                 line |= {"runs": _joined(run.id for run in row.runs)}
                 found.append(line)
-    return found
+    return [*found, *(line for name, each in times for line in _target_lines(name, each))]
+
+
+def _target_lines(table: str, times: TargetTimes) -> Iterator[dict[str, Any]]:
+    for label, arm in times.arms.items():
+        ways = [way for way in arm.ways if way is not None]
+        for unit, mean in arm.means.items():
+            if unit == "seconds" and times.untimed is not None:
+                continue
+            line: dict[str, Any] = {"table": table, "arm": label, "metric": f"{unit} to {times.metric} {times.value:g}"}
+            line |= {"n": mean.n, "mean": mean.mean, "sd": math.nan, "low": mean.low, "high": mean.high}
+            line |= {"level": times.level, "best": 0, **dict.fromkeys(_PAIRED, math.nan)}
+            if label != times.baseline:
+                line |= {"pairs": arm.pairs, "p": arm.p, "p_holm": arm.p_holm}
+            lost = sum(way.record.status == "diverged" for way in ways)
+            line |= {"at_chance": math.nan, "diverged": lost, "failed": 0, "running": 0}
+            line |= {"missing": len(arm.ways) - arm.n, "tuned": "", "seeds": _joined(way.record.seed for way in ways)}
+            line |= {"values": _joined(way.at[unit] if way.reached else math.inf for way in ways)}
+            line |= {"runs": _joined(way.record.id for way in ways)}
+            yield line
 
 
 _PAIRED = ("difference", "difference_low", "difference_high", "pairs", "d_z", "p", "p_holm", "p_sign_flip")

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from paribus.ablation.cells import Read
 from paribus.evidence.arms import ReportError
+from paribus.evidence.targets import Histories
 from paribus.report.tables.render import columns_of, follows, html, latex, markdown
 from paribus.report.tables.source import absent, build
 from paribus.report.tables.trace import Region, regions
+from paribus.store.history import HistoryError
 
 _TOKEN = re.compile(
     r"[+−-]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+−-]?\d+)?|SUPPORTED|NEGLIGIBLE|REVERSED|POSITIVE|REFUTED|INCONCLUSIVE|CONDITIONAL|\bbaseline\b"
@@ -29,19 +31,19 @@ class Checked:
     notices: list[str] = field(default_factory=list)
 
 
-def verify(document: str, read: Read) -> list[Checked]:
+def verify(document: str, read: Read, histories: Histories | None = None) -> list[Checked]:
     """Makes every generated table of a document again and compares it, number by number.
 
     document: LaTeX, Markdown or HTML. Rows may stand in another order, spaces and line breaks differ, and arms may have
     been renamed if no row was added or taken. The words of a caption may be changed; its numbers are then no longer
-    checked, which is a notice.
+    checked, which is a notice. histories: of runs, which tables of times to targets are made from.
 
     Raises ReportError where the comments of one are damaged.
     """
-    return [_check(region, read) for region in regions(document)]
+    return [_check(region, read, histories) for region in regions(document)]
 
 
-def _check(region: Region, read: Read) -> Checked:
+def _check(region: Region, read: Read, histories: Histories | None) -> Checked:
     result = Checked(region.line, "?")
     try:
         plans = region.source["plans"]
@@ -51,8 +53,8 @@ def _check(region: Region, read: Read) -> Checked:
             more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
             result.drift.append(f"{len(lost)} of its runs have no record: {shown}{more}")
             return result
-        sheet = build(region.source, read)
-    except ReportError as error:
+        sheet = build(region.source, read, histories)
+    except (ReportError, HistoryError) as error:
         result.drift.append(f"this table can't be made from the records any more: {error}")
         return result
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:

@@ -29,6 +29,7 @@ function start(first = true) {
     if (study.seeds) show("seeds", rows(study.seeds, off));
     study.times.forEach((spec, k) => show("times", spec, k));
     show("interaction", study.interaction);
+    study.speed.forEach((spec, k) => show("speed", spec, k));
   }
 
   // Only the rows of the arms that are shown.
@@ -83,6 +84,7 @@ function start(first = true) {
     const lines = data.studies[Number(list.dataset.lines)].interaction.series;
     list.replaceChildren(...lines.map((s) => html("li", {}, swatch(data.looks, s.look), html("span", { textContent: s.name }))));
   }
+  if (data.profile) charts.get("profile-0-0").show({ ...data.profile, arms: data.studies[0].arms });
 
   if (data.regimes) {
     const chart = charts.get("regimes-0-0"), arms = data.studies[0].arms;
