@@ -222,6 +222,17 @@ def test_without_targets_or_histories_nothing_is_said():
     assert made.times() == []
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_units_that_a_history_does_not_tell_are_left_out(value):
+    made = Made({"batch": LATE, "none": EARLY})
+    made.histories["10"]["seconds"] = [value] * EPOCHS
+    [found] = made.times()
+    assert list(found.horizons) == ["updates", "epochs", "samples"]
+    assert list(found.arms["none"].means) == ["updates", "epochs", "samples"]
+    made.histories["10"]["step"] = made.histories["10"]["epoch"] = [value] * EPOCHS
+    assert made.times() == []
+
+
 def test_several_targets_are_one_family():
     made = Made({"batch": LATE, "none": EARLY}, targets={"val/acc": 0.97, "val/loss": 0.3})
     for columns in made.histories.values():

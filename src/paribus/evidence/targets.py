@@ -234,7 +234,9 @@ class _Target:
         there = [way for row in ways.values() for way in row if way is not None]
         if not there:
             return None
-        unit, horizons = _unit(there), _horizons(there)
+        horizons = _horizons(there)
+        if (unit := _unit(there, horizons)) is None:
+            return None
         arms = {label: self.arm(row, unit, horizons) for label, row in ways.items()}
         for label in arms:
             if label != base:
@@ -307,13 +309,14 @@ class _Target:
         return found.p, found.p_faster, found.n
 
 
-def _unit(ways: Sequence[Way]) -> str:
-    """The unit that arms are compared in."""
-    for unit in ("updates", "epochs"):
+def _unit(ways: Sequence[Way], horizons: Mapping[str, float]) -> str | None:
+    """The unit that arms are compared in; None where histories tell neither updates nor epochs."""
+    known = [unit for unit in ("updates", "epochs") if unit in horizons]
+    for unit in known:
         ends = [way.end[unit] for way in ways if way.whole]
         if not ends or max(ends) - min(ends) <= _EQUAL * max(ends):
             return unit
-    return "updates"
+    return next(iter(known), None)
 
 
 def _horizons(ways: Sequence[Way]) -> dict[str, float]:
@@ -322,7 +325,7 @@ def _horizons(ways: Sequence[Way]) -> dict[str, float]:
     for unit in UNITS:
         whole = [way.end[unit] for way in ways if way.whole]
         horizon = min(whole) if whole else max(way.end[unit] for way in ways)
-        times = [way.at[unit] for way in ways]
-        if horizon > 0 and all(time > 0 for time in times):  # not nan
+        known = all(0 <= way.since[unit] < way.at[unit] < math.inf if way.reached else way.at[unit] > 0 for way in ways)
+        if known and 0 < horizon < math.inf:  # not nan
             found[unit] = horizon
     return found

@@ -287,7 +287,8 @@ return found;
 def test_long_names_break_at_separators_and_a_wide_table_scrolls(browser, opened, width):
     opened(width, arms=("b32", "norm=without_batch_normalization, augmentation=without", "without", "internationalize"))
     assert browser.execute_script(BROKEN) == []
-    [box] = [each for each in every(browser, ".numbers.scroll") if each.is_displayed()]
+    box, times = (each for each in every(browser, ".numbers.scroll") if each.is_displayed())
+    assert "reached" in times.text
     beyond = browser.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", box)
     assert (beyond > 0) == (width < 1400)
     browser.execute_script("arguments[0].scrollLeft = 10000", box)
