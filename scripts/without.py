@@ -26,6 +26,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 EXTRAS = sorted(path.parent.name for path in ROOT.glob("src/paribus/extras/*/__init__.py"))
 PLUGINS = {"cluster": "src/hydra_plugins/paribus/cluster.py"}
+_PIP = (sys.executable, "-m", "pip", "--python")  # of this Python, for another one
 DEMO = ("train", "-m", "ablation=demo", "budget.epochs=1", "ablation.seeds=2")
 
 
@@ -97,18 +98,7 @@ def works_without(extras: list[str], tests: list[str]) -> bool:
         python = environment / "bin" / "python"
         return (
             run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels, cwd=root)
-            and run(
-                sys.executable,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--target",
-                own,
-                *wheels.glob("*.whl"),
-                cwd=root,
-            )
+            and run(*_PIP, python, "install", "--quiet", "--no-deps", *wheels.glob("*.whl"), cwd=root)
             and run(python, "-m", "paribus", *DEMO, cwd=Path(folder))
             and run(python, "-m", "pytest", "-q", *tests, cwd=root)
         )

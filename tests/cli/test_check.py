@@ -70,6 +70,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.needs("stack")
 def test_each_option_is_tried_and_what_fails_has_its_remedy(paribus, project):
     result = paribus("check", *SMALL, "--json")
     assert result.code == 2
@@ -96,6 +97,7 @@ def test_each_option_is_tried_and_what_fails_has_its_remedy(paribus, project):
     assert not (project / "outputs").exists()
 
 
+@pytest.mark.needs("stack")
 def test_the_table_and_the_exit_code_of_what_works(paribus, project):
     result = paribus("check", "conf/scheduler/follows.yaml", *SMALL)
     assert result.code == 0, result.err

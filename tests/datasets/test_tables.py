@@ -281,7 +281,7 @@ def test_types_of_parquet(tmp_path):
     content = {
         "flag": pyarrow.array([True, False, None] * 10),
         "kind": pyarrow.array(["1", "2", None] * 10).dictionary_encode(),
-        "half": pyarrow.array(np.arange(30, dtype=np.float16)),
+        "half": pyarrow.array([*np.arange(29, dtype=np.float16), None], pyarrow.float16()),
         "day": pyarrow.array([datetime.date(2020, 1, 1)] * 30),
         "y": pyarrow.array([0, 1] * 15, pyarrow.int8()),
     }

@@ -168,5 +168,7 @@ def _values(path: str, name: str, column: Any) -> Array:
             f"a column holds numbers, truth values or text, and {name!r} of {path} is {kind}. Convert it, or leave it "
             f"out with data.source.ignore=[{name}]"
         )
+    if arrow.types.is_float16(kind):  # Arrow itself casts it in later versions only
+        return np.asarray(column.to_numpy(), dtype=np.float64)
     values: Array = column.cast(arrow.float64(), safe=False).to_numpy()
     return values

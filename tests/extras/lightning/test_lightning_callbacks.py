@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.optim.swa_utils import SWALR
 
 from paribus.base.errors import UserError
 from paribus.config.compose import load, resolved
@@ -11,6 +12,8 @@ from paribus.run.execute import train
 from paribus.store.store import Store
 
 LIGHTNING = "pytorch_lightning.callbacks"
+# In old versions of torch; such a checkpoint is refused, with the name of what it holds.
+FUNCTION_IN_STATE = "anneal_func" in SWALR(torch.optim.SGD([torch.zeros(1)], 0.1), 0.1).state_dict()
 BASE = ["task=lightning", "task.datamodule={_target_: modules.Data}", "task.metrics={mse: {better: lower}}",
         "task.monitor=val/mse", "budget.epochs=5", "callbacks=[checkpoints]", "trainer.threads=1",
         "callbacks.checkpoints.every_seconds=1e-9"]  # fmt: skip
@@ -25,7 +28,10 @@ def weights(record, outputs, name="last"):
     "callback",
     [
         f"{LIGHTNING}.EMAWeightAveraging, decay: 0.5",
-        f"{LIGHTNING}.StochasticWeightAveraging, swa_lrs: 0.01, swa_epoch_start: 2",
+        pytest.param(
+            f"{LIGHTNING}.StochasticWeightAveraging, swa_lrs: 0.01, swa_epoch_start: 2",
+            marks=pytest.mark.skipif(FUNCTION_IN_STATE, reason="this torch puts a function into the checkpoint"),
+        ),
         f"{LIGHTNING}.ModelPruning, pruning_fn: l1_unstructured, amount: 0.2",
         "watchers.ThawsFirst",
         "watchers.Fading",

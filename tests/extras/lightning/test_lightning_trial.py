@@ -55,7 +55,7 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
          {"overrides": ["task.datamodule={_target_: modules.Empty, part: val}"]}),
         (r"training_step returned no loss, so .* would learn nothing", {"module": "Skips"}),
         (r"returned no optimizer of the module's parameters", {"module": "WithoutOptimizer"}),
-        (r"can't be trained: RuntimeError: expected target dtype.* but got Float \(modules\.py:\d+\)",
+        (r"can't be trained: RuntimeError: expected (target dtype|scalar type).* but \w+ Float \(modules\.py:\d+\)",
          {"module": "WrongTargets"}),
         (r"val/mse declares none\. Write task\.metrics\.mse\.better=higher", {"metrics": "mse: {}"}),
         (r"trainer: The strategy `fsdp` requires a GPU",
