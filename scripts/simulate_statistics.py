@@ -1,5 +1,5 @@
 """Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, families, power, sequential
-seeds, regimes, collapses, false discoveries, factors of grids, times to targets.
+seeds, regimes, collapses, false discoveries, factors of grids, times to targets, ranks over data sets.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 
@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 from simulated import Result, main
 from simulated_grids import grids
+from simulated_ranks import rankings
 
 from paribus.stats.collapse import Collapses, falls
 from paribus.stats.effect import paired_power
@@ -608,7 +609,7 @@ def restricted_rows(k: np.ndarray, validations: int) -> tuple[np.ndarray, np.nda
 
 SIMULATIONS = (
     coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
-    discoveries, grids, target_tests, restricted_means,
+    discoveries, grids, target_tests, restricted_means, rankings,
 )  # fmt: skip
 
 
