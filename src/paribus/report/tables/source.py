@@ -15,10 +15,12 @@ from paribus.base.redaction import redacted
 from paribus.base.version import __version__
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.arms import Arms, ReportError
+from paribus.evidence.data_sets import Across, across
 from paribus.evidence.factorial import Factorial, factorial
 from paribus.evidence.targets import Histories, times_to_targets
 from paribus.report.tables.columns import View
 from paribus.report.tables.factors import factors_sheet
+from paribus.report.tables.ranks import ranks_sheet
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
 from paribus.report.tables.targets import targets_sheet
@@ -26,7 +28,7 @@ from paribus.report.verdicts import Claim, claims, verdict_sheet
 from paribus.store.declared import agreed, unlike
 from paribus.store.scores import tuning_score
 
-KINDS = ("arms", "grid", "factors", "targets", "verdicts")
+KINDS = ("arms", "grid", "factors", "targets", "ranks", "verdicts")
 _NONE = "-"  # in place of an id: a run that waits for tuning
 
 
@@ -55,7 +57,7 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options, histories: Histo
     """
     packed = [pack(plan, read) for plan in plans]
     again = [unpack(each, read) for each in packed]  # the plans as whoever makes the tables again has them
-    found, findings = [], []
+    found, findings, tables = [], [], []
     for plan, own in zip(again, packed, strict=True):
         chosen = options.grid
         if chosen is None and not options.columns:
@@ -69,6 +71,9 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options, histories: Histo
         if plan.ablation is not None and plan.ablation.targets:
             found += _of_targets(_source("targets", [own], options, ()), plan, read, histories)
         findings.append(table.findings)
+        tables.append(table)
+    if isinstance(ranks := across(tables), Across):
+        found.append(_with(ranks_sheet(ranks, options.level), _source("ranks", packed, options, ())))
     if any(plan.ablation is not None and plan.ablation.hypotheses for plan in plans):
         source = _source("verdicts", packed, options, ())
         found.append(_of_claims(source, claims(again, read, options.level, findings)))
@@ -94,6 +99,8 @@ def build(source: Mapping[str, Any], read: Read, histories: Histories | None = N
     plans = [unpack(each, read) for each in source["plans"]]
     if source["kind"] == "verdicts":
         return _of_claims(source, claims(plans, read, source["level"]))
+    if source["kind"] == "ranks":
+        return _of_ranks(source, [_aggregate(source, plan, read) for plan in plans])
     table = _aggregate(source, plans[0], read)
     if source["kind"] == "factors":
         return _of_grid(source, table, read)
@@ -218,6 +225,13 @@ def _of_grid(source: Mapping[str, Any], table: Aggregate, read: Read) -> Sheet:
     if not isinstance(grid, Factorial):
         raise ReportError(f"the factors of {table.name} can't be told apart: {grid}")
     return _with(factors_sheet(grid, table), source)
+
+
+def _of_ranks(source: Mapping[str, Any], tables: Sequence[Aggregate]) -> Sheet:
+    ranks = across(tables)
+    if not isinstance(ranks, Across):
+        raise ReportError(f"the arms can't be ranked: {ranks}")
+    return _with(ranks_sheet(ranks, source["level"]), source)
 
 
 def _of_claims(source: Mapping[str, Any], found: Sequence[Claim]) -> Sheet:

@@ -1,0 +1,51 @@
+"""The arms of an ablation over its regimes, where these are many enough to be a sample of data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from paribus.base.metrics import Key
+from paribus.evidence.aggregate import Aggregate
+from paribus.stats.ranks import FEWEST, Ranks, ranked
+
+
+@dataclass(frozen=True)
+class Across:
+    """What the regimes say of arms that all of them have.
+
+    scores: (n, K) the mean of each arm in each regime, diverged runs at chance, as recorded.
+    """
+
+    name: str
+    metric: Key
+    arms: tuple[str, ...]
+    regimes: tuple[str, ...]
+    scores: np.ndarray
+    ranks: Ranks
+
+
+def across(tables: Sequence[Aggregate]) -> Across | str:
+    """Mean ranks of the arms over the regimes of an ablation, or why there are none, in a sentence.
+
+    tables: of each regime. With fewer than `FEWEST` no two arms could differ.
+    """
+    ablations = [table.plan.ablation for table in tables if table.plan is not None and table.plan.ablation is not None]
+    if len(ablations) < FEWEST or len({each.name for each in ablations}) > 1:
+        return f"arms are ranked over {FEWEST} regimes or more (ablation.regimes)"
+    metric = tables[0].metrics[0]
+    if metric.metric.better is None:
+        return f"neither direction of {metric} is better"
+    rows = [{row.arm: row.cells[metric] for row in table.rows} for table in tables]
+    arms = tuple(arm for arm in rows[0] if all(arm in of for of in rows))
+    if len(arms) < 2:
+        return "the regimes have no two arms in common"
+    means = [[(of[arm].at_chance or of[arm].mean).mean for arm in arms] for of in rows]
+    scores = np.array(means)
+    if not np.isfinite(scores).all():
+        return "some arm has no finished run in some regime"
+    regimes = tuple(each.regime or each.name for each in ablations)
+    sign = 1.0 if metric.metric.higher else -1.0
+    return Across(ablations[0].name, metric, arms, regimes, scores, ranked(sign * scores))
