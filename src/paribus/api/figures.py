@@ -31,6 +31,7 @@ Figures = Literal[
     "interaction",
     "regimes",
     "speed_profile",
+    "critical_difference",
     "training",
     "gradient_over_loss",
     "edge_of_stability",

@@ -12,11 +12,13 @@ from scipy import stats
 
 from paribus.base.metrics import FIRST, Key, Metric
 from paribus.evidence.arms import ReportError
+from paribus.evidence.data_sets import Across
 from paribus.evidence.targets import ArmTimes, TargetTimes
 from paribus.report.figures.axes import shortened, tick
-from paribus.report.figures.catalogue import FIGURES, Missing, of_regimes, of_run, of_study, of_tasks
+from paribus.report.figures.catalogue import FIGURES, Missing, of_data_sets, of_regimes, of_run, of_study, of_tasks
 from paribus.report.figures.differences import GAIN, LOSS, Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.factors import heat_map, interaction
+from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.saving import save
 from paribus.report.figures.search import best_of_k, profile, sensitivity
@@ -24,6 +26,7 @@ from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
 from paribus.report.tidy import Crossed
 from paribus.stats.intervals import mean_interval
+from paribus.stats.ranks import ranked
 from paribus.stats.survival import kaplan_meier, median
 
 TEST, VAL = FIRST.key("test/acc"), FIRST.key("val/acc")
@@ -58,6 +61,7 @@ DRAWN = {
     "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", VAL, {names[0]: 0.1}),
     "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, VAL),
     "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, TEST),
+    "critical_difference": lambda names: critical_difference("norm", _across(names)),
     "heat_map": lambda names: heat_map("norm", _crossed(names), TEST),
     "interaction": lambda names: interaction("norm", _crossed(names), TEST),
     "time_to_target": lambda names: time_to_target("norm", [times(names)] * 2),
@@ -79,6 +83,11 @@ def times(names, reached=(3.0, 5.0, 9.0), never=1):
 
 def _means(names):
     return {n: mean_interval([0.9, 0.91, 0.92 + 0.001 * k]) for k, n in enumerate(names)}
+
+
+def _across(names):
+    scores = np.random.default_rng(0).normal(size=(9, len(names))) - 0.4 * np.arange(len(names))
+    return Across("norm", TEST, tuple(names), tuple(f"d{k}" for k in range(9)), scores, ranked(scores))
 
 
 def _crossed(names):
@@ -255,6 +264,21 @@ def test_tasks_are_the_targets_of_all_regimes(make):
     assert "two targets or more" in of_tasks("batch", made.studies[:1]).reason
 
 
+def test_bars_join_arms_that_the_regimes_do_not_tell_apart():
+    scores = np.arange(9.0)[:, None] + np.array([0, 5, 5.1]) * np.where(np.arange(9) % 2, 1, 1.1)[:, None]
+    scores[::2, 1] += 1
+    found = Across("x", TEST, ("a", "b", "c"), tuple("123456789"), scores, ranked(scores))
+    figure = critical_difference("x", found)
+    panel = figure.axes[0]
+    bars = [line for line in panel.lines if line.get_color() == "#0072B2"]
+    [bar] = bars
+    low, high = bar.get_xdata()
+    ranks = found.ranks.mean
+    assert low <= min(ranks[1:])
+    assert max(ranks[1:]) <= high < ranks[0] == 3
+    assert {"c  1.56", "b  1.44", "3.00  a"} == {text.get_text() for text in panel.texts}
+
+
 def test_times_lie_on_logarithmic_axes_with_the_line_of_saturation():
     figure = batch_times("b", {"all": {8: [1.0, 1.2], 64: [2.0]}}, {"all": {8: [4.0], 64: [1.0]}})
     assert [(p.get_xscale(), p.get_yscale()) for p in figure.axes] == [("log", "log")] * 2
@@ -310,6 +334,7 @@ def test_an_ablation_gets_every_figure_that_it_supports_and_a_reason_for_each_ot
     assert left_out == ["path", "heat_map", "interaction"]
     assert not isinstance(of_regimes("batch", made.studies), Missing)
     assert "ablation.regimes" in of_regimes("batch", made.studies[:1]).reason
+    assert "ablation.regimes" in of_data_sets("batch", made.studies).reason
     assert any("H1 REVERSED" in text for text in texts(tuned["forest"]))
     sizes = tuned["batch_times"].axes[0].lines[0].get_xdata()
     assert list(sizes) == [8, 32, 128]

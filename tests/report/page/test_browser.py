@@ -8,6 +8,7 @@ import time
 
 import pytest
 from axe_core_python.selenium import Axe
+from made_studies import made_grid
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
@@ -108,6 +109,18 @@ def test_it_is_accessible(browser, opened, width, theme):
     found = Axe().run(browser)
     assert len(found["passes"]) > 30
     assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+
+
+def test_a_grid_is_accessible_and_draws_its_interaction(browser, tmp_path):
+    path = tmp_path / "grid.html"
+    path.write_text(page("grid", [made_grid()], [], "paribus train -m ablation=grid"))
+    for width, theme in ((390, "light"), (1280, "dark")):
+        screen(browser, width, theme)
+        browser.get(path.as_uri())
+        assert [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(browser)["violations"]] == []
+        assert lines(browser, "interaction") == 2
+        assert [item.text for item in every(browser, "[data-lines] li")] == ["norm=batch", "norm=none"]
+    assert browser.get_log("browser") == []
 
 
 def test_every_control_has_a_name_and_can_be_reached_by_keys(browser, opened):

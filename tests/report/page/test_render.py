@@ -201,6 +201,13 @@ def test_a_grid_shows_which_factor_matters_as_a_table_a_heat_map_and_lines():
     assert other.data["studies"][0]["interaction"] is None
 
 
+def test_arms_are_ranked_over_many_regimes(make):
+    shown = " ".join("".join(Parsed(rendered(make(regimes=("F", "T", "a", "b", "c", "d"), epochs=2))).text).split())
+    assert "Ranks over the regimes" in shown
+    assert "which are taken as a sample" in shown
+    assert "Ranks over the regimes" not in rendered(make(epochs=2))
+
+
 def test_hostile_levels_of_a_grid_are_text_and_nothing_else():
     text = page("grid", [made_grid(HOSTILE[:-1], ("a", "b"))], [], COMMAND)
     names = [f"level {k}" for k in range(len(HOSTILE) - 1)]

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from paribus.base.metrics import Key, Metrics
 from paribus.evidence.arms import ReportError
+from paribus.evidence.data_sets import across
 from paribus.report import tidy
 from paribus.report.curves import curve_keys
 from paribus.report.figures.differences import forest, regimes, seed_dots, waterfall
 from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.learning import History, learning_curves
+from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.search import best_of_k, profile, sensitivity
 from paribus.report.figures.speed import speed_profile, time_to_target
@@ -188,4 +190,14 @@ def of_tasks(name: str, studies: Sequence[Study]) -> Drawn:
     return speed_profile(name, times, len(tasks))
 
 
-OF_STUDIES: dict[str, Callable[[str, Sequence[Study]], Drawn]] = {"regimes": of_regimes, "speed_profile": of_tasks}
+def of_data_sets(name: str, studies: Sequence[Study]) -> Drawn:
+    """Mean ranks of the arms over the regimes of one ablation."""
+    found = across([each.table for each in studies if each.table is not None])
+    return Missing(found) if isinstance(found, str) else critical_difference(name, found)
+
+
+OF_STUDIES: dict[str, Callable[[str, Sequence[Study]], Drawn]] = {
+    "regimes": of_regimes,
+    "speed_profile": of_tasks,
+    "critical_difference": of_data_sets,
+}

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from paribus.base.version import __version__
 from paribus.evidence.arms import level_text
+from paribus.evidence.data_sets import across
 from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.numbers import title
@@ -25,6 +26,7 @@ from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
 from paribus.report.study import Study
 from paribus.report.tables.factors import factors_sheet
+from paribus.report.tables.ranks import ranks_sheet
 from paribus.report.tables.render import html_notes, html_table
 from paribus.report.tables.sheet import Entry, Sheet
 from paribus.report.tables.sheets import arms_sheet
@@ -69,6 +71,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
         studies=[_study(number, each, drawn[number]) for number, each in enumerate(studies)],
         regimes=regimes,
         profile=profile,
+        ranks=_ranks(studies),
         failures=failures(studies),
         counts=_counts(studies),
         command=command,
@@ -155,10 +158,20 @@ def _linked(number: int, study: Study, sheet: Sheet, arms: Sequence[str]) -> dic
 
 
 def _factors(study: Study) -> dict[str, Any] | None:
-    """The table of a grid's factors and its notes."""
+    """The table of a grid's factors."""
     if isinstance(study.grid, str) or study.table is None:
         return None
-    sheet = factors_sheet(study.grid, study.table)
+    return _sheet(factors_sheet(study.grid, study.table))
+
+
+def _ranks(studies: Sequence[Study]) -> dict[str, Any] | None:
+    """The table of ranks over many regimes."""
+    found = across([each.table for each in studies if each.table is not None])
+    return None if isinstance(found, str) else _sheet(ranks_sheet(found))
+
+
+def _sheet(sheet: Sheet) -> dict[str, Any]:
+    """A table without links, and its notes."""
     return {"table": Markup(html_table(sheet, words=breakable)), "notes": Markup(html_notes(sheet))}
 
 
