@@ -17,6 +17,7 @@ def records(folder):
     return [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("runs/*/record.json")]
 
 
+@pytest.mark.needs("stack")  # whose lists of members have such names, too
 def test_names_beyond_ascii_and_a_folder_full_of_syntax(paribus, tmp_path, monkeypatch):
     here = tmp_path / 'zo\'é "a", b=c $x #1 \\n {归} ${seed}'
     here.mkdir()
