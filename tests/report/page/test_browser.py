@@ -296,6 +296,14 @@ return found;
 """
 
 
+def test_times_to_targets_are_drawn_with_the_names_of_arms(browser, opened):
+    opened()
+    lines = every(browser, CHART.format("speed") + " path[fill=none]")
+    assert len(lines) >= 3
+    assert [each.text for each in every(browser, "[data-tasks] li")] == ["b32", "b8", "b128"]
+    assert every(browser, "[data-chart=profile] > svg path[fill=none]")
+
+
 @pytest.mark.parametrize("width", [390, 800, 1400])
 def test_long_names_break_at_separators_and_a_wide_table_scrolls(browser, opened, width):
     opened(width, arms=("b32", "norm=without_batch_normalization, augmentation=without", "without", "internationalize"))

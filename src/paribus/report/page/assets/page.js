@@ -84,12 +84,18 @@ function start(first = true) {
     const lines = data.studies[Number(list.dataset.lines)].interaction.series;
     list.replaceChildren(...lines.map((s) => html("li", {}, swatch(data.looks, s.look), html("span", { textContent: s.name }))));
   }
-  if (data.profile) charts.get("profile-0-0").show({ ...data.profile, arms: data.studies[0].arms });
+  const key = (selector, numbers, arms) => document.querySelector(selector).append(
+    ...numbers.map((k) => html("li", {}, swatch(data.looks, k), html("span", { textContent: arms[k] }))));
+  if (data.profile) {
+    const arms = data.studies[0].arms;
+    charts.get("profile-0-0").show({ ...data.profile, arms });
+    key("[data-tasks]", data.profile.series.map((s) => s.arm), arms);
+  }
 
   if (data.regimes) {
     const chart = charts.get("regimes-0-0"), arms = data.studies[0].arms;
     chart.show({ ...data.regimes, arms });
-    document.querySelector("[data-key]").append(...arms.map((arm, k) => html("li", {}, swatch(data.looks, k), html("span", { textContent: arm }))));
+    key("[data-key]", arms.map((_, k) => k), arms);
   }
 
   // One regime at a time on the screen, all of them in print.
