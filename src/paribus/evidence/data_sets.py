@@ -30,11 +30,11 @@ class Across:
 def across(tables: Sequence[Aggregate]) -> Across | str:
     """Mean ranks of the arms over the regimes of an ablation, or why there are none, in a sentence.
 
-    tables: of each regime. With fewer than `FEWEST` no two arms could differ.
+    tables: of each regime, or of each data set of the command line. With fewer than `FEWEST` no two arms could differ.
     """
     ablations = [table.plan.ablation for table in tables if table.plan is not None and table.plan.ablation is not None]
     if len(ablations) < FEWEST or len({each.name for each in ablations}) > 1:
-        return f"arms are ranked over {FEWEST} regimes or more (ablation.regimes)"
+        return f"arms are ranked over {FEWEST} regimes or data sets, or more (ablation.regimes, or data=A,B,...)"
     metric = tables[0].metrics[0]
     if metric.metric.better is None:
         return f"neither direction of {metric} is better"
@@ -46,6 +46,8 @@ def across(tables: Sequence[Aggregate]) -> Across | str:
     scores = np.array(means)
     if not np.isfinite(scores).all():
         return "some arm has no finished run in some regime"
-    regimes = tuple(each.regime or each.name for each in ablations)
+    regimes = tuple(each.regime or table.name for each, table in zip(ablations, tables, strict=True))
+    if len(set(regimes)) < len(regimes):  # a command line crossed them with data sets
+        regimes = tuple(table.name for table in tables)
     sign = 1.0 if metric.metric.higher else -1.0
     return Across(ablations[0].name, metric, arms, regimes, scores, ranked(sign * scores))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,7 +76,15 @@ def test_few_regimes_are_not_ranked():
     few = made(5)
     assert [sheet.title for sheet in sheets(few.plans, few.read, OPTIONS)] == [f"many [d{k}]" for k in range(5)]
     tables = [aggregate_plan(plan, few.read, ["test/acc"]) for plan in few.plans]
-    assert across(tables) == "arms are ranked over 6 regimes or more (ablation.regimes)"
+    assert across(tables).startswith("arms are ranked over 6 regimes or data sets, or more (ablation.regimes, or")
+
+
+def test_data_sets_of_a_command_line_are_told_apart(many):
+    tables = [aggregate_plan(plan, many.read, ["test/acc"]) for plan in many.plans]
+    for k, table in enumerate(tables):
+        table.plan = replace(table.plan, ablation=replace(table.plan.ablation, regime="T" if k < 3 else None))
+        table.name = f"many, data=set{k}"
+    assert across(tables).regimes == tuple(f"many, data=set{k}" for k in range(7))
 
 
 def test_what_can_not_be_ranked_says_why(many):
