@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
+from paribus.stats import factors
 from paribus.stats.factors import decompose, largest_contrast
 from paribus.stats.multiple import holm
 
@@ -175,6 +176,27 @@ def test_limits_are_the_extremes_of_a_share_over_a_ball_of_means():
     assert found.high - 0.05 <= shares.max() <= found.high
 
 
+def test_noise_is_subtracted_from_a_share():
+    levels, n = full(3, 2), 4
+    values = 2 * scores(full(3, 2), n, 2)
+    a, b = linalg.helmert(3), linalg.helmert(2)
+    flat = np.ones((1, 3)) / math.sqrt(3), np.ones((1, 2)) / math.sqrt(2)
+    z = values @ np.vstack([np.kron(a, flat[1]), np.kron(flat[0], b), np.kron(a, b)]).T
+    squares = z.mean(0) ** 2 - z.var(0, ddof=1) / n
+    sizes = [squares[:2].sum(), squares[2], squares[3:].sum()]
+    for k, each in enumerate(decompose(values, levels).effects):
+        this, others = max(0, sizes[k]), max(0, sum(sizes) - sizes[k])
+        assert each.share == pytest.approx(this / (this + others))
+
+
+def test_the_only_effect_may_be_all():
+    levels = full(3, 2)
+    values = np.random.default_rng(0).normal(size=(8, 6)) + 9 * levels[:, 0]
+    a, b, _ = decompose(values, levels).effects
+    assert (a.high, b.low) == (1.0, pytest.approx(0, abs=1e-30))
+    assert a.low > 0.9
+
+
 @pytest.mark.parametrize("size", [0.0, 1.0, 10.0])
 def test_a_share_lies_within_its_limits(size):
     r = np.random.default_rng(5)
@@ -223,6 +245,22 @@ def test_the_largest_difference_of_levels():
     interval = expected.confidence_interval(1 - 0.05 / 3)
     assert found.difference.mean == pytest.approx((means[order[-1]] - means[order[0]]).mean())
     assert (found.difference.low, found.difference.high) == pytest.approx((interval.low, interval.high))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_difference_is_positive_whichever_level_is_first(sign):
+    levels = full(3, 2)
+    values = scores(levels, 6) + 50 * sign * levels[:, 0]
+    found = largest_contrast(values, levels, (0,))
+    assert found.levels == (((2, 0) if sign > 0 else (0, 2)),)
+    assert found.difference.mean == pytest.approx(100, abs=10)
+
+
+def test_of_too_many_contrasts_there_is_no_largest(monkeypatch):
+    levels = full(3, 2)
+    for most, there in ((3, True), (2, False)):
+        monkeypatch.setattr(factors, "MOST_CONTRASTS", most)
+        assert (largest_contrast(scores(levels, 4), levels, (0,)) is not None) == there
 
 
 def test_the_largest_difference_of_differences():
