@@ -222,6 +222,24 @@ def test_random_splits_widen_everything():
     assert broad.high - broad.low == pytest.approx(ratio * (narrow.high - narrow.low))
 
 
+def test_means_that_may_be_moved_count_against_every_term():
+    levels, n = full(3, 2), 6
+    values = scores(levels, n) + 3 * levels[:, 0]
+    slack = np.array([0.1, 0.0, 0.2, 0.3, 0.0, 0.1])
+    plain, moved = decompose(values, levels).effects, decompose(values, levels, slack=slack).effects
+    for one, other in zip(plain, moved, strict=True):
+        length, error = math.sqrt(one.squares / n), one.error / (n - 1)
+        assert other.f == pytest.approx(max(0, length - np.linalg.norm(slack)) ** 2 * n / error)
+        assert other.p >= one.p
+        assert other.low <= one.low <= one.high <= other.high
+    alone, wide = largest_contrast(values, levels, (0,)), largest_contrast(values, levels, (0,), slack=slack)
+    assert alone.levels == wide.levels == ((2, 0),)
+    reach = (slack[4] + slack[0] + slack[5] + slack[1]) / 2
+    assert wide.difference.high - alone.difference.high == pytest.approx(reach)
+    assert alone.difference.low - wide.difference.low == pytest.approx(reach)
+    assert decompose(values, levels, slack=0 * slack).effects == plain
+
+
 def test_noise_in_common():
     levels = full(3, 2)
     values = scores(levels, 8)

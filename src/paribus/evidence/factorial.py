@@ -25,7 +25,8 @@ class Factorial:
     """A grid with the scores of its runs, and what its factors contribute.
 
     factors: name -> levels, of those that vary. places: (C, m), the level of each factor at each arm.
-    scores: (n, C), of the seeds that have a run at every arm; diverged runs are scored at chance.
+    scores: (n, C), of the seeds that have a run at every arm; diverged runs are scored at chance. Of a tuned arm they
+        have the mean of the table and the spread of the runs at the winner.
     contrasts: of each effect of `found`, in its order. planned: how many seeds there are to be; at the first look,
         where seeds are added sequentially.
     collapsed: arms of which a run collapsed. full: whether the grid has every arm.
@@ -58,8 +59,8 @@ def factorial(table: Aggregate, read: Read) -> Factorial | str:
     """The decomposition of the table's grid in its first metric, or why there is none, in a sentence.
 
     The seeds of the first look alone are taken where seeds are added sequentially: later ones are there only where an
-    earlier look left a verdict open. Of an arm that was tuned, each seed has the score at the point that the other
-    seeds choose, see `stats.tuned`.
+    earlier look left a verdict open. The mean of an arm that was tuned is that of the table, and it may be wrong by as
+    much as the means at other kept points are away, see `stats.tuned`.
     """
     plan, metric = table.plan, table.metrics[0]
     factors = varying(plan)
@@ -71,21 +72,28 @@ def factorial(table: Aggregate, read: Read) -> Factorial | str:
         return "losses of different kinds have no common scale"
     scored, looks = Scored(plan, read), plan.ablation.seeds.looks
     planned = min(*map(len, plan.arms.values()), *looks[:1])
-    rows = {arm: scored.at(arm, planned)[0] for arm in plan.arms}
-    every = np.array([[score(record, metric) for record in row] for row in rows.values()]).T.reshape(planned, -1)
-    there = every[~np.isnan(every).any(1)]
-    if len(there) < 2:
+    arms = [scored.at(arm, planned) for arm in plan.arms]
+    chosen = np.array([[score(record, metric) for record in row] for row, _ in arms]).T.reshape(planned, -1)
+    kept = [np.array([[score(record, metric) for record in row] for row in rows]) for _, rows in arms]
+    whole = ~np.isnan(np.vstack([chosen.T, *kept])).any(0)
+    chosen, kept = chosen[whole], [rows[:, whole] for rows in kept]
+    if len(chosen) < 2:
         return "fewer than two seeds have a finished run at every arm"
-    if not (np.abs(there) < LARGEST).all():
+    if not all((np.abs(rows) < LARGEST).all() for rows in kept):
         return "runs diverged, and what guessing scores is not known"
     places = np.array([[of.index(plan.levels[arm][name]) for name, of in factors.items()] for arm in plan.arms])
     if len({tuple(place) for place in places.tolist()}) < len(places):
         return "arms differ in something that is no factor"
     ratio = scored.ratio(plan.arms) if SPLIT in plan.ablation.seeds.vary else 0.0
-    found = decompose(there, places, table.level, ratio)
+    slack = np.array([np.abs(rows.mean(1) - mean).max() for rows, mean in zip(kept, chosen.mean(0), strict=True)])
+    tuned = slack if any(len(rows) > 1 for rows in kept) else None
+    if tuned is not None:  # the choice of each seed's point by the other seeds would hide noise
+        winners = np.array([rows[0] for rows in kept]).T
+        chosen = winners - winners.mean(0) + chosen.mean(0)
+    found = decompose(chosen, places, table.level, ratio, tuned)
     return Factorial(
-        plan.name, metric, factors, places, there, found,
-        [largest_contrast(there, places, each.term, table.level, ratio) for each in found.effects],
+        plan.name, metric, factors, places, chosen, found,
+        [largest_contrast(chosen, places, each.term, table.level, ratio, tuned) for each in found.effects],
         table.level, planned,
         tuple(row.arm for row in table.rows if row.collapses is not None and row.collapses.count),
         math.prod(map(len, factors.values())) == len(places),

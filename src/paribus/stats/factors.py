@@ -88,7 +88,9 @@ class Contrast:
     count: int
 
 
-def decompose(values: np.ndarray, levels: np.ndarray, level: float = 0.95, ratio: float = 0.0) -> Decomposition:
+def decompose(
+    values: np.ndarray, levels: np.ndarray, level: float = 0.95, ratio: float = 0.0, slack: np.ndarray | None = None
+) -> Decomposition:
     r"""The decomposition of an experiment that is made with the same seeds at each arm.
 
     The test of term t compares $F = \frac{n \|P_t \bar y\|^2}{\mathrm{tr}\, S_t}$, $S_t$ the covariance of the seeds'
@@ -105,6 +107,9 @@ def decompose(values: np.ndarray, levels: np.ndarray, level: float = 0.95, ratio
     values: (n, C), one row for each seed. levels: (C, m) integers, the level of each factor at each arm; a grid may
     lack arms.
     ratio: of test to training samples where each seed has a split of its own, see `resampled.widened`; else 0.
+    slack: (C,) by how much the mean of each arm may be wrong beside its noise: of a tuned arm, how far the means at
+        its kept points are away. All of them together move $P_t \bar y$ by at most their norm, by which r is larger and
+        $\|P_t \bar y\|$ is shorter in F. So a tuned arm differs only where it does at each point that is kept.
 
     Raises ValueError unless there are two seeds and two factors that vary, no arm stands there twice, all values are
     finite, and 0 < level < 1.
@@ -117,10 +122,11 @@ def decompose(values: np.ndarray, levels: np.ndarray, level: float = 0.95, ratio
             f"a decomposition needs two seeds or more with a finite value at each of the {len(grid.levels)} arms, got "
             f"an array of shape {y.shape}. Leave out the seeds that lack a run"
         )
+    moved = 0.0 if slack is None else float(np.linalg.norm(slack))
     apart = y - y.mean(1, keepdims=True)  # what all arms of a seed have in common is no effect of a factor
 
     def part(of: np.ndarray) -> _Part:
-        return _Part(of, 1 / n + ratio, level, ROUNDING * float(np.abs(y).max()))
+        return _Part(of, 1 / n + ratio, level, moved, ROUNDING * float(np.abs(y).max()))
 
     terms = [(term, *grid.effects(apart, term)) for term in grid.terms]
     terms = [each for each in terms if each[-1]]
@@ -177,10 +183,11 @@ class _Part:
     r"""The part P of the seeds' scores: $\|P \bar y\|$, the trace of its covariance, and the F test that it is noise.
 
     radius: $\|P (\bar y - \mu)\|$ is at most that with probability `level`, which inverts the same test.
+    moved: how far the mean may be moved beside noise.
     variance: $\|P \mu\|^2$, estimated without bias, so that it may be negative.
     """
 
-    def __init__(self, part: np.ndarray, per_seed: float, level: float, noise: float):
+    def __init__(self, part: np.ndarray, per_seed: float, level: float, moved: float, noise: float):
         n = len(part)
         mean = part.mean(0)
         apart = part - mean
@@ -189,16 +196,17 @@ class _Part:
         self.trace = float(np.trace(gram))
         self.variance = self.length**2 - per_seed * self.trace
         if self.trace <= noise**2:  # equal effects of all seeds: as in `paired_difference`
-            self.f = math.inf if self.length > noise else math.nan
-            self.p = 2.0 ** (1 - n) if self.length > noise else 1.0
-            self.radius = 0.0 if self.p <= 1 - level else math.inf
+            there = self.length > noise + moved
+            self.f = math.inf if there else math.nan
+            self.p = 2.0 ** (1 - n) if there else 1.0
+            self.radius = moved if self.p <= 1 - level else math.inf
             return
         from scipy.special import fdtrc, fdtri
 
         freedom = self.trace**2 / float((gram * gram).sum())
-        self.f = self.length**2 / (per_seed * self.trace)
+        self.f = max(0.0, self.length - moved) ** 2 / (per_seed * self.trace)
         self.p = float(fdtrc(freedom, freedom * (n - 1), self.f))
-        self.radius = math.sqrt(per_seed * self.trace * float(fdtri(freedom, freedom * (n - 1), level)))
+        self.radius = moved + math.sqrt(per_seed * self.trace * float(fdtri(freedom, freedom * (n - 1), level)))
 
 
 def _share(own: _Part, whole: _Part) -> tuple[float, float, float]:
@@ -224,12 +232,17 @@ def _noise(values: np.ndarray) -> tuple[float, float]:
 
 
 def largest_contrast(
-    values: np.ndarray, levels: np.ndarray, term: Term, level: float = 0.95, ratio: float = 0.0
+    values: np.ndarray,
+    levels: np.ndarray,
+    term: Term,
+    level: float = 0.95,
+    ratio: float = 0.0,
+    slack: np.ndarray | None = None,
 ) -> Contrast | None:
     """The contrast of a term that is largest in size, with the sign that makes it positive. None where a grid that
     lacks arms has none, and where there are more than `MOST_CONTRASTS`.
 
-    values, levels, level, ratio: as in `decompose`.
+    values, levels, level, ratio, slack: as in `decompose`.
     """
     y = np.asarray(values, dtype=float)
     sizes = levels.max(0) + 1
@@ -251,13 +264,20 @@ def largest_contrast(
     zero = np.zeros_like(own)
     found = paired_difference(widened(own, zero, ratio).tolist(), zero.tolist(), exact=False)
     low, high = found.limits((1 - level) / (2 * count))
+    if slack is not None:
+        reach = np.full((1, *sizes), np.nan)
+        reach[(slice(None), *levels.T)] = slack
+        moved = float(_mean_of_present(_differences(reach, term, chosen, 1.0), others).reshape(-1)[0])
+        low, high = low - moved, high + moved
     return Contrast(tuple((int(i[0]), int(j[0])) for i, j in chosen), replace(found, low=low, high=high), count)
 
 
-def _differences(table: np.ndarray, term: Term, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """(n, ...): along the axis of each factor of the term, the first level of each pair minus the second."""
+def _differences(
+    table: np.ndarray, term: Term, pairs: Sequence[tuple[np.ndarray, np.ndarray]], sign: float = -1.0
+) -> np.ndarray:
+    """(n, ...): along the axis of each factor of the term, the first level of each pair minus (or plus) the second."""
     for factor, (first, second) in zip(term, pairs, strict=True):
-        table = table.take(first, 1 + factor) - table.take(second, 1 + factor)
+        table = table.take(first, 1 + factor) + sign * table.take(second, 1 + factor)
     return table
 
 

@@ -129,12 +129,26 @@ def test_a_grid_that_lacks_an_arm_says_what_its_shares_are():
     assert [row[0].text for row in sheet.rows] == ["norm", "batch_size", "norm × batch_size"]
 
 
-def test_tuned_arms_say_that_the_luck_of_tuning_is_not_covered():
+def test_the_luck_of_tuning_is_covered_where_points_are_kept():
+    """Two learning rates that are alike: the mean of an arm may be that at either."""
     tuned = made(tune={"optimizer.lr": [0.01, 0.1]}, seeds={"tune": 3, "report": 4})
-    _, sheet = sheet_of(tuned)
-    assert "no p or interval here covers the luck of tuning" in sheet.caption
+    [plan] = tuned.plans
+    grid, sheet = sheet_of(tuned)
+    assert plan.kept
+    assert "this is part of p and of the intervals" in sheet.caption
+    rows = {arm: [cells, *plan.kept.get(arm, {}).values()] for arm, cells in plan.arms.items()}
+    table = aggregate_plan(plan, tuned.read, ["test/acc"])
+    means = {row.arm: row.cells["test/acc"].mean.mean for row in table.rows}
+    slack = [
+        max(abs(np.mean([tuned.read(cell.id).metrics["test/acc"] for cell in cells]) - means[arm]) for cells in each)
+        for arm, each in rows.items()
+    ]
+    np.testing.assert_allclose(grid.scores.mean(0), list(means.values()))
+    expected = decompose(grid.scores, grid.places, slack=np.array(slack))
+    assert [each.p for each in grid.found.effects] == pytest.approx([each.p for each in expected.effects])
+    assert [each.low for each in grid.found.effects] == pytest.approx([each.low for each in expected.effects])
     once = made(tune={"optimizer.lr": [0.01, 0.1]}, seeds={"tune": 3, "report": 4, "tuning": "once"})
-    assert "scored at the winner of the tuning; no p or interval here covers the luck" in sheet_of(once)[1].caption
+    assert "at the winner of the tuning; no p or interval here covers its luck" in sheet_of(once)[1].caption
 
 
 def test_seeds_that_are_added_do_not_count():

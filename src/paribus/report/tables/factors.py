@@ -108,9 +108,14 @@ def _tuned(table: Aggregate) -> list[str]:
     ablation: Ablation | None = plan.ablation if plan is not None else None
     if plan is None or ablation is None or not plan.tuned or ablation.seeds.tuning == "nested":
         return []
-    cross_fitted = any(table.kept.values()) and not table.lacking
-    where = "the kept point that the other seeds choose" if cross_fitted else "the winner of the tuning"
-    return [f"Each seed of a tuned arm is scored at {where}; no p or interval here covers the luck of tuning."]
+    if ablation.seeds.tuning == "once" or table.lacking:
+        return ["Tuned arms are taken at the winner of the tuning; no p or interval here covers its luck."]
+    if not any(table.kept.values()):
+        return []
+    return [
+        "The mean of a tuned arm may be wrong by as much as the means at its other kept points are away; this is part "
+        "of p and of the intervals."
+    ]
 
 
 def _collapsed(grid: Factorial) -> list[str]:
