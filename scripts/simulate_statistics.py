@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 from simulated import Result, main
-from simulated_grids import grids
+from simulated_grids import grids, tuned_grids
 from simulated_ranks import rankings
 
 from paribus.stats.collapse import Collapses, falls
@@ -609,7 +609,7 @@ def restricted_rows(k: np.ndarray, validations: int) -> tuple[np.ndarray, np.nda
 
 SIMULATIONS = (
     coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
-    discoveries, grids, target_tests, restricted_means, rankings,
+    discoveries, grids, tuned_grids, target_tests, restricted_means, rankings,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from simulated import Result
 
 from paribus.stats.factors import Term, decompose
 from paribus.stats.multiple import holm
+from paribus.stats.tuned import cross_fitted, near_ties
 
 ALPHA = 0.05
 CHECKED = 3  # replicates of each case that are computed by paribus.stats as well
@@ -121,3 +122,42 @@ def projections(levels: np.ndarray) -> dict[Term, np.ndarray]:
     factors = range(len(blocks))
     terms = [term for size in factors for term in itertools.combinations(factors, size + 1)]
     return {term: functools.reduce(np.kron, [blocks[factor][factor in term] for factor in factors]) for term in terms}
+
+
+def tuned_grids(replicates: int, seed: int) -> Result:
+    """Four equal arms, each tuned over seven rates with three seeds of its own: the luck of tuning is no effect.
+
+    One replicate of twenty that are asked for, since each is computed by paribus.stats.
+    """
+    found = Result(
+        "A grid of four tuned arms that are alike: any term is significant at 5 % after Holm",
+        ["n", "curvature", "with kept points", "at the winner"],
+    )
+    levels, rates, count = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.linspace(-1, 1, 7), max(1, replicates // 20)
+    for n, curvature in itertools.product((10, 50), (1.0, 4.0)):
+        r = np.random.default_rng([seed, n, int(curvature)])
+        any_ = np.zeros((count, 2), dtype=bool)
+        for k in range(count):
+            means = -curvature * (rates - r.uniform(-0.2, 0.2)) ** 2
+            arms = [tuned_arm(r, means, n) for _ in levels]
+            kept, winners = (np.array([arm[side] for arm in arms]).T for side in (0, 1))
+            slack = np.array([arm[2] for arm in arms])
+            for side, effects in enumerate(
+                (decompose(kept, levels, slack=slack).effects, decompose(winners, levels).effects)
+            ):
+                any_[k, side] = min(each.p for each in effects) <= ALPHA
+        shares = any_.mean(0).tolist()
+        found.rows.append([n, curvature, *shares])
+        found.at_most(shares[0], 0.055, count, f"any term of equal tuned arms, n = {n}, curvature {curvature}")
+    return found
+
+
+def tuned_arm(r: np.random.Generator, means: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Runs of an arm as evidence.factorial has them: about the mean of the table, and at the winner; and the slack."""
+    tuning, reporting = (means[:, None] + r.normal(size=(len(means), size)) for size in (3, n))
+    best = int(tuning.mean(1).argmax())
+    near = np.flatnonzero(near_ties(tuning, best))
+    choice = cross_fitted(tuning[near], reporting[near])
+    mean = float(reporting[near][choice, range(n)].mean())
+    winner = reporting[best]
+    return winner - winner.mean() + mean, winner, float(np.abs(reporting[near].mean(1) - mean).max())

@@ -15,8 +15,8 @@ def script():
     ("name", "replicates"),
     [("coverage", 10_000), ("type_one", 10_000), ("family_wise", 10_000), ("tuning_bias", 10_000), ("confusion", 4_000),
      ("verdicts", 1_000), ("power", 10_000), ("sequential", 1_000), ("heterogeneity", 2_000), ("collapsing", 4_000),
-     ("discoveries", 2_000), ("grids", 300), ("target_tests", 2_000), ("restricted_means", 4_000),
-     ("rankings", 4_000)],
+     ("discoveries", 2_000), ("grids", 300), ("tuned_grids", 2_000), ("target_tests", 2_000),
+     ("restricted_means", 4_000), ("rankings", 4_000)],
 )  # fmt: skip
 def test_promises_hold(script, name, replicates):
     assert getattr(script, name) in script.SIMULATIONS
@@ -38,3 +38,4 @@ def test_what_is_not_promised_goes_wrong(script):
     assert max(row[3] for row in script.verdicts(200, 1).rows) > 0.2  # each verdict at 5 %
     assert max(row[3] for row in script.heterogeneity(300, 1).rows) > 0.8  # verdicts that differ
     assert max(row[2] for row in script.collapsing(1_000, 1).rows) > 0.2  # no more collapse than was seen
+    assert max(row[3] for row in script.tuned_grids(2_000, 1).rows) > 0.25  # the winners of tuning alone
