@@ -121,7 +121,8 @@ def paribus(tmp_path, monkeypatch, capsys):
 
     yield run
     for name in set(sys.modules) - known:  # the modules of this test's folder, which the next must not find
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+        spec = getattr(sys.modules[name], "__spec__", None)
+        if str(getattr(spec, "origin", None)).startswith(str(tmp_path)):
             del sys.modules[name]
 
 
