@@ -80,8 +80,9 @@ def distributions():
 @functools.cache
 def own():
     """Python's and our own modules, the one that test_fork.py writes, and the package of a new project."""
+    python = {"tomllib", *sys.stdlib_module_names}  # tomllib since 3.11, and tomli before
     ours = {path.stem for folder in ("tests", "scripts") for path in (ROOT / folder).rglob("*.py")}
-    return ours | {"paribus", "hydra_plugins", "tests", "forked_functions", "PACKAGE"} | sys.stdlib_module_names
+    return ours | {"paribus", "hydra_plugins", "tests", "forked_functions", "PACKAGE"} | python
 
 
 def undeclared(names, declared):

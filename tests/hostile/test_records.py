@@ -128,7 +128,7 @@ def test_a_copied_run_calls_nothing_but_parts_of_a_training(attack, trained, cas
     changed(trained, *TARGETS[case])
     without_checksums(trained)
     said = attack("evaluate", trained.name, code=2).err
-    assert said.startswith("error: ")
+    assert said.splitlines()[-1].startswith("error: ")  # torch's builds for CUDA say first that there is none
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])

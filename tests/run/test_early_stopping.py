@@ -246,7 +246,7 @@ def test_killed_and_repeated_it_ends_with_the_same_bits(paribus, commands, tmp_p
     process = commands.start(tmp_path, *command, "paths.outputs=killed")
     deadline = time.monotonic() + 60
     while not list((tmp_path / "killed").glob("runs/*/checkpoints/last.ckpt")):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, process.output.read_text()
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait(60).code == -signal.SIGKILL

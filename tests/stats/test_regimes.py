@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -26,10 +27,11 @@ def test_welch_agrees_with_scipy(k):
     r = np.random.default_rng(k)
     groups = [r.normal(r.normal(), r.uniform(0.1, 3), r.integers(3, 20)) for _ in range(k)]
     means, sds, n = ([f(g) for g in groups] for f in (np.mean, lambda g: np.std(g, ddof=1), len))
-    expected = stats.f_oneway(*groups, equal_var=False).pvalue
-    assert welch(means, sds, n) == pytest.approx(expected, rel=1e-10)
     if k == 2:
         assert welch(means, sds, n) == pytest.approx(stats.ttest_ind(*groups, equal_var=False).pvalue, rel=1e-10)
+    if "equal_var" in inspect.signature(stats.f_oneway).parameters:  # of scipy 1.16 and later
+        expected = stats.f_oneway(*groups, equal_var=False).pvalue
+        assert welch(means, sds, n) == pytest.approx(expected, rel=1e-10)
 
 
 def test_welch_needs_deviations():
