@@ -10,7 +10,13 @@ MODULE = ["task=lightning", "task.module={_target_: modules.Regressor}", "task.d
           "task.metrics={mse: {better: lower}}", "task.monitor=val/mse"]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", [["model=mlp", "data.subset=100"], MODULE], ids=["ours", "lightning"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(["model=mlp", "data.subset=100"], id="ours"),
+        pytest.param(MODULE, id="lightning", marks=pytest.mark.needs("lightning")),
+    ],
+)
 def test_a_single_run_leaves_the_variables_of_lightnings_trainer_alone(task, paribus, monkeypatch):
     def trained(outputs):
         done = paribus("train", *task, "budget.epochs=3", f"paths.outputs={outputs}")

@@ -161,6 +161,12 @@ def test_what_can_not_work_is_one_message_and_leaves_nothing(train, tmp_path, mo
     assert not list(tmp_path.glob("outputs/runs/*"))
 
 
+def test_after_the_use_of_cuda_a_network_is_tried_in_a_new_interpreter(train, monkeypatch):
+    monkeypatch.setattr("paribus.base.forked.can_fork", lambda: False)
+    assert train("Shuffled").code == 0
+    assert "mat1 and mat2" in train("Misfit").err
+
+
 def test_ours_are_never_built_elsewhere(paribus, monkeypatch):
     from paribus.run import alone
 

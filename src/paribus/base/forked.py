@@ -1,4 +1,8 @@
-"""Code of others, in a process of its own that is forked from this one: what it does to its process stays there."""
+"""Code of others, in a process of its own: what it does to its process stays there.
+
+The process is forked, which takes milliseconds, where this one can fork: on Linux, and before it has used CUDA.
+Elsewhere it is a new interpreter, which imports torch for seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import pickle
 import select
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,19 +39,14 @@ class Ended(Generic[T]):
         return f" It said: {lines[-1][:300]}" if lines else ""
 
 
-def in_a_fork(function: Callable[[], T], limit: float) -> Ended[T]:
-    """Call a function in a forked process, for at most `limit` seconds; what it returns must pickle.
+def apart(function: Callable[[], T], limit: float) -> Ended[T]:
+    """Call a function in a process of its own, for at most `limit` seconds; it and what it returns must pickle.
 
-    This process must not have used an accelerator, which no process can use after a fork. The function must keep torch
-    to one thread: a forked process has none of its parent's.
+    The function must keep torch to one thread: a forked process has none of its parent's.
     """
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as said:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait are no matter: see above
-            pid = os.fork()
-        if pid == 0:
-            _child(function, writer, said.fileno())
+        pid = (_fork if can_fork() else _start)(function, writer, said.fileno())
         os.close(writer)
         try:
             content = _read(reader, limit)
@@ -58,6 +58,35 @@ def in_a_fork(function: Callable[[], T], limit: float) -> Ended[T]:
     if content is None:
         return Ended((), None, text)
     return Ended((pickle.loads(content),) if content else (), code, text)
+
+
+def can_fork() -> bool:
+    """Not where macOS's frameworks would end a forked process, nor where CUDA would refuse it."""
+    torch = sys.modules.get("torch")
+    return sys.platform == "linux" and (torch is None or not torch.cuda.is_initialized())
+
+
+def _fork(function: Callable[[], T], writer: int, said: int) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait are no matter: see above
+        pid = os.fork()
+    if pid == 0:
+        _child(function, writer, said)
+    return pid
+
+
+def _start(function: Callable[[], T], writer: int, said: int) -> int:
+    path = os.pathsep.join(filter(None, sys.path))
+    with tempfile.TemporaryFile() as call:
+        call.write(pickle.dumps(sys.path))
+        call.write(pickle.dumps(function))
+        call.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "paribus.base.forked", str(writer)],
+            stdin=call, stdout=said, stderr=said, pass_fds=[writer], env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+    process.returncode = 0  # `_end` waits for it
+    return process.pid
 
 
 def _read(reader: int, limit: float) -> bytes | None:
@@ -103,3 +132,8 @@ def _child(function: Callable[[], T], writer: int, said: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # whatever threads and exit handlers the code of others has left
+
+
+if __name__ == "__main__":
+    sys.path[:] = pickle.load(sys.stdin.buffer)  # python -m puts the current folder first, where nobody else would look
+    _child(pickle.load(sys.stdin.buffer), int(sys.argv[1]), 1)

@@ -7,13 +7,14 @@ crash in a library) must not reach the one that plans.
 
 from __future__ import annotations
 
+import functools
 import signal
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from paribus.base.errors import UserError
-from paribus.base.forked import in_a_fork
+from paribus.base.forked import apart
 from paribus.config.run import Run
 
 LIMIT = 600.0  # seconds
@@ -27,7 +28,7 @@ def fault(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
     """
     from paribus.run.build import names
 
-    ended = in_a_fork(lambda: _tried(run, shares), LIMIT)
+    ended = apart(functools.partial(_tried, run, shares), LIMIT)
     if ended.result:
         return ended.result[0]
     if ended.code is None:

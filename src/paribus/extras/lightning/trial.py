@@ -6,6 +6,7 @@ process does not reach the one that plans. The trial has the first batches, no l
 
 from __future__ import annotations
 
+import functools
 import inspect
 import tempfile
 import traceback
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.base.forked import in_a_fork
+from paribus.base.forked import apart
 from paribus.base.terminal import say
 from paribus.config.nodes import class_of
 from paribus.config.run import Run
@@ -36,7 +37,7 @@ def try_batches(run: Run) -> None:
     for kind, nodes in (("callbacks", run.callback_nodes), ("logger", run.logger_nodes)):
         for name, node in nodes.items():
             check_arguments(f"{kind}.{name}", node)
-    ended = in_a_fork(lambda: _tried(run), LIMIT)
+    ended = apart(functools.partial(_tried, run), LIMIT)
     if not ended.result:
         how = "ended its process while it trained one batch." + ended.last_words
         if ended.code is None:
