@@ -14,13 +14,13 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Collection, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NoReturn
 
+from paribus.base.forked import apart
 from paribus.base.memory import share
 
-_TRIAL_SECONDS = 120
+_TRIAL_SECONDS = 120.0
 _OWN = ("paribus", "hydra_plugins")
 # Threads whose library starts them anew in a forked process: that of jemalloc, which pyarrow and so pandas bring.
 _READY_TO_FORK = ("jemalloc_bg_thd",)
@@ -37,34 +37,23 @@ def import_once(names: Sequence[str]) -> None:
     A process that is forked has none of the threads of its parent, and can't use an accelerator that its parent has
     used. Where the number of threads is not known (outside of Linux), nothing is imported.
     """
-    if sys.platform == "linux" and (missing := [name for name in names if name not in sys.modules]) and _tried(missing):
+    missing = [name for name in names if name not in sys.modules]
+    if not missing or sys.platform != "linux":
+        return
+    if apart(partial(_leaves_nothing, missing), _TRIAL_SECONDS).result == (True,):
         _import(missing)
         share()
 
 
-def _tried(names: Sequence[str]) -> bool:
-    """Whether a process that is forked for it can import them, and is left with one thread and no accelerator."""
-    pid = os.fork()
-    if pid == 0:
-        _try(names)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+def _leaves_nothing(names: Sequence[str]) -> bool:
+    """Import modules, and look whether this process has one thread, no accelerator and nothing of the user's own."""
+    import torch
 
-
-def _try(names: Sequence[str]) -> NoReturn:
-    code = 1
-    try:
-        import signal
-
-        import torch
-
-        signal.alarm(_TRIAL_SECONDS)
-        known = set(sys.modules)
-        _import(names)
-        alone = all(_is_harmless(thread) for thread in Path("/proc/self/task").iterdir())
-        foreign = [name for name in list(sys.modules) if name not in known and not _installed(name)]
-        code = int(not alone or torch.cuda.is_initialized() or bool(foreign))
-    finally:
-        os._exit(code)
+    known = set(sys.modules)
+    _import(names)
+    alone = all(_is_harmless(thread) for thread in Path("/proc/self/task").iterdir())
+    ours = all(_installed(name) for name in list(sys.modules) if name not in known)
+    return alone and ours and not torch.cuda.is_initialized()
 
 
 def _is_harmless(thread: Path) -> bool:

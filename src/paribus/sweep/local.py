@@ -182,7 +182,7 @@ class LocalLauncher:
         seconds = time.monotonic() - job.started
         if result is not None and result.kind in FINISHED:
             self.checked.add(job.kind)
-            self.libraries += tuple(name for name in result.imported if name not in self.libraries)
+            self.libraries = tuple(dict.fromkeys((*self.libraries, *result.imported)))
             known = declared(job.run, {})
             self.complete(job, Record(job.id, result.kind, metrics=dict(result.metrics), declared=known), seconds)  # type: ignore[arg-type]
         elif result is not None and result.kind == "left":
