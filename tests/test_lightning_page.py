@@ -8,6 +8,8 @@ import pytest
 
 from paribus.store.store import Store
 
+pytestmark = pytest.mark.needs("lightning")
+
 PAGE = (Path(__file__).parents[1] / "docs" / "lightning.md").read_text(encoding="utf-8")
 BLOCKS = [
     "\n".join(line[4:] for line in each.strip("\n").splitlines()) + "\n"
