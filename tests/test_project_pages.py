@@ -11,6 +11,8 @@ import yaml
 
 from paribus.store.store import Store
 
+pytestmark = pytest.mark.needs("lightning")  # their projects are LightningModules
+
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK = ["budget.epochs=1"]
 

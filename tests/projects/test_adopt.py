@@ -65,6 +65,7 @@ def without_conversion(node):
     return [without_conversion(each) for each in node] if isinstance(node, list) else node
 
 
+@pytest.mark.needs("lightning")
 def test_the_adopted_project_is_trained_and_its_files_stay(project, paribus, monkeypatch):
     folder = project(hydra_template.FEW)
     before = digests(folder)

@@ -10,7 +10,13 @@ MODULE = ["task=lightning", "task.module={_target_: modules.Regressor}", "task.d
           "task.metrics={mse: {better: lower}}", "task.monitor=val/mse"]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", [["model=mlp", "data.subset=100"], MODULE], ids=["ours", "lightning"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(["model=mlp", "data.subset=100"], id="ours"),
+        pytest.param(MODULE, id="lightning", marks=pytest.mark.needs("lightning")),
+    ],
+)
 def test_nobody_is_told_to_start_processes_with_srun(task, paribus, tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_NTASKS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)

@@ -108,6 +108,7 @@ monitor: val/imported_here
 }
 
 
+@pytest.mark.needs("lightning")
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing is shared where threads can't be counted")
 def test_only_the_first_jobs_of_a_sweep_import_a_library(place, commands):
     from paribus.store.store import Store
