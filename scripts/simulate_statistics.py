@@ -1,5 +1,6 @@
 """Simulations of paribus.stats: coverage, errors, tuning bias, verdicts, families, power, sequential
-seeds, regimes, collapses, false discoveries, factors of grids, times to targets, ranks over data sets.
+seeds, regimes, collapses, false discoveries, factors of grids, times to targets, ranks over data sets, practical
+equivalence.
 
     python scripts/simulate_statistics.py [--replicates 20000] [--seed 0]
 
@@ -19,6 +20,7 @@ import numpy as np
 from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 from simulated import Result, main
 from simulated_grids import grids, tuned_grids
+from simulated_practical import practical
 from simulated_ranks import rankings
 
 from paribus.stats.collapse import Collapses, falls
@@ -609,7 +611,7 @@ def restricted_rows(k: np.ndarray, validations: int) -> tuple[np.ndarray, np.nda
 
 SIMULATIONS = (
     coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
-    discoveries, grids, tuned_grids, target_tests, restricted_means, rankings,
+    discoveries, grids, tuned_grids, target_tests, restricted_means, rankings, practical,
 )  # fmt: skip
 
 

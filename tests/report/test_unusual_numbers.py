@@ -27,7 +27,10 @@ PLACES = {
     "timing": ("ms_per_update", "fit_seconds"),
     "history": ("train/loss", "val/acc", "lr", "seconds"),
 }
-COLUMNS = ("difference", "p", "sign_flip", "d_z", "improvement", "detectable", "tuned", "n", "diverged", "at_chance")
+COLUMNS = (
+    *("difference", "p", "sign_flip", "d_z", "improvement", "practical", "detectable", "tuned", "n", "diverged"),
+    "at_chance",
+)
 WHOSE = ("one run", "the baseline", "another arm", "all tuning runs", "all runs")
 
 

@@ -96,7 +96,7 @@ def family(
     questions = {}
     for each, pairs in asked:
         direction: Direction = "greater" if each.direction == "greater" else "less"
-        smallest = each.smallest if each.smallest is not None else ablation.smallest_effect or SMALLEST
+        smallest = each.smallest if each.smallest is not None else smallest_of(ablation)
         stages = scores.stages(pairs, each.metric, looks)
         questions[pairs, each.metric, each.id] = Question(stages, direction, smallest)
     claimed = {(pairs, metric): (pairs, metric, id) for pairs, metric, id in questions}
@@ -135,6 +135,11 @@ def looks_of(ablation: Ablation | None) -> Looks | None:
     """When the data are looked at, where seeds are added sequentially."""
     seeds = ablation.seeds if ablation is not None else None
     return Looks(seeds.looks, seeds.shares) if seeds and seeds.looks else None
+
+
+def smallest_of(ablation: Ablation) -> float:
+    """The smallest effect of interest, in the unit of the ablation's metric."""
+    return ablation.smallest_effect or SMALLEST
 
 
 def implied(plan: Plan) -> list[Hypothesis]:

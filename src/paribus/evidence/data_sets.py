@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from paribus.ablation.findings import smallest_of
 from paribus.base.metrics import Key
 from paribus.evidence.aggregate import Aggregate
+from paribus.stats.practical import Practical, over_data_sets
 from paribus.stats.ranks import FEWEST, Ranks, ranked
 
 
@@ -17,6 +19,8 @@ class Across:
     """What the regimes say of arms that all of them have.
 
     scores: (n, K) the mean of each arm in each regime, diverged runs at chance, as recorded.
+    practical: of each arm but the baseline, that it is better (`above`), practically the same, or worse. smallest: the
+        smallest effect of interest. Empty and None where the metric is not that of the ablation.
     """
 
     name: str
@@ -25,6 +29,9 @@ class Across:
     regimes: tuple[str, ...]
     scores: np.ndarray
     ranks: Ranks
+    baseline: str = ""
+    smallest: float | None = None
+    practical: Mapping[str, Practical] = field(default_factory=dict)
 
 
 def across(tables: Sequence[Aggregate]) -> Across | str:
@@ -50,4 +57,11 @@ def across(tables: Sequence[Aggregate]) -> Across | str:
     if len(set(regimes)) < len(regimes):  # a command line crossed them with data sets
         regimes = tuple(table.name for table in tables)
     sign = 1.0 if metric.metric.higher else -1.0
-    return Across(ablations[0].name, metric, arms, regimes, scores, ranked(sign * scores))
+    baseline = tables[0].baseline.arm
+    if metric != ablations[0].metric or baseline not in arms:
+        return Across(ablations[0].name, metric, arms, regimes, scores, ranked(sign * scores))
+    smallest, own = smallest_of(ablations[0]), dict(zip(arms, sign * scores.T, strict=True))
+    return Across(
+        ablations[0].name, metric, arms, regimes, scores, ranked(sign * scores), baseline, smallest,
+        {arm: over_data_sets(own[arm] - own[baseline], smallest) for arm in arms if arm != baseline},
+    )  # fmt: skip

@@ -39,6 +39,18 @@ def difference_unit(metric: Key) -> str:
     return "" if unit is None else " points" if unit == PERCENT else f" {unit}"
 
 
+def unit_behind(metric: Key) -> str:
+    """That of a difference; of times, which have theirs in their names, too."""
+    return difference_unit(metric) or {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s"}.get(
+        metric, ""
+    )
+
+
+def amount(metric: Key, value: float) -> str:
+    """An effect in the unit in which differences are shown."""
+    return f"{value * scale(metric):.3g}{unit_behind(metric)}"
+
+
 def name(metric: str) -> str:
     """test/acc is "test accuracy"."""
     split, _, last = metric.rpartition("/")

@@ -56,7 +56,7 @@ class Difference:
         alpha = alpha * self.share
         if self.below and self.above:
             return min(each.limits(alpha)[0] for each in self.below), max(each.limits(alpha)[1] for each in self.above)
-        n, mean, sd = self._tested()
+        n, mean, sd = self.tested
         if n < 2 or not math.isfinite(sd):
             return -math.inf, math.inf
         if sd == 0:
@@ -78,7 +78,7 @@ class Difference:
         return self._p(margin, -1.0)
 
     def _p(self, margin: float, sign: float) -> float:
-        n, mean, sd = self._tested()
+        n, mean, sd = self.tested
         if n < 2 or not math.isfinite(sd):
             return math.nan
         gap = sign * (mean - margin)
@@ -88,7 +88,8 @@ class Difference:
 
         return min(1.0, float(stdtr(n - 1, -gap / (sd / math.sqrt(n)))) / self.share)
 
-    def _tested(self) -> tuple[int, float, float]:
+    @property
+    def tested(self) -> tuple[int, float, float]:
         """n, mean and deviation with the falls."""
         if not self.falls or self.n < 2:
             return self.n, self.mean, self.sd

@@ -16,6 +16,7 @@ from paribus.report.tables.source import Options, build, sheets
 from paribus.report.tables.table import document
 from paribus.report.tables.verify import verify
 from paribus.stats.multiple import holm
+from paribus.stats.practical import over_data_sets
 
 ARMS = ("batch", "none", "layer")
 OPTIONS = Options(("test/acc",))
@@ -59,6 +60,37 @@ def test_it_shows_mean_ranks_and_the_tests_of_scipy(many):
     assert "for 3 pairs of arms; the smallest possible value is 0.047" in sheet.caption
     close = {ARMS[k] for k in order[:2]}
     assert any(close <= set(group.split("; ")) for group in sheet.caption.split("at 5 %: ")[1].rstrip(".").split(" | "))
+
+
+def test_it_says_how_probably_an_arm_is_better_the_same_or_worse(many):
+    found = across([aggregate_plan(plan, many.read, ["test/acc"]) for plan in many.plans])
+    means = {arm: np.array([np.mean([many.read(c.id).metrics["test/acc"] for c in plan.arms[arm]])
+                            for plan in many.plans]) for arm in ARMS}  # fmt: skip
+    *_, sheet = sheets(many.plans, many.read, OPTIONS)
+    assert [column.head for column in sheet.columns[4:]] == ["P(better than batch)", "P(same)", "P(worse)"]
+    shown = {row[0].text: [entry.text for entry in row[4:]] for row in sheet.rows}
+    assert shown["batch"] == ["baseline", "", ""]
+    for arm in ("none", "layer"):
+        own = over_data_sets(means[arm] - means["batch"], 0.005)
+        assert found.practical[arm] == own
+        assert shown[arm] == [f"{p:.2f}" for p in (own.above, own.same, own.below)]
+    assert float(shown["none"][2]) > 0.99, "2 points worse on each"
+    assert float(shown["layer"][1]) > 0.99, "0.1 points is practically none"
+    assert "better than batch by more than d = 0.5 points, within ±d, or worse by more" in sheet.caption
+
+
+def test_of_other_metrics_nobody_knows_what_is_practically_the_same(many):
+    found = across([aggregate_plan(plan, many.read, ["test/loss"]) for plan in many.plans])
+    assert (found.smallest, found.practical) == (None, {})
+    *_, sheet = sheets(many.plans, many.read, Options(("test/loss",)))
+    assert len(sheet.columns) == 4
+    assert "P:" not in sheet.caption
+
+
+def test_lower_losses_are_better():
+    losses = made(metric="test/loss", smallest_effect=0.005)
+    found = across([aggregate_plan(plan, losses.read, ["test/loss"]) for plan in losses.plans])
+    assert found.practical["none"].below > 0.99
 
 
 def test_its_source_makes_it_again_and_verify_compares_it(many):

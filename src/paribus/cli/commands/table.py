@@ -25,7 +25,7 @@ from paribus.base.options import FORMAT, OUTPUT, format_of, write
     "--columns",
     default="",
     help="Names separated by commas: metrics, difference, p, sign_flip, d_z, improvement, "
-    "detectable, tuned, n, diverged, collapsed, at_chance.",
+    "practical, detectable, tuned, n, diverged, collapsed, at_chance.",
 )
 @click.option("--spread", default="sd", help="The number after ±: sd, or interval (half the 95 % interval).")
 @click.option(

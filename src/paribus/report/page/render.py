@@ -20,7 +20,7 @@ from paribus.evidence.arms import level_text
 from paribus.evidence.data_sets import across
 from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
-from paribus.report.numbers import title
+from paribus.report.numbers import amount, title
 from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
@@ -206,7 +206,7 @@ def _forest(number: int, study: Study) -> dict[str, Any] | None:
         }
         for each in compared
     ]
-    smallest = words.amount(study.metric, study.smallest) if study.smallest else ""
+    smallest = amount(study.metric, study.smallest) if study.smallest else ""
     edges = [at(-study.smallest), at(study.smallest)] if study.smallest else []
     return {"rows": rows, "zero": at(0.0), "edges": edges, "smallest": smallest}
 

@@ -6,7 +6,7 @@ import math
 
 from paribus.ablation.findings import Finding
 from paribus.base.metrics import Key
-from paribus.report.numbers import difference_unit, name, p_value, scale
+from paribus.report.numbers import amount, name, p_value, unit_behind
 from paribus.report.tables.columns import with_interval
 from paribus.report.verdicts import Claim, overall_because
 from paribus.stats.regimes import DEPENDS
@@ -58,24 +58,13 @@ def numbers(finding: Finding) -> str:
 def difference_text(metric: Key, mean: float, low: float, high: float) -> str:
     """+0.4 points (-1.1 to +1.8), rounded to what the interval leaves."""
     entry = with_interval(mean, low, high, metric)
-    return f"{entry.text}{_unit(metric)} {entry.rest}".rstrip()
-
-
-def _unit(metric: Key) -> str:
-    return difference_unit(metric) or {"ms_per_update": " ms", "fit_seconds": " s", "total_seconds": " s"}.get(
-        metric, ""
-    )
+    return f"{entry.text}{unit_behind(metric)} {entry.rest}".rstrip()
 
 
 def p_text(p: float) -> str:
     """= 0.021, < 0.001, or nothing."""
     shown = p_value(p)
     return "" if math.isnan(p) else shown if shown.startswith("<") else f"= {shown}"
-
-
-def amount(metric: Key, value: float) -> str:
-    """An effect in the unit in which differences are shown."""
-    return f"{value * scale(metric):.3g}{_unit(metric)}"
 
 
 def smallest(finding: Finding) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from paribus.ablation.file import SPLIT, Ablation
 from paribus.evidence.aggregate import Aggregate, Row
 from paribus.evidence.arms import level_text
-from paribus.report.numbers import difference_unit, p_value, ranges, scale, title, with_spread
-from paribus.report.tables.columns import View, detectable
+from paribus.report.numbers import amount, difference_unit, p_value, ranges, scale, title, with_spread
+from paribus.report.tables.columns import View, detectable, smallest
 from paribus.stats.collapse import not_excluded
 from paribus.stats.signflip import DRAWS, LARGEST_EXACT, sign_flip_floor
 from paribus.store.company import DURATIONS
@@ -56,6 +56,8 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
         parts.append(_sign_flip(table, compared))
     if compared and {"difference", "p", "grid"} & {*shown}:
         parts += _power(table, compared)
+    if compared and "practical" in shown:
+        parts.append(_practical(table))
     if any(cell.best for row in table.rows for cell in row.cells.values()):
         parts.append(
             "Bold: not significantly worse than any other arm (unpooled paired t tests, "
@@ -247,6 +249,17 @@ def _sign_flip(table: Aggregate, compared: Sequence[Row]) -> str:
     if floor > 1 - table.level:
         return f"{said}; with {pairs} pairs its smallest possible value is {floor:.4g}."
     return f"{said} (smallest possible value {p_value(floor)})."
+
+
+def _practical(table: Aggregate) -> str:
+    d, main = smallest(table), table.metrics[0]
+    if d is None:
+        return f"The smallest effect of interest is not known of {title(main)}."
+    least = ", of tuned arms the least over the points that the rival keeps" if any(table.kept.values()) else ""
+    return (
+        f"P: probabilities that the true difference from {table.baseline.arm} is better than d = {amount(main, d)}, "
+        f"within ±d, or worse, by the Bayesian t test (Benavoli et al. 2017), not adjusted{least}."
+    )
 
 
 def _collapsed(table: Aggregate, shown: Sequence[str]) -> list[str]:

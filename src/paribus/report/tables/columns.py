@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from paribus.ablation.findings import smallest_of
 from paribus.base.metrics import Key
 from paribus.evidence.aggregate import Aggregate, Cell, Row
 from paribus.evidence.arms import ReportError, level_text
@@ -14,6 +15,7 @@ from paribus.report.tables.sheet import Column, Entry
 from paribus.stats.collapse import fisher
 from paribus.stats.effect import minimum_detectable_effect, probability_of_improvement
 from paribus.stats.multiple import holm
+from paribus.stats.practical import Practical, over_seeds
 from paribus.store.company import DURATIONS
 
 SPREADS = ("sd", "interval")
@@ -153,6 +155,33 @@ def _improvement(table: Aggregate, view: View) -> list[Cells]:
     return [(Column(f"P(better than {table.baseline.arm})"), entries)]
 
 
+def smallest(table: Aggregate) -> float | None:
+    """The smallest effect of interest; None where the first metric is not that of an ablation."""
+    ablation = table.plan.ablation if table.plan is not None else None
+    return smallest_of(ablation) if ablation is not None and ablation.metric == table.metrics[0] else None
+
+
+def _practical(table: Aggregate, view: View) -> list[Cells]:
+    main, d = table.metrics[0], smallest(table)
+    lines = []
+    for row in table.rows:
+        difference = row.cells[main].difference
+        if row is table.baseline:
+            lines.append([Entry("")] * 3)
+        elif difference is None or d is None:
+            lines.append([Entry(NONE)] * 3)
+        else:
+            found = over_seeds(difference, d)
+            lines.append(probabilities(found if main.metric.higher else found.turned))
+    heads = ("P(better by d)", "P(same)", "P(worse by d)")
+    return [(Column(head), [line[k] for line in lines]) for k, head in enumerate(heads)]
+
+
+def probabilities(found: Practical) -> list[Entry]:
+    """Of better, same and worse; `above` is better."""
+    return [Entry(NONE if math.isnan(p) else text(p, 2)) for p in (found.above, found.same, found.below)]
+
+
 def _detectable(table: Aggregate, cell: Cell) -> str:
     assert cell.difference is not None
     found = detectable(table, cell)
@@ -244,6 +273,7 @@ COLUMNS: Mapping[str, Build] = {
     "sign_flip": _of_difference("p (sign flip)", _sign_flip),
     "d_z": _of_difference("effect size d_z", _d_z),
     "improvement": _improvement,
+    "practical": _practical,
     "detectable": _detectable_column,
     "tuned": _tuned,
     "n": _n,

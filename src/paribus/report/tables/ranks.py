@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from paribus.evidence.data_sets import Across
-from paribus.report.numbers import p_value, text, title
+from paribus.report.numbers import amount, p_value, text, title
+from paribus.report.tables.columns import probabilities
 from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
 from paribus.stats.ranks import smallest
 
@@ -20,6 +21,7 @@ def ranks_sheet(found: Across, level: float = 0.95) -> Sheet:
             Entry(text(float(ranks.mean[arm]), 2)),
             Entry(str(ranks.first[arm])),
             Entry("" if arm == order[0] else p_value(float(ranks.p[order[0], arm]))),
+            *_practical(found, found.arms[arm]),
         ]
         for arm in order
     ]
@@ -28,8 +30,16 @@ def ranks_sheet(found: Across, level: float = 0.95) -> Sheet:
         Column("arm", words=True), Column("mean rank"), Column(f"best of {ranks.n} regimes"),
         Column(f"p (Holm) against {best}"),
     ]  # fmt: skip
+    if found.practical:
+        columns += [Column(f"P(better than {found.baseline})"), Column("P(same)"), Column("P(worse)")]
     heading = f"Over the regimes: {found.name}"
     return Sheet(heading, label_of(found.name, "ranks"), columns, rows, caption(found, level))
+
+
+def _practical(found: Across, arm: str) -> list[Entry]:
+    if not found.practical:
+        return []
+    return [Entry("baseline"), Entry(""), Entry("")] if arm == found.baseline else probabilities(found.practical[arm])
 
 
 def caption(found: Across, level: float) -> str:
@@ -44,6 +54,12 @@ def caption(found: Across, level: float) -> str:
         f"ranks, exact, adjusted by Holm for {arms * (arms - 1) // 2} pairs of arms; the smallest possible value is "
         f"{least}."
     ]
+    if found.practical and found.smallest is not None:
+        parts.append(
+            f"P: probabilities that over such regimes an arm is better than {found.baseline} by more than d = "
+            f"{amount(found.metric, found.smallest)}, within ±d, or worse by more, by the Bayesian signed-rank test "
+            "(Benavoli et al. 2017), not adjusted."
+        )
     groups = ["; ".join(found.arms[arm] for arm in group) for group in ranks.groups(1 - level)]
     if groups:
         parts.append(f"Not told apart at {100 - 100 * level:g} %: {' | '.join(groups)}.")
