@@ -211,3 +211,12 @@ def test_evaluation_with_recomputed_statistics_is_that_of_their_means(train, tmp
     )
     loss = re.compile(r"test/loss ([\d.]+)")
     assert loss.search(moving).group(1) != loss.search(recomputed).group(1)
+
+
+def test_a_torch_that_can_not_shard_on_a_cpu_is_named_before_anything_starts(paribus, tmp_path, monkeypatch):
+    monkeypatch.setattr("paribus.run.preflight.shards_on_cpu", lambda: False)
+    result = paribus("train", "model=mlp", "trainer=fsdp", "trainer.accelerator=cpu", "budget.updates=1")
+    assert result.code == 2
+    assert "shards networks on GPUs only" in result.err
+    assert "trainer=ddp_sim" in result.err
+    assert not list(tmp_path.glob("outputs/runs/*/*"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from paribus.base.torch_internals import shards_on_cpu
 from paribus.store.store import Store
 
 BASE = [
@@ -138,7 +139,7 @@ def test_recomputed_statistics_are_those_of_all_processes(paribus, tmp_path):
         assert float(value) == pytest.approx(record.metrics[key], rel=1e-9)
 
 
-@pytest.mark.skipif(not hasattr(torch.cpu.Stream, "record_event"), reason="this torch shards on GPUs only")
+@pytest.mark.skipif(not shards_on_cpu(), reason="this torch shards on GPUs only")
 def test_sharded_processes_evaluate_equally_many_batches_of_samples_that_are_read(paribus, tmp_path):
     from PIL import Image
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from paribus.base.torch_internals import shards_on_cpu
 from paribus.store.store import Store
 from paribus.sweep.ranks import scrubbed
 
@@ -44,7 +45,10 @@ def test_two_processes_under_a_sweep_give_the_result_of_one(paribus, tmp_path, n
     assert len(list(tmp_path.glob("outputs/runs/*"))) == 3
 
 
-@pytest.mark.parametrize("trainer", ["ddp_sim", "fsdp"])
+SHARDS = pytest.mark.skipif(not shards_on_cpu(), reason="this torch shards on GPUs only")
+
+
+@pytest.mark.parametrize("trainer", ["ddp_sim", pytest.param("fsdp", marks=SHARDS)])
 def test_sharded_and_replicated_networks_agree_with_one_process(paribus, tmp_path, trainer):
     common = [
         *(item for item in BASE if "precision" not in item),

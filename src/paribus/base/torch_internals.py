@@ -224,3 +224,11 @@ def forget_workers(loader: Any) -> None:
         loader._iterator = None
         if hasattr(kept, "_shutdown_workers"):
             kept._shutdown_workers()
+
+
+# ------------------------------------------------------------------------------------------ sharding
+
+
+def shards_on_cpu() -> bool:
+    """Whether this version can shard networks (FSDP2) on a CPU: it waits for streams, and torch 2.6 has none there."""
+    return hasattr(torch.cpu.Stream, "record_event")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from paribus.base.errors import UserError
+from paribus.base.torch_internals import shards_on_cpu
 from paribus.config.nodes import targets, warmup_updates, without_numbers
 from paribus.config.run import Run, too_long
 from paribus.config.targets import known
@@ -52,6 +53,7 @@ class Preflight:
     def check_built(self, run: Run, setting: build.Setting, data: RunData) -> nn.Module | None:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device; None where it was tried elsewhere."""
+        _check_sharding(run)
         build.check_monitors(run, setting.task)
         judged = (run.measures, run.data.source, run.loss, run.task.node)
         self._once(lambda: build.build_measures(run, setting), "measures", *judged)
@@ -120,6 +122,15 @@ def only_known(run: Run) -> bool:
     """Whether model, norms, loss and optimizer, and what stands within them, are ours or of libraries that we know."""
     nodes = (run.model, *run.norm.nodes, run.loss, run.optimizer)
     return all(known(target) for node in nodes for target in targets(node))
+
+
+def _check_sharding(run: Run) -> None:
+    if run.trainer.strategy == "fsdp" and not run.trainer.on_gpu and not shards_on_cpu():
+        raise UserError(
+            f"trainer.strategy=fsdp: torch {torch.__version__} shards networks on GPUs only, and this run has "
+            f"trainer.accelerator={run.trainer.accelerator}. Use trainer.accelerator=gpu, a newer torch "
+            "(`pip install --upgrade torch`), or trainer=ddp_sim, which keeps the whole network in each process"
+        )
 
 
 def _check_parts(parts: int, shares: Sequence[tuple[int, ...]]) -> None:
