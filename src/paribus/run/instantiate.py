@@ -18,6 +18,7 @@ from paribus.base.errors import UserError
 from paribus.base.text import near
 from paribus.config.arguments import finite
 from paribus.config.nodes import as_hydra_gives
+from paribus.run.signatures import expected, open_ended
 from paribus.run.targets import find, locate, named_packages
 
 
@@ -48,24 +49,23 @@ def asked_for(where: str, node: Mapping[str, Any], **offered: Any) -> dict[str, 
     of an installed library, which hand them on to something that was not written for Paribus.
     """
     target = locate(where, node.get("_target_"))
-    parameters, _ = _expected(target)
+    parameters, _ = expected(target)
     inherited = getattr(target, "__init__", None) is nn.Module.__init__
-    open_ended = parameters is None or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    if open_ended and not inherited and target.__module__.partition(".")[0] not in named_packages():
+    if open_ended(parameters) and not inherited and target.__module__.partition(".")[0] not in named_packages():
         return offered
     return {name: value for name, value in offered.items() if name in (parameters or ())}
 
 
 def arguments_of(where: str, node: Mapping[str, Any]) -> dict[str, bool]:
     """The arguments of a node's target, as far as its signature names them, and whether each must be given."""
-    parameters, _ = _expected(locate(where, node.get("_target_")))
+    parameters, _ = expected(locate(where, node.get("_target_")))
     return {name: each.default is each.empty for name, each in (parameters or {}).items()}
 
 
 def _deferred(where: str, node: Mapping[str, Any]) -> functools.partial[Any]:
     """The target of a node with the values of the node."""
     within = _value if node.get("_recursive_", True) else _as_it_is
-    hints = _expected(locate(where, node["_target_"]))[1]
+    hints = expected(locate(where, node["_target_"]))[1]
     args = [within(f"{where}._args_.{k}", item) for k, item in enumerate(node.get("_args_", ()))]
     values = {key: within(f"{where}.{key}", item) for key, item in node.items() if not _is_directive(key)}
     if node.get("_convert_") == "none":
@@ -98,15 +98,14 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
         raise UserError(f"{where} holds a _target_ and its values by name, and can't be {node!r} itself")
     if not isinstance(node.get("_partial_", False), bool):
         raise UserError(f"{where}._partial_ must be true or false, got {node['_partial_']!r}")
-    parameters, hints = _expected(locate(where, node.get("_target_")))
+    parameters, hints = expected(locate(where, node.get("_target_")))
     if parameters is None:  # a builtin without a signature
         return
-    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for key, value in node.items():
         if _is_directive(key):
             continue
         if key not in parameters:
-            if open_ended:
+            if open_ended(parameters):
                 _check_words(f"{where}.{key}", value)
                 finite(f"{where}.{key}", value, None)
                 continue
@@ -190,25 +189,11 @@ def _describe(hint: Any) -> str:
     return f"an object of {hint.__qualname__}" if inspect.isclass(hint) else str(hint).replace("typing.", "")
 
 
-@functools.cache
-def _expected(target: Any) -> tuple[Mapping[str, inspect.Parameter] | None, dict[str, Any]]:
-    """The parameters of a target and their types. Looked up once: it takes milliseconds."""
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        return None, {}
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        return parameters, typing.get_type_hints(function)
-    except Exception:  # annotations of third parties may name what only their type checker imports
-        return parameters, {}
-
-
 def look_up(targets: Iterable[str]) -> None:
     """Import targets and look at their signatures now, so that instantiating them need not."""
     for target in targets:
         with suppress(UserError):  # whoever needs it will say so
-            _expected(find("", target))
+            expected(find("", target))
 
 
 def sources(targets: Iterable[str]) -> list[str]:
