@@ -86,5 +86,5 @@ def test_a_mistyped_name_and_a_wrong_type_are_found_in_the_parents():
     node = {"_target_": f"{__name__}.Wide"}
     with pytest.raises(UserError, match=r"takes no widht. Did you mean width\?"):
         check_arguments("model", node | {"widht": 3})
-    with pytest.raises(UserError, match="model.width must be a whole number"):
+    with pytest.raises(UserError, match=r"model.width must be a whole number"):
         check_arguments("model", node | {"width": "broad"})

@@ -39,7 +39,8 @@ def instantiate(where: str, node: Mapping[str, Any], *, choice: str | None = Non
         make = _deferred(where, node)
         return functools.partial(make, **kwargs) if node.get("_partial_") else make(**kwargs)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{choice or where}: {_cause(error)}") from error
+        cause, place = _cause(error), choice or where
+        raise UserError(cause if cause.startswith(place) else f"{place}: {cause}") from error
 
 
 def asked_for(where: str, node: Mapping[str, Any], **offered: Any) -> dict[str, Any]:
