@@ -94,8 +94,8 @@ def _of_t(difference: Difference, smallest: float) -> Practical:
         return Practical(math.nan, math.nan, math.nan)
     if sd == 0:
         rest = 2.0**-n
-        parts = [1 - rest if there else rest / 2 for there in (mean > smallest, abs(mean) <= smallest)]
-        return Practical(*parts, 1 - sum(parts))
+        above, same = (1 - rest if there else rest / 2 for there in (mean > smallest, abs(mean) <= smallest))
+        return Practical(above, same, 1 - above - same)
     from scipy.special import stdtr
 
     scale = sd / math.sqrt(n)
