@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from paribus.base.errors import UserError
+from paribus.base.signatures import expected, open_ended
 from paribus.base.text import near
 from paribus.config.arguments import finite
 from paribus.config.nodes import as_hydra_gives
-from paribus.run.signatures import expected, open_ended
 from paribus.run.targets import find, locate, named_packages
 
 

@@ -1,10 +1,11 @@
-"""What a function or class takes, by name. A class that hands its **kwargs on takes what its parent takes."""
+"""The parameters of functions and classes. A class that hands its **kwargs on takes what its parent takes."""
 
 from __future__ import annotations
 
 import ast
 import functools
 import inspect
+import re
 import textwrap
 import typing
 from collections.abc import Mapping
@@ -69,16 +70,8 @@ def _handed_on(constructor: Any) -> ast.Call | None:
     if not isinstance(function, ast.FunctionDef) or function.args.kwarg is None:
         return None
     name = function.args.kwarg.arg
-    calls = [
-        node
-        for node in ast.walk(function)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "__init__"
-        and isinstance(node.func.value, ast.Call)
-        and isinstance(node.func.value.func, ast.Name)
-        and node.func.value.func.id == "super"
-    ]
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    calls = [call for call in calls if re.fullmatch(r"super\(.*\)\.__init__", ast.unparse(call.func))]
     uses = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == name]
     passed = [each.value for call in calls for each in call.keywords if each.arg is None]
     return calls[0] if len(calls) == 1 and len(uses) == 1 and passed == uses else None

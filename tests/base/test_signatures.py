@@ -4,8 +4,8 @@ import pytest
 from torch import nn
 
 from paribus.base.errors import UserError
+from paribus.base.signatures import expected, open_ended
 from paribus.run.instantiate import asked_for, check_arguments
-from paribus.run.signatures import expected, open_ended
 
 
 class Base(nn.Module):
