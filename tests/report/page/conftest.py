@@ -11,3 +11,12 @@ def make():
     from made_studies import made
 
     return made
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from browsers import start
+
+    driver = start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()

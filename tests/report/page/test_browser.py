@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 
 import pytest
 from axe_core_python.selenium import Axe
+from browsers import screen
 from made_studies import made_grid
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -22,27 +20,7 @@ from paribus.report.verdicts import claims
 
 pytestmark = pytest.mark.needs("browser")
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
-    *(
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--force-prefers-reduced-motion",
-    ),
-)
 CHART = ".study:not([hidden]) [data-chart={}] > svg"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -64,13 +42,6 @@ def opened(browser, make, tmp_path):
 
 def rendered(made, live: Live | None = None) -> str:
     return page("batch", made.studies, claims(made.plans, made.records.get), "paribus train -m ablation=batch", live)
-
-
-def screen(browser, width: int, theme: str) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
 
 
 def one(browser, selector: str):
