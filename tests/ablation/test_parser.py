@@ -95,6 +95,7 @@ BAD = [
     ({"hypotheses": [CLAIM, CLAIM]}, r"ablation.hypotheses\[1\].id"),
     ({"regimes": ["F", "T"]}, "ablation.regimes"),
     ({"regimes": {"F": {"tuning": False}}}, "ablation.regimes.F.tuning"),
+    ({"regimes": {"F": {"text": 3}}}, "ablation.regimes.F.text"),
     ({"regimes": {"F": {"set": {"norm": "rms"}}}}, "ablation.regimes.F.set.norm"),
     ({**TUNED, "regimes": {"F": {"tune": {"norm": ["batch", "rms"]}}}}, "ablation.tune.norm"),
 ]

@@ -118,6 +118,7 @@ class Ablation:
     paired: all factors together take their first levels, then their second, and so on.
     path: greedy walk from the baseline, in each step the one change that helps most.
 
+    claim: what it asks, in words. about: what its regime is, in words.
     targets: values of metrics that runs are to reach, and of which the time is measured, see `evidence.targets`.
     """
 
@@ -125,7 +126,9 @@ class Ablation:
     design: str
     factors: tuple[Factor, ...]
     seeds: Seeds
+    claim: str = ""
     regime: str | None = None
+    about: str = ""
     sets: Mapping[str, Any] = field(default_factory=dict)
     when: tuple[Rule, ...] = ()
     tune: Mapping[str, Axis] = field(default_factory=dict)

@@ -67,6 +67,7 @@ class _Parser:
             raise self.error("ablation.name", f"must be a word, got {name!r}")
         if not is_words(section.get("claim", "-"), more_lines=True):
             raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
+        claim = " ".join(section.get("claim", "").split())
         design = self.one_of("ablation.design", section.get("design", "one_factor"), DESIGNS)
         factors = self.factors(section.get("factors"), section.get("baseline"), design)
         tune = self.axes("ablation.tune", section.get("tune"))
@@ -75,6 +76,7 @@ class _Parser:
         smallest = self.smallest_effect("ablation.smallest_effect", section.get("smallest_effect"), metric)
         ablation = Ablation(
             name=name,
+            claim=claim,
             design=design,
             factors=factors,
             seeds=self.seeds(section.get("seeds", 3), tuned=bool(tune) or design == "path"),
@@ -414,8 +416,11 @@ class _Parser:
             where = f"ablation.regimes.{name}"
             given = {} if given is None else given
             if not isinstance(given, Mapping):
-                raise self.error(where, f"must be a mapping with set or tune, or empty, got {given!r}")
-            self.known(where, given, ("set", "tune"))
+                raise self.error(where, f"must be a mapping with set, tune or text, or empty, got {given!r}")
+            self.known(where, given, ("set", "tune", "text"))
+            if not is_words(given.get("text", "-"), more_lines=True):
+                raise self.error(f"{where}.text", f"must be words, got {given['text']!r}")
+            about = " ".join(given.get("text", "").split())
             sets = self.sets(f"{where}.set", given.get("set"))
             for factor in ablation.factors:
                 if hidden := [key for level in factor.levels for key in level.sets if key in sets]:
@@ -424,14 +429,14 @@ class _Parser:
                 # No tuning in this regime, neither the file's nor that of a rule.
                 fixed = tuple(replace(rule, tune={}) for rule in ablation.when)
                 seeds = ablation.seeds if ablation.design == "path" else replace(ablation.seeds, tune=())
-                found.append(replace(ablation, regime=name, sets=sets, tune={}, when=fixed, seeds=seeds))
+                found.append(replace(ablation, regime=name, about=about, sets=sets, tune={}, when=fixed, seeds=seeds))
                 continue
             tune = self.axes(f"{where}.tune", given["tune"]) if "tune" in given else ablation.tune
             self.apart(ablation.factors, tune)
             seeds = ablation.seeds
             if tune and not seeds.tune:
                 seeds = replace(seeds, tune=self.seed_list("ablation.seeds.tune", TUNING_SEEDS, FIRST_TUNING_SEED))
-            found.append(replace(ablation, regime=name, sets=sets, tune=tune, seeds=seeds))
+            found.append(replace(ablation, regime=name, about=about, sets=sets, tune=tune, seeds=seeds))
         return found
 
 

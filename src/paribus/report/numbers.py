@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from paribus.base.metrics import PERCENT, Key
 
@@ -25,6 +28,11 @@ _TITLES = {
 def scale(metric: Key) -> float:
     """Accuracies are recorded as fractions and shown in percent."""
     return 100.0 if metric.metric.is_percent else 1.0
+
+
+def possible(metric: Key, ends: Any) -> Any:
+    """Ends of intervals, as recorded, as far as the metric goes: a share is drawn from 0 to 100 %, and no further."""
+    return np.clip(ends, 0.0, 1.0) if metric.metric.is_percent else ends
 
 
 def title(metric: Key) -> str:

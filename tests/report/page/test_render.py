@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from made_studies import made, made_grid
 
 from paribus.evidence.arms import ReportError
+from paribus.report.page import charts
 from paribus.report.page.render import Live, page
 from paribus.report.study import need_runs, study
 from paribus.report.verdicts import claims
@@ -239,3 +241,37 @@ def test_nothing_done_yet_is_refused_for_a_file_and_shown_while_it_runs(make):
     assert "No run of batch is done yet" in text
     policy = next(a["content"] for a in Parsed(text).all("meta") if a.get("http-equiv") == "Content-Security-Policy")
     assert "connect-src 'self'" in policy  # it asks its own server for news
+
+
+def test_the_question_is_the_headline_and_regimes_are_described_by_their_plan(make):
+    made = make(regimes=("F", "T"))
+    asked = [replace(each, claim="Do small batches help?") for each in (study.ablation for study in made.studies)]
+    asked[1] = replace(asked[1], regime="usual", sets={"optimizer.lr": 0.1}, tune={})
+    studies = [
+        replace(study, plan=replace(study.plan, ablation=ablation))
+        for study, ablation in zip(made.studies, asked, strict=True)
+    ]
+    text = page("batch", studies, [], "paribus train -m ablation=batch")
+    assert "<h1>Do small batches help?</h1>" in text
+    assert '<p class="kicker">Ablation batch · one factor</p>' in text
+    assert "<small>no arm is tuned</small>" in text
+    assert "<small>no arm is tuned, optimizer.lr=0.1</small>" in text
+    asked[0] = replace(asked[0], about="as everybody does it", claim="")
+    studies[0] = replace(studies[0], plan=replace(studies[0].plan, ablation=asked[0]))
+    text = page("batch", studies, [], "paribus train -m ablation=batch")
+    assert "<h1>batch</h1>" in text
+    assert "<small>as everybody does it</small>" in text
+
+
+def test_intervals_of_shares_are_drawn_between_0_and_100_percent(make):
+    result = make(seeds=3)
+    for record in result.records.values():
+        record.metrics["test/acc"] = 0.5 + 0.25 * ((record.seed or 0) % 3)  # 50, 75, 100 %
+    found = []
+    for plan in result.plans:
+        arms = {arm: [result.records.get(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
+        found.append(study(plan.name, arms, ["test/acc"], plan, result.records.get, lambda id: {}))
+    chart = charts.regimes(found)
+    ends = [end for line in chart["series"] for side in ("low", "high") for end in line[side]]
+    assert min(ends) > 0
+    assert max(ends) == 100

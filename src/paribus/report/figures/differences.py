@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from paribus.base.metrics import Key
 from paribus.report.figures.axes import as_it_stands, counted, heading, letters, name_ticks, shortened
 from paribus.report.figures.style import RC, look
-from paribus.report.numbers import decimals, difference_unit, p_value, scale, text, title
+from paribus.report.numbers import decimals, difference_unit, p_value, possible, scale, text, title
 from paribus.report.numbers import name as name_of
 from paribus.report.tidy import Compared, Step
 from paribus.stats.intervals import Mean
@@ -122,6 +123,7 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, lev
     means: regime -> arm -> mean, as recorded.
     """
     factor = scale(metric)
+    means = {regime: {arm: _drawn(metric, mean) for arm, mean in of.items()} for regime, of in means.items()}
     arms = list(dict.fromkeys(arm for of in means.values() for arm in of))
     with rc_context(RC):
         figure = Figure(
@@ -153,6 +155,10 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, lev
         n = counted([mean.n for of in means.values() for mean in of.values() if mean.n])
         heading(figure, name, f"mean and {100 * level:g} % t interval in each regime, n\u00a0=\u00a0{n}")
     return figure
+
+
+def _drawn(metric: Key, mean: Mean) -> Mean:
+    return replace(mean, low=float(possible(metric, mean.low)), high=float(possible(metric, mean.high)))
 
 
 def _reach(means: Iterable[Mean], factor: float) -> tuple[float, float]:

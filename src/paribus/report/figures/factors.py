@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from paribus.base.metrics import Key
 from paribus.report.figures.axes import as_it_stands, heading, legend, letters, name_ticks, room, shortened, size
 from paribus.report.figures.style import RC, look
-from paribus.report.numbers import decimals, p_value, scale, text, title
+from paribus.report.numbers import decimals, p_value, possible, scale, text, title
 from paribus.report.tidy import Crossed
 
 COLOURS = "cividis"  # legible to colour-blind eyes and in grey print
@@ -67,7 +67,7 @@ def interaction(name: str, crossed: Crossed, metric: Key, level: float = 0.95) -
             at, style = [k + shift for k in range(len(across))], look(number)
             panel.plot(at, [factor * mean.mean for mean in means], **style, zorder=3)
             for x, mean in zip(at, means, strict=True):
-                ends = [factor * end for end in (mean.low, mean.high)]
+                ends = [factor * possible(metric, end) for end in (mean.low, mean.high)]
                 panel.plot([x, x], ends, color=style["color"], linewidth=1.0, zorder=2)
                 drawn += [end for end in (*ends, factor * mean.mean) if math.isfinite(end)]
         room(panel, drawn)

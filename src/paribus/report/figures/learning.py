@@ -14,7 +14,7 @@ from paribus.evidence.arms import ReportError
 from paribus.evidence.curves import Curve, mean_curve
 from paribus.report.figures.axes import counted, error_scale, heading, legend, log_losses, room, size
 from paribus.report.figures.style import RC, look
-from paribus.report.numbers import scale, title
+from paribus.report.numbers import possible, scale, title
 
 History = Mapping[str, Sequence[float]]
 AXES = {"epoch": "epoch", "step": "update", "seconds": "training time (s)"}
@@ -75,7 +75,7 @@ def _draw(panel: Axes, curves: Sequence[Curve], metric: Key, x: str) -> None:
             panel.plot(points[-1:], values[-1:] * factor, color=style["color"], marker="x", mec="auto", mew=1, ms=5)
         if not len(curve.x):
             continue
-        band = (curve.low * factor, curve.high * factor)
+        band = [possible(metric, end) * factor for end in (curve.low, curve.high)]
         panel.fill_between(curve.x, *band, color=style["color"], alpha=opacity, linewidth=0)
         # Markers at a phase of their own, so that lines which lie on one another show as several.
         gap = max(1, len(curve.x) // 5)

@@ -13,7 +13,7 @@ from typing import Any
 from paribus.base.metrics import Key
 from paribus.report import tidy
 from paribus.report.escape import plain
-from paribus.report.numbers import NONE, scale, title, with_spread
+from paribus.report.numbers import NONE, possible, scale, title, with_spread
 from paribus.report.page.thin import short
 from paribus.report.page.words import p_text
 from paribus.report.study import Study
@@ -100,7 +100,8 @@ def regimes(studies: Sequence[Study]) -> Chart | None:
         means = [of.get(arm, mean_interval([])) for of in rows]
         shift = (number - (len(arms) - 1) / 2) * min(0.05, 0.5 / len(arms))
         at = [round(k + shift, 3) for k in range(len(means))]
-        line = {side: short([getattr(mean, name) * factor for mean in means]) for side, name in _SIDES.items()}
+        ends = {side: [possible(metric, getattr(mean, name)) for mean in means] for side, name in _SIDES.items()}
+        line = {side: short([end * factor for end in of]) for side, of in ends.items()}
         notes = [f"n = {mean.n}" for mean in means]
         series.append({"arm": number, "x": at, **line, "whiskers": True, "notes": notes})
         shown += [mean.mean * factor for mean in means]

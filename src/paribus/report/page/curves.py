@@ -10,7 +10,7 @@ import numpy as np
 from paribus.base.metrics import Key
 from paribus.evidence.curves import mean_curve
 from paribus.report.curves import curve_names
-from paribus.report.numbers import scale, title
+from paribus.report.numbers import possible, scale, title
 from paribus.report.page.charts import axis
 from paribus.report.page.thin import history_columns, kept_rows, points_each, short
 from paribus.report.study import Study
@@ -78,7 +78,8 @@ def _mean(histories: Sequence[Any], metric: Key, most: int) -> dict[str, Any] | 
         return None
     rows = kept_rows([curve.mean], most)
     factor = scale(metric)
-    band = {} if curve.n < 2 else {"low": short(curve.low[rows] * factor), "high": short(curve.high[rows] * factor)}
+    low, high = (short(possible(metric, end[rows]) * factor) for end in (curve.low, curve.high))
+    band = {} if curve.n < 2 else {"low": low, "high": high}
     across = {x: short(curves[x].x[rows]) for x in X if len(curves[x].x) == len(curve.x)}
     return {**across, "y": short(curve.mean[rows] * factor), **band, "n": curve.n, "short": len(curve.partial)}
 

@@ -65,6 +65,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
     ablation = studies[0].ablation
     result: str = _template().render(
         name=plain(name),
+        question=plain(ablation.claim) if ablation else "",
         ablation=ablation,
         claims=[_claim(each) for each in claims],
         outcomes=[] if claims else _outcomes(studies),
@@ -95,7 +96,7 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "number": number,
         "title": plain(study.regime or study.name),
         "name": plain(study.name),
-        "about": words.REGIMES.get(study.regime or "", ""),
+        "about": plain(words.regime(study.ablation)),
         "arms": [plain(arm) or "(no name)" for arm in study.arms],
         "shown": _first_shown(study),
         **_table(number, study),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from paribus.ablation.file import Ablation, overrides_of
 from paribus.ablation.findings import Finding
 from paribus.base.metrics import Key
 from paribus.report.numbers import amount, name, p_value, unit_behind
@@ -12,11 +13,6 @@ from paribus.report.verdicts import Claim, overall_because
 from paribus.stats.regimes import DEPENDS
 from paribus.stats.verdict import MEANING as OUTCOMES
 
-REGIMES = {
-    "F": "fixed: every arm with the same settings",
-    "T": "tuned: every arm at its own best point of the grid",
-    "S": "tuned, with the same number of updates",
-}
 MEANING = {
     "SUPPORTED": "the runs support the claim",
     "NEGLIGIBLE": "the effect is too small to matter",
@@ -78,3 +74,13 @@ def overall(claim: Claim) -> str:
     if said.startswith("depends on"):
         return f"it {said}"
     return meaning if len(claim.findings) < 2 else f"{meaning}: {said}"
+
+
+def regime(ablation: Ablation | None) -> str:
+    """What a regime is: the file's own words, or whether its arms are tuned and what it sets."""
+    if ablation is None or ablation.regime is None:
+        return ""
+    if ablation.about:
+        return ablation.about
+    tuned = "every arm at its own best point" if ablation.tune else "no arm is tuned"
+    return ", ".join([tuned, *overrides_of(ablation.sets)])

@@ -135,6 +135,9 @@ class Chart {
     if (at.length > 1) data.append(svg("path", { class: "join", d: `M${at.join("L")}` }));
   }
 
+  // Where the lower end of an interval is drawn: on a logarithmic axis one at or below zero ends at the axis.
+  floor(v) { return v !== null && this.spec.y.kind === "log" && v <= 0 ? this.domain.y[0] : v; }
+
   // Runs of neighbouring points that have a value.
   pieces(s, ys = s.y) {
     const found = [[]];
@@ -152,12 +155,12 @@ class Chart {
     const mark = (a, b, size, extra = {}) => svg("path", { d: MARKS[marker], fill: colour, transform: `translate(${a.toFixed(1)} ${b.toFixed(1)}) scale(${size})`, ...extra });
     if (s.low && s.high && !s.whiskers && !s.noBand) {
       const highs = this.pieces(s, s.high);
-      this.pieces(s, s.low).forEach((low, k) => {
+      this.pieces(s, s.low.map((v) => this.floor(v))).forEach((low, k) => {
         if (highs[k]) bands.append(svg("path", { class: "band", fill: colour, d: `${path([...low, ...highs[k].slice().reverse()])}Z` }));
       });
     }
     const pieces = this.pieces(s), points = pieces.flat();
-    if (s.whiskers && s.low) for (const [a, , k] of points) if (s.low[k] !== null) data.append(svg("path", { stroke: colour, "stroke-width": 1.4, d: `M${a} ${this.toY(s.low[k])}V${this.toY(s.high[k])}` }));
+    if (s.whiskers && s.low) for (const [a, , k] of points) if (s.low[k] !== null) data.append(svg("path", { stroke: colour, "stroke-width": 1.4, d: `M${a} ${this.toY(this.floor(s.low[k]))}V${this.toY(s.high[k])}` }));
     if (s.line !== false && !s.dots) for (const piece of pieces)
       data.append(svg("path", { d: path(piece), fill: "none", stroke: colour, "stroke-width": s.faint ? 0.9 : 1.9, opacity: s.faint ? 0.55 : 1, "stroke-dasharray": dashes ? dashes.split(" ").map((d) => d * 1.9).join(" ") : undefined, "stroke-linejoin": "round" }));
     if (s.faint) {

@@ -1,0 +1,69 @@
+"""The reports on all shipped ablations in a real browser: nothing overflows, no word is broken, no error is logged."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from browsers import screen
+
+from paribus.config.composer import Composer
+from paribus.evidence.plans import plans_of
+from paribus.notes import ablations as notes
+from paribus.report.collect import Collected, shown_metrics
+from paribus.report.packed import Shipped
+from paribus.report.page.render import page
+from paribus.report.study import study
+from paribus.report.verdicts import claims
+
+pytestmark = pytest.mark.needs("browser")
+RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
+WIDTHS = (390, 800, 1400)
+# Words of at most as many letters as fit on the narrowest line; a break after a hyphen or the like is none within one.
+BROKEN = r"""
+const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node; (node = walk.nextNode());) {
+  if (!node.parentElement.checkVisibility() || node.parentElement.closest("pre, svg, script, style")) continue;
+  for (const match of node.data.matchAll(/(?<![\p{L}\p{N}])[\p{L}\p{N}]{2,16}(?![\p{L}\p{N}])/gu)) {
+    const range = document.createRange();
+    range.setStart(node, match.index);
+    range.setEnd(node, match.index + match[0].length);
+    const lines = new Set([...range.getClientRects()].filter((box) => box.width > 0).map((box) => Math.round(box.top)));
+    if (lines.size > 1) found.push(match[0]);
+  }
+}
+return found;
+"""
+
+
+@cache
+def shipped() -> Shipped:
+    return Shipped.read(RECORDS)
+
+
+@cache
+def composer() -> Composer:
+    return Composer()
+
+
+@pytest.mark.parametrize("name", notes.names())
+def test_a_report_fits_every_width(browser, tmp_path, name):
+    read = shipped().record
+    found = []
+    for plan in plans_of([f"ablation={name}"], read, composer()):
+        arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
+        metrics = shown_metrics(Collected(plan.name, arms, plan.metric, plan))
+        found.append(study(plan.name, arms, metrics, plan, read, lambda id: {}))
+    claimed = [each for each in found if each.ablation.hypotheses]
+    verdicts = claims([each.plan for each in claimed], read, known=[each.findings for each in claimed])
+    path = tmp_path / "report.html"
+    path.write_text(page(name, found, verdicts, f"paribus train -m ablation={name}"))
+    browser.get_log("browser")
+    for width in WIDTHS:
+        screen(browser, width, "light")
+        browser.get(path.as_uri())
+        root = "return document.documentElement"
+        assert browser.execute_script(f"{root}.scrollWidth") == browser.execute_script(f"{root}.clientWidth"), width
+        assert browser.execute_script(BROKEN) == [], width
+    assert browser.get_log("browser") == []
