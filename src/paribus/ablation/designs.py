@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from paribus.ablation.file import Ablation, AblationError, Level, overrides_of
-from paribus.ablation.tuning import Axis
+from paribus.stats.grids import Axis
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from paribus.ablation.tuning import Axis
 from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST, Key
 from paribus.config.grammar import override_value
+from paribus.stats.grids import Axis
 
 DESIGNS = ("one_factor", "leave_one_out", "grid", "paired", "path")
 STREAMS = ("init", "order", "augmentation")

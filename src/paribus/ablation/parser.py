@@ -22,11 +22,12 @@ from paribus.ablation.file import (
     Seeds,
     level_name,
 )
-from paribus.ablation.tuning import Axis, is_number
 from paribus.base.metrics import TIMES, Key, kind, no_direction
+from paribus.base.numbers import is_number
 from paribus.base.redaction import redacted_names
 from paribus.base.text import near
 from paribus.config.task import Task
+from paribus.stats.grids import Axis
 
 MOST_SEEDS = 100_000
 TUNING_SEEDS = 5  # default number of them

@@ -22,7 +22,7 @@ from paribus.ablation.file import SPLIT, STREAMS, Ablation, AblationError, overr
 from paribus.ablation.kept import Scored
 from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
-from paribus.ablation.tuning import Point, best_point, grid, on_edge
+from paribus.ablation.tuning import Point, best_point, on_edge
 from paribus.base.errors import UserError
 from paribus.base.metrics import TIMES
 from paribus.base.redaction import redacted_names, redacted_override
@@ -32,6 +32,7 @@ from paribus.config.composed import Composed
 from paribus.config.composer import Composer
 from paribus.config.dotted import at
 from paribus.config.grammar import key_and_value, parsed
+from paribus.stats.grids import grid
 from paribus.store.declared import agreed
 from paribus.store.scores import tuning_score
 
@@ -168,7 +169,7 @@ class _Planner:
                     f"{self.ablation.source}: ablation.tune.{key} is not a key of {each.name}'s configuration"
                 ) from None
         try:
-            return grid(each.tune, own)
+            return list(grid(each.tune, own))
         except ValueError as error:
             raise AblationError(f"{self.ablation.source}: ablation.tune.{error} ({each.name})") from None
 
