@@ -63,6 +63,8 @@ POPULATIONS = [
     for each in itertools.product((0.05, 0.3, 1.0), (2.5, 3.0, 3.25), (False, True), (False, True), (False, True))
 ]
 FEW = POPULATIONS[::5]
+TRIALS = 24
+SPACES = list(itertools.product((0.05, 0.3, 1.0), (False, True), (False, True)))  # curvature, collapses, paired
 
 
 @dataclass
@@ -242,6 +244,37 @@ def nested(replicates: int, seed: int) -> Result:
     return found
 
 
+def trials(replicates: int, seed: int) -> Result:
+    """The same where both arms try 24 points that are drawn from ranges of two keys, new ones in each replicate."""
+    found = Result(
+        f"Two arms alike, each tuned over {TRIALS} trials: differ at 5 % ({len(SPACES)} populations)",
+        ["tuning seeds", "reporting seeds", "winners alone", "worst", "kept points", "worst", "points kept"],
+    )
+    for k, n in itertools.product((2, 3, 5), (10, 20)):
+        shares = []
+        for number, (curvature, collapses, paired) in enumerate(SPACES):
+            r = np.random.default_rng([seed, k, n, number, 11])
+            place = r.random((replicates, TRIALS, 2))
+            height = -curvature * ((6 * (place - [0.6, 0.4])) ** 2 @ [1.0, 0.2])[..., None]
+            lost = 0.2 * ((place[..., :1] > 0.7) & collapses)
+            common = r.normal(size=(replicates, 1, k)), r.normal(size=(replicates, 1, n))
+
+            def draw(r, luck, height=height, lost=lost, paired=paired):  # type: ignore[no-untyped-def]
+                own = r.normal(size=(*height.shape[:2], luck.shape[-1]))
+                score = height + (math.sqrt(0.5) * (luck + own) if paired else own)
+                fallen = r.random(score.shape) < lost
+                return [np.where(fallen, -20.0, score + 0.3 * r.normal(size=score.shape)) for _ in range(2)]
+
+            arms = [Arm(draw(r, common[0])[0], *draw(r, common[1])) for _ in range(2)]
+            each = compared(arms, n, ALPHA)
+            check(arms, each)
+            shares.append([(winners_alone(arms) <= ALPHA).mean(), (each["p"] <= ALPHA).mean(), each["kept"].mean()])
+        x = np.array(shares)
+        found.rows.append([k, n, x[:, 0].mean(), x[:, 0].max(), x[:, 1].mean(), x[:, 1].max(), x[:, 2].mean()])
+        found.at_most(x[:, 1].max(), 0.055, replicates, f"worst error at k = {k}, n = {n}")
+    return found
+
+
 def power(replicates: int, seed: int) -> Result:
     """How often a true gain is found, without collapses."""
     found = Result("Power at 5 %, 3 tuning seeds, by the true gain in deviations", ["reporting seeds", "0.5", "1", "2"])
@@ -302,7 +335,7 @@ def _splits_of(r: np.random.Generator, total: int, tests: int, n: int) -> np.nda
     return difference
 
 
-SIMULATIONS = (alike, looks, nested, power, splits)
+SIMULATIONS = (alike, looks, nested, trials, power, splits)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ def script():
     return scripts.load("simulate_tuned")
 
 
-@pytest.mark.parametrize("name", ["alike", "looks", "nested", "power", "splits"])
+@pytest.mark.parametrize("name", ["alike", "looks", "nested", "trials", "power", "splits"])
 def test_promises_hold(script, name, monkeypatch):
     monkeypatch.setattr(script, "POPULATIONS", script.POPULATIONS[3::24])
     monkeypatch.setattr(script, "FEW", script.FEW[::6])
+    monkeypatch.setattr(script, "SPACES", script.SPACES[::5])
     assert getattr(script, name) in script.SIMULATIONS
     result = getattr(script, name)(300, 0)
     assert result.broken == []

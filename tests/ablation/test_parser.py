@@ -8,10 +8,13 @@ from paribus.base.metrics import Metric, Metrics
 from paribus.config.compose import load, resolved
 from paribus.config.grammar import override_value
 from paribus.config.task import Task
+from paribus.stats.spaces import Range, Search
 
 FILE = {"name": "a", "factors": {"norm": ["batch", "layer"], "optimizer.lr": [0.1, 0.01]}, "seeds": 2}
 TUNED = {"name": "a", "factors": {"norm": ["batch", "layer"]}, "tune": {"optimizer.lr": {"log": [0.01, 1.0, 3]}}}
 RULE = {"if": {"norm": "layer"}, "exclude": "because"}
+ADAPTS = {"if": {"norm": "layer"}}
+TRIALS = {"trials": 24, "space": {"optimizer.eps": {"log": [1e-9, 1e-3]}}}
 CLAIM = {"id": "1", "claim": "c", "arm": {"norm": "layer"}, "versus": {"norm": "batch"}}
 
 # (what is changed in a good file, the key that the message names)
@@ -73,6 +76,37 @@ BAD = [
     ({**TUNED, "tune": {"optimizer.lr": {"geometric": [0.1, 1.0, 3]}}}, "ablation.tune.optimizer.lr"),
     ({**TUNED, "tune": {"optimizer.lr": [0.1, 0.1]}}, "ablation.tune.optimizer.lr"),
     ({**TUNED, "tune": {"optimizer.lr": 0.1}}, "ablation.tune.optimizer.lr"),
+    ({"tune": {**TRIALS, "space": {"norm": {"choice": ["batch", "rms"]}}}}, "ablation.tune.space.norm"),
+    ({"tune": {**TRIALS, "trials": 1}}, "ablation.tune.trials"),
+    ({"tune": {**TRIALS, "trials": 24.0}}, "ablation.tune.trials"),
+    ({"tune": {**TRIALS, "trials": True}}, "ablation.tune.trials"),
+    ({"tune": {**TRIALS, "trials": 10_001}}, "ablation.tune.trials"),
+    ({"tune": {"space": TRIALS["space"]}}, "ablation.tune.trials"),
+    ({"tune": {**TRIALS, "sampler": "halton"}}, "ablation.tune.sampler"),
+    ({"tune": {**TRIALS, "seed": -1}}, "ablation.tune.seed"),
+    ({"tune": {**TRIALS, "seed": None}}, "ablation.tune.seed"),
+    ({"tune": {**TRIALS, "trails": 3}}, "ablation.tune.trails"),
+    ({"tune": {"trials": 24}}, "ablation.tune.space"),
+    ({"tune": {**TRIALS, "space": {}}}, "ablation.tune.space"),
+    ({"tune": {**TRIALS, "space": ["optimizer.eps"]}}, "ablation.tune.space"),
+    ({"tune": {**TRIALS, "space": {"optimizer.eps": {"log": [0, 1]}}}}, "ablation.tune.space.optimizer.eps"),
+    ({"tune": {**TRIALS, "space": {"optimizer.eps": {"log": [1, 0.1]}}}}, "ablation.tune.space.optimizer.eps"),
+    ({"tune": {**TRIALS, "space": {"optimizer.eps": {"log": [0.1, 1, 7]}}}}, "ablation.tune.space.optimizer.eps"),
+    ({"tune": {**TRIALS, "space": {"optimizer.eps": [0.1, 1]}}}, "ablation.tune.space.optimizer.eps"),
+    ({"tune": TRIALS, "when": [{**ADAPTS, "tune": TRIALS}]}, r"ablation.when\[0\].tune.trials"),
+    ({"tune": TRIALS, "when": [{**ADAPTS, "tune": {"space": {}}}]}, r"ablation.when\[0\].tune.space"),
+    (
+        {"tune": TRIALS, "when": [{**ADAPTS, "tune": {"space": {"norm": {"choice": ["batch", "rms"]}}}}]},
+        r"ablation.when\[0\].tune.space.norm",
+    ),
+    ({"tune": TRIALS, "when": [{**ADAPTS, "tune": {"optimizer.eps": [0.1]}}]}, r"ablation.when\[0\].tune"),
+    ({**TUNED, "when": [{**ADAPTS, "tune": {"space": TRIALS["space"]}}]}, r"ablation.when\[0\].tune"),
+    ({**TUNED, "when": [{**ADAPTS, "tune": {"norm": ["batch"]}}]}, r"ablation.when\[0\].tune.norm"),
+    ({"regimes": {"T": {"tune": {"trials": 3}}}}, "ablation.regimes.T.tune.space"),
+    (
+        {"regimes": {"T": {"tune": {**TRIALS, "space": {"norm": {"choice": ["batch", "rms"]}}}}}},
+        "ablation.regimes.T.tune.space.norm",
+    ),
     ({"when": RULE}, "ablation.when"),
     ({"when": [{"if": {"norm": "layer"}}]}, r"ablation.when\[0\]"),
     ({"when": [{**RULE, "set": {"clip.norm": 1}}]}, r"ablation.when\[0\]"),
@@ -97,7 +131,7 @@ BAD = [
     ({"regimes": {"F": {"tuning": False}}}, "ablation.regimes.F.tuning"),
     ({"regimes": {"F": {"text": 3}}}, "ablation.regimes.F.text"),
     ({"regimes": {"F": {"set": {"norm": "rms"}}}}, "ablation.regimes.F.set.norm"),
-    ({**TUNED, "regimes": {"F": {"tune": {"norm": ["batch", "rms"]}}}}, "ablation.tune.norm"),
+    ({**TUNED, "regimes": {"F": {"tune": {"norm": ["batch", "rms"]}}}}, "ablation.regimes.F.tune.norm"),
 ]
 
 
@@ -156,6 +190,52 @@ def test_a_hypothesis_says_where_the_literature_stands():
     said = "Wu & He 2018: below 16 images a batch"
     [ablation] = parse({**FILE, "hypotheses": [CLAIM, {**CLAIM, "id": "2", "literature": said}]})
     assert [each.literature for each in ablation.hypotheses] == ["", said]
+
+
+def test_trials_are_drawn_from_a_space():
+    [ablation] = parse({**FILE, "tune": TRIALS})
+    assert ablation.search == Search(24, "sobol", 0)
+    assert ablation.tune == {"optimizer.eps": Range("log", (1e-9, 1e-3))}
+    assert ablation.seeds.tune == tuple(range(1000, 1005))
+    [other] = parse({**FILE, "tune": {**TRIALS, "sampler": "random", "seed": 7}})
+    assert other.search == Search(24, "random", 7)
+
+
+def test_the_order_of_keys_does_not_decide_on_the_points():
+    space = {"b": {"int": [1, 9]}, "a": {"log": [0.1, 1]}}
+    found = [
+        parse({**FILE, "tune": {"trials": 3, "space": dict(items)}})[0].tune
+        for items in (space.items(), reversed(space.items()))
+    ]
+    assert [list(each) for each in found] == [["a", "b"], ["a", "b"]]
+
+
+def test_a_regime_may_draw_trials_where_another_has_a_grid():
+    section = {**FILE, "factors": {"norm": ["batch", "layer"]}, "tune": {"optimizer.lr": [0.1, 1.0]}}
+    grid, drawn, fixed = parse({**section, "regimes": {"G": {}, "S": {"tune": TRIALS}, "F": {"tune": False}}})
+    assert (grid.search, drawn.search, fixed.search) == (None, Search(24), None)
+    assert [list(each.tune) for each in (grid, drawn, fixed)] == [["optimizer.lr"], ["optimizer.eps"], []]
+    rule = {**ADAPTS, "tune": {"optimizer.lr": [0.2, 2.0]}}
+    with pytest.raises(
+        AblationError, match=r"when\[0\].tune must be a space of ranges, as what it adapts in the regime S"
+    ):
+        parse({**section, "when": [rule], "regimes": {"G": {}, "S": {"tune": TRIALS}}})
+
+
+@pytest.mark.parametrize(
+    ("tune", "message"),
+    [
+        ({"optimizer.eps": {"log": [0.1, 1]}}, r"must be log: \[lowest, highest, count\]"),
+        ({"optimizer.eps": {"uniform": [0.1, 1]}}, r"Ranges stand in tune: \{trials: NUMBER, space: \{KEY: RANGE\}\}"),
+        ({**TRIALS, "trials": 1}, "number of points that each arm tries, 2 to 10000, got 1"),
+        ({**TRIALS, "sampler": "sobbol"}, "must be one of sobol, random, got 'sobbol' Did you mean sobol"),
+        ({**TRIALS, "trails": 3}, "is unknown. Did you mean trials"),
+        ({"trials": 3}, r"must map config keys to ranges such as log: \[0.0001, 1\], got None"),
+    ],
+)
+def test_a_mistake_in_the_tuning_names_its_remedy(tune, message):
+    with pytest.raises(AblationError, match=message):
+        parse({**FILE, "tune": tune})
 
 
 def test_a_level_that_sets_several_keys_has_a_name():

@@ -160,6 +160,27 @@ def test_targets_are_registered_and_change_neither_runs_nor_verdicts(study):
     assert "amended once: targets.val/acc none -> 0.97, after 10 seeds" in study.said()
 
 
+def test_trials_are_registered_and_their_number_is_amended(study):
+    assert "search" not in study.plan().entry.content  # registrations of before know none
+    tune = "  tune: {trials: 4, space: {optimizer.lr: {log: [0.001, 1]}}}\n  smallest_effect"
+    study.write("{tune: 2, report: 4}", **{"  smallest_effect": tune})
+    said = in_words(study.plan().entry)
+    assert said[1] == (
+        "tuned over 4 sobol trials (seed 0) of optimizer.lr log 0.001, 1 by val/acc on 2 seeds (tuning: near)"
+    )
+    study.register()
+    study.train()  # what tuning needs
+    study.train()  # and what it chose
+    tune = tune.replace("trials: 4", "trials: 8, sampler: random")
+    study.write("{tune: 2, report: 4}", **{"  smallest_effect": tune})
+    before = read(study.store.root, "mine").all_entries[0]
+    assert changed(before, study.plan().entry) == ["tune.trials 4 -> 8", "tune.sampler sobol -> random"]
+    assert (
+        "CAUTION: the file has changed since it was registered (tune.trials 4 -> 8, tune.sampler sobol -> random)"
+        in study.said()
+    )
+
+
 def test_runs_that_were_there_before_are_said(study):
     study.train()
     study.register()

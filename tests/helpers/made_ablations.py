@@ -50,7 +50,7 @@ class Made:
             "done" if accuracy is not None else "diverged",
             seed=cell.seed,
             arm=cell.arm,
-            choices={"model": "mlp", "norm": str(cell.choices["norm"]), "loss": "cross_entropy", **values},
+            choices={"model": "mlp", "norm": str(cell.choices.get("norm")), "loss": "cross_entropy", **values},
             comparable={"semantics": 1, "budget": "20 epochs", "data": "digits", "world_size": 1},
             metrics={"test/acc": value, "val/acc": value + 0.001, "test/loss": 1 - value} if accuracy else {},
             timing={"ms_per_update": 1.5 + own.normal(0, 0.1), "fit_seconds": 20.0},

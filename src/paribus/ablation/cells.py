@@ -11,6 +11,7 @@ from paribus.ablation.file import Ablation
 from paribus.ablation.tuning import Point
 from paribus.config.composed import Composed
 from paribus.config.run import Run
+from paribus.stats.spaces import Range
 from paribus.store.record import Record
 from paribus.store.registration import Entry, Registration
 
@@ -47,9 +48,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The winner of an arm's tuning grid: point, mean score, and the keys in which it lies on the edge of the grid.
+    """The winner of an arm's tuning: point, mean score, and the keys in which it lies on the edge of the grid or space.
 
-    trials: every point of the grid with the ids of its runs, in the order of the tuning seeds. index: of the winner.
+    trials: every point with the ids of its runs, in the order of the tuning seeds. index: of the winner. space: that
+    the points were drawn from; empty for a grid.
     """
 
     point: Point
@@ -57,6 +59,7 @@ class Tuned:
     edges: tuple[str, ...]
     trials: tuple[tuple[Point, tuple[str, ...]], ...] = ()
     index: int = 0
+    space: Mapping[str, Range] = field(default_factory=dict)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any
 
 from paribus.ablation.file import Ablation, AblationError, Level, overrides_of
 from paribus.stats.grids import Axis
+from paribus.stats.spaces import Range
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Arm:
     name: str
     levels: Mapping[str, Level]
     sets: Mapping[str, Any]
-    tune: Mapping[str, Axis]
+    tune: Mapping[str, Axis | Range]
 
     @functools.cached_property
     def overrides(self) -> tuple[str, ...]:
@@ -93,8 +94,11 @@ def single_changes(ablation: Ablation, levels: Mapping[str, Level]) -> Iterator[
 
 
 def equal_budgets(ablation: Ablation, compared: list[Arm]) -> None:
-    """Raises AblationError unless all arms are tuned over equally many points: more tries would win by luck."""
-    sizes = {each.name: prod(axis.size for axis in each.tune.values()) for each in compared}
+    """Raises AblationError unless all arms are tuned over equally many points: more tries would win by luck. Those of a
+    search are."""
+    if ablation.search is not None:
+        return
+    sizes = {each.name: prod(int(axis.size) for axis in each.tune.values()) for each in compared}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
         raise AblationError(

@@ -12,6 +12,7 @@ from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST, Key
 from paribus.config.grammar import override_value
 from paribus.stats.grids import Axis
+from paribus.stats.spaces import Range, Search
 
 DESIGNS = ("one_factor", "leave_one_out", "grid", "paired", "path")
 STREAMS = ("init", "order", "augmentation")
@@ -53,7 +54,7 @@ class Rule:
     condition: Mapping[str, tuple[str, ...]]
     exclude: str | None
     sets: Mapping[str, Any]
-    tune: Mapping[str, Axis]
+    tune: Mapping[str, Axis | Range]
 
     def applies(self, levels: Mapping[str, Level]) -> bool:
         return all(levels[factor].name in names for factor, names in self.condition.items())
@@ -119,6 +120,7 @@ class Ablation:
     path: greedy walk from the baseline, in each step the one change that helps most.
 
     claim: what it asks, in words. about: what its regime is, in words.
+    tune, search: the axes of a grid, or the ranges that the trials of a search are drawn from.
     targets: values of metrics that runs are to reach, and of which the time is measured, see `evidence.targets`.
     """
 
@@ -131,7 +133,8 @@ class Ablation:
     about: str = ""
     sets: Mapping[str, Any] = field(default_factory=dict)
     when: tuple[Rule, ...] = ()
-    tune: Mapping[str, Axis] = field(default_factory=dict)
+    tune: Mapping[str, Axis | Range] = field(default_factory=dict)
+    search: Search | None = None
     metric: Key = COMPARED
     select_on: Key = SELECTED
     smallest_effect: float | None = None

@@ -23,17 +23,20 @@ from paribus.ablation.file import (
     level_name,
 )
 from paribus.base.metrics import TIMES, Key, kind, no_direction
-from paribus.base.numbers import is_number
+from paribus.base.numbers import is_number, is_whole
 from paribus.base.redaction import redacted_names
 from paribus.base.text import near
 from paribus.config.task import Task
 from paribus.stats.grids import Axis
+from paribus.stats.spaces import MOST_TRIALS, SAMPLERS, Range, Search
 
 MOST_SEEDS = 100_000
 TUNING_SEEDS = 5  # default number of them
 FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
 SEEDS = ("tune", "report", "cap", "step", "vary", "tuning")
+SEARCH = ("trials", "sampler", "seed", "space")
 NESTED = "gives each reporting seed a tuning of its own: tune is a number of seeds for each, and there is no cap"
+Tune = Mapping[str, Axis | Range]
 HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
 
 
@@ -71,8 +74,8 @@ class _Parser:
         claim = " ".join(section.get("claim", "").split())
         design = self.one_of("ablation.design", section.get("design", "one_factor"), DESIGNS)
         factors = self.factors(section.get("factors"), section.get("baseline"), design)
-        tune = self.axes("ablation.tune", section.get("tune"))
-        self.apart(factors, tune)
+        tune, search = self.tuned("ablation.tune", section.get("tune"))
+        self.apart("ablation.tune", factors, tune, search)
         metric = self.metric("ablation.metric", section.get("metric", self.task.reported))
         smallest = self.smallest_effect("ablation.smallest_effect", section.get("smallest_effect"), metric)
         ablation = Ablation(
@@ -84,6 +87,7 @@ class _Parser:
             sets={},
             when=self.when(section.get("when"), factors),
             tune=tune,
+            search=search,
             metric=metric,
             select_on=self.metric("ablation.select_on", section.get("select_on", self.task.monitor)),
             smallest_effect=smallest,
@@ -200,26 +204,63 @@ class _Parser:
                 raise self.error(f"{where}.{key}", "can't be set, because arms share their seeds. Use ablation.seeds")
         return dict(value)
 
-    def apart(self, factors: Sequence[Factor], tune: Mapping[str, Axis]) -> None:
+    def apart(self, where: str, factors: Sequence[Factor], tune: Tune, search: Search | None) -> None:
         for factor in factors:
             for level in factor.levels:
                 if both := [key for key in level.sets if key in tune]:
-                    raise self.error(
-                        f"ablation.tune.{both[0]}", f"is set by the factor {factor.name} too: drop one of them"
-                    )
+                    where += ".space" if search else ""
+                    raise self.error(f"{where}.{both[0]}", f"is set by the factor {factor.name} too: drop one of them")
                 if factor.name == "seed" or factor.name.startswith("seeds."):
                     raise self.error(f"ablation.factors.{factor.name}", "can't be a factor. Use ablation.seeds")
 
-    def axes(self, where: str, section: Any) -> dict[str, Axis]:
+    def tuned(self, where: str, section: Any) -> tuple[Tune, Search | None]:
+        """A grid, or the ranges of a search."""
         if section is None:
-            return {}
-        axes = {}
-        for key, spec in self.mapping(where, section, "config keys to grids").items():
+            return {}, None
+        if not isinstance(section, Mapping) or not {"trials", "space", "sampler"} & {*section}:
+            return self.axes(where, section, Axis, "config keys to grids"), None
+        self.known(where, section, SEARCH)
+        what = f"must be the number of points that each arm tries, 2 to {MOST_TRIALS}, got "
+        trials, seed = section.get("trials", 0), section.get("seed", 0)
+        if not is_whole(trials, 2, MOST_TRIALS):
+            raise self.error(f"{where}.trials", f"{what}{trials!r}")
+        if not is_whole(seed, 0, 2**63 - 1):
+            raise self.error(f"{where}.seed", f"must be a whole number from 0 to 2^63 - 1, got {seed!r}")
+        sampler = self.one_of(f"{where}.sampler", section.get("sampler", SAMPLERS[0]), SAMPLERS)
+        return self.space(where, section.get("space")), Search(trials, sampler, seed)
+
+    def space(self, where: str, section: Any) -> Tune:
+        # In the order of names, so that the order in the file does not decide on the points.
+        axes = self.axes(f"{where}.space", section, Range, "config keys to ranges such as log: [0.0001, 1]")
+        return dict(sorted(axes.items()))
+
+    def axes(self, where: str, section: Any, kind: type[Axis] | type[Range], what: str) -> Tune:
+        axes: dict[str, Axis | Range] = {}
+        for key, spec in self.mapping(where, section, what).items():
             try:
-                axes[key] = Axis.parse(spec)
+                axes[key] = kind.parse(spec)
             except ValueError as error:
                 raise self.error(f"{where}.{key}", str(error)) from None
         return axes
+
+    def of_rule(self, where: str, section: Any) -> Tune:
+        """What a rule tunes: axes, or the space of a search whose trials all arms share."""
+        if not isinstance(section, Mapping) or not {*SEARCH} & {*section}:
+            return {} if section is None else self.axes(where, section, Axis, "config keys to grids")
+        if given := [key for key in section if key in SEARCH and key != "space"]:
+            raise self.error(f"{where}.{given[0]}", "is alike for all arms, so no rule can set it. Use ablation.tune")
+        self.known(where, section, ("space",))
+        return self.space(where, section["space"])
+
+    def one_form(self, ablation: Ablation) -> Ablation:
+        """The ablation, whose rules tune in the form of its own tuning."""
+        kind, form = (Axis, "a grid") if ablation.search is None else (Range, "a space of ranges")
+        for number, rule in enumerate(ablation.when):
+            self.apart(f"ablation.when[{number}].tune", ablation.factors, rule.tune, ablation.search)
+            if not all(isinstance(axis, kind) for axis in rule.tune.values()):
+                of = "" if ablation.regime is None else f" in the regime {ablation.regime}"
+                raise self.error(f"ablation.when[{number}].tune", f"must be {form}, as what it adapts{of}")
+        return ablation
 
     def when(self, section: Any, factors: Sequence[Factor]) -> tuple[Rule, ...]:
         if section is None:
@@ -243,7 +284,7 @@ class _Parser:
             varied = {key for factor in factors for level in factor.levels for key in level.sets}
             if hidden := [key for key in sets if key in varied]:
                 raise self.error(f"{where}.set.{hidden[0]}", "is varied by a factor, so a rule must not set it")
-            rules.append(Rule(condition, exclude, sets, self.axes(f"{where}.tune", given.get("tune"))))
+            rules.append(Rule(condition, exclude, sets, self.of_rule(f"{where}.tune", given.get("tune"))))
         return tuple(rules)
 
     def condition(self, where: str, section: Any, factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
@@ -411,7 +452,7 @@ class _Parser:
 
     def regimes(self, ablation: Ablation, section: Any) -> list[Ablation]:
         if section is None:
-            return [ablation]
+            return [self.one_form(ablation)]
         found = []
         for name, given in self.mapping("ablation.regimes", section, "names to what differs").items():
             where = f"ablation.regimes.{name}"
@@ -430,14 +471,18 @@ class _Parser:
                 # No tuning in this regime, neither the file's nor that of a rule.
                 fixed = tuple(replace(rule, tune={}) for rule in ablation.when)
                 seeds = ablation.seeds if ablation.design == "path" else replace(ablation.seeds, tune=())
-                found.append(replace(ablation, regime=name, about=about, sets=sets, tune={}, when=fixed, seeds=seeds))
+                fixed_regime = replace(ablation, regime=name, about=about, sets=sets, tune={}, search=None)
+                found.append(replace(fixed_regime, when=fixed, seeds=seeds))
                 continue
-            tune = self.axes(f"{where}.tune", given["tune"]) if "tune" in given else ablation.tune
-            self.apart(ablation.factors, tune)
+            tune, search = ablation.tune, ablation.search
+            if "tune" in given:
+                tune, search = self.tuned(f"{where}.tune", given["tune"])
+            self.apart(f"{where}.tune", ablation.factors, tune, search)
             seeds = ablation.seeds
             if tune and not seeds.tune:
                 seeds = replace(seeds, tune=self.seed_list("ablation.seeds.tune", TUNING_SEEDS, FIRST_TUNING_SEED))
-            found.append(replace(ablation, regime=name, about=about, sets=sets, tune=tune, seeds=seeds))
+            regime = replace(ablation, regime=name, about=about, sets=sets, tune=tune, search=search, seeds=seeds)
+            found.append(self.one_form(regime))
         return found
 
 

@@ -32,7 +32,8 @@ from paribus.config.composed import Composed
 from paribus.config.composer import Composer
 from paribus.config.dotted import at
 from paribus.config.grammar import key_and_value, parsed
-from paribus.stats.grids import grid
+from paribus.stats.grids import Axis, grid
+from paribus.stats.spaces import Range, points, space_of
 from paribus.store.declared import agreed
 from paribus.store.scores import tuning_score
 
@@ -63,6 +64,7 @@ class _Planner:
         self.result = Plan(name, ablation.metric, ablation=ablation)
         self.reported: dict[str, tuple[Arm, Tuned]] = {}
         self.tried: dict[str, list[str]] = {}  # arm -> its tuning runs
+        self.spaces: dict[str, Mapping[str, Range]] = {}  # arm -> what its trials are drawn from
         self.measured: dict[int, Any] = {}  # sections `task` by place in memory, which were looked at
 
     @functools.cached_property
@@ -160,18 +162,24 @@ class _Planner:
 
     def points(self, each: Arm) -> list[Point]:
         composed = self.composer((*self.overrides, *each.overrides))
+        where = f"{self.ablation.source}: ablation.tune{'.space' if self.ablation.search else ''}"
         own = {}
         for key in each.tune:
             try:
                 own[key] = at(composed.resolved, key)
             except KeyError:
-                raise AblationError(
-                    f"{self.ablation.source}: ablation.tune.{key} is not a key of {each.name}'s configuration"
-                ) from None
+                raise AblationError(f"{where}.{key} is not a key of {each.name}'s configuration") from None
         try:
-            return list(grid(each.tune, own))
+            if self.ablation.search is None:
+                return list(grid({key: axis for key, axis in each.tune.items() if isinstance(axis, Axis)}, own))
+            space = space_of({key: of for key, of in each.tune.items() if isinstance(of, Range)}, own)
+            self.spaces[each.name] = space
         except ValueError as error:
-            raise AblationError(f"{self.ablation.source}: ablation.tune.{error} ({each.name})") from None
+            raise AblationError(f"{where}.{error} ({each.name})") from None
+        try:
+            return list(points(space, self.ablation.search))
+        except ValueError as error:
+            raise AblationError(f"{where} {error} ({each.name})") from None
 
     def tune(self, each: Arm, points: Sequence[Point]) -> Tuned | None:
         """The best point; None while some of its runs have no result."""
@@ -185,7 +193,8 @@ class _Planner:
         self.tried[each.name] = [id for _, ids in trials for id in ids]
         if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
             return None
-        return winner(trials, scores, bool(self.ablation.select_on.metric.higher))
+        higher = bool(self.ablation.select_on.metric.higher)
+        return winner(trials, scores, higher, self.spaces.get(each.name, {}))
 
     def score(self, cell: Cell) -> float | None:
         record = self.read(cell.id)
@@ -291,12 +300,17 @@ class _Planner:
             self.report(Arm(name, chosen.levels, chosen.sets, chosen.tune), standing)
 
 
-def winner(trials: Sequence[tuple[Point, tuple[str, ...]]], scores: Sequence[Sequence[float]], higher: bool) -> Tuned:
-    """The best of the trials by their scores, one list for each."""
-    points = [point for point, _ in trials]
+def winner(
+    trials: Sequence[tuple[Point, tuple[str, ...]]],
+    scores: Sequence[Sequence[float]],
+    higher: bool,
+    space: Mapping[str, Range],
+) -> Tuned:
+    """The best of the trials by their scores, one list for each. space: that they were drawn from; empty for a grid."""
+    tried = [point for point, _ in trials]
     best = best_point(scores, higher)
-    edges = tuple(on_edge(points[best], points, points[best]))
-    return Tuned(points[best], fmean(scores[best]), edges, tuple(trials), best)
+    edges = tuple(on_edge(tried[best], tried, tried[best], space))
+    return Tuned(tried[best], fmean(scores[best]), edges, tuple(trials), best, space)
 
 
 def plan_sweep(combinations: Sequence[Sequence[str]], keys: Sequence[str], composer: Composer) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from paribus.stats.spaces import Range
 from paribus.stats.tuning import edges, select_best
 
 Point = Mapping[str, Any]
@@ -19,11 +20,16 @@ def best_point(scores: Sequence[Sequence[float]], higher: bool) -> int:
     return select_best([[sign * value for value in values] for values in scores]).index
 
 
-def on_edge(axes: Iterable[str], points: Sequence[Point], best: Point) -> list[str]:
-    """The keys whose best value is the first or the last of its axis: the grid may be too narrow there.
+def on_edge(
+    axes: Iterable[str], points: Sequence[Point], best: Point, space: Mapping[str, Range] | None = None
+) -> list[str]:
+    """The keys whose best value is the first or the last of its axis, or at the end of its range: the grid or the space
+    may be too narrow there.
 
-    An axis of two values has nothing but ends, and says nothing.
+    An axis of two values has nothing but ends, and says nothing. space: that the points were drawn from, if any.
     """
+    if space:
+        return [key for key, each in space.items() if each.on_edge(best[key])]
     found = []
     for key in axes:
         values = list(dict.fromkeys(point[key] for point in points))

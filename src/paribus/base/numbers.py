@@ -11,3 +11,8 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max if isinstance(value, float) else abs(value) < 2**63
+
+
+def is_whole(value: Any, low: int, high: int) -> bool:
+    """Whether it is a whole number from low to high."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

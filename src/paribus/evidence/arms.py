@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paribus.base.errors import UserError
+from paribus.base.numbers import is_number
+from paribus.stats.spaces import Range
 from paribus.store.record import Record
 
 if TYPE_CHECKING:
@@ -57,6 +59,14 @@ def levels(records: Sequence[Record], key: str) -> set[Any]:
 
 def level_text(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def range_text(each: Range) -> str:
+    """1e-04 to 1 (log), 8 to 64, or 16, 32."""
+    values = [level_text(float(v) if is_number(v) and each.kind != "int" else v) for v in each.values]
+    if each.kind == "choice":
+        return ", ".join(values)
+    return f"{' to '.join(values)}{' (log)' if each.kind == 'log' else ''}"
 
 
 def varied(records: Sequence[Record]) -> list[str]:

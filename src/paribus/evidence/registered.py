@@ -88,7 +88,8 @@ def changed(before: Entry, after: Entry) -> list[str]:
     skipped = ("seeds.report", "seeds.more", "seeds.looks") if found else ()
     for key in dict.fromkeys([*old, *new]):
         if key not in skipped and old.get(key) != new.get(key):
-            found.append(f"{key} {_list(old.get(key))} -> {_list(new.get(key))}")
+            name = f"tune.{key.removeprefix('search.')}" if key.startswith("search.") else key
+            found.append(f"{name} {_list(old.get(key))} -> {_list(new.get(key))}")
     return found
 
 
@@ -99,9 +100,11 @@ def in_words(entry: Entry) -> list[str]:
     factors = [f"{each['name']}: {', '.join(level['name'] for level in each['levels'])}" for each in content["factors"]]
     lines = [f"design {content['design']} of {'; '.join(factors)}"]
     if content["tune"]:
-        grids = [f"{key} {each['kind']} {_list(each['values'])}" for key, each in content["tune"].items()]
+        axes = [f"{key} {each['kind']} {_list(each['values'])}" for key, each in content["tune"].items()]
+        search = content.get("search")
+        drawn = f"{search['trials']} {search['sampler']} trials (seed {search['seed']}) of " if search else ""
         lines.append(
-            f"tuned over {'; '.join(grids)} by {content['select_on']} on {len(seeds['tune'])} seeds "
+            f"tuned over {drawn}{'; '.join(axes)} by {content['select_on']} on {len(seeds['tune'])} seeds "
             f"(tuning: {seeds['tuning']})"
         )
     tested = f"tested at {_list(looks)}" if len(looks) > 1 else "tested once"

@@ -22,7 +22,9 @@ from paribus.config.composer import Composer
 from paribus.evidence.estimate import Costs, Estimate
 from paribus.evidence.plans import plans_of
 from paribus.evidence.registered import changed, in_words, sentences
+from paribus.report.tables.columns import MOST_NEAR
 from paribus.run.later import lacking
+from paribus.stats.spaces import EDGE
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
 from paribus.sweep.grouping import Outlook, grouping
@@ -152,10 +154,13 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
             line += f"; tuning: {_counted(states[cell.id] for cell in tuning)}"
         if tuned := plan.tuned.get(arm):
             line += f"; best: {_point(tuned.point)}"
-            line += "".join(f" (WARNING: {key} at the edge of its grid)" for key in tuned.edges)
+            edge = f"in the outermost {100 * EDGE:g} % of its range" if tuned.space else "at the edge of its grid"
+            line += "".join(f" (WARNING: {key} {edge})" for key in tuned.edges)
             if points := plan.kept.get(arm):
-                near = " | ".join(_point(tuned.trials[place][0]) for place in points)
-                line += f"; too near to tell apart, so reported as well: {near} "
+                near = [_point(tuned.trials[place][0]) for place in points]
+                if len(near) > MOST_NEAR:
+                    near[MOST_NEAR - 1 :] = [f"{len(near) - MOST_NEAR + 1} others"]
+                line += f"; too near to tell apart, so reported as well: {' | '.join(near)} "
                 line += f"({_counted(states[cell.id] for cells in points.values() for cell in cells)})"
         yield f"  {(arm or 'run').ljust(width)}  {line}"
     if others := [cell for cell in plan.tuning if cell.arm not in plan.arms]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from paribus.ablation.tuning import best_point
 from paribus.evidence.targets import TargetTimes
@@ -86,6 +87,20 @@ class Crossed:
         return self.means.get((across, line) if self.turned else (line, across), mean_interval([]))
 
 
+@dataclass(frozen=True)
+class Searched:
+    """The trials of a search over one of its keys.
+
+    log: whether the key is drawn on a logarithmic range. trials: arm -> of each trial, the value and the scores of its
+    tuning seeds, nan where they diverged. chosen: arm -> the place of the winner among them.
+    """
+
+    key: str
+    log: bool
+    trials: Mapping[str, Sequence[tuple[float, Sequence[float]]]]
+    chosen: Mapping[str, int]
+
+
 def crossed(study: Study) -> Crossed | None:
     """The two factors of a grid whose interaction has the largest share; None where the design is no grid."""
     grid = study.grid
@@ -155,6 +170,36 @@ def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]
         arm: {value: list(at.values())[best_point(list(at.values()), higher)] for value, at in sorted(of.items())}
         for arm, of in points.items()
     }
+
+
+def searched(study: Study) -> list[Searched]:
+    """The trials over each numeric key of a search; none for a grid, nor where every arm searches one key alone, which
+    has a curve (`tuned_scores`)."""
+    ablation = study.ablation
+    if ablation is None or ablation.search is None:
+        return []
+    points: dict[str, dict[str, tuple[Mapping[str, Any], list[float]]]] = {}
+    for trial in study.trials:
+        points.setdefault(trial.arm, {}).setdefault(repr(trial.point), (trial.point, []))[1].append(trial.score)
+    ranges = {**ablation.tune, **{key: each for rule in ablation.when for key, each in rule.tune.items()}}
+    varied = {
+        arm: [key for key in ranges if len({repr(point.get(key)) for point, _ in of.values()}) > 1]
+        for arm, of in points.items()
+    }
+    if all(len(keys) < 2 for keys in varied.values()):
+        return []
+    found = []
+    for key, each in ranges.items():
+        if each.kind == "choice":
+            continue
+        trials = {
+            arm: [(float(point[key]), scores) for point, scores in of.values()]
+            for arm, of in points.items()
+            if key in varied[arm]
+        }
+        chosen = {arm: tuned.index for arm, tuned in study.plan.tuned.items() if arm in trials}
+        found.append(Searched(key, each.kind in ("log", "times"), trials, chosen))
+    return [each for each in found if each.trials]
 
 
 def _series(arm: str, study: Study) -> str:

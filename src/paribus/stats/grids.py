@@ -37,7 +37,8 @@ class Axis:
             return Axis("list", tuple(spec))
         if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in ("log", "linear", "times"):
             raise ValueError(
-                f"must be a list of values or one of log, linear, times: [lowest, highest, count], got {spec!r}"
+                f"must be a list of values or one of log, linear, times: [lowest, highest, count], got {spec!r}. "
+                "Ranges stand in tune: {trials: NUMBER, space: {KEY: RANGE}}"
             )
         [(kind, given)] = spec.items()
         right = isinstance(given, list) and len(given) == 3 and all(is_number(value) for value in given)

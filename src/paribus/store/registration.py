@@ -120,8 +120,9 @@ def plain(ablation: Any) -> dict[str, Any]:
     """The fields of an ablation as they come back from JSON; not where its file lies, nor what others found."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(ablation), default=str, ensure_ascii=False))
     del content["source"]
-    if not content["targets"]:  # registrations of before know none
-        del content["targets"]
+    for key in ("targets", "search"):  # registrations of before know none
+        if not content[key]:
+            del content[key]
     for each in content["hypotheses"]:
         del each["literature"]
     return content

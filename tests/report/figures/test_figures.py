@@ -21,10 +21,10 @@ from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.saving import save
-from paribus.report.figures.search import best_of_k, profile, sensitivity
+from paribus.report.figures.search import best_of_k, profile, sensitivity, trials
 from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
-from paribus.report.tidy import Crossed
+from paribus.report.tidy import Crossed, Searched
 from paribus.stats.intervals import mean_interval
 from paribus.stats.ranks import ranked
 from paribus.stats.survival import kaplan_meier, median
@@ -59,6 +59,7 @@ DRAWN = {
     "regimes": lambda names: regimes("norm", {r: _means(names) for r in ("F", "T", names[0])}, TEST),
     "path": lambda names: waterfall("norm", [Step(n, 0.9, 0.01, 0.005, 0.015) for n in names], TEST),
     "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", VAL, {names[0]: 0.1}),
+    "trials": lambda names: trials("norm", searched(names), VAL),
     "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, VAL),
     "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, TEST),
     "critical_difference": lambda names: critical_difference("norm", _across(names)),
@@ -79,6 +80,18 @@ def times(names, reached=(3.0, 5.0, 9.0), never=1):
         curve = kaplan_meier(at, there)
         arms[arm] = ArmTimes([None] * len(at), {}, median(curve), curve)
     return TargetTimes(VAL, 0.97, "epochs", arms, names[0], {"epochs": 40.0}, 0.95, 1, (1.0, 1.0))
+
+
+def searched(names, lost=math.nan):
+    """Three trials of each arm over a rate and a width; of the third all runs diverged."""
+    rates, widths = (0.01, 0.1, 1.0), (8.0, 32.0, 16.0)
+    scores = {arm: [[0.8, 0.9], [0.9, 0.92 - 0.001 * k], [lost, lost]] for k, arm in enumerate(names)}
+    return [
+        Searched(
+            key, key.endswith("lr"), {arm: list(zip(x, of, strict=True)) for arm, of in scores.items()}, {names[0]: 1}
+        )
+        for key, x in (("optimizer.lr", rates), ("model.width", widths))
+    ]
 
 
 def _means(names):
@@ -184,6 +197,21 @@ def test_sensitivity_marks_optima_and_what_diverged():
     assert panel.get_xscale() == "log"
     assert "mean over 2 tuning seeds" in figure.get_suptitle()
     assert "cross: runs diverged there" in figure.get_suptitle()
+
+
+def test_trials_have_a_panel_for_each_key_and_a_ring_at_the_one_chosen():
+    figure = trials("norm", searched(["a", "b"]), VAL)
+    lr, width = figure.axes
+    assert (lr.get_xscale(), width.get_xscale()) == ("log", "linear")
+    for panel, x in ((lr, [0.01, 0.1, 1.0]), (width, [8.0, 32.0, 16.0])):
+        dots, ring, cross, *_ = panel.lines
+        assert list(dots.get_xdata()) == x
+        assert dots.get_linestyle() == "None"
+        assert list(dots.get_ydata())[:2] == pytest.approx([85.0, 91.0])
+        assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (x[1], pytest.approx(91.0))
+        assert cross.get_xdata()[0] == x[2]
+    assert any("cross: all runs of a trial diverged" in text for text in texts(figure))
+    assert not any("cross" in text for text in texts(trials("norm", searched(["a"], lost=0.1), VAL)))
 
 
 def test_best_of_k_is_the_mean_over_all_subsets():

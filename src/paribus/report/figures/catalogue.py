@@ -19,7 +19,7 @@ from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
-from paribus.report.figures.search import best_of_k, profile, sensitivity
+from paribus.report.figures.search import best_of_k, profile, sensitivity, trials
 from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
 from paribus.report.study import Study
@@ -30,6 +30,7 @@ from paribus.report.tidy import (
     grid_scores,
     path_steps,
     run_scores,
+    searched,
     seed_values,
     task_times,
     tuned_scores,
@@ -87,6 +88,8 @@ def _curves(x: str) -> Callable[[Study], Drawn]:
 
 
 def _sensitivity(study: Study) -> Drawn:
+    if several := searched(study):
+        return trials(study.name, several, study.select_on)
     found = tuned_scores(study)
     if found is None:
         return Missing("the ablation tunes no numeric key (ablation.tune)")

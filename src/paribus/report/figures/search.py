@@ -25,6 +25,7 @@ from paribus.report.figures.axes import (
 )
 from paribus.report.figures.style import RC, look
 from paribus.report.numbers import scale, title
+from paribus.report.tidy import Searched
 from paribus.stats.intervals import mean_interval
 from paribus.stats.proportions import clopper_pearson
 from paribus.stats.tuning import best_of_k as expected_best
@@ -80,6 +81,53 @@ def sensitivity(
         n = counted([len(own) for of in scores.values() for own in of.values()])
         said = ["cross: runs diverged there and are excluded from the mean"] if some else []
         heading(figure, name, f"mean over {n} tuning seeds; ring: the value chosen", *said)
+    return figure
+
+
+def trials(name: str, found: Sequence[Searched], metric: Key) -> Figure:
+    """The score of each trial of a search over each of its keys, a panel for each: the mean over tuning seeds that did
+    not diverge.
+
+    A ring marks the trial that was chosen. A cross at the lower edge (the upper one for a loss) marks a trial all of
+    whose runs diverged.
+    """
+    factor = scale(metric)
+    arms = list(dict.fromkeys(arm for each in found for arm in each.trials))
+    values = [_mean(scores) * factor for each in found for of in each.trials.values() for _, scores in of]
+    finite = [value for value in values if math.isfinite(value)]
+    edge = 0.02 if metric.metric.higher is not False else 0.98
+    across = min(len(found), 3)
+    down = math.ceil(len(found) / across)
+    with rc_context(RC):
+        figure = Figure(figsize=size(1.0 + 2.5 * across, arms, 0.5 + 2.4 * down), layout="constrained")
+        panels = list(figure.subplots(down, across, squeeze=False).flat)
+        for panel, each in zip(panels, found, strict=False):
+            _limits(panel, finite, metric)
+            for number, arm in enumerate(arms):
+                style = {**look(number), "linestyle": "none"}
+                of = each.trials.get(arm, ())
+                means = [_mean(scores) * factor for _, scores in of]
+                panel.plot([value for value, _ in of], means, **style, zorder=3)
+                if arm in each.chosen and math.isfinite(means[each.chosen[arm]]):
+                    at = of[each.chosen[arm]][0], means[each.chosen[arm]]
+                    panel.plot(*at, "o", ms=9, mfc="none", mec=style["color"], mew=1.3, zorder=4)
+                lost = [value for (value, _), mean in zip(of, means, strict=True) if not math.isfinite(mean)]
+                for value in lost:
+                    panel.plot(
+                        value, edge, "x", color=style["color"], mec="auto", mew=1.4, ms=5.5,
+                        transform=panel.get_xaxis_transform(), clip_on=False, zorder=5,
+                    )  # fmt: skip
+            if each.log:
+                log_ticks(panel, "x", [value for of in each.trials.values() for value, _ in of])
+            as_it_stands(panel.xaxis.label, each.key)
+        for panel in panels[len(found) :]:
+            panel.remove()
+        for panel in panels[::across]:
+            panel.set_ylabel(title(metric))
+        legend(figure, arms, line=False)
+        n = counted([len(scores) for each in found for of in each.trials.values() for _, scores in of])
+        some = ["cross: all runs of a trial diverged"] if len(finite) < len(values) else []
+        heading(figure, name, f"trials, mean over {n} tuning seeds; ring: the trial chosen", *some)
     return figure
 
 

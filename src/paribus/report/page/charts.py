@@ -37,8 +37,37 @@ def axis(metric: Key, values: Sequence[float]) -> dict[str, Any]:
     return {"label": title(metric), "kind": kind}
 
 
+def trials(study: Study) -> list[Chart]:
+    """The trials of a search over each of its keys; none where `sensitivity` has a curve."""
+    factor = scale(study.select_on)
+    charts: list[Chart] = []
+    for each in tidy.searched(study):
+        series: list[Chart] = []
+        shown: list[float] = []
+        for number, arm in enumerate(study.arms):
+            of = each.trials.get(arm, ())
+            finite = [[score for score in scores if math.isfinite(score)] for _, scores in of]
+            means = [mean_interval(own).mean * factor for own in finite]
+            lost = [
+                [x, len(own) - len(left), len(own)]
+                for (x, own), left in zip(of, finite, strict=True)
+                if len(own) > len(left)
+            ]
+            x = [value for value, _ in of]
+            line = {"x": x, "y": short(means), "line": False, "chosen": each.chosen.get(arm), "lost": lost}
+            series += [{"arm": number, **line}] if of else []
+            shown += means
+        x_axis = {"label": plain(each.key), "kind": "log" if each.log else "linear"}
+        better = "low" if study.select_on.metric.higher is False else "high"
+        y_axis = axis(study.select_on, shown)
+        charts.append(
+            {"title": "Trials", "x": x_axis, "y": y_axis, "series": series, "better": better, "hover": "point"}
+        )
+    return charts
+
+
 def sensitivity(study: Study) -> Chart | None:
-    found = tidy.tuned_scores(study)
+    found = tidy.tuned_scores(study) if not tidy.searched(study) else None
     if found is None:
         return None
     key, scores = found

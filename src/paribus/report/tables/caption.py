@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from paribus.ablation.cells import Plan
 from paribus.ablation.file import SPLIT, Ablation
 from paribus.evidence.aggregate import Aggregate, Row
-from paribus.evidence.arms import level_text
+from paribus.evidence.arms import level_text, range_text
 from paribus.report.numbers import amount, difference_unit, p_value, ranges, scale, title, with_spread
 from paribus.report.tables.columns import View, detectable, smallest
 from paribus.stats.collapse import not_excluded
 from paribus.stats.signflip import DRAWS, LARGEST_EXACT, sign_flip_floor
+from paribus.stats.spaces import EDGE
 from paribus.store.company import DURATIONS
 
 _WEIGHTS = {
@@ -20,6 +22,7 @@ _WEIGHTS = {
     "mixed": "of different checkpoints",
     "varies": "of the checkpoint that each arm chooses",
 }
+SAMPLER = {"sobol": "Sobol", "random": "random"}
 _FIRST = ("data", "augmentation", "model", "norm", "loss", "optimizer", "scheduler", "batch_size")
 
 
@@ -152,7 +155,10 @@ def _edges(table: Aggregate, row: Row) -> list[str]:
     tuned = table.plan.tuned.get(row.arm) if table.plan is not None else None
     if tuned is None or not tuned.edges:
         return []
-    return [f"The best {' and '.join(tuned.edges)} lies at the edge of its grid; a wider grid may have a better value."]
+    best = f"The best {' and '.join(tuned.edges)} lies"
+    if tuned.space:
+        return [f"{best} within the outermost {100 * EDGE:g} % of its range; a wider range may have a better value."]
+    return [f"{best} at the edge of its grid; a wider grid may have a better value."]
 
 
 def _cells(table: Aggregate, shown: Sequence[str]) -> str:
@@ -169,6 +175,21 @@ def _tuning(table: Aggregate) -> list[str]:
         return []
     if not plan.tuned:
         return ["No arm was tuned."] if plan.complete and not plan.ablation.seeds.tune else []
+    search = plan.ablation.search
+    said = _grid(plan) if search is None else " and ".join(_spaces(plan))
+    if search is not None:
+        seed = f", seed {search.seed}" if search.seed else ""
+        said = f"{search.trials} {SAMPLER[search.sampler]} trials{seed} over {said}, the same for arms of equal ranges"
+    seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
+    return [
+        f"Tuned for each arm: {said}, by the mean {by} over {len(seeds)} "
+        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting.",
+        *_luck(table, plan.ablation),
+        *(["Intervals hold for these trials; another seed of the sampler draws others."] if search is not None else []),
+    ]
+
+
+def _grid(plan: Plan) -> str:
     grids = [[point for point, _ in each.trials] for each in plan.tuned.values()]
     said = []
     for key in dict.fromkeys(key for each in plan.tuned.values() for key in each.point):
@@ -180,12 +201,23 @@ def _tuning(table: Aggregate) -> list[str]:
             said.append(f"{key} over {len(values)} values from {level_text(values[0])} to {level_text(values[-1])}")
         else:
             said.append(f"{key} over {', '.join(map(level_text, values))}")
-    seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
-    return [
-        f"Tuned for each arm: {' and '.join(said)} ({len(grids[0])} points), by the mean {by} over {len(seeds)} "
-        f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting.",
-        *_luck(table, plan.ablation),
-    ]
+    return f"{' and '.join(said)} ({len(grids[0])} points)"
+
+
+def _spaces(plan: Plan) -> Iterator[str]:
+    """Each key with its range; where ranges differ, with that of each arm, or of so many of them."""
+    for key in dict.fromkeys(key for each in plan.tuned.values() for key in each.space):
+        own = {arm: each.space[key] for arm, each in plan.tuned.items() if key in each.space}
+        different = list(dict.fromkeys(own.values()))
+        if len(different) > 3:
+            yield f"{key} over ranges chosen for each arm"
+            continue
+        shown = []
+        for one in different:
+            arms = [arm for arm, each in own.items() if each == one]
+            of = "" if len(arms) == len(plan.tuned) else f" for {_named(arms)}"
+            shown.append(f"{range_text(one)}{of}")
+        yield f"{key} {' or '.join(shown)}"
 
 
 def _luck(table: Aggregate, ablation: Ablation) -> list[str]:
@@ -197,7 +229,7 @@ def _luck(table: Aggregate, ablation: Ablation) -> list[str]:
     if seeds.tuning == "once":
         return ["CAUTION: each arm is reported at the winner of its tuning alone; its luck is in no interval."]
     if not any(table.kept.values()):
-        return ["No other point of a grid is near its best."]
+        return [f"No other point of a {'grid' if ablation.search is None else 'search'} is near its best."]
     if table.lacking:
         return [
             f"CAUTION: the luck of tuning is in no interval, since {sum(table.lacking.values())} reporting runs are "

@@ -19,6 +19,7 @@ from paribus.stats.practical import Practical, over_seeds
 from paribus.store.company import DURATIONS
 
 SPREADS = ("sd", "interval")
+MOST_NEAR = 6  # values beside the best one that are listed; of more their number is said
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ def _tuned(table: Aggregate, view: View) -> list[Cells]:
             value = tuned[row.arm].point.get(key, NONE) if row.arm in tuned else NONE
             near = dict.fromkeys(_shown(point[key]) for point in table.kept.get(row.arm, ()) if key in point)
             marks = ["edge"] if row.arm in tuned and key in tuned[row.arm].edges else []
-            marks += [f"or {', '.join(others)}"] if (others := [each for each in near if each != _shown(value)]) else []
+            if others := [each for each in near if each != _shown(value)]:
+                marks.append(f"or {', '.join(others)}" if len(others) <= MOST_NEAR else f"or {len(others)} others")
             entries.append(Entry(_shown(value), f"({'; '.join(marks)})" if marks else ""))
         found.append((Column(f"{key} (tuned)"), entries))
     return found

@@ -25,6 +25,7 @@ from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet, grid_factors, grid_sheet
 from paribus.report.tables.targets import targets_sheet
 from paribus.report.verdicts import Claim, claims, verdict_sheet
+from paribus.stats.spaces import Range, Search
 from paribus.store.declared import agreed, unlike
 from paribus.store.scores import tuning_score
 
@@ -138,6 +139,7 @@ def pack(plan: Plan, read: Read) -> dict[str, Any]:
         "tuned": {
             arm: [[redacted(dict(point)), " ".join(runs)] for point, runs in t.trials] for arm, t in plan.tuned.items()
         },
+        **({"spaces": spaces} if (spaces := _spaces(plan)) else {}),
         "kept": {
             arm: {str(place): " ".join(cell.id for cell in cells) for place, cells in points.items()}
             for arm, points in plan.kept.items()
@@ -158,6 +160,7 @@ def pack(plan: Plan, read: Read) -> dict[str, Any]:
             "seeds": asdict(ablation.seeds),
             "hypotheses": [{**asdict(each), "arm": dict(each.arm)} for each in ablation.hypotheses],
             **({"targets": dict(ablation.targets)} if ablation.targets else {}),
+            **({"search": asdict(ablation.search)} if ablation.search else {}),
         },
     }
 
@@ -177,7 +180,8 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
         seeds = replace(Seeds(**numbers), tuning=given["seeds"].get("tuning", "near"))
         named = {name: keys[given[name]] for name in ("metric", "select_on")}
         targets = {keys[metric]: float(value) for metric, value in given.get("targets", {}).items()}
-        found = {"factors": (), "seeds": seeds, "hypotheses": hypotheses, "targets": targets}
+        search = Search(**given["search"]) if "search" in given else None
+        found = {"factors": (), "seeds": seeds, "hypotheses": hypotheses, "targets": targets, "search": search}
         ablation = Ablation(**{**given, **named, **found})
 
     def cell(arm: str, id: str) -> Cell | None:
@@ -197,7 +201,10 @@ def unpack(packed: Mapping[str, Any], read: Read) -> Plan:
         levels={arm: dict(levels) for arm, levels in packed["levels"].items()},
         excluded=[Excluded(*each) for each in packed["excluded"]],
         invalid=[Excluded(*each) for each in packed["invalid"]],
-        tuned={arm: _winner(arm, each, ablation, read) for arm, each in packed["tuned"].items()},
+        tuned={
+            arm: _winner(arm, each, ablation, read, packed.get("spaces", {}).get(arm, {}))
+            for arm, each in packed["tuned"].items()
+        },
         complete=packed["complete"],
         registered=tuple(packed.get("registered", ())),
         ablation=ablation,
@@ -264,7 +271,18 @@ def _metrics(packed: Mapping[str, Any]) -> set[str]:
             *packed.get("targets", ())}  # fmt: skip
 
 
-def _winner(arm: str, trials: Sequence[Any], ablation: Ablation | None, read: Read) -> Tuned:
+def _spaces(plan: Plan) -> dict[str, Any]:
+    """arm -> key -> kind and values of its range, of the arms whose points were drawn; without secrets."""
+    found = {}
+    for arm, tuned in plan.tuned.items():
+        space = {key: [each.kind, list(each.values)] for key, each in tuned.space.items()}
+        shown = redacted(space)
+        if kept := {key: each for key, each in space.items() if shown[key] == each}:
+            found[arm] = kept
+    return found
+
+
+def _winner(arm: str, trials: Sequence[Any], ablation: Ablation | None, read: Read, space: Mapping[str, Any]) -> Tuned:
     assert ablation is not None, "only an ablation tunes"
     select_on = ablation.select_on
     scores = [[tuning_score(read(id), select_on) for id in ids.split()] for _, ids in trials]
@@ -273,5 +291,6 @@ def _winner(arm: str, trials: Sequence[Any], ablation: Ablation | None, read: Re
     if select_on.metric.better is None:
         raise ReportError(f"ablation.select_on {no_direction(select_on)}")
     points = [(point, tuple(ids.split())) for point, ids in trials]
-    return winner(points, [[float(v) for v in values if v is not None] for values in scores],
-                  bool(select_on.metric.higher))  # fmt: skip
+    known = [[float(v) for v in values if v is not None] for values in scores]
+    ranges = {key: Range(kind, tuple(values)) for key, (kind, values) in space.items()}
+    return winner(points, known, bool(select_on.metric.higher), ranges)

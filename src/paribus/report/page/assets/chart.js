@@ -172,15 +172,15 @@ class Chart {
       const at = this.toX(s.mean), row = this.toY(s.y[0]);
       data.append(svg("path", { d: `M${at} ${row - 8}V${row + 8}`, stroke: colour, "stroke-width": 2.6 }));
     }
-    const gap = points.length > 12 ? Math.ceil(points.length / 6) : 1, phase = (s.arm ?? s.look) % gap;
+    const gap = s.line !== false && points.length > 12 ? Math.ceil(points.length / 6) : 1, phase = (s.arm ?? s.look) % gap;
     points.forEach(([a, b, k], n) => {
       if (n % gap !== phase) return;
       const node = mark(a, b, s.line === false ? 4.2 : 3.6, { stroke: "var(--sheet)", "stroke-width": 0.2 });
       if (s.ids && s.ids[k]) { node.setAttribute("class", "dot-link"); node.addEventListener("click", () => this.onOpen(s.ids[k])); }
       data.append(node);
     });
-    if (s.ring !== undefined && s.ring !== null) {
-      const point = points.find(([, , k]) => s.x[k] === s.ring);
+    if ((s.ring ?? s.chosen ?? null) !== null) {
+      const point = points.find(([, , k]) => (s.chosen === undefined ? s.x[k] === s.ring : k === s.chosen));
       if (point) data.append(svg("circle", { cx: point[0], cy: point[1], r: 8, fill: "none", stroke: colour, "stroke-width": 1.8 }));
     }
     for (const [v, lost, of] of s.lost || []) {

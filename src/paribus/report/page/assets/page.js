@@ -25,6 +25,7 @@ function start(first = true) {
     };
     if (study.learning) for (const side of [0, 1]) show("learning", learning(number, side), side);
     show("sensitivity", study.sensitivity);
+    study.trials.forEach((spec, k) => show("trials", spec, k));
     show("best", study.best);
     if (study.seeds) show("seeds", rows(study.seeds, off));
     study.times.forEach((spec, k) => show("times", spec, k));
