@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from paribus.ablation.cells import Plan
-from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.evidence import checks
 from paribus.evidence.plans import plans_of
 from paribus.notes import ablations as notes

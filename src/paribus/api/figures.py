@@ -105,7 +105,7 @@ def _curves(title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Seque
 
 def _run(given: TrainedRun | str) -> TrainedRun:
     """The run, or that of an id."""
-    from paribus.ablation.outputs import store_of
+    from paribus.config.outputs import store_of
 
     if isinstance(given, TrainedRun):
         return given
@@ -124,7 +124,7 @@ def _found(kind: str, drawn: Any) -> Figure:
 
 def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[str, Any, Metrics]:
     """Title and history of the one run that is named, and the metrics that it declares."""
-    from paribus.ablation.outputs import outputs_folder
+    from paribus.config.outputs import outputs_folder
     from paribus.report.figures.named import title_of
     from paribus.store.store import Store
 

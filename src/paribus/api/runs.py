@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from paribus.ablation.outputs import store_of
 from paribus.api.curvature import Curvature, effort
 from paribus.base.extras import needed_by
+from paribus.config.outputs import store_of
 from paribus.config.task import LIGHTNING
 from paribus.store.record import Record, Status
 from paribus.store.store import Store

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from paribus.ablation.outputs import store_of
 from paribus.api.words import own_hydra, words
+from paribus.config.outputs import store_of
 from paribus.report import planned
 from paribus.report.tables import asked as tables
 from paribus.report.tables.table import lines

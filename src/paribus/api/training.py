@@ -64,8 +64,8 @@ def _sweep(given: list[str]) -> pd.DataFrame:
         GlobalHydra.instance().clear()  # Hydra's application makes its own
         with user_errors():
             main(["-m", *given])
-    from paribus.ablation.outputs import outputs_folder
     from paribus.api.frame import frame
+    from paribus.config.outputs import outputs_folder
     from paribus.evidence.plans import plans_of
     from paribus.store.query import run_of
 

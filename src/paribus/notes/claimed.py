@@ -7,13 +7,13 @@ from pathlib import Path
 
 from paribus.ablation.ablation_files import all_names, file_of
 from paribus.ablation.file import Ablation
-from paribus.ablation.outputs import outputs_folder
 from paribus.ablation.planner import ablations_of
 from paribus.base.errors import UserError
 from paribus.base.memory import uncollected
 from paribus.base.text import near
 from paribus.config.compose import group_options, hydra_context
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.evidence.checks import read as read_check
 from paribus.evidence.plans import plans_of
 from paribus.notes import ablations as notes

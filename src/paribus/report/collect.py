@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from paribus.ablation.cells import Plan, Read
 from paribus.ablation.changes import Changed, changed_inputs, changed_runs, listed, name_of
 from paribus.ablation.inputs import Inputs
-from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import UserError
 from paribus.base.metrics import kind
 from paribus.base.terminal import say
+from paribus.config.outputs import outputs_folder
 from paribus.config.run import recorded
 from paribus.evidence.arms import arms_by
 from paribus.evidence.registered import sentences

@@ -12,13 +12,13 @@ from typing import Any
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.changes import REMEDY, Changed, changed_runs, listed
 from paribus.ablation.inputs import Inputs
-from paribus.ablation.outputs import outputs_folder
 from paribus.base.durations import duration
 from paribus.base.errors import UserError
 from paribus.base.redaction import redacted_override
 from paribus.base.terminal import say
 from paribus.config.compose import hydra_context, load, parse_overrides, user_errors
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.evidence.estimate import Costs, Estimate
 from paribus.evidence.plans import plans_of
 from paribus.evidence.registered import changed, in_words, sentences

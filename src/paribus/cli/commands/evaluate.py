@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(
     what: tuple[str, ...], metrics: str | None, checkpoint: str | None, trust: bool, outputs: str | None
 ) -> None:
-    from paribus.ablation.outputs import outputs_folder, store_of
+    from paribus.config.outputs import outputs_folder, store_of
     from paribus.store.store import Store
 
     overrides = [each for each in what if "=" in each]
@@ -98,8 +98,8 @@ def _logged(run: Run, metrics: str) -> Measures:
 
 def _of_ablation(overrides: list[str], metrics: str | None) -> dict[str, Measures]:
     """Run -> what is asked of it, of all runs of an ablation."""
-    from paribus.ablation.outputs import outputs_folder
     from paribus.config.composer import Composer
+    from paribus.config.outputs import outputs_folder
     from paribus.evidence.plans import plans_of
     from paribus.report.collect import names_ablation
     from paribus.run.drivers import driver_of

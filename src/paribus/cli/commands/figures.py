@@ -22,7 +22,7 @@ from paribus.base.terminal import say, show
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
     check_folder(output)
-    from paribus.ablation.outputs import outputs_folder
+    from paribus.config.outputs import outputs_folder
     from paribus.report.collect import is_setting
     from paribus.report.figures import named
     from paribus.report.figures.catalogue import Missing

@@ -34,7 +34,7 @@ from paribus.base.terminal import show
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(recent: str, keep: float, dry_run: bool, yes: bool, outputs: str | None) -> None:
-    from paribus.ablation.outputs import store_of
+    from paribus.config.outputs import store_of
     from paribus.evidence.needed import needed_by_ablations, needed_by_sweeps
     from paribus.store.space import remove, unneeded
 

@@ -14,7 +14,7 @@ from paribus.base.terminal import show
 @click.argument("run")
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(run: str, outputs: str | None) -> None:
-    from paribus.ablation.outputs import store_of
+    from paribus.config.outputs import store_of
 
     store = store_of(outputs)
     record = store.find(run)

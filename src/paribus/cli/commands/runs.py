@@ -48,7 +48,7 @@ def command(
     why: str | None,
     include: str | None,
 ) -> None:
-    from paribus.ablation.outputs import outputs_folder
+    from paribus.config.outputs import outputs_folder
     from paribus.report.collect import is_setting
     from paribus.store import query
     from paribus.store.declared import main_metric

@@ -16,8 +16,8 @@ from paribus.base.terminal import show
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(overrides: tuple[str, ...], as_json: bool) -> None:
     from paribus.ablation.inputs import Inputs
-    from paribus.ablation.outputs import outputs_folder
     from paribus.config.composer import Composer
+    from paribus.config.outputs import outputs_folder
     from paribus.evidence.plans import plans_of
     from paribus.evidence.status import progress
     from paribus.report.collect import names_ablation

@@ -15,7 +15,7 @@ from paribus.base.terminal import show
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(file: str, outputs: str | None) -> None:
-    from paribus.ablation.outputs import store_of
+    from paribus.config.outputs import store_of
     from paribus.report.tables.document import parts
     from paribus.report.tables.verify import verify
     from paribus.store.reader import Reader

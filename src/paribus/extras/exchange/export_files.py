@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import UserError
 from paribus.base.terminal import say
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.extras.exchange.export import LONG, columns_of, form_of, history_lines, run_line, write_lines
 from paribus.report.collect import chosen
 from paribus.store.store import Store

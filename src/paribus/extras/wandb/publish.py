@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 from paribus.config.composer import Composer
 from paribus.config.nodes import Project, wandb_project
+from paribus.config.outputs import outputs_folder
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.extras.wandb.access import base_url
 from paribus.extras.wandb.dashboard import Board, as_json, packages, report, workspace

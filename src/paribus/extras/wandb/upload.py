@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import click
 
-from paribus.ablation.outputs import outputs_folder
 from paribus.base.errors import RunsFailed, UserError
 from paribus.base.terminal import say
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.extras.wandb.access import base_url
 from paribus.extras.wandb.limits import check_project
 from paribus.extras.wandb.parts import Upload, uploads

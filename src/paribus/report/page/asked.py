@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.evidence.status import progress
 from paribus.report.collect import studies
 from paribus.report.page.render import Live, page

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from paribus.ablation.cells import Plan
-from paribus.ablation.outputs import outputs_folder
 from paribus.config.composer import Composer
+from paribus.config.outputs import outputs_folder
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.targets import TargetTimes, times_to_targets
 from paribus.report.collect import collect, default_metrics

@@ -82,8 +82,8 @@ def command(
     trust: bool,
     outputs: str | None,
 ) -> None:
-    from paribus.ablation.outputs import store_of
     from paribus.base.atomic import write_atomically
+    from paribus.config.outputs import store_of
     from paribus.extras.curvature.report import describe, spectrum
     from paribus.report.figures.saving import save
 

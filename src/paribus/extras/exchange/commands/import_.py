@@ -24,7 +24,7 @@ from paribus.base.commands import Command, Finite, without_effect
 def command(source: str, by: tuple[str, ...], outputs: str | None, wait: float) -> None:
     from pathlib import Path
 
-    from paribus.ablation.outputs import outputs_folder
+    from paribus.config.outputs import outputs_folder
     from paribus.extras.exchange.adopt import adopt
 
     if not source.startswith("wandb:"):

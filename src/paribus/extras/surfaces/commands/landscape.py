@@ -61,8 +61,8 @@ from paribus.base.terminal import say, show
 )
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
 def command(run: str, other: str | None, output: str | None, outputs: str | None, trust: bool, **view: Any) -> None:
-    from paribus.ablation.outputs import store_of
     from paribus.base.atomic import write_atomically
+    from paribus.config.outputs import store_of
 
     check_folder(output)
     from paribus.extras.surfaces.landscape_figure import describe, figures
