@@ -285,7 +285,7 @@ def test_the_task_says_what_an_ablation_compares_and_selects_on():
     [found] = parse(FILE, task=task)
     assert (found.metric, found.select_on) == ("test/mse", "val/mse")
     assert found.metric.metric.better == "lower"
-    with pytest.raises(AblationError, match=r"val/size declares none\. Write task\.metrics\.size\.better=higher"):
+    with pytest.raises(AblationError, match=r"val/size declares none\. Write \+\+task\.metrics\.size\.better=higher"):
         parse({**FILE, "select_on": "val/size"}, task=task)
     with pytest.raises(AblationError, match=r"got 'test/acc'"):
         parse({**FILE, "metric": "test/acc"}, task=task)

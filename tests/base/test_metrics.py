@@ -47,9 +47,9 @@ def test_an_undeclared_metric_is_answered_with_the_nearest():
 
 def test_a_declared_metric_without_a_direction_says_what_to_type():
     place = Metrics([Metric("size", place="metrics.size")])
-    with pytest.raises(UserError, match=r"Write metrics\.size\.better=higher"):
+    with pytest.raises(UserError, match=r"Write \+\+metrics\.size\.better=higher"):
         place.direction("key", "val/size")
-    with pytest.raises(UserError, match=r"val/size declares none\. Write task\.metrics\.size\.better=higher"):
+    with pytest.raises(UserError, match=r"val/size declares none\. Write \+\+task\.metrics\.size\.better=higher"):
         KNOWN.direction("key", "val/size")
 
 

@@ -54,7 +54,7 @@ MISTAKES = [
     ("evaluation.monitor=val/f1", ["evaluation.monitor", "'val/f1'", "Add metrics=f1"]),
     (
         "metrics=f1 metrics.f1.better=null evaluation.monitor=val/f1",
-        ["val/f1 declares none. Write metrics.f1.better=higher"],
+        ["val/f1 declares none. Write ++metrics.f1.better=higher"],
     ),
     ("+foo.bar=1", ["foo is not a key"]),
     ("norm.activation.eps=1e30", ["norm.activation.eps must be a number from 0 to 1"]),

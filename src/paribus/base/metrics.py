@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from paribus.base.errors import UserError
+from paribus.base.typed import typed
 
 Better = Literal["higher", "lower"]
 PERCENT = "percent"
@@ -205,10 +206,11 @@ class Metrics(Mapping[str, Metric]):
 
 def no_direction(key: Key) -> str:
     """What to say where a direction is needed, and a declared metric has none."""
-    place = key.metric.place or f"task.metrics.{key.metric.name}"
+    name = key.metric.name
+    above = key.metric.place.removesuffix(f".{name}") or "task.metrics"
     return (
         f"must be a metric of which one direction is better, and {key} declares none. "
-        f"Write {place}.better=higher (or lower), or name another metric"
+        f"Write {typed([*above.split('.'), name, 'better'], 'higher', '++')} (or lower), or name another metric"
     )
 
 
@@ -220,7 +222,8 @@ def undeclared(where: str, key: str, known: Metrics) -> str:
 
 
 def how_to_declare(name: str) -> str:
-    return f"To declare what the task measures beside these: +task.metrics.{name or 'NAME'}.better=higher (or lower)"
+    declared = typed(["task", "metrics", name or "NAME", "better"], "higher", "+")
+    return f"To declare what the task measures beside these: {declared} (or lower)"
 
 
 # Of records that were made before declarations were kept.

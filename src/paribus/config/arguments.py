@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.typed import typed
 
 _IMPORTABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 # Whose arguments mean what their names say. Other people's classes look after their own.
@@ -71,7 +72,7 @@ def check_node(where: str, node: Any) -> None:
     if not isinstance(target, str) or not _IMPORTABLE.fullmatch(target):
         raise UserError(
             f"{where}._target_ must be the import path of a class or function, got {target!r}. "
-            f"Choose an option of the group, or give {where}._target_=package.Class"
+            f"Choose an option of the group, or give {typed(f'{where}._target_', 'package.Class')}"
         )
     bounds = _BOUNDS.get(where.split(".", 1)[0], {}) if target.startswith(_LIBRARIES) else {}
     for name, value in node.items():

@@ -23,8 +23,9 @@ from paribus.base.errors import UserError
 from paribus.base.hydra_internals import hasten
 from paribus.base.plain_yaml import LOADER
 from paribus.base.text import near
+from paribus.base.typed import typed
 from paribus.config import config_dir
-from paribus.config.grammar import with_quotes
+from paribus.config.grammar import parsed, with_quotes
 from paribus.config.modes import with_mode
 from paribus.config.run import Run
 from paribus.config.schema import optional
@@ -90,8 +91,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "the defaults of an option file, or the interpolations of a value, form a circle"
     if isinstance(error, OverrideParseException):
-        reason = text.splitlines()[0]
-        return f"{error.override} is not an override ({reason}). Write key=value, group=option or +new.key=value"
+        said = f"{error.override} is not an override ({text.splitlines()[0]})"
+        return f"{said}. Write {_with_its_key(error.override) or 'key=value, group=option or +new.key=value'}"
     if missing := re.search(
         r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
         text,
@@ -113,13 +114,14 @@ def explain(error: BaseException) -> str:
         r"^(?:Multiple values for )?(\S+?)(?: appears more than once in the final|\. To override)", text
     ):
         return f"{twice[1]} has an option already, and +{twice[1]}=OPTION would add another. Write {twice[1]}=OPTION"
-    if missing := re.search(r"Missing mandatory value: (?:.*\s+full_key: )?([\w.]+)", text):
-        return f"{missing[1]} must be given: its option leaves it open. Write {missing[1]}=VALUE, or put it into a YAML"
+    if missing := re.search(r"Missing mandatory value: (?:.*\s+full_key: )?(\S+)", text):
+        given = typed(missing[1], "VALUE")
+        return f"{missing[1]} must be given: its option leaves it open. Write {given}, or put it into a YAML"
     if isinstance(error, TypeError) and (kind := re.fullmatch(r"argument of type '(\w+)' is not iterable", text)):
         return f"{_NAMES}, got a {kind[1]} in the list"
     if missing := re.search(r"Could not override '([^']+)'", text):  # of group={key: value} the cause names the key
         inner = re.search(r"full_key: (\S+)", str(error.__cause__ or ""))
-        return _nearest_key(inner[1] if inner else missing[1])
+        return _nearest_key(max(missing[1], inner[1] if inner else "", key=len))
     if unknown := re.search(r"Key '([^']+)' is not in struct\s*full_key: (\S+)", text):
         return _nearest_key(unknown.group(2))
     if missing := re.search(r"In '([^']+)': Could not find '([^']+)'", text):
@@ -129,12 +131,25 @@ def explain(error: BaseException) -> str:
         override = text.removeprefix("Error merging override ").strip()
         if cause.startswith("Cannot merge DictConfig with ListConfig"):
             key, _, value = override.lstrip("+").partition("=")
-            return f"{key} must be a list, got the mapping {value}. Write {key}=[VALUE,VALUE]"
+            return f"{key} must be a list, got the mapping {value}. Write {typed(key, '[VALUE,VALUE]')}"
         return f"{override} can't be set: {cause.splitlines()[0]}"
     said = " ".join(line.strip() for line in text.splitlines() if line.strip())
     if not isinstance(error, HydraException | OmegaConfBaseException):
         said = f"Hydra can't compose a configuration from this: {type(error).__name__}: {said}"
     return said[:LONGEST] + (" ..." if len(said) > LONGEST else "")
+
+
+def _with_its_key(override: str) -> str | None:
+    """The override with the parts of its key that Hydra can't read as keys of a mapping; None where that is no help."""
+    key, equals, value = override.partition("=")
+    parts = key.lstrip("+").split(".")
+    if not equals or len(parts) < 2 or not all(parts) or not parts[0].isidentifier():
+        return None
+    try:
+        parsed(f"key={value}")
+    except HydraException:
+        return None
+    return typed(parts, value, "+" if key.startswith("+") else "")
 
 
 def broken_file() -> str | None:
@@ -158,11 +173,11 @@ def broken_file() -> str | None:
 def _nearest_key(key: str) -> str:
     parts = key.split(".")
     if parts[0] == "ablation" and len(parts) > 1:  # its parser knows which keys there are
-        return f"{key} is not set in this ablation file. To add it, write +{key}=VALUE"
+        return f"{key} is not set in this ablation file. To add it, write {typed(key, 'VALUE', '+')}"
     own = parts[0] in _CLASSES or parts[:2] in (["data", "source"], ["norm", "activation"], ["norm", "weight"])
-    added = f" To add another argument of the class, write +{key}=VALUE" if own and len(parts) > 1 else ""
+    added = typed(key, "VALUE", "+") if own and len(parts) > 1 else ""
     known = [each for each in _known_keys() if parts[0] == "hydra" or not each.startswith("hydra.")]
-    return unknown(key, known) + added
+    return unknown(key, known) + (f" To add another argument of the class, write {added}" if added else "")
 
 
 def _known_keys() -> list[str]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from paribus.base.typed import escaped
+
 if TYPE_CHECKING:  # tables import this module, and are there sooner than Hydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Override
@@ -24,7 +26,7 @@ _FOREIGN = re.compile(
 @functools.lru_cache(maxsize=100_000)
 def parsed(text: str) -> Override:
     """Hydra's own parse of one override. Raises its OverrideParseException."""
-    return _parser().parse_override(with_quotes(text))
+    return _parser().parse_overrides([with_quotes(text)])[0]
 
 
 def number(text: str) -> tuple[str, int | float] | None:
@@ -57,7 +59,7 @@ def override_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{override_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{escaped(str(key))}:{override_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ",".join(override_value(item) for item in value) + "]"
     return _word(value) if isinstance(value, str) else str(value)

@@ -16,6 +16,7 @@ from typing import Any
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import kind
+from paribus.base.typed import typed
 from paribus.config.measures import arguments
 from paribus.config.own import is_own
 from paribus.config.parts import freeze_meaning, groups_meaning, init_meaning
@@ -108,7 +109,7 @@ def world_size(config: Mapping[str, Any]) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(
                 f"trainer.{key} must be a whole number of at least 1, got {value!r}: it divides the batch, "
-                f"so it is part of the run's identity. Try trainer.{key}=1"
+                f"so it is part of the run's identity. Try {typed(f'trainer.{key}', '1')}"
             )
         counts.append(value)
     return counts[0] * counts[1]

@@ -10,6 +10,7 @@ from typing import Any
 from paribus.base.errors import UserError
 from paribus.base.metrics import Metrics
 from paribus.base.redaction import redacted
+from paribus.base.typed import typed
 from paribus.config.arguments import check_node
 from paribus.config.schema import shortened
 from paribus.config.targets import public_name
@@ -39,7 +40,7 @@ class Measures:
         if not isinstance(given, Mapping):
             raise UserError(
                 f"{where} must be options of its group, or NAME._target_ and its arguments, got {shortened(given)}. "
-                f"Try {where}=[f1,auroc]"
+                f"Try {typed(where, '[f1,auroc]')}"
             )
         chosen = {name: node for name, node in given.items() if node is not None}  # NAME=null takes one away
         for name, node in chosen.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.typed import typed
 from paribus.config.schema import shortened
 
 
@@ -50,14 +51,14 @@ class Freeze:
         if not isinstance(given, Mapping) or not all(isinstance(pattern, str) and pattern for pattern in given):
             raise UserError(
                 f"{where} must be a list of patterns of parameter names, or hold the epoch until which each is frozen, "
-                f"got {shortened(given)}. Try '{where}=[backbone.*]'"
+                f"got {shortened(given)}. Try {typed(where, '[backbone.*]')}"
             )
         for pattern, epoch in given.items():
             whole = isinstance(epoch, int) and not isinstance(epoch, bool)
             if epoch is not None and not (whole and epoch >= 1):
                 raise UserError(
                     f"{where} of {pattern} must be the number of epochs in which it is frozen, at least 1, or null for "
-                    f"all of them, got {shortened(epoch)}. Try '{where}={{{pattern}: 3}}'"
+                    f"all of them, got {shortened(epoch)}. Try {typed([*where.split('.'), pattern], '3', '+')}"
                 )
         return Freeze(dict(given))
 
@@ -72,7 +73,7 @@ class Groups:
     def read(given: Any, where: str = "groups") -> Groups:
         """The section that a mapping from patterns to options describes."""
         given = {} if given is None else given
-        example = f"Try '{where}={{*.bias: {{weight_decay: 0}}}}'"
+        example = f"Try {typed([*where.split('.'), '*.bias', 'weight_decay'], '0')}"
         if not isinstance(given, Mapping) or not all(isinstance(pattern, str) and pattern for pattern in given):
             raise UserError(
                 f"{where} must hold options by patterns of parameter names, got {shortened(given)}. {example}"

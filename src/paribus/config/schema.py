@@ -17,6 +17,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeGuard, TypeVar
 
 from paribus.base.errors import UserError
+from paribus.base.typed import typed
 from paribus.config.arguments import check_node
 from paribus.config.unknown import unknown
 
@@ -163,7 +164,7 @@ def parse(section: type[T], given: Any, where: str = "") -> T:
     """
     names = keys(section)  # type: ignore[arg-type]  # mypy holds type[T] for unhashable
     if not isinstance(given, Mapping):
-        first = next(f"{where}.{key}={kinds(hint)[0].example()}" for key, hint in leaves(section))
+        first = next(typed(f"{where}.{key}", kinds(hint)[0].example()) for key, hint in leaves(section))
         raise UserError(
             f"{where} is a section with the keys ({', '.join(names)}), and can't be {shortened(given)} itself. "
             f"Try {getattr(section, 'EXAMPLE', first)}"
@@ -200,7 +201,7 @@ def value(hint: Any, given: Any, where: str) -> Any:
     found = next((kind for kind in kinds(hint) if kind.fits(given)), None)
     if found is None:
         raise UserError(
-            f"{where} must be {described(hint)}, got {shortened(given)}. Try {where}={kinds(hint)[0].example()}"
+            f"{where} must be {described(hint)}, got {shortened(given)}. Try {typed(where, kinds(hint)[0].example())}"
         )
     if isinstance(found.note, Form) and found.note.holds == "node":
         check_node(where, given)

@@ -13,6 +13,7 @@ import yaml
 from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST, TIMES, Metric, Metrics, how_to_declare, is_chance, is_unit, kind
 from paribus.base.plain_yaml import LOADER
+from paribus.base.typed import typed
 from paribus.config import config_dir
 from paribus.config.arguments import check_node
 from paribus.config.schema import parse, shortened
@@ -64,7 +65,7 @@ class Task:
             raise UserError(
                 f"metrics={new[0].name} is computed from outputs that Paribus sees, and those of {self.target} it does "
                 f"not. Log it in your module, leave metrics={new[0].name} out, and declare it: "
-                f"+task.metrics.{new[0].name}.better={new[0].better or 'higher'}"
+                f"{typed(['task', 'metrics', new[0].name, 'better'], new[0].better or 'higher', '+')}"
             )
         for metric in new:
             if metric.tasks and OWN[self.target] not in metric.tasks:
@@ -111,7 +112,7 @@ class Task:
         if not isinstance(monitor := given.get("monitor"), str):
             raise UserError(
                 f"{where}.monitor must name the metric that says which weights are best, got {shortened(monitor)}. "
-                f"Try {where}.monitor=val/loss"
+                f"Try {typed(f'{where}.monitor', 'val/loss')}"
             )
         node = {key: value for key, value in given.items() if key not in _PLAIN}
         if public_name(node["_target_"]) in OWN and (free := [key for key in node if key != "_target_"]):
@@ -126,7 +127,8 @@ def declared(given: Any, where: str, *, empty: bool = False) -> Metrics:
     """
     if not isinstance(given, Mapping) or not (given or empty):
         raise UserError(
-            f"{where} must declare the metrics by name, got {shortened(given)}. Try +{where}.loss.better=lower"
+            f"{where} must declare the metrics by name, got {shortened(given)}. "
+            f"Try {typed(f'{where}.loss.better', 'lower', '+')}"
         )
     found = []
     for name, entry in given.items():
@@ -140,12 +142,12 @@ def declared(given: Any, where: str, *, empty: bool = False) -> Metrics:
         if not is_chance(each.chance):
             raise UserError(
                 f"{where}.{name}.chance must be a number, K/classes or log(classes), got {each.chance!r}. "
-                f"Try {where}.{name}.chance=null"
+                f"Try {typed([*where.split('.'), name, 'chance'], 'null')}"
             )
         if not is_unit(each.unit):
             raise UserError(
                 f"{where}.{name}.unit must be percent or a word of at most 32 characters, got {each.unit!r}. "
-                f"Try {where}.{name}.unit=null"
+                f"Try {typed([*where.split('.'), name, 'unit'], 'null')}"
             )
         found.append(Metric(name, each.better, each.unit, each.chance, each.train, f"{where}.{name}"))
     return Metrics(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from paribus.base.typed import typed
+
 _RESUME = (
     "to resume a killed run, give the same command again; to start from other weights, give your model an argument for "
     "their file"
@@ -57,7 +59,6 @@ ANSWERS = {
     "test": "every run is tested at its end; paribus evaluate RUN tests its weights again",
     "benchmark": "torch decides this",
 }
-VARIABLES = "Values that only interpolations read belong under vars: +vars.{name}=VALUE"
 
 
 def unknown(key: str, known: Sequence[str]) -> str:
@@ -74,8 +75,13 @@ def unknown(key: str, known: Sequence[str]) -> str:
     near = nearest(key, known)
     said += f" Did you mean {' or '.join(near)}?" if near else ""
     if "." not in key:
-        return f"{said} {VARIABLES.format(name=key)}"
+        return f"{said} {variables(key)}"
     return said if near else f"{said} Known here: {', '.join(known)}"
+
+
+def variables(name: str) -> str:
+    """Where a value belongs that nothing reads but interpolations."""
+    return f"Values that only interpolations read belong under vars: {typed(['vars', name], 'VALUE', '+')}"
 
 
 def nearest(key: str, known: Sequence[str]) -> list[str]:

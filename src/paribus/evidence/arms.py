@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from paribus.base.errors import UserError
 from paribus.base.numbers import is_number
+from paribus.base.typed import typed
 from paribus.stats.spaces import Range
 from paribus.store.record import Record
 
@@ -27,7 +28,7 @@ def how_to_train(plan: Plan | None) -> str:
     """The remedy where no run has finished: the command that trains the runs of the plan."""
     if plan is None or plan.ablation is None:
         return "Train its runs: paribus train"
-    return f"Train it: paribus train -m ablation={plan.ablation.name}"
+    return f"Train it: paribus train -m {typed('ablation', plan.ablation.name)}"
 
 
 def is_seed(key: str) -> bool:

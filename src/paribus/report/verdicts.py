@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paribus.ablation.findings import Finding, findings
+from paribus.base.typed import typed
 from paribus.evidence.comparable import fact, held_equal
 from paribus.report.numbers import NONE, decimals, difference_unit, p_value, scale, short, text, title
 from paribus.report.tables.caption import clean_runs
@@ -274,7 +275,7 @@ def finding_notes(finding: Finding) -> list[str]:
         notes.append(
             f"The luck of tuning is in no bound: {sum(finding.lacking.values())} reporting runs are missing at points "
             f"that tuning can't tell from the best ({', '.join(finding.lacking)}). To train them: paribus train -m "
-            f"ablation={finding.ablation}."
+            f"{typed('ablation', finding.ablation)}."
         )
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")

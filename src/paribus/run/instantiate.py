@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from paribus.base.errors import UserError
 from paribus.base.signatures import expected, open_ended
 from paribus.base.text import near
+from paribus.base.typed import typed
 from paribus.config.arguments import finite
 from paribus.config.nodes import as_hydra_gives
 from paribus.run.targets import find, locate, named_packages
@@ -119,7 +120,7 @@ def check_arguments(where: str, node: Mapping[str, Any]) -> None:
         elif not fits(value, hints[key]):
             raise UserError(
                 f"{where}.{key} must be {_describe(hints[key])}, got {value!r} ({type(value).__name__}). "
-                f"Write {where}.{key}=VALUE with such a value"
+                f"Write {typed(f'{where}.{key}', 'VALUE')} with such a value"
             )
         finite(f"{where}.{key}", value, parameters[key].default)
 

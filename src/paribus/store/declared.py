@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable
 
 from paribus.base.errors import UserError
 from paribus.base.metrics import Key, Metric
+from paribus.base.typed import typed
 from paribus.store.record import Record
 
 
@@ -50,7 +51,8 @@ def _check(metric: str, found: Metric, whose: str, own: Metric, record: Record) 
     if own.how and found.how and own.how != found.how:
         raise Contradiction(
             f"{metric} must be computed alike in all that is compared, but it is {found.how} in {whose} and "
-            f"{own.how} in run {record.id}. Give one of them a name of its own: +metrics.{found.name}_2={{...}}"
+            f"{own.how} in run {record.id}. Give one of them a name of its own: "
+            f"{typed(['metrics', f'{found.name}_2'], '{...}', '+')}"
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.typed import typed
 from paribus.config.nodes import wandb_project
 from paribus.config.run import Run
 
@@ -73,7 +74,7 @@ def check_project(project: str, entity: str | None) -> None:
         if name is not None and (not possible or set(name) & set(_NOT_IN_PROJECT)):
             raise UserError(
                 f"logger.wandb.{key} must have 1 to {MAX_PROJECT} printable characters and none of {_NOT_IN_PROJECT}, "
-                f"got {name!r}. Try logger.wandb.{key}=paribus"
+                f"got {name!r}. Try {typed(f'logger.wandb.{key}', 'paribus')}"
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from paribus.ablation.cells import Plan
 from paribus.ablation.file import SPLIT, Ablation
+from paribus.base.typed import typed
 from paribus.evidence.aggregate import Aggregate, Row
 from paribus.evidence.arms import level_text, range_text
 from paribus.report.numbers import amount, difference_unit, p_value, ranges, scale, title, with_spread
@@ -234,7 +235,7 @@ def _luck(table: Aggregate, ablation: Ablation) -> list[str]:
         return [
             f"CAUTION: the luck of tuning is in no interval, since {sum(table.lacking.values())} reporting runs are "
             f"missing at points that tuning can't tell from the best ({_named(table.lacking)}). To train them: "
-            f"paribus train -m ablation={ablation.name}."
+            f"paribus train -m {typed('ablation', ablation.name)}."
         ]
     return [
         "Points that tuning can't tell from the best are kept, in brackets, and reported as well: each seed is scored "
