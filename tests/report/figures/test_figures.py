@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from paribus.base.metrics import FIRST, Key, Metric
 from paribus.evidence.arms import ReportError
 from paribus.evidence.data_sets import Across
 from paribus.evidence.targets import ArmTimes, TargetTimes
-from paribus.report.figures.axes import shortened, tick
+from paribus.report.figures.axes import balanced, shortened, tick
 from paribus.report.figures.catalogue import FIGURES, Missing, of_data_sets, of_regimes, of_run, of_study, of_tasks
 from paribus.report.figures.differences import GAIN, LOSS, Compared, Step, forest, regimes, seed_dots, waterfall
 from paribus.report.figures.factors import heat_map, interaction
@@ -195,8 +196,8 @@ def test_sensitivity_marks_optima_and_what_diverged():
     crosses = [line.get_xdata()[0] for line in panel.lines if line.get_marker() == "x"]
     assert crosses == [1.0]
     assert panel.get_xscale() == "log"
-    assert "mean over 2 tuning seeds" in figure.get_suptitle()
-    assert "cross: runs diverged there" in figure.get_suptitle()
+    assert "mean over 2 tuning seeds" in figure.get_suptitle().replace("\n", " ")
+    assert "cross: runs diverged there" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_trials_have_a_panel_for_each_key_and_a_ring_at_the_one_chosen():
@@ -250,7 +251,7 @@ def test_the_heat_map_has_a_number_at_every_place_and_a_dash_where_there_is_no_a
     assert panel.images[0].get_array()[1, 1] == pytest.approx(91.35)
     assert [label.get_text() for label in panel.get_yticklabels()] == ["batch", "none"]
     assert (panel.get_xlabel(), figure.axes[1].get_ylabel()) == ("size", "test accuracy (%)")
-    assert "averaged over optimizer" in figure.get_suptitle()
+    assert "averaged over optimizer" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_the_interaction_has_a_line_for_each_level_of_the_factor_with_fewer_and_a_gap():
@@ -366,6 +367,22 @@ def test_an_ablation_gets_every_figure_that_it_supports_and_a_reason_for_each_ot
     assert any("H1 REVERSED" in text for text in texts(tuned["forest"]))
     sizes = tuned["batch_times"].axes[0].lines[0].get_xdata()
     assert list(sizes) == [8, 32, 128]
+
+
+@pytest.mark.parametrize("across", range(20, 90, 7))
+def test_no_word_stands_alone_in_the_last_line_of_a_heading(across):
+    text = "norm: mean over the regimes and the 95 % interval, n = 5 runs per arm"
+    lines = balanced(text, across)
+    assert " ".join(lines) == text
+    assert len(lines) == len(textwrap.wrap(text, across))
+    assert max(map(len, lines)) <= across
+    assert len(lines[-1].split()) > 1
+    assert all("n = 5" in line for line in lines if "n =" in line)
+
+
+def test_a_word_that_is_too_long_for_any_line_is_broken():
+    assert balanced("x" * 50, 20) == ["x" * 20, "x" * 20, "x" * 10]
+    assert balanced("", 20) == []
 
 
 def test_ticks_are_numbers_as_people_write_them_and_the_heading_ends_before_the_legend():

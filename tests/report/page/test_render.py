@@ -77,6 +77,16 @@ def test_verdicts_stand_on_top_in_plain_words(make):
     assert COMMAND in text
 
 
+def test_the_words_of_verdicts_are_explained_once_for_all_regimes():
+    plain = made()
+    for plan in plain.plans:
+        plan.ablation = replace(plan.ablation, hypotheses=())
+    plain.gather()
+    for text in (rendered(plain), rendered(made())):
+        assert text.count("REVERSED: the upper bound is below zero") == 1
+    assert rendered(plain).count("Which arms are better than b32?") == 2, "a card for each regime"
+
+
 def test_every_link_of_the_page_leads_somewhere_in_it(make):
     made = make()
     parsed = Parsed(rendered(made))

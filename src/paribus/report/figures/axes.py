@@ -87,8 +87,22 @@ def heading(figure: Figure, name: str, *said: str) -> None:
     first, *others = said
     taken = sum(legend_width([written.get_text() for written in made.get_texts()]) for made in figure.legends)
     across = max(20, int((figure.get_figwidth() - taken) / LETTER))
-    lines = [line for text in (f"{shortened(name)}: {first}", *others) for line in textwrap.wrap(text, across)]
+    lines = [line for text in (f"{shortened(name)}: {first}", *others) for line in balanced(text, across)]
     figure.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
+
+
+def balanced(text: str, across: int) -> list[str]:
+    """Lines of at most so many characters, as few as there can be and about equally long, so that no word stands alone
+    in the last one. An equation stays in one line, and so does a word, unless it is too long for any.
+    """
+    text = text.replace(" = ", "\u00a0=\u00a0")
+    lines = textwrap.wrap(text, across)
+    for shorter in range(across - 1, max(map(len, text.split(" "))), -1):
+        narrower = textwrap.wrap(text, shorter)
+        if len(narrower) > len(lines):
+            break
+        lines = narrower
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def name_ticks(panel: Axes, names: Sequence[str], axis: str = "y") -> None:

@@ -153,7 +153,7 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, lev
             panel.tick_params(axis="y", length=0)
         figure.supxlabel(title(metric), fontsize=9)
         n = counted([mean.n for of in means.values() for mean in of.values() if mean.n])
-        heading(figure, name, f"mean and {100 * level:g} % t interval in each regime, n\u00a0=\u00a0{n}")
+        heading(figure, name, f"mean and {100 * level:g} % t interval in each regime, n = {n}")
     return figure
 
 

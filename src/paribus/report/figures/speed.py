@@ -46,7 +46,7 @@ def time_to_target(name: str, times: Sequence[TargetTimes]) -> Figure:
         legend(figure, arms)
         n = counted([arm.n for each in times for arm in each.arms.values() if arm.n])
         said = [f"band: {100 * times[0].level:g} % log-log interval at each time"] if opacity else []
-        heading(figure, name, f"time to target, n\u00a0=\u00a0{n} runs per arm", *said)
+        heading(figure, name, f"time to target, n = {n} runs per arm", *said)
     return figure
 
 
