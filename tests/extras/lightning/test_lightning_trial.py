@@ -57,7 +57,7 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
         (r"returned no optimizer of the module's parameters", {"module": "WithoutOptimizer"}),
         (r"can't be trained: RuntimeError: expected (target dtype|scalar type).* but \w+ Float \(modules\.py:\d+\)",
          {"module": "WrongTargets"}),
-        (r"val/mse declares none\. Write task\.metrics\.mse\.better=higher", {"metrics": "mse: {}"}),
+        (r"val/mse declares none\. Write \+\+task\.metrics\.mse\.better=higher", {"metrics": "mse: {}"}),
         (r"trainer: The strategy `fsdp` requires a GPU",
          {"overrides": ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=1"]}),
         (r"norm=group.*groups don't divide", {"overrides": ["norm=group", "norm.activation.groups=3"]}),
