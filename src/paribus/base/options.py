@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from paribus.base.errors import UserError
 from paribus.base.terminal import say, show
 
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
-FORMATS = click.Choice([*SUFFIXES.values()])
+FORMATS = click.Choice([*SUFFIXES.values(), "terminal"])
 FORMAT = click.option(
     "--format",
     "form",
     type=FORMATS,
-    help="The format (default: by the ending of -o, .md, .tex, .html or .csv; otherwise markdown).",
+    help="The format (default: by the ending of -o, .md, .tex, .html or .csv; otherwise terminal, or markdown where "
+    "the output is no terminal).",
 )
 OUTPUT = click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal."
@@ -25,7 +27,8 @@ _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps")
 
 
 def format_of(form: str | None, output: str | None) -> str:
-    """The format that --format or the ending of the file asks for; markdown where neither says one.
+    """The format that --format or the ending of the file asks for. Where neither says one, a terminal gets what fits
+    it, and all else Markdown.
 
     Raises click's UsageError for an ending that is none of the known ones, and where the two contradict each other.
     """
@@ -37,7 +40,7 @@ def format_of(form: str | None, output: str | None) -> str:
         raise click.UsageError(
             f"--format {form}, and the ending of -o {output} means {meant}. Drop --format, or rename"
         )
-    return form or meant or "markdown"
+    return form or meant or ("terminal" if output is None and sys.stdout.isatty() else "markdown")
 
 
 def check_page(output: str) -> None:
@@ -52,10 +55,13 @@ def check_folder(output: str | None) -> None:
         raise click.UsageError(f"-o {output}: pictures are written into a folder, as PNG and PDF. Name the folder")
 
 
-def write(text: str, output: str | None) -> None:
-    """Writes the result of a command to the file of -o, or to the terminal. Raises UserError where it can't."""
+def write(text: str, output: str | None, styled: bool = False) -> None:
+    """Writes the result of a command to the file of -o, or to the terminal. Raises UserError where it can't.
+
+    styled: what a terminal may obey in the text is ours, and all that comes from elsewhere has been through `plain`.
+    """
     if output is None:
-        show(text, end="")
+        show(text, end="", styled=styled)
         return
     path = Path(output)
     try:

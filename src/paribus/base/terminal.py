@@ -33,7 +33,7 @@ def tell_progress(line: str) -> None:
     sys.stderr.flush()
 
 
-def show(text: str, end: str = "\n") -> None:
-    """The result of a command, on stdout."""
-    sys.stdout.write(plain(text) + end)
+def show(text: str, end: str = "\n", styled: bool = False) -> None:
+    """The result of a command, on stdout. styled: it is safe, and may have escape codes of ours."""
+    sys.stdout.write((text if styled else plain(text)) + end)
     sys.stdout.flush()

@@ -162,16 +162,11 @@ def _rate(value: float) -> Entry:
 
 
 def _sheet(section: str, found: Sequence[Line], caption: str) -> Sheet:
-    head = [Column(name, words=True) for name in ("id", "claim", "by", "regime", "measured")]
-    head += [
-        Column("effect"),
-        Column("n"),
-        Column("verdict", words=True),
-        Column("FDR"),
-        Column("detectable"),
-        Column("n for d"),
-    ]
-    head += [Column("in words", words=True), Column("literature", words=True)]
+    ranks = {"id": 0, "claim": 2, "by": 3, "regime": 1, "measured": 3}
+    head = [Column(name, words=True, rank=rank) for name, rank in ranks.items()]
+    head += [Column("effect", rank=1), Column("n", rank=2), Column("verdict", words=True, rank=0)]
+    head += [Column("FDR", rank=2), Column("detectable"), Column("n for d")]
+    head += [Column("in words", words=True, rank=4), Column("literature", words=True, rank=5)]
     notes: list[str] = []
     rows: list[list[Entry]] = []
     last = ("", "")

@@ -118,11 +118,12 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
     """
     several = len({claim.ablation for claim in found}) > 1
     regimes = any(each.regime is not None for claim in found for each in claim.findings)
-    head = [Column("id", words=True), Column("claim", words=True)]
-    head += [Column("ablation", words=True)] if several else []
-    head += [Column("regime", words=True)] if regimes else []
-    head += [Column("compared", words=True), Column("difference"), Column("d"), Column("p"), Column("n")]
-    head += [Column("verdict", words=True), Column("because", words=True)]
+    head = [Column("id", words=True, rank=0), Column("claim", words=True)]
+    head += [Column("ablation", words=True, rank=1)] if several else []
+    head += [Column("regime", words=True, rank=1)] if regimes else []
+    head += [Column("compared", words=True, rank=2), Column("difference", rank=1)]
+    head += [Column("d"), Column("p", rank=2), Column("n", rank=2)]
+    head += [Column("verdict", words=True, rank=0), Column("because", words=True)]
     notes: list[str] = []
     rows = []
     for claim in found:

@@ -331,7 +331,7 @@ def test_tables_are_quick_and_import_neither_torch_nor_pandas():
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"
-    assert FORMATS == ("markdown", "latex", "html", "csv")
+    assert FORMATS == ("markdown", "latex", "html", "terminal", "csv")
 
 
 @pytest.mark.parametrize("text", ["p < 0.001", "5 > 3", "Q & A", "t(B) / t(1) <= 2", "3 <4>"])

@@ -41,4 +41,4 @@ def command(
         return write(scoreboard.csv_text(found), output)
     own = [line for line in found if not line.section]
     sheets = [*scoreboard.sheets(own), *by_section.sheets([line for line in found if line.section])]
-    write("\n".join(RENDER[form](sheet, heading=True) for sheet in sheets), output)
+    write("\n".join(RENDER[form](sheet, heading=True) for sheet in sheets), output, styled=form == "terminal")

@@ -51,4 +51,5 @@ def command(
     named = tuple(name.strip() for name in columns.split(",") if name.strip())
     found = tables(overrides, metrics, by, columns=named, grid=places, **asked)
     # In a terminal the comments for `paribus verify` would only be noise.
-    write(found.text(form, trace=output is not None or not sys.stdout.isatty()), output)
+    trace = form != "terminal" and (output is not None or not sys.stdout.isatty())
+    write(found.text(form, trace), output, styled=form == "terminal")

@@ -115,16 +115,16 @@ def _difference(table: Aggregate, view: View) -> list[Cells]:
             entries.append(Entry(NONE))
         else:
             entries.append(with_interval(difference.mean, difference.low, difference.high, main))
-    return [(Column(f"difference from {table.baseline.arm}{unit(main)}"), entries)]
+    return [(Column(f"difference from {table.baseline.arm}{unit(main)}", rank=1), entries)]
 
 
-def _of_difference(head: str, value: Callable[[Aggregate, Cell], str]) -> Build:
+def _of_difference(head: str, value: Callable[[Aggregate, Cell], str], rank: int = 3) -> Build:
     def build(table: Aggregate, view: View) -> list[Cells]:
         entries = []
         for row in table.rows:
             cell = row.cells[table.metrics[0]]
             entries.append(Entry("" if row is table.baseline else NONE if not cell.difference else value(table, cell)))
-        return [(Column(head), entries)]
+        return [(Column(head, rank=rank), entries)]
 
     return build
 
@@ -226,7 +226,7 @@ def _shown(value: object) -> str:
 
 
 def _n(table: Aggregate, view: View) -> list[Cells]:
-    return [(Column("n"), [Entry(str(row.n)) for row in table.rows])]
+    return [(Column("n", rank=1), [Entry(str(row.n)) for row in table.rows])]
 
 
 def _diverged(table: Aggregate, view: View) -> list[Cells]:
@@ -271,8 +271,8 @@ def _at_chance(table: Aggregate, view: View) -> list[Cells]:
 
 COLUMNS: Mapping[str, Build] = {
     "difference": _difference,
-    "p": _of_difference("p (Holm)", lambda table, cell: p_value(cell.p_holm)),
-    "sign_flip": _of_difference("p (sign flip)", _sign_flip),
+    "p": _of_difference("p (Holm)", lambda table, cell: p_value(cell.p_holm), rank=2),
+    "sign_flip": _of_difference("p (sign flip)", _sign_flip, rank=4),
     "d_z": _of_difference("effect size d_z", _d_z),
     "improvement": _improvement,
     "practical": _practical,

@@ -26,7 +26,7 @@ def factors_sheet(grid: Factorial, table: Aggregate) -> Sheet:
         for effect, contrast in zip(grid.found.effects, grid.contrasts, strict=True)
     ]
     columns = [
-        Column("term", words=True),
+        Column("term", words=True, rank=0),
         Column("share of the spread (%)"),
         Column("p (Holm)"),
         Column(f"largest difference{unit(grid.metric)}"),

@@ -27,7 +27,7 @@ def ranks_sheet(found: Across, level: float = 0.95) -> Sheet:
     ]
     best = found.arms[order[0]]
     columns = [
-        Column("arm", words=True), Column("mean rank"), Column(f"best of {ranks.n} regimes"),
+        Column("arm", words=True, rank=0), Column("mean rank"), Column(f"best of {ranks.n} regimes"),
         Column(f"p (Holm) against {best}"),
     ]  # fmt: skip
     if found.practical:

@@ -19,7 +19,7 @@ def markdown(sheet: Sheet, heading: bool = False) -> str:
     def cell(entry: Entry) -> str:
         shown = escape.markdown(entry.text)
         shown = f"**{shown}**" if entry.bold and shown else shown
-        return " ".join(part for part in (shown + _raised(entry.marks), escape.markdown(entry.rest)) if part)
+        return " ".join(part for part in (shown + raised(entry.marks), escape.markdown(entry.rest)) if part)
 
     columns = []
     for column, entries in columns_of(sheet):
@@ -36,7 +36,7 @@ def markdown(sheet: Sheet, heading: bool = False) -> str:
     )
     head, *rows = (f"| {' | '.join(line)} |" for line in lines)
     notes = [escape.markdown(sheet.caption)]
-    notes += [f"{_raised((k,))} {escape.markdown(note)}".strip() for k, note in _numbered(sheet)]
+    notes += [f"{raised((k,))} {escape.markdown(note)}".strip() for k, note in numbered_notes(sheet)]
     title = [f"### {escape.markdown(sheet.title)}", ""] if heading else []
     return "\n".join([*title, head, f"|{rule}|", *rows, "", "\n\n".join(notes)]) + "\n"
 
@@ -98,7 +98,7 @@ def _glued(head: str) -> str:
 def html_notes(sheet: Sheet) -> str:
     """Caption and footnotes."""
     notes = [f"<p>{escape.html(sheet.caption)}</p>"]
-    notes += [f'<p class="note"><sup>{k or ""}</sup> {escape.html(note)}</p>' for k, note in _numbered(sheet)]
+    notes += [f'<p class="note"><sup>{k or ""}</sup> {escape.html(note)}</p>' for k, note in numbered_notes(sheet)]
     return "\n".join(notes)
 
 
@@ -147,7 +147,7 @@ def latex(sheet: Sheet, heading: bool = False) -> str:
         r"  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
         *(
             rf"  \par\smallskip{{\raggedright\footnotesize {_up((k,)) if k else ''}{escape.latex(note)}\par}}"
-            for k, note in _numbered(sheet)
+            for k, note in numbered_notes(sheet)
         ),
         r"\end{table}",
     ]
@@ -164,13 +164,13 @@ def follows(column: Column, entries: list[Entry]) -> bool:
     return not column.words and any(entry.rest or (entry.marks and entry.number) for entry in entries)
 
 
-def _numbered(sheet: Sheet) -> list[tuple[int, str]]:
+def numbered_notes(sheet: Sheet) -> list[tuple[int, str]]:
     """Footnotes with their numbers; 0 for those that belong to no entry."""
     used = {mark for row in sheet.rows for entry in row for mark in entry.marks}
     return [(k if k in used else 0, note) for k, note in enumerate(sheet.notes, start=1)]
 
 
-def _raised(marks: tuple[int, ...]) -> str:
+def raised(marks: tuple[int, ...]) -> str:
     return " ".join(str(mark) for mark in marks if mark).translate(_SUPERSCRIPTS)
 
 

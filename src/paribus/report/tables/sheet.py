@@ -31,10 +31,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Column:
-    """words: text, aligned at its left; else numbers, aligned at their point."""
+    """words: text, aligned at its left; else numbers, aligned at their point.
+
+    rank: 0 for a column that is always shown. In a narrow terminal the last one of the highest rank goes first.
+    """
 
     head: str
     words: bool = False
+    rank: int = 3
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from paribus.evidence.aggregate import Aggregate
@@ -29,11 +31,19 @@ def arms_sheet(table: Aggregate, view: View | None = None) -> Sheet:
     return Sheet(
         table.name,
         label_of(table.name),
-        [Column(head, words=True), *(column for column, _ in shown)],
+        [
+            Column(head, words=True, rank=0),
+            *(replace(column, rank=column.rank if k else 0) for k, (column, _) in enumerate(shown)),
+        ],
         [[arm, *(entries[k] for _, entries in shown)] for k, arm in enumerate(arms)],
         caption(table, view, view.columns or default_columns(table)),
         [*notes, *excluded(table)],
     )
+
+
+def _first(columns: Iterable[Column]) -> Iterator[Column]:
+    """The metric that arms are compared by is always shown."""
+    return (replace(column, rank=column.rank if k else 0) for k, column in enumerate(columns))
 
 
 def grid_factors(plan: Plan) -> tuple[str, str] | None:
@@ -85,7 +95,7 @@ def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = N
     return Sheet(
         f"{table.name}: {title(main)}",
         label_of(table.name, *factors),
-        [Column(f"{factors[0]} ↓ {factors[1]} →", words=True), *(Column(level) for level in across)],
+        [Column(f"{factors[0]} ↓ {factors[1]} →", words=True, rank=0), *(Column(level) for level in across)],
         rows,
         caption(table, view, ("grid",)),
         [*notes, *excluded(table)],

@@ -15,9 +15,15 @@ from paribus.report.tables import render
 from paribus.report.tables.columns import View
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.sheets import arms_sheet
+from paribus.report.tables.terminal import terminal
 from paribus.report.tables.trace import traced
 
-RENDER: Mapping[str, Callable[..., str]] = {"markdown": render.markdown, "latex": render.latex, "html": render.html}
+RENDER: Mapping[str, Callable[..., str]] = {
+    "markdown": render.markdown,
+    "latex": render.latex,
+    "html": render.html,
+    "terminal": terminal,
+}
 FORMATS = (*RENDER, "csv")
 
 

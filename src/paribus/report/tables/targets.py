@@ -25,7 +25,7 @@ def targets_sheet(of: str, times: TargetTimes, registered: Sequence[str] = ()) -
     units = [unit for unit in (times.unit, *(each for each in UNITS if each != times.unit)) if unit in times.horizons]
     if times.untimed is not None:
         units = [unit for unit in units if unit != "seconds"]
-    head = [Column("arm", words=True), Column("reached")]
+    head = [Column("arm", words=True, rank=0), Column("reached")]
     for unit in units:
         head.append(Column(f"{unit} (mean)"))
         head += [Column(f"{unit} (median)")] if unit == times.unit else []
