@@ -89,10 +89,10 @@ def test_what_is_written_is_verified_and_an_edit_is_found(study, form):
     assert done.code == 0, done.out + done.err
     assert done.out.count("agree with the records") == 3
     paper = Path(f"paper.{suffix}")
-    paper.write_text(paper.read_text().replace("0.031", "0.011").replace("SUPPORTED", "REFUTED"))
+    paper.write_text(paper.read_text().replace("0.031", "0.011").replace("SUPPORTED", "REVERSED"))
     done = study("verify", f"paper.{suffix}")
     assert done.code == 2
-    assert "says REFUTED, the records say SUPPORTED" in done.out
+    assert "says REVERSED, the records say SUPPORTED" in done.out
     assert "tables of paper" in done.err
 
 

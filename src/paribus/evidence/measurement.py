@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Outcome = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE", "CONDITIONAL"]
-MEANING = {
-    "SUPPORTED": "the measured number is what the claim says",
-    "REFUTED": "the measured number is not what the claim says",
-    "INCONCLUSIVE": "the interval of the measured number allows for both",
-    "CONDITIONAL": "the claim holds under one condition and not under another",
-}
+from paribus.stats import verdict
+
+# Where a check compares two ways to train it has the words of a verdict. Where the claim names a number, or a share of
+# more than one half, there is no gain that could be negligible or reversed.
+Outcome = verdict.Outcome | Literal["REFUTED", "CONDITIONAL"]
+MEANING = (
+    "Of a check whose claim names a number, SUPPORTED: the measured number is what the claim says; REFUTED: it is not; "
+    "INCONCLUSIVE: its interval allows for both; CONDITIONAL: the claim holds in one regime and not in another."
+)
 
 
 @dataclass(frozen=True)

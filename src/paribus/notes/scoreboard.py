@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from paribus.evidence.checks import Stored
-from paribus.evidence.measurement import Measurement
+from paribus.evidence.measurement import MEANING, Measurement
 from paribus.notes.checks.catalogue import Check
 from paribus.report import scoreboard
 from paribus.report.numbers import NONE, short
@@ -23,7 +23,7 @@ SECTIONS: Mapping[str, str] = {
     "1.5": "1.5 Normalization",
 }
 METHOD = "The method itself"
-CAPTION = f"{MEASURED}. Effect of a check: the measured number. {OUTCOMES}"
+CAPTION = f"{MEASURED}. Effect of a check: the measured number. {OUTCOMES} {MEANING}"
 
 
 def lines(found: Sequence[Claim], checks: Sequence[tuple[Check, Stored | None]]) -> list[Line]:

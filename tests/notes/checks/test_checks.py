@@ -82,6 +82,16 @@ def test_a_start_in_the_lowest_valley_stays_and_one_far_away_does_not_come():
     assert batches._escaped(starts, 0.03, 0.0) == [1.0, 0.0]
 
 
+def test_two_ways_to_descend_are_compared_by_a_verdict(store, monkeypatch):
+    """Gains of 1, 0, about 0 and a few points, of starts that are alike: the words are those of ablations."""
+    shares = iter([[1.0] * 99 + [0.0], [0.0] * 100, [1.0, 0.0] * 50, [1.0, 0.0] * 50,
+                   [1.0] * 100, [1.0] * 96 + [0.0] * 4, [0.0] * 100, [1.0] * 99 + [0.0]])  # fmt: skip
+    monkeypatch.setattr(batches, "_escaped", lambda *_: next(shares))
+    found = batches.escapes(store)
+    assert [each.outcome for each in found] == ["SUPPORTED", "NEGLIGIBLE", "INCONCLUSIVE", "REVERSED"]
+    assert overall(found) == "CONDITIONAL"
+
+
 def test_the_notes_rule_grows_again_after_its_threshold_and_the_sum_does_not():
     noisy, c = rates._noisy(lambda params: AdagradRMS(params, lr=0.3, eps=0.0), Constant(), 250)
     threshold = (2 * c / 0.3) ** 2

@@ -38,7 +38,7 @@ HOSTILE = ["$x^{", "_hidden", "a\nb", r"\frac{", "%", "x" * 300, "", "<b>&", "�
 
 def compared(names=NAMES) -> list[Compared]:
     return [
-        Compared(arm, 5, 0.01 * k - 0.05, 0.01 * k - 0.08, 0.01 * k - 0.02, 0.1, (("", "REFUTED"),))
+        Compared(arm, 5, 0.01 * k - 0.05, 0.01 * k - 0.08, 0.01 * k - 0.02, 0.1, (("", "REVERSED"),))
         for k, arm in enumerate(names)
     ]
 
@@ -158,7 +158,7 @@ def test_the_forest_shows_intervals_zero_and_the_smallest_effect():
     assert upright == [-0.5, 0, 0.5]
     spans = [tuple(line.get_xdata()) for line in panel.lines if len(set(line.get_xdata())) == 2]
     assert spans == [pytest.approx((-8, -2)), pytest.approx((-7, -1))]
-    assert "−5.0 (−8.0 to −2.0), p 0.100  REFUTED" in texts(figure)
+    assert "−5.0 (−8.0 to −2.0), p 0.100  REVERSED" in texts(figure)
     assert any("the verdicts answer “better than base?”" in said for said in texts(figure))
     assert "test accuracy: difference from base (points)" in texts(figure)
     # What excludes zero is filled.

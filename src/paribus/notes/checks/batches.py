@@ -73,16 +73,14 @@ def escapes(store: Store) -> list[Measurement]:
     found = []
     for regime, (ours, theirs), judged in zip(compared, shares, judge(questions), strict=True):
         d = judged.difference
-        outcome: Outcome = "SUPPORTED" if judged.verdict.outcome == "SUPPORTED" else "REFUTED"
         words = (
             f"momentum gets to the lowest valley from {100 * fmean(ours):.0f} % of the starts, "
             f"plain descent from {100 * fmean(theirs):.0f} %"
         )
         found.append(
-            Measurement(
-                regime, "escape share, momentum minus none", d.mean, outcome, words, low=d.low, high=d.high, n=d.n
-            )
-        )
+            Measurement(regime, "escape share, momentum minus none", d.mean, judged.verdict.outcome, words,
+                        low=d.low, high=d.high, n=d.n)
+        )  # fmt: skip
     return found
 
 
