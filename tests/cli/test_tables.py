@@ -152,3 +152,31 @@ def test_the_comment_says_what_the_table_is_made_of(study):
     [plan] = source["plans"]
     assert (plan["ablation"]["name"], plan["ablation"]["regime"]) == ("study", "fixed")
     assert len(plan["arms"]["none"].split()) == 6
+
+
+@pytest.mark.parametrize("width", ["column", "full"])
+def test_latex_of_either_width_is_verified_with_its_notes_elsewhere(study, width):
+    done = study("table", "ablation=study", "-o", "paper.tex", "--width", width, "--notes", "notes.tex")
+    assert done.code == 0, done.err
+    text, notes = Path("paper.tex").read_text(), Path("notes.tex").read_text()
+    assert ("table*" in text) == (width == "full")
+    assert "adjusted by Holm" in notes
+    assert "adjusted by Holm" not in text
+    assert study("verify", "paper.tex").code == 0
+    whole = study("table", "ablation=study", "-o", "whole.tex", "--width", width)
+    assert whole.code == 0
+    assert "adjusted by Holm" in Path("whole.tex").read_text()
+
+
+def test_options_of_latex_are_refused_elsewhere(study):
+    for option in (["--width", "full"], ["--notes", "notes.tex"]):
+        result = study("table", "ablation=study", *option)
+        assert result.code == 2
+        assert f"{option[0]} has no effect on --format markdown" in result.err
+
+
+def test_a_terminal_gets_a_table_that_fits_it(study):
+    result = study("table", "ablation=study", "--format", "terminal")
+    assert result.code == 0
+    assert "|" not in result.out
+    assert "fixed" in result.out

@@ -36,7 +36,7 @@ def _browser() -> bool:
 def _latex() -> bool:
     if not _programs("pdflatex", "pdftotext", "kpsewhich"):
         return False
-    styles = ["booktabs.sty", "geometry.sty", "graphicx.sty", "siunitx.sty"]
+    styles = ["booktabs.sty", "geometry.sty", "siunitx.sty"]
     return subprocess.run(["kpsewhich", *styles], capture_output=True).stdout.count(b"\n") == len(styles)
 
 

@@ -118,7 +118,7 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
     """
     several = len({claim.ablation for claim in found}) > 1
     regimes = any(each.regime is not None for claim in found for each in claim.findings)
-    head = [Column("id", words=True, rank=0), Column("claim", words=True)]
+    head = [Column("id", words=True, rank=0), Column("claim", words=True, noted=True)]
     head += [Column("ablation", words=True, rank=1)] if several else []
     head += [Column("regime", words=True, rank=1)] if regimes else []
     head += [Column("compared", words=True, rank=2), Column("difference", rank=1)]
@@ -145,7 +145,8 @@ def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:
     names = list(dict.fromkeys(claim.ablation for claim in found))
     title = "Verdicts" if several else f"Verdicts of {names[0]}" if names else "Verdicts"
     label = label_of("verdicts", *([] if several else names))
-    return Sheet(title, label, head, rows, rule(found, level), notes)
+    short = "Verdicts on the hypotheses. Difference: first arm minus second arm, with the bounds that decided."
+    return Sheet(title, label, head, rows, rule(found, level), notes, short=short)
 
 
 def rule(found: Sequence[Claim], level: float = 0.95) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from paribus.evidence.aggregate import aggregate
+from paribus.report.packed import Shipped
 from paribus.report.tables.columns import COLUMNS, View
-from paribus.report.tables.render import latex
+from paribus.report.tables.latex import fitting, latex, notes_of
 from paribus.report.tables.sheet import Column, Entry, Sheet
 from paribus.report.tables.sheets import arms_sheet
+from paribus.report.tables.source import Options, sheets
 from paribus.store.record import Record
 
 HOSTILE = [
@@ -21,18 +24,29 @@ HOSTILE = [
 DOCUMENT = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage[margin=1cm,paperwidth=40cm,paperheight=60cm]{geometry}
-\usepackage{booktabs,siunitx,graphicx}
+\usepackage{booktabs,siunitx,array}
 \begin{document}
 %s
 \end{document}
 """
 
+TWO_COLUMNS = r"""\documentclass[twocolumn]{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage{times,booktabs,siunitx,array}
+\usepackage[letterpaper,hmargin=0.75in,columnsep=0.25in,vmargin=0.5in,textheight=10in]{geometry}
+\begin{document}
+%s
+\end{document}
+"""
+RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
+
 needs_latex = pytest.mark.needs("latex")
 
 
-def printed(tables: str, tmp_path) -> tuple[str, str]:
+def printed(tables: str, tmp_path, document: str = DOCUMENT) -> tuple[str, str]:
     """The text of the PDF, as laid out, and LaTeX's log."""
-    (tmp_path / "paper.tex").write_text(DOCUMENT % tables, encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(document % tables, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     log = (tmp_path / "paper.log").read_text(encoding="latin-1")
@@ -91,7 +105,7 @@ def test_hostile_names_are_printed_and_do_nothing(tmp_path):
         tables.append(latex(arms_sheet(table)))
     text, _ = printed("\n\\clearpage\n".join(tables), tmp_path)
     assert "root:" not in text
-    assert text.count("Ablation") == len(HOSTILE)
+    assert text.count("Ablation") == 2 * len(HOSTILE)  # in the caption and in the notes
     assert "\\end{table}\\input{/etc/passwd}" in text
     assert "100% & $x" in text  # the underscore is drawn
     assert "a | b || c" in text
@@ -105,7 +119,7 @@ def test_wide_tables_fit_and_long_claims_are_broken_into_lines(tmp_path):
     columns = [
         Column("claim", words=True),
         *(Column("a long heading") for _ in range(16)),
-        Column("verdict", words=True),
+        Column("verdict", words=True, rank=0),
     ]
     text, log = printed(latex(Sheet("t", "t", columns, [row, row], "caption")), tmp_path)
     assert "Overfull" not in log
@@ -120,3 +134,53 @@ def test_headings_of_numbers_and_what_follows_share_a_column():
     assert r"a & \multicolumn{2}{c}{v} \\" in text
     assert r"x & 1.5 & $\pm$ 0.1\textsuperscript{1} \\" in text
     assert r"\textsuperscript{1}note\par" in text
+
+
+@needs_latex
+@pytest.mark.parametrize("name", sorted(Shipped.read(RECORDS).plans))
+def test_shipped_tables_fit_a_column_of_two_in_legible_type(tmp_path, name):
+    """Type of at least 7 points, nothing beyond the column, captions of two lines and at most five columns."""
+    shipped = Shipped.read(RECORDS)
+    plans = shipped.plans[name]
+    found = sheets(plans, shipped.record, Options((plans[0].metric,)), lambda id: {})
+    text = "\n\\clearpage\n".join(latex(sheet) for sheet in found)
+    _, log = printed(text, tmp_path, TWO_COLUMNS)
+    assert "Overfull" not in log
+    assert "resizebox" not in text
+    assert all(len(fitting(sheet)[0].columns) <= 5 for sheet in found if "table*" not in latex(sheet))
+    xml = subprocess.run(
+        ["pdftohtml", "-xml", "-i", "-stdout", "-zoom", "1", "paper.pdf"], cwd=tmp_path, capture_output=True, check=True
+    ).stdout.decode()
+    sizes = dict(re.findall(r'<fontspec id="(\d+)" size="(\d+)"', xml))
+    words = re.findall(r'<text [^>]*font="(\d+)"[^>]*>(.*?)</text>', xml)
+    small = [said for font, said in words if int(sizes[font]) < 7 and re.search("[A-Za-z]", re.sub("<.*?>", "", said))]
+    assert small == []
+
+
+@needs_latex
+def test_signs_of_typography_are_printed_as_themselves(tmp_path):
+    said = "it’s a — “b” ≈ 1 … é"
+    text, _ = printed(latex(Sheet("t", "t", [Column("a", words=True)], [[Entry("x")]], said)), tmp_path)
+    assert "it’s a — “b” ≈ 1" in text
+    assert "U+" not in text
+
+
+def test_what_does_not_fit_a_column_is_left_out_and_said():
+    columns = [
+        Column("arm", words=True, rank=0),
+        Column("accuracy", rank=0),
+        Column("claim", words=True, rank=4, noted=True),
+    ]
+    columns += [Column(f"metric {k}") for k in range(6)]
+    row = [Entry("batch"), Entry("1.5", "± 0.1"), Entry("it helps"), *(Entry("0.125", "± 0.001") for _ in range(6))]
+    sheet = Sheet("t", "t", columns, [row], "The long caption.", short="Short.")
+    text = latex(sheet)
+    assert text.index("Short.") < text.index("batch") < text.index("The long caption.")
+    assert r"\scriptsize batch: it helps.\par" in text
+    assert "Not shown: metric" in text
+    assert r"\begin{table}" in text
+    assert r"\scriptsize" not in latex(sheet, notes=False).partition(r"\end{tabular}")[2]
+    assert notes_of(sheet)[0] == "The long caption."
+    full = latex(sheet, width="full")
+    assert r"\begin{table*}" in full
+    assert full.count("0.125") == 6

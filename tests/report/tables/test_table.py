@@ -254,8 +254,7 @@ def test_hostile_names_do_not_change_markdown(name, baseline):
 def test_hostile_names_do_not_change_latex(name, baseline):
     names = (name, "none", "layer") if baseline else ("batch", name, "layer")
     usual, hostile = latex(table()), latex(table(names, data=name))
-    assert hostile.count("\n") == usual.count("\n")
-    ours = r"\\(begin|end)\{table\}|\\(centering|toprule|midrule|bottomrule|par\b|smallskip)"
+    ours = r"\\(begin|end)\{table\*?\}|\\(centering|toprule|midrule|bottomrule|par\b|smallskip)"
     assert re.findall(ours, hostile) == re.findall(ours, usual)
     # Take out what prints one character; nothing that steers LaTeX may be left in the rows.
     body = hostile[hostile.index("\\midrule") + 8 : hostile.index("\\bottomrule")]
@@ -266,7 +265,8 @@ def test_hostile_names_do_not_change_latex(name, baseline):
     )
     rest = re.sub(printed, "", body)
     lines = [line for line in rest.split("\n") if line.strip()]
-    assert all(line.endswith(r"\\") and line.count("&") == 12 for line in lines)
+    assert len(lines) == 3
+    assert all(line.endswith(r"\\") and line.count("&") == lines[0].count("&") > 1 for line in lines)
     assert not re.search(r"[%#_{}$~^\[\]*]", rest)
     assert not re.search(r"\\", "".join(line[:-2] for line in lines))
     assert "--" not in rest

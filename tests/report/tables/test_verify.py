@@ -37,7 +37,7 @@ def paper(records, form: str) -> str:
     arms = {arm: [records[f"{arm}{s}"] for s in range(4)] for arm in ACCURACY}
     arms["none"].append(None)
     plan = plan_of("norms", arms, "test/acc")
-    table = document(sheets([plan], records.get, Options(("test/acc", "test/loss", "parameters"))), form)
+    table = document(sheets([plan], records.get, Options(("test/acc", "test/loss", "parameters"))), form, width="full")
     return f"In Section 3 we trained 12 runs.\n\n{table}\nTable 1 shows 97.1 %.\n"
 
 

@@ -35,11 +35,22 @@ from paribus.base.options import FORMAT, OUTPUT, format_of, write
 @click.option("--sort", is_flag=True, help="Put the best arm first.")
 @click.option("--by", multiple=True, help="Keys whose values make the rows (without an ablation).")
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
+@click.option(
+    "--width",
+    type=click.Choice(["column", "full"]),
+    help="Of LaTeX: as wide as one of two columns (default), or as both of them.",
+)
+@click.option(
+    "--notes",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Of LaTeX: write what stands below the tables to this file instead.",
+)
 @OUTPUT
 @uncollected()
 def command(
     overrides: tuple[str, ...], form: str | None, metrics: tuple[str, ...], columns: str, grid: str | None,
-    by: tuple[str, ...], output: str | None, **asked: Any,
+    by: tuple[str, ...], output: str | None, width: str | None, notes: str | None, **asked: Any,
 ) -> None:  # fmt: skip
     from paribus.report.tables.asked import tables
 
@@ -47,9 +58,14 @@ def command(
     if form == "csv":
         for name in ("spread", "grid", "sort"):
             without_effect(name, "on --format csv, which has a line for each arm with all its numbers")
+    if form != "latex":
+        for name in ("width", "notes"):
+            without_effect(name, f"on --format {form}")
     places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
     named = tuple(name.strip() for name in columns.split(",") if name.strip())
     found = tables(overrides, metrics, by, columns=named, grid=places, **asked)
     # In a terminal the comments for `paribus verify` would only be noise.
     trace = form != "terminal" and (output is not None or not sys.stdout.isatty())
-    write(found.text(form, trace), output, styled=form == "terminal")
+    write(found.text(form, trace, width or "column", notes is None), output, styled=form == "terminal")
+    if notes is not None:
+        write(found.notes(width or "column"), notes)

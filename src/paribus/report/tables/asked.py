@@ -13,8 +13,9 @@ from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.targets import TargetTimes, times_to_targets
 from paribus.report.collect import collect, default_metrics
 from paribus.report.tables.columns import COLUMNS
+from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.source import Options, plan_of, sheets
-from paribus.report.tables.table import csv_text, document
+from paribus.report.tables.table import csv_text, document, notes_text
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 
@@ -41,11 +42,19 @@ class Tables:
             for each in times_to_targets(plan, self.read, self.read.store.history, o.level, o.baseline)
         ]
 
-    def text(self, form: str, trace: bool = False) -> str:
-        """markdown, latex, html or csv. trace: with the comments that `paribus verify` reads."""
+    def text(self, form: str, trace: bool = False, width: str = "column", notes: bool = True) -> str:
+        """markdown, latex, html, terminal or csv. trace: with the comments that `paribus verify` reads. width, notes:
+        of LaTeX, see `latex.latex`."""
         if form == "csv":
             return csv_text(self.aggregates(), self.times())
-        return document(sheets(self.plans, self.read, self.options, self.read.store.history), form, trace)
+        return document(self.sheets(), form, trace, width, notes)
+
+    def sheets(self) -> list[Sheet]:
+        return sheets(self.plans, self.read, self.options, self.read.store.history)
+
+    def notes(self, width: str = "column") -> str:
+        """LaTeX of what stands below its tables."""
+        return notes_text(self.sheets(), width)
 
     def __str__(self) -> str:
         return self.text("markdown")
@@ -59,7 +68,7 @@ class Tables:
         return self.text("markdown")
 
     def to_latex(self) -> str:
-        r"""Table environments for \usepackage{booktabs,siunitx,graphicx}, with comments that `paribus verify` reads."""
+        r"""Table environments for \usepackage{booktabs,siunitx}, with comments that `paribus verify` reads."""
         return self.text("latex", trace=True)
 
     def to_html(self) -> str:

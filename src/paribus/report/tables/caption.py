@@ -76,6 +76,19 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
     return " ".join(parts)
 
 
+def short_caption(table: Aggregate, view: View) -> str:
+    """What was compared, by what, and how often: two lines of a column."""
+    asked = table.plan.ablation if table.plan is not None else None
+    question = f"Ablation {table.name}"
+    if asked is not None and asked.claim:
+        question = asked.claim + (f" Regime {asked.regime}" if asked.regime else "")
+    end = "" if question.endswith((".", "?", "!")) else "."
+    counts = sorted({row.n for row in table.rows})
+    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    what = "standard deviation" if view.spread == "sd" else f"half the {_interval(table)}"
+    return f"{question}{end} Mean ± {what} over {n} run{'s' if counts[-1] > 1 else ''}."
+
+
 def clean_runs(sizes: Sequence[int], level: float = 0.95) -> list[str]:
     """What arms of so many runs without a collapse leave open, in a sentence."""
     if not sizes:

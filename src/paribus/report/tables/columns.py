@@ -226,7 +226,8 @@ def _shown(value: object) -> str:
 
 
 def _n(table: Aggregate, view: View) -> list[Cells]:
-    return [(Column("n", rank=1), [Entry(str(row.n)) for row in table.rows])]
+    rank = 1 if len({row.n for row in table.rows}) > 1 else 4  # the caption says it where all are equal
+    return [(Column("n", rank=rank), [Entry(str(row.n)) for row in table.rows])]
 
 
 def _diverged(table: Aggregate, view: View) -> list[Cells]:

@@ -1,15 +1,13 @@
-"""A sheet as Markdown, LaTeX (booktabs, siunitx) or HTML."""
+"""A sheet as Markdown or HTML, and what all formats share."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from paribus.report import escape
 from paribus.report.tables.sheet import NUMBER, Column, Entry, Sheet, aligned
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-WIDE = 36  # letters in a column of words, above which LaTeX breaks them into lines
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
@@ -102,58 +100,6 @@ def html_notes(sheet: Sheet) -> str:
     return "\n".join(notes)
 
 
-def latex(sheet: Sheet, heading: bool = False) -> str:
-    r"""A table environment for \usepackage{booktabs,siunitx,graphicx}.
-
-    Numbers stand in S columns, at their point; what follows them in a column of its own. A table that is wider than
-    the line is made as wide as that.
-    """
-    preamble: list[str] = []
-    head: list[str] = []
-    body: list[list[str]] = [[] for _ in sheet.rows]
-    for column, entries in columns_of(sheet):
-        if column.words:
-            wide = max((len(entry.text) for entry in entries), default=0) > WIDE
-            preamble.append(rf">{{\raggedright\arraybackslash}}p{{{WIDE // 2}em}}" if wide else "l")
-            head.append(_head(column.head, "l"))
-            for line, entry in zip(body, entries, strict=True):
-                line.append(_words(entry))
-            continue
-        two = follows(column, entries)
-        preamble.append(f"S[table-format={_format(entries)}]")
-        preamble += [r"@{\,}l"] if two else []
-        head.append(rf"\multicolumn{{{2 if two else 1}}}{{c}}{{{_head(column.head, 'c')}}}")
-        for line, entry in zip(body, entries, strict=True):
-            line.append(_number(entry))
-            if two:
-                line.append(escape.latex(entry.rest) + (_up(entry.marks) if entry.number else ""))
-    caption = escape.latex(sheet.caption)
-    lines = [
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{caption}}}",
-        rf"  \label{{tab:{sheet.label}}}",
-        r"  \par\medskip",
-        r"  \sisetup{detect-weight, retain-explicit-plus, group-digits=integer,",
-        r"    group-minimum-digits=4, group-separator={,}}",
-        r"  \sbox0{%",
-        rf"  \begin{{tabular}}{{@{{}}{' '.join(preamble)}@{{}}}}",
-        r"    \toprule",
-        rf"    {' & '.join(head)} \\",
-        r"    \midrule",
-        *(rf"    {' & '.join(line)} \\" for line in body),
-        r"    \bottomrule",
-        r"  \end{tabular}}%",
-        r"  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
-        *(
-            rf"  \par\smallskip{{\raggedright\footnotesize {_up((k,)) if k else ''}{escape.latex(note)}\par}}"
-            for k, note in numbered_notes(sheet)
-        ),
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def columns_of(sheet: Sheet) -> list[tuple[Column, list[Entry]]]:
     """Each column with its entries."""
     return [(column, [row[k] for row in sheet.rows]) for k, column in enumerate(sheet.columns)]
@@ -172,47 +118,3 @@ def numbered_notes(sheet: Sheet) -> list[tuple[int, str]]:
 
 def raised(marks: tuple[int, ...]) -> str:
     return " ".join(str(mark) for mark in marks if mark).translate(_SUPERSCRIPTS)
-
-
-def _up(marks: tuple[int, ...]) -> str:
-    return rf"\textsuperscript{{{','.join(map(str, marks))}}}" if marks else ""
-
-
-def _head(head: str, side: str) -> str:
-    """On several lines where it is long: a column is as wide as its numbers, not as its name."""
-    lines: list[str] = []
-    for word in escape.plain(head).split():
-        if lines and len(lines[-1]) + len(word) < 14:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    if len(lines) < 2:
-        return escape.latex(head)
-    stacked = r"\\".join(map(escape.latex, lines))
-    return rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{stacked}\end{{tabular}}"
-
-
-def _words(entry: Entry) -> str:
-    text = escape.latex(entry.text)
-    text = rf"\textbf{{{text}}}" if entry.bold and text else text
-    return f"{text}{_up(entry.marks)} {escape.latex(entry.rest)}".rstrip()
-
-
-def _number(entry: Entry) -> str:
-    """For an S column: a number as siunitx reads it, all else in braces."""
-    if not entry.number or "e" in entry.text:
-        return f"{{{_words(Entry(entry.text, bold=entry.bold, marks=entry.marks))}}}"
-    digits = entry.text.replace(",", "").replace("−", "-").replace(" ", "")
-    return (r"\bfseries " if entry.bold else "") + digits
-
-
-def _format(entries: list[Entry]) -> str:
-    """siunitx's table-format that holds all numbers of a column: <+2.3."""
-    numbers = [entry.text.replace(",", "") for entry in entries if entry.number and "e" not in entry.text]
-    if not numbers:
-        return "1.0"
-    places = max((len(text.partition(".")[2]) for text in numbers), default=0)
-    whole = max(len(re.sub(r"\D", "", text.partition(".")[0])) for text in numbers)
-    sign = "+" if any("+" in text for text in numbers) else "-" if any("−" in text for text in numbers) else ""
-    less = "<" if any("<" in text for text in numbers) else ""
-    return f"{less}{sign}{whole}.{places}" if places else f"{less}{sign}{whole}.0"

@@ -33,12 +33,14 @@ class Entry:
 class Column:
     """words: text, aligned at its left; else numbers, aligned at their point.
 
-    rank: 0 for a column that is always shown. In a narrow terminal the last one of the highest rank goes first.
+    rank: 0 for a column that is always shown. Where there is no room, the last one of the highest rank goes first.
+    noted: its words go into the notes then.
     """
 
     head: str
     words: bool = False
     rank: int = 3
+    noted: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Sheet:
 
     label: for references, letters, digits and dashes. notes: footnotes, of which `marks` of entries count from 1;
     those beyond belong to the whole table. source: what it is made from again, see `report.source`.
+    short: a caption of two lines, for papers; the whole one goes into the notes there.
     """
 
     title: str
@@ -56,6 +59,7 @@ class Sheet:
     caption: str
     notes: list[str] = field(default_factory=list)
     source: dict[str, Any] | None = None
+    short: str = ""
 
 
 def aligned(texts: Sequence[str], pad: str = " ") -> list[str]:

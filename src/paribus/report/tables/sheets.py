@@ -10,7 +10,7 @@ from paribus.evidence.aggregate import Aggregate
 from paribus.evidence.arms import ReportError
 from paribus.evidence.factorial import varying
 from paribus.report.numbers import title
-from paribus.report.tables.caption import caption, excluded, footnotes
+from paribus.report.tables.caption import caption, excluded, footnotes, short_caption
 from paribus.report.tables.columns import View, columns, default_columns, metric_column
 from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
 
@@ -31,19 +31,17 @@ def arms_sheet(table: Aggregate, view: View | None = None) -> Sheet:
     return Sheet(
         table.name,
         label_of(table.name),
-        [
-            Column(head, words=True, rank=0),
-            *(replace(column, rank=column.rank if k else 0) for k, (column, _) in enumerate(shown)),
-        ],
+        [Column(head, words=True, rank=0), *_ranked((column for column, _ in shown), bool(view.columns))],
         [[arm, *(entries[k] for _, entries in shown)] for k, arm in enumerate(arms)],
         caption(table, view, view.columns or default_columns(table)),
         [*notes, *excluded(table)],
+        short=short_caption(table, view),
     )
 
 
-def _first(columns: Iterable[Column]) -> Iterator[Column]:
-    """The metric that arms are compared by is always shown."""
-    return (replace(column, rank=column.rank if k else 0) for k, column in enumerate(columns))
+def _ranked(columns: Iterable[Column], asked: bool) -> Iterator[Column]:
+    """The metric that arms are compared by is always shown, and so is what somebody has asked for."""
+    return (replace(column, rank=0 if asked or not k else column.rank) for k, column in enumerate(columns))
 
 
 def grid_factors(plan: Plan) -> tuple[str, str] | None:

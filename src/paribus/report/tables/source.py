@@ -159,6 +159,7 @@ def pack(plan: Plan, read: Read) -> dict[str, Any]:
             "smallest_effect": ablation.smallest_effect,
             "seeds": asdict(ablation.seeds),
             "hypotheses": [{**asdict(each), "arm": dict(each.arm)} for each in ablation.hypotheses],
+            **({"claim": ablation.claim} if ablation.claim else {}),
             **({"targets": dict(ablation.targets)} if ablation.targets else {}),
             **({"search": asdict(ablation.search)} if ablation.search else {}),
         },
@@ -256,7 +257,7 @@ def _of_targets(source: Mapping[str, Any], plan: Plan, read: Read, histories: Hi
 
 
 def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
-    return Sheet(sheet.title, sheet.label, sheet.columns, sheet.rows, sheet.caption, sheet.notes, dict(source))
+    return replace(sheet, source=dict(source))
 
 
 def _ids(plan: Plan) -> list[list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from paribus.evidence.aggregate import Aggregate
 from paribus.evidence.targets import TargetTimes
 from paribus.report.escape import spreadsheet
+from paribus.report.tables import latex as paper
 from paribus.report.tables import render
 from paribus.report.tables.columns import View
 from paribus.report.tables.sheet import Sheet
@@ -20,7 +21,7 @@ from paribus.report.tables.trace import traced
 
 RENDER: Mapping[str, Callable[..., str]] = {
     "markdown": render.markdown,
-    "latex": render.latex,
+    "latex": paper.latex,
     "html": render.html,
     "terminal": terminal,
 }
@@ -33,8 +34,8 @@ def markdown(table: Aggregate, view: View | None = None) -> str:
 
 
 def latex(table: Aggregate, view: View | None = None) -> str:
-    r"""A table environment for \usepackage{booktabs,siunitx,graphicx}."""
-    return render.latex(arms_sheet(table, view))
+    r"""A table environment for \usepackage{booktabs,siunitx}."""
+    return paper.latex(arms_sheet(table, view))
 
 
 def html(table: Aggregate, view: View | None = None) -> str:
@@ -42,16 +43,24 @@ def html(table: Aggregate, view: View | None = None) -> str:
     return render.html(arms_sheet(table, view))
 
 
-def document(sheets: Sequence[Sheet], form: str, trace: bool = True) -> str:
+def document(sheets: Sequence[Sheet], form: str, trace: bool = True, width: str = "column", notes: bool = True) -> str:
     """All sheets, with headings where they are several.
 
-    trace: with the comments that `paribus verify` reads.
+    trace: with the comments that `paribus verify` reads. width, notes: of LaTeX, see `latex.latex`.
     """
+    layout: dict[str, Any] = {"width": width, "notes": notes} if form == "latex" else {}
     parts = []
     for sheet in sheets:
-        text = RENDER[form](sheet, heading=len(sheets) > 1)
-        parts.append(traced(text, sheet.source, form) if trace and sheet.source is not None else text)
+        text = RENDER[form](sheet, heading=len(sheets) > 1, **layout)
+        if trace and sheet.source is not None:
+            text = traced(text, sheet.source | ({"width": width} if layout else {}), form)
+        parts.append(text)
     return "\n".join(parts)
+
+
+def notes_text(sheets: Sequence[Sheet], width: str = "column") -> str:
+    """What `document` leaves out of LaTeX's tables without notes: a paragraph for each."""
+    return "\n\n".join(note for sheet in sheets for note in paper.notes_of(sheet, width=width)) + "\n"
 
 
 def csv_text(tables: Sequence[Aggregate], times: Iterable[tuple[str, TargetTimes]] = ()) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from paribus.ablation.cells import Read
 from paribus.evidence.arms import ReportError
 from paribus.evidence.targets import Histories
-from paribus.report.tables.render import columns_of, follows, html, latex, markdown
+from paribus.report.tables.latex import fitting, latex
+from paribus.report.tables.render import columns_of, follows, html, markdown
 from paribus.report.tables.source import absent, build
 from paribus.report.tables.trace import Region, regions
 from paribus.store.history import HistoryError
@@ -64,10 +65,12 @@ def _check(region: Region, read: Read, histories: Histories | None) -> Checked:
     form: Callable[..., str] = latex if region.form == "latex" else html if "<table" in region.text else markdown
     split = {latex: _latex, html: _html, markdown: _markdown}[form]
     theirs, words = split(region.text)
-    ours, own_words = split(form(sheet))
+    layout = {"width": region.source.get("width", "column")} if form is latex else {}
+    ours, own_words = split(form(sheet, **layout))
     heads = [column.head for column in sheet.columns]
     if form is latex:
-        heads = [c.head for c, entries in columns_of(sheet) for _ in range(2 if follows(c, entries) else 1)]
+        fitted, _ = fitting(sheet, region.source.get("width", "column"))
+        heads = [c.head for c, entries in columns_of(fitted) for _ in range(2 if follows(c, entries) else 1)]
     _compare_rows(theirs, ours, heads, result)
     _compare_words(words, own_words, result)
     return result
@@ -164,7 +167,8 @@ def _latex(text: str) -> tuple[list[list[str]], list[str]]:
     body = re.search(r"\\midrule(.*?)\\bottomrule", text, re.DOTALL)
     inner = re.sub(r"(?m)(?<!\\)%.*$", "", body.group(1)) if body else ""
     rows = [re.split(r"(?<!\\)&", row) for row in re.split(r"\\\\(?:\[[^\]]*\])?", inner) if row.strip()]
-    words = re.findall(r"(?m)^\s*\\caption\{(.*)\}\s*$", text) + re.findall(r"\\footnotesize (.*)\\par\}", text)
+    words = re.findall(r"(?m)^\s*\\caption\{(.*)\}\s*$", text)
+    words += re.findall(r"\\(?:footnotesize|scriptsize) (.*)\\par\}", text)
     return [[cell.strip() for cell in row] for row in rows], words
 
 
