@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 from simulated import Result, main
-from simulated_grids import grids, tuned_grids
+from simulated_grids import corrections, grids, tuned_grids
 from simulated_practical import practical
 from simulated_ranks import rankings
 
@@ -611,7 +611,7 @@ def restricted_rows(k: np.ndarray, validations: int) -> tuple[np.ndarray, np.nda
 
 SIMULATIONS = (
     coverage, type_one, family_wise, tuning_bias, confusion, verdicts, power, sequential, heterogeneity, collapsing,
-    discoveries, grids, tuned_grids, target_tests, restricted_means, rankings, practical,
+    discoveries, grids, corrections, tuned_grids, target_tests, restricted_means, rankings, practical,
 )  # fmt: skip
 
 

@@ -96,7 +96,8 @@ def decompose(
     The test of term t compares $F = \frac{n \|P_t \bar y\|^2}{\mathrm{tr}\, S_t}$, $S_t$ the covariance of the seeds'
     effects $P_t y_s$, with the F distribution of $f$ and $f (n - 1)$ degrees of freedom,
     $f = (\mathrm{tr}\, S_t)^2 / \mathrm{tr}\, S_t^2$: Greenhouse and Geisser's correction, which needs no equal
-    variances.
+    variances. Where one level is ten times as noisy it errs in up to 5.5 % of cases; Huynh and Feldt's errs in up to
+    9.6 %, and Box's lower bound (f = 1) finds 11 % of what this finds 64 % of (scripts/simulated_grids.py).
 
     **Intervals.** By the same test of all terms together, the means of the arms lie within a ball of radius r about
     their estimates $\bar y$. Seen from the point of no effects, this ball has an angle of
