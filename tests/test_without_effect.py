@@ -69,6 +69,7 @@ KEYS = [
     "evaluation.checkpoint=best",
     "evaluation.monitor=val/loss",
     "evaluation.statistics=recomputed",
+    "init.scale=2.0",
     "data.validation=21",
     "data.split_seed=1",
     "data.subset=17",

@@ -299,3 +299,52 @@ def test_our_models_have_no_norms_of_their_own():
     run = run_of("norm=own")
     with pytest.raises(UserError, match="norm=own keeps the norms"):
         build.build_network(run, build.build_setting(run))
+
+
+# ------------------------------------------------------------------------------------------ scale of initial weights
+
+
+def test_matrices_and_kernels_are_multiplied_and_the_rest_stays():
+    line = ["model=cnn", "model.widths=[4,4]", "norm=batch"]
+    found, own = (network_at(*line, f"init.scale={scale}") for scale in (0.5, 1.0))
+    kernels = {name for name, value in own.items() if name.endswith(".weight") and value.ndim >= 2}
+    assert len(kernels) == 3
+    for name, value in own.items():
+        assert torch.equal(found[name], value * 0.5 if name in kernels else value), name
+
+
+def network_at(*overrides):
+    """Of any model: BASE is one of mlp."""
+    run = Run.parse(resolved(load([*(item for item in BASE if not item.startswith("model")), *overrides])))
+    return build.build_network(run, build.build_setting(run)).state_dict()
+
+
+def test_weight_norm_takes_the_lengths_of_the_scaled_weights():
+    found, own = (network_of("norm=weight", f"init.scale={scale}") for scale in (2.0, 1.0))
+    lengths = [name for name in own if name.endswith("original0")]
+    assert lengths
+    assert all(torch.equal(found[name], 2.0 * own[name]) for name in lengths)
+
+
+def test_a_scale_of_one_is_no_part_of_the_identity_and_any_other_is():
+    assert run_of("init.scale=1").id == run_of("init.scale=1.0").id == run_of("~init").id == run_of().id
+    assert len({run_of(f"init.scale={scale}").id for scale in (0.5, 1.0, 2.0)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["init.scale=0"], "init.scale must be a number above 0"),
+        (["init.scale=2", "init.weights=some.pt"], r"init.weights=some.pt gives them, got init.scale=2"),
+    ],
+)
+def test_scales_that_can_not_be_are_refused(overrides, said):
+    with pytest.raises(UserError, match=said):
+        run_of(*overrides)
+
+
+def test_a_network_without_weights_to_scale_is_refused():
+    from paribus.run.network import scale_weights
+
+    with pytest.raises(ValueError, match=r"has no weight matrix or kernel that 2\.0 could multiply"):
+        scale_weights(nn.Sequential(nn.BatchNorm1d(3)), 2.0)

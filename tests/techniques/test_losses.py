@@ -7,8 +7,12 @@ import torch.nn.functional as F
 from paribus.techniques import losses
 from paribus.techniques.losses import CrossEntropy, ScalarSquaredError, SoftmaxSquaredError, SquaredError
 
-LOSSES = [CrossEntropy(5), CrossEntropy(5, 0.1), SquaredError(5), SoftmaxSquaredError(5), ScalarSquaredError(5)]
-IDS = ["cross_entropy", "label_smoothing", "mse", "softmax_mse", "scalar_mse"]
+LOSSES = [
+    *(CrossEntropy(5), CrossEntropy(5, 0.1)),
+    *(SquaredError(5), SquaredError(5, weight=3.0, scale=4.0)),
+    *(SoftmaxSquaredError(5), ScalarSquaredError(5)),
+]
+IDS = ["cross_entropy", "label_smoothing", "mse", "mse_rescaled", "softmax_mse", "scalar_mse"]
 
 
 def batch(loss, n=7, k=5, dtype=torch.float64):
@@ -80,6 +84,42 @@ def test_softmax_squared_error_has_no_gradient_from_a_confident_wrong_start():
 def test_squared_error_sums_over_classes():
     z = torch.tensor([[0.5, 0.0], [1.0, 2.0]])
     torch.testing.assert_close(SquaredError(2).per_sample(z, torch.tensor([0, 1])), torch.tensor([0.25, 2.0]))
+
+
+def test_the_rescaled_squared_error_is_the_sum_of_the_paper():
+    """w (z_c - M)^2 + sum over the other classes of z_k^2, Hui & Belkin 2021."""
+    outputs, y = batch(SquaredError(5))
+    wanted = [
+        15 * (z[c] - 30) ** 2 + sum(z[k] ** 2 for k in range(5) if k != c) for z, c in zip(outputs, y, strict=True)
+    ]
+    torch.testing.assert_close(SquaredError(5, weight=15, scale=30).per_sample(outputs, y), torch.stack(wanted))
+
+
+def test_without_a_weight_and_a_scale_it_is_the_squared_error_to_the_bit():
+    outputs, y = batch(SquaredError(5), dtype=torch.float32)
+    plain = (outputs - F.one_hot(y, 5).float()).square().sum(1)
+    assert torch.equal(SquaredError(5, weight=1.0, scale=1.0).per_sample(outputs, y), plain)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5, 15.0])
+def test_the_outputs_where_the_expected_squared_error_is_smallest_are_read_as_probabilities(weight):
+    """Over samples that differ in nothing but their class, with frequencies 0.7, 0.2 and 0.1."""
+    loss = SquaredError(3, weight=weight, scale=4.0)
+    y = torch.tensor([0] * 7 + [1] * 2 + [2])
+    z = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(z.expand(10, 3), y), z, create_graph=True)
+    curvature = torch.stack([torch.autograd.grad(each, z, retain_graph=True)[0][k] for k, each in enumerate(gradient)])
+    best = (z - gradient / curvature).detach()  # one step of Newton: the loss is quadratic, class by class
+    found = loss.probabilities(best[None])[0]
+    torch.testing.assert_close(found, torch.tensor([0.7, 0.2, 0.1]))
+    torch.testing.assert_close(loss.confidence(best[None])[0], found.max())
+
+
+@pytest.mark.parametrize("name", ["weight", "scale"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_weight_and_scale_are_positive(name, value):
+    with pytest.raises(ValueError, match=f"{name} of the squared error must be positive and finite, got"):
+        SquaredError(5, **{name: value})
 
 
 def test_the_nearest_class_on_the_line_wins():

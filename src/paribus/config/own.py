@@ -21,6 +21,7 @@ _UNREAD: Mapping[str, tuple[Any, str]] = {
     "lr_scaling.rule": ("none", "the learning rate itself"),
     "evaluation.statistics": ("moving", "evaluation.statistics=moving"),
     "init.weights": (None, "the file in the module's constructor, as an argument of its own"),
+    "init.scale": (1.0, "another initialisation in the module's constructor"),
     "freeze": (None, "requires_grad_(False) in the module"),
     "groups": (None, "parameter groups in configure_optimizers of the module"),
     "trainer.accumulate": (1, "+trainer.flags.accumulate_grad_batches=NUMBER"),

@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from paribus.base.errors import UserError
 from paribus.base.typed import typed
-from paribus.config.schema import shortened
+from paribus.config.schema import Positive, shortened
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,22 @@ class Init:
 
     weights: a file with a state dict, or a checkpoint. parameters: patterns of the names that are taken from it; null
     for all of them, which must be those of the network. sha256: of the file; written into the configuration of a
-    record, and what counts for its identity.
+    record, and what counts for its identity. scale: what the weight matrices and kernels that the model
+    draws are multiplied by: the parameters that weight decay acts on. Biases, norms and embeddings stay.
     """
 
+    EXAMPLE: ClassVar[str] = "init.scale=0.5"
     weights: str | None = None
     parameters: tuple[str, ...] | None = None
+    scale: Positive = 1.0
     sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and self.scale != 1.0:
+            raise UserError(
+                f"init.scale is for weights that the model draws, and init.weights={self.weights} gives them, "
+                f"got init.scale={self.scale}. Leave one of the two out"
+            )
 
 
 @dataclass(frozen=True)
@@ -113,10 +123,12 @@ def _by_blocks(file: Any) -> str:
 
 
 def init_meaning(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What counts of the section init: the content of the file, wherever it lies; None where there is none."""
+    """What counts of the section init: the content of the file, wherever it lies, or another scale than 1; None where
+    there is neither."""
     section = config.get("init") or {}
     if not (path := section.get("weights")):
-        return None
+        scale = section.get("scale", 1.0)
+        return None if scale == 1.0 else {"scale": scale}
     if not isinstance(path, str):  # it will be refused
         return dict(section)
     return {"weights": section.get("sha256") or digest(path), "parameters": section.get("parameters")}

@@ -31,7 +31,7 @@ from paribus.datasets.source import Form, Source, form_of
 from paribus.run.data import RunData
 from paribus.run.frozen import freeze
 from paribus.run.instantiate import arguments_of, asked_for, check_arguments, instantiate
-from paribus.run.network import arguments, convert_norms
+from paribus.run.network import arguments, convert_norms, scale_weights
 from paribus.run.position import Budget
 from paribus.run.targets import locate
 from paribus.tasks.measures import Measures
@@ -146,7 +146,7 @@ def stream(run: Run, name: Literal["init", "order", "augmentation"]) -> int:
 
 
 def build_network(run: Run, setting: Setting, *, pretrained: bool = True) -> nn.Module:
-    """The network in its initial state, a function of seeds.init and of the file init.weights alone.
+    """The network in its initial state, a function of seeds.init, init.scale and of the file init.weights alone.
 
     Arguments that a class does not ask for are not passed, so any torch.nn.Module is a model.
 
@@ -160,6 +160,8 @@ def build_network(run: Run, setting: Setting, *, pretrained: bool = True) -> nn.
     if "norm" not in told:
         with as_user_error(names(run)):
             convert_norms(run, network, activation)
+    with as_user_error("init.scale"):  # before weight norm, whose lengths are those of the weights it finds
+        scale_weights(network, run.init.scale)
     if run.norm.weight:
         with as_user_error("norm.weight"):
             instantiate("norm.weight", run.norm.weight)(network)

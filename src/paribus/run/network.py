@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from paribus.base.errors import UserError
@@ -14,6 +15,7 @@ from paribus.datasets.source import Form
 from paribus.run.instantiate import asked_for
 from paribus.techniques.norms.convert import replace_norms
 from paribus.techniques.norms.norm import NormFactory
+from paribus.techniques.optimizers.decay import no_decay_parameters
 
 
 def arguments(run: Run, form: Form, num_outputs: int, norm: Any) -> dict[str, Any]:
@@ -47,3 +49,19 @@ def convert_norms(run: Run, network: nn.Module, norm: NormFactory | None) -> Non
             f"norm={name_of(run.norm.nodes[0])} would change nothing. Use norm=own, or give the constructor an "
             "argument norm: norm(channels, layout) is the module to put in"
         )
+
+
+def scale_weights(network: nn.Module, scale: float) -> None:
+    """Multiply the weight matrices and kernels, those parameters that weight decay acts on, in place.
+
+    Raises ValueError where there are none: an arm with another scale would have the results of the first.
+    """
+    if scale == 1.0:
+        return
+    kept = no_decay_parameters(network)
+    scaled = [p for name, p in network.named_parameters() if name not in kept]
+    if not scaled:
+        raise ValueError(f"the network has no weight matrix or kernel that {scale} could multiply. Leave it out")
+    with torch.no_grad():
+        for p in scaled:
+            p.mul_(scale)

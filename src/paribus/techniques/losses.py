@@ -70,22 +70,43 @@ class CrossEntropy(Loss):
 
 
 class SquaredError(Loss):
-    r"""$\sum_k (z_k - y_k)^2$ between the raw outputs and the one-hot target.
+    r"""$\sum_k (1 + (w - 1) y_k) (z_k - M y_k)^2$ between the raw outputs and M times the one-hot target.
 
-    The output estimates P(k | x) itself, so confidence is the largest output, cut to [0, 1].
+    For a sample of class c that is $w (z_c - M)^2 + \sum_{k \ne c} z_k^2$, and at w = M = 1 the squared distance.
 
-    Source: Hui & Belkin 2021, arXiv:2006.07322.
+    weight: w > 0, of the term of the sample's class, which is one among K. scale: M > 0, of the target: what
+    the output of that class should be.
+
+    The loss is smallest where $z_k = w M p_k / (1 + (w - 1) p_k)$ with p_k = P(k | x), so the outputs estimate the
+    probabilities themselves. Probabilities and confidence solve this for p, with outputs cut to [0, M].
+
+    Source: Hui & Belkin 2021, arXiv:2006.07322; weight and scale are the k and M of its rescaled loss.
     """
+
+    def __init__(self, num_classes: int, weight: float = 1.0, scale: float = 1.0):
+        super().__init__(num_classes)
+        for name, value in (("weight", weight), ("scale", scale)):
+            if not 0.0 < value < float("inf"):
+                raise ValueError(f"{name} of the squared error must be positive and finite, got {value}. 1 is plain")
+        self.weight = weight
+        self.scale = scale
 
     def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
         outputs = _float(outputs)
-        return (outputs - soft(target, outputs.shape[1], outputs.dtype)).square().sum(1)
+        one_hot = soft(target, outputs.shape[1], outputs.dtype)
+        squares = (outputs - (one_hot if self.scale == 1.0 else self.scale * one_hot)).square()
+        return (squares if self.weight == 1.0 else squares * (1.0 + (self.weight - 1.0) * one_hot)).sum(1)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        return outputs.float().clamp(0.0, 1.0)
+        return self._probability(outputs.float())
 
     def confidence(self, outputs: Tensor) -> Tensor:
-        return outputs.float().amax(1).clamp(0.0, 1.0)
+        return self._probability(outputs.float().amax(1))
+
+    def _probability(self, z: Tensor) -> Tensor:
+        """Where the loss is smallest, solved for p; it grows with z."""
+        share = (z if self.scale == 1.0 else z / self.scale).clamp(0.0, 1.0)
+        return share if self.weight == 1.0 else share / (self.weight - (self.weight - 1.0) * share)
 
 
 class SoftmaxSquaredError(Loss):

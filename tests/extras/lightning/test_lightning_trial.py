@@ -40,6 +40,7 @@ def attempt(tmp_path, *overrides, module="Regressor", metrics="mse: {better: low
          {"overrides": ["trainer.flags.max_epochs=1"]}),
         (r"takes no gradient_clip\. Did you mean gradient_clip_val", {"overrides": ["trainer.flags.gradient_clip=1"]}),
         (r"model=mlp has no effect on task=lightning", {"overrides": ["model=mlp"]}),
+        (r"init\.scale=2.* has no effect .*module's constructor", {"overrides": ["init.scale=2"]}),
         (r"clip\.norm=1.* has no effect .*gradient_clip_val", {"overrides": ["clip.norm=1"]}),
         (r"no length of its own.*budget\.epochs", {"overrides": ["budget.epochs=null"]}),
         (r"callbacks\.ema acts on every update of task=classification", {"overrides": ["callbacks=[ema]"]}),

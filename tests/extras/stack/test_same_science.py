@@ -160,6 +160,20 @@ def test_replicas_have_losses_schedules_and_clipping_of_their_own(runs):
         assert_same(run, line, 1e-5)
 
 
+def test_replicas_have_scales_of_weights_and_of_targets_of_their_own(runs):
+    options = (
+        ["init.scale=0.5"],
+        ["init.scale=2", "loss=mse"],
+        ["loss=mse_rescaled"],
+        ["loss=mse_rescaled", "loss.weight=1", "loss.scale=10", "optimizer.lr=0.001"],
+    )
+    run, base = runs(), [*BASE, "trainer.precision=64-true"]
+    lines = [[*base, *own, f"seed={seed}"] for seed, own in enumerate(options)]
+    assert [record.status for record in run.stacked(lines)] == ["done"] * len(lines)
+    for line in lines:
+        assert_same(run, line, 1e-5)
+
+
 @pytest.mark.parametrize("model", ["mlp", "resnet20", "vit_tiny"])
 def test_every_kind_of_model(model, runs):
     slim = {
