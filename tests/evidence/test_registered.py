@@ -140,6 +140,16 @@ def test_another_test_has_no_error_at_looks_that_are_over_and_other_words_cost_n
     assert "smallest_effect 0.005 -> 0.01, after 10 seeds" in study.said()
 
 
+def test_the_words_over_a_report_are_not_registered(study):
+    """Else every registration of before they were there would count as amended, and spend the error that is left."""
+    study.register()
+    study.train()
+    study.write(**{"  factors:": "  claim: Which is better?\n  factors:"})
+    assert study.plan().ablation.claim == "Which is better?"
+    assert not {"claim", "about"} & {*study.plan().entry.content}
+    assert "CAUTION" not in study.said()
+
+
 def test_targets_are_registered_and_change_neither_runs_nor_verdicts(study):
     runs = [cell.id for cell in study.plan().cells]
     study.register()

@@ -117,9 +117,11 @@ def hash_of(outputs: Path, name: str | None) -> dict[str, str]:
 
 
 def plain(ablation: Any) -> dict[str, Any]:
-    """The fields of an ablation as they come back from JSON; not where its file lies, nor what others found."""
+    """The fields of an ablation as they come back from JSON; not where its file lies, what others found, nor the words
+    over a report, which decide nothing."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(ablation), default=str, ensure_ascii=False))
-    del content["source"]
+    for key in ("source", "claim", "about"):
+        del content[key]
     for key in ("targets", "search"):  # registrations of before know none
         if not content[key]:
             del content[key]
