@@ -1,6 +1,7 @@
 """Commands are files: what they are called, what help says of them, and that nothing else has to name them."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 import system
+from click.testing import CliRunner
 
 from paribus.cli import commands, main
 
@@ -56,7 +58,6 @@ def test_a_new_file_is_a_new_command(tmp_path, monkeypatch):
     (tmp_path / "hello.py").write_text(HELLO)
     monkeypatch.setattr(main, "PACKAGES", {"paribus.cli.commands": tmp_path})
     monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
-    from click.testing import CliRunner
 
     group = main.Commands("paribus")
     assert "hello  Says hello." in CliRunner().invoke(group, ["--help"]).output
@@ -92,3 +93,15 @@ assert not slow, slow
 
 def test_parsers_are_clicks():
     assert all(isinstance(main.loaded(name), click.Command) for name in NAMES)
+
+
+def test_the_list_of_commands_is_in_the_order_of_a_study_and_no_line_is_cut():
+    told = CliRunner().invoke(main.cli, ["--help"]).output
+    sections = re.findall(r"^(\w.*):$", told, re.M)
+    assert sections[:3] == ["Options", "Begin", "Plan and train"]
+    assert "Others" not in sections
+    assert "..." not in told.partition("Options:")[2]
+    said = " ".join(told.split())
+    for path in FILES:
+        line = path.read_text().partition("\n")[0].strip('"')
+        assert f"{path.stem.rstrip('_')} {' '.join(line.split())}" in said

@@ -1,6 +1,6 @@
 """The `paribus` command. Each file in a folder `commands`, here or in an extra, is a command: no other file names it.
 
-The list of commands takes the first line of each file, and imports none of them.
+The list of commands takes the first line and the SECTION of each file, and imports none of them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 from contextlib import suppress
 from keyword import iskeyword
@@ -26,16 +27,30 @@ PACKAGES = {
     for path in (_HERE / "cli" / "commands", *sorted((_HERE / "extras").glob("*/commands")))
 }
 
+ORDER = ("Begin", "Plan and train", "Look", "Publish", "Keep and share")  # of the sections that commands name
+
 
 class Commands(click.Group):
     """The commands that have a file, called like it; `import`, a word of Python's, has import_.py."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.sections: dict[str, list[str]] = {}
         for path in (path for folder in PACKAGES.values() for path in sorted(folder.glob("[!_]*.py"))):
-            with path.open(encoding="utf-8") as file:
-                line = file.readline().strip().strip('"')
-            self.add_command(click.Command(path.stem.rstrip("_"), help=line))  # stands for it until it is called
+            text = path.read_text(encoding="utf-8")
+            line = text.partition("\n")[0].strip('"')
+            name = path.stem.rstrip("_")
+            self.add_command(click.Command(name, help=line))  # stands for it until it is called
+            section = re.search(r'^SECTION = "(.+)"$', text, re.M)
+            self.sections.setdefault(section[1] if section else "Others", []).append(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By what one does with them, in the order of a study, and each with its whole first line."""
+        for section in sorted(
+            self.sections, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)
+        ):
+            with formatter.section(section):
+                formatter.write_dl([(name, self.commands[name].help or "") for name in self.sections[section]])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

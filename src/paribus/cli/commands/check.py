@@ -10,6 +10,8 @@ from paribus.base.commands import Command
 from paribus.base.errors import UserError
 from paribus.base.terminal import say, show
 
+SECTION = "Begin"
+
 
 @click.command(cls=Command)
 @click.argument("files", nargs=-1)

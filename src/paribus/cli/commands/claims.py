@@ -7,6 +7,8 @@ import click
 from paribus.base.commands import Command
 from paribus.base.options import FORMAT, OUTPUT, format_of, write
 
+SECTION = "Look"
+
 
 @click.command(cls=Command)
 @click.argument("ablations", nargs=-1)

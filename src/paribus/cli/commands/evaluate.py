@@ -11,6 +11,8 @@ from paribus.base.commands import Command
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 
+SECTION = "Look"
+
 if TYPE_CHECKING:
     from paribus.config.measures import Measures
     from paribus.config.run import Run

@@ -12,6 +12,8 @@ from paribus.base.errors import UserError
 from paribus.base.options import check_folder
 from paribus.base.terminal import say, show
 
+SECTION = "Look"
+
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)

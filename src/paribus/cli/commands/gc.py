@@ -12,6 +12,8 @@ from paribus.base.durations import duration, in_seconds, seconds_since
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 
+SECTION = "Keep and share"
+
 
 @click.command(cls=Command)
 @click.option(

@@ -12,6 +12,8 @@ import click
 from paribus.base.commands import Command
 from paribus.base.terminal import show
 
+SECTION = "Begin"
+
 
 @click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))

@@ -9,6 +9,8 @@ import click
 from paribus.base.commands import Command
 from paribus.base.terminal import show
 
+SECTION = "Plan and train"
+
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)

@@ -7,6 +7,8 @@ import click
 from paribus.base.commands import Command
 from paribus.base.options import check_page, write
 
+SECTION = "Look"
+
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)

@@ -13,6 +13,8 @@ from paribus.base.durations import duration, in_seconds
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 
+SECTION = "Look"
+
 if TYPE_CHECKING:
     from paribus.store import query
     from paribus.store.store import Store

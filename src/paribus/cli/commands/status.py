@@ -10,6 +10,8 @@ from paribus.base.commands import Command
 from paribus.base.errors import UserError
 from paribus.base.terminal import show
 
+SECTION = "Plan and train"
+
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)

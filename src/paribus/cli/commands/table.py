@@ -11,6 +11,8 @@ from paribus.base.commands import Command, without_effect
 from paribus.base.memory import uncollected
 from paribus.base.options import FORMAT, OUTPUT, format_of, write
 
+SECTION = "Look"
+
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)

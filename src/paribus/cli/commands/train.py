@@ -6,6 +6,8 @@ import click
 
 from paribus.base.commands import Command
 
+SECTION = "Plan and train"
+
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)

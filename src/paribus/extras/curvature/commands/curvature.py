@@ -15,6 +15,8 @@ import click
 from paribus.base.commands import Command
 from paribus.base.terminal import say, show
 
+SECTION = "Look"
+
 
 @click.command(cls=Command)
 @click.argument("run")

@@ -9,6 +9,8 @@ import click
 
 from paribus.base.commands import Command, Finite, without_effect
 
+SECTION = "Keep and share"
+
 
 @click.command(cls=Command)
 @click.argument("source", metavar="DIR|wandb:ENTITY/PROJECT|FILE.json.gz")

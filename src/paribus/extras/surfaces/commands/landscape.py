@@ -18,6 +18,8 @@ from paribus.base.commands import Command, Finite, without_effect
 from paribus.base.options import check_folder
 from paribus.base.terminal import say, show
 
+SECTION = "Look"
+
 
 @click.command(cls=Command)
 @click.argument("run")

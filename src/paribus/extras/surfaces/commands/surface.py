@@ -14,6 +14,8 @@ from paribus.base.commands import Command
 from paribus.base.options import check_folder
 from paribus.base.terminal import say, show
 
+SECTION = "Look"
+
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("overrides", nargs=-1)

@@ -6,6 +6,8 @@ import click
 
 from paribus.base.commands import Command
 
+SECTION = "Publish"
+
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
