@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +26,7 @@ FORMAT = click.option(
 OUTPUT = click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal."
 )
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; see docs/json.md.")
 _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps")
 
 
@@ -41,6 +45,19 @@ def format_of(form: str | None, output: str | None) -> str:
             f"--format {form}, and the ending of -o {output} means {meant}. Drop --format, or rename"
         )
     return form or meant or ("terminal" if output is None and sys.stdout.isatty() else "markdown")
+
+
+def show_json(value: Any) -> None:
+    """Plain values, for programs. Numbers that are not finite are null, since JSON has none."""
+    show(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def check_page(output: str) -> None:

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from paribus.ablation.findings import Finding
 from paribus.base.metrics import Key
@@ -69,6 +70,25 @@ class Line:
     notes: tuple[str, ...] = ()
     section: str = ""
     discovery: Entry = Entry("")  # noqa: RUF009
+
+    def content(self) -> dict[str, Any]:
+        """What a program reads. Numbers are as the table prints them: in percentage points for an accuracy."""
+        entries = {name: getattr(self, name).text for name in ("effect", "detectable", "needed", "discovery")}
+        return {
+            **{name: getattr(self, name) for name in ("id", "claim", "source", "regime", "quantity", "n", "verdict")},
+            **{name: _number(text) for name, text in entries.items()},
+            "interval": self.effect.rest,
+            **{name: getattr(self, name) for name in ("words", "literature", "section")},
+            "notes": list(self.notes),
+        }
+
+
+def _number(text: str) -> float | str | None:
+    """What a cell says; words where it is no plain number, such as "< 0.001"."""
+    try:
+        return float(text.replace("−", "-").replace(",", ""))
+    except ValueError:
+        return text or None
 
 
 def lines(found: Sequence[Claim]) -> list[Line]:

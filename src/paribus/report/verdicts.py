@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paribus.ablation.findings import Finding, findings
 from paribus.base.typed import typed
@@ -43,6 +43,21 @@ class Claim:
     overall: ClaimVerdict
     differing: tuple[str, ...] = ()
     discovery: tuple[float, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        """What a program reads: plain values, numbers as recorded."""
+        return {
+            "ablation": self.ablation,
+            "id": self.id,
+            "claim": self.claim,
+            "outcome": self.overall.outcome,
+            "because": overall_because(self),
+            "false_discovery_rate": self.overall_discovery,
+            "regimes": [
+                {**_content(each), "false_discovery_rate": rate}
+                for each, rate in zip(self.findings, self.discovery, strict=True)
+            ],
+        }
 
     @property
     def overall_discovery(self) -> float:
@@ -83,6 +98,28 @@ def claims(
         )
         for (ablation, id), group in found.items()
     ]
+
+
+def _content(finding: Finding) -> dict[str, Any]:
+    hypothesis, d, verdict = finding.hypothesis, finding.difference, finding.verdict
+    return {
+        "regime": finding.regime,
+        "metric": str(hypothesis.metric),
+        "pairs": [list(pair) for pair in finding.pairs],
+        "direction": hypothesis.direction,
+        "difference": d.mean,
+        "low": d.low,
+        "high": d.high,
+        "n": d.n,
+        "planned": finding.planned,
+        "outcome": verdict.outcome,
+        "because": because(finding),
+        "p": verdict.p,
+        "smallest_effect": verdict.smallest,
+        "diverged": finding.diverged,
+        "missing": finding.missing,
+        "notes": finding_notes(finding),
+    }
 
 
 def board(found: Sequence[Claim]) -> list[Claim]:

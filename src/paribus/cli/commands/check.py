@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from paribus.base.commands import Command
 from paribus.base.errors import UserError
+from paribus.base.options import JSON, show_json
 from paribus.base.terminal import say, show
 
 SECTION = "Begin"
@@ -15,7 +14,7 @@ SECTION = "Begin"
 
 @click.command(cls=Command)
 @click.argument("files", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def command(files: tuple[str, ...], as_json: bool) -> None:
     from paribus.check.options import options
     from paribus.check.steps import check
@@ -28,6 +27,9 @@ def command(files: tuple[str, ...], as_json: bool) -> None:
     for option in options([word for word in files if "=" not in word], composer):
         say(f"checking {option}")
         found.append(check(option, overrides, composer))
-    show(json.dumps([each.content() for each in found], indent=1) if as_json else text(found))
+    if as_json:
+        show_json([each.content() for each in found])
+    else:
+        show(text(found))
     if failed := [str(each.option) for each in found if each.faults]:
         raise UserError(f"{len(failed)} of {len(found)} options can't be used as they are: {', '.join(failed)}")

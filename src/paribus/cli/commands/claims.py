@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from paribus.base.commands import Command
-from paribus.base.options import FORMAT, OUTPUT, format_of, write
+from paribus.base.commands import Command, without_effect
+from paribus.base.options import FORMAT, JSON, OUTPUT, format_of, show_json, write
 
 SECTION = "Look"
 
@@ -24,6 +24,7 @@ SECTION = "Look"
     "--results", type=click.Path(dir_okay=False), help="Show the claims of this file, such as results/records.json.gz."
 )
 @OUTPUT
+@JSON
 def command(
     ablations: tuple[str, ...],
     form: str | None,
@@ -31,12 +32,17 @@ def command(
     run: bool,
     results: str | None,
     output: str | None,
+    as_json: bool,
 ) -> None:
     from paribus.notes import scoreboard as by_section
     from paribus.notes.claimed import claimed
     from paribus.report import scoreboard
     from paribus.report.tables.table import RENDER
 
+    if as_json:
+        for name in ("form", "output"):
+            without_effect(name, "on --json")
+        return show_json([each.content() for each in claimed(ablations, only, run, results)])
     form = format_of(form, output)
     found = claimed(ablations, only, run, results)
     if form == "csv":

@@ -11,6 +11,7 @@ import click
 from paribus.base.commands import Command
 from paribus.base.durations import duration, in_seconds
 from paribus.base.errors import UserError
+from paribus.base.options import JSON, show_json
 from paribus.base.terminal import show
 
 SECTION = "Look"
@@ -31,7 +32,7 @@ MOST_METRICS = 3  # columns, of runs of several kinds of task
     "--sort", "by", metavar="KEY", help="Sort by age, test/acc, optimizer.lr, ...; -KEY puts the largest first."
 )
 @click.option("-n", "--limit", type=click.IntRange(1, 10**9), help="Show only this many runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.option(
     "--exclude",
     metavar="RUN",
@@ -72,8 +73,7 @@ def command(
     shown = found[:limit]
     if as_json:
         # A record holds nan and inf as strings, as its file does.
-        show(json.dumps([{**json.loads(run.record.to_json()), "state": run.state} for run in shown], indent=1))
-        return
+        return show_json([{**json.loads(run.record.to_json()), "state": run.state} for run in shown])
     mains = dict.fromkeys([main_metric(run.record) for run in shown] or ["test/acc"])
     columns = list(
         dict.fromkeys([*COLUMNS, *list(mains)[:MOST_METRICS], *(item.partition("=")[0] for item in wanted), key])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from paribus.base.commands import Command
 from paribus.base.errors import UserError
+from paribus.base.options import JSON, show_json
 from paribus.base.terminal import show
 
 SECTION = "Plan and train"
@@ -15,7 +14,7 @@ SECTION = "Plan and train"
 
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def command(overrides: tuple[str, ...], as_json: bool) -> None:
     from paribus.ablation.inputs import Inputs
     from paribus.config.composer import Composer
@@ -33,6 +32,6 @@ def command(overrides: tuple[str, ...], as_json: bool) -> None:
     inputs = Inputs(store.root)
     found = [progress(plan, store, inputs) for plan in plans_of(overrides, store.read, composer)]
     if as_json:
-        show(json.dumps([each.to_dict() for each in found], indent=1))
+        show_json([each.to_dict() for each in found])
     else:
         show("\n\n".join(text(each) for each in found))

@@ -9,7 +9,7 @@ import click
 
 from paribus.base.commands import Command, without_effect
 from paribus.base.memory import uncollected
-from paribus.base.options import FORMAT, OUTPUT, format_of, write
+from paribus.base.options import FORMAT, JSON, OUTPUT, format_of, show_json, write
 
 SECTION = "Look"
 
@@ -49,13 +49,20 @@ SECTION = "Look"
     help="Of LaTeX: write what stands below the tables to this file instead.",
 )
 @OUTPUT
+@JSON
 @uncollected()
 def command(
     overrides: tuple[str, ...], form: str | None, metrics: tuple[str, ...], columns: str, grid: str | None,
-    by: tuple[str, ...], output: str | None, width: str | None, notes: str | None, **asked: Any,
+    by: tuple[str, ...], output: str | None, width: str | None, notes: str | None,
+    as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
     from paribus.report.tables.asked import tables
 
+    if as_json:
+        for name in ("form", "spread", "grid", "sort", "width", "notes", "output", "columns"):
+            without_effect(name, "on --json, which prints all numbers of each arm")
+        found = tables(overrides, metrics, by, **asked)
+        return show_json(found.content())
     form = format_of(form, output)
     if form == "csv":
         for name in ("spread", "grid", "sort"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from paribus.base.commands import Command
 from paribus.base.errors import UserError
+from paribus.base.options import JSON, show_json
 from paribus.base.terminal import show
 
 SECTION = "Publish"
@@ -15,8 +17,9 @@ SECTION = "Publish"
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False))
+@JSON
 @click.option("--outputs", type=click.Path(file_okay=False), help="The folder of the records (default: as for train).")
-def command(file: str, outputs: str | None) -> None:
+def command(file: str, outputs: str | None, as_json: bool) -> None:
     from paribus.config.outputs import store_of
     from paribus.report.tables.document import parts
     from paribus.report.tables.verify import verify
@@ -24,22 +27,24 @@ def command(file: str, outputs: str | None) -> None:
 
     store = store_of(outputs)
     read = Reader(store)
-    tables = drifted = 0
-    for path, text in parts(Path(file)).items():
-        for each in verify(text, read, store.history):
+    checked = [(path, each) for path, text in parts(Path(file)).items() for each in verify(text, read, store.history)]
+    drifted = sum(bool(each.drift) for _, each in checked)
+    if as_json:
+        show_json([{"file": str(path), **asdict(each)} for path, each in checked])
+    else:
+        for path, each in checked:
             where = f"{path}:{each.line}: {each.title}"
             if not each.drift:
                 show(f"{where}: {each.numbers} numbers agree with the records")
             for line in (*each.drift, *each.notices):
                 show(f"{where}: {line}")
-            tables, drifted = tables + 1, drifted + bool(each.drift)
-    if not tables:
+    if not checked:
         raise UserError(
             f"verify needs tables that `paribus table -o FILE` wrote, with their comments, and {file} has none. "
             "Write one: paribus table ablation=NAME --format latex -o table.tex"
         )
     if drifted:
         raise UserError(
-            f"{drifted} of {tables} tables of {file} differ from the records in {store.runs}. Write "
+            f"{drifted} of {len(checked)} tables of {file} differ from the records in {store.runs}. Write "
             "them again with paribus table, or restore the records"
         )

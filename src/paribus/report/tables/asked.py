@@ -15,7 +15,8 @@ from paribus.report.collect import collect, default_metrics
 from paribus.report.tables.columns import COLUMNS
 from paribus.report.tables.sheet import Sheet
 from paribus.report.tables.source import Options, plan_of, sheets
-from paribus.report.tables.table import csv_text, document, notes_text
+from paribus.report.tables.table import csv_text, document, lines, notes_text
+from paribus.report.verdicts import claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 
@@ -48,6 +49,15 @@ class Tables:
         if form == "csv":
             return csv_text(self.aggregates(), self.times())
         return document(self.sheets(), form, trace, width, notes)
+
+    def content(self) -> dict[str, Any]:
+        """What a program reads: numbers as recorded, in full precision. See docs/json.md."""
+        verdicts = claims([plan for plan in self.plans if plan.ablation and plan.ablation.hypotheses], self.read)
+        return {
+            "arms": lines(self.aggregates(), self.times()),
+            "captions": {sheet.title: [sheet.caption, *sheet.notes] for sheet in self.sheets()},
+            "verdicts": [each.content() for each in verdicts],
+        }
 
     def sheets(self) -> list[Sheet]:
         return sheets(self.plans, self.read, self.options, self.read.store.history)
