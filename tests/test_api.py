@@ -316,3 +316,10 @@ def test_a_users_code_is_typed(tmp_path):
         '"plan" has',
     ):
         assert expected in done.stdout, done.stdout
+
+
+def test_no_name_is_that_of_a_package():
+    """Python puts a package that somebody imports in the place of a function of its name."""
+    packages = {path.parent.name for path in Path(paribus.__file__).parent.glob("*/__init__.py")}
+    assert packages
+    assert not packages & {*paribus.__all__}

@@ -29,7 +29,7 @@ LAYERS = [
         "extras.wandb",
         "extras",
     },
-    {"report", "check"},
+    {"report", "conformance"},
     {"sweep"},
     {"evidence"},
     {"run"},

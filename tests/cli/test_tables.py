@@ -180,3 +180,28 @@ def test_a_terminal_gets_a_table_that_fits_it(study):
     assert result.code == 0
     assert "|" not in result.out
     assert "fixed" in result.out
+
+
+def test_json_has_the_numbers_of_the_records(study, read):
+    found = json.loads(study("table", "ablation=study", "--json").out)
+    assert set(found) == {"arms", "captions", "verdicts"}
+    [batch] = [line for line in found["arms"] if (line["table"], line["arm"], line["metric"]) == (
+        "study [fixed]", "batch", "test/acc")]  # fmt: skip
+    scores = [read(id).metrics["test/acc"] for id in batch["runs"].split()]
+    assert batch["mean"] == pytest.approx(np.mean(scores))
+    assert batch["sd"] == pytest.approx(np.std(scores, ddof=1))
+    assert batch["difference"] is None  # the baseline's
+    [verdict] = found["verdicts"]
+    assert [each["regime"] for each in verdict["regimes"]] == ["fixed", "tuned"]
+    assert verdict["regimes"][0]["low"] < verdict["regimes"][0]["difference"] < verdict["regimes"][0]["high"]
+    assert any(verdict["outcome"] in line["verdict"] for line in json.loads(study("claims", "study", "--json").out))
+    assert study("table", "ablation=study", "--json", "--sort").code == 2
+    assert study("table", "ablation=study", "-o", "paper.md").code == 0
+    [checked] = json.loads(study("verify", "paper.md", "--json").out)[:1]
+    assert checked["file"] == "paper.md"
+    assert (checked["drift"], checked["notices"]) == ([], [])
+
+
+@pytest.fixture
+def read(study):
+    return Store("outputs").read

@@ -16,10 +16,10 @@ SECTION = "Begin"
 @click.argument("files", nargs=-1)
 @JSON
 def command(files: tuple[str, ...], as_json: bool) -> None:
-    from paribus.check.options import options
-    from paribus.check.steps import check
-    from paribus.check.table import text
     from paribus.config.composer import Composer
+    from paribus.conformance.options import options
+    from paribus.conformance.steps import check
+    from paribus.conformance.table import text
 
     composer = Composer()
     overrides = [word for word in files if "=" in word]

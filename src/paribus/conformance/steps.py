@@ -12,12 +12,12 @@ from typing import Any
 from paribus.ablation.command import plan_command
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.signals import asked_to_stop
-from paribus.check.options import Option
 from paribus.config.composer import Composer
 from paribus.config.identity import BUDGET_UNITS
 from paribus.config.nodes import name_of, target_of, warmup_updates
 from paribus.config.run import Run
 from paribus.config.task import LIGHTNING
+from paribus.conformance.options import Option
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.sweep.grouping import grouping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paribus.check.steps import STEPS, Checked
+from paribus.conformance.steps import STEPS, Checked
 
 NONE = "-"
 
