@@ -37,7 +37,10 @@ def test_they_are_those_of_the_paired_differences(norm):
         posterior = stats.t(5, d.mean(), stats.sem(d))
         low, high = posterior.cdf(-0.01), posterior.cdf(0.01)
         assert [entry.text for entry in row[2:5]] == [f"{p:.2f}" for p in (1 - high, high - low, low)]
-    assert "from batch is better than d = 1 points, within ±d, or worse, by the Bayesian t test" in sheet.caption
+    assert (
+        "truly better than batch by more than d = 1 points, within ±d, or worse by more, by the Bayesian t test"
+        in sheet.caption
+    )
     assert "P:" not in sheets(norm.plans, norm.read, Options(("test/acc",)))[0].caption
 
 

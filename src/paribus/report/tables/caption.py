@@ -303,8 +303,8 @@ def _practical(table: Aggregate) -> str:
         return f"The smallest effect of interest is not known of {title(main)}."
     least = ", of tuned arms the least over the points that the rival keeps" if any(table.kept.values()) else ""
     return (
-        f"P: probabilities that the true difference from {table.baseline.arm} is better than d = {amount(main, d)}, "
-        f"within ±d, or worse, by the Bayesian t test (Benavoli et al. 2017), not adjusted{least}."
+        f"P: probabilities that the arm is truly better than {table.baseline.arm} by more than d = {amount(main, d)}, "
+        f"within ±d, or worse by more, by the Bayesian t test (Benavoli et al. 2017), not adjusted{least}."
     )
 
 
