@@ -169,7 +169,7 @@ def test_a_plan_prints_as_the_command_does(outputs, sweep):
 
 def test_a_table_is_the_one_of_the_command(outputs, sweep):
     table = paribus.table(metrics="val/acc")
-    assert table.text("markdown", trace=True) == command("table", "--metric", "val/acc").stdout
+    assert table.text("markdown") == command("table", "--metric", "val/acc").stdout
     assert str(table).startswith("| optimizer |")
     assert r"\begin{table}" in table.to_latex()
     assert "<table" in table.to_html()

@@ -147,7 +147,8 @@ def test_claims_are_the_scoreboard_of_all_ablations(study):
 def test_the_comment_says_what_the_table_is_made_of(study):
     study("table", "ablation=study", "-o", "table.md")
     line = next(line for line in Path("table.md").read_text().split("\n") if "paribus-table-end" in line)
-    source = json.loads(line.removeprefix("<!-- paribus-table-end ").removesuffix(" -->"))
+    key = line.removeprefix("<!-- paribus-table-end ").removesuffix(" -->")
+    source = json.loads(Path("table.md.trace.json").read_text())[key]
     assert (source["kind"], source["metrics"][0], source["spread"]) == ("arms", "test/acc", "sd")
     [plan] = source["plans"]
     assert (plan["ablation"]["name"], plan["ablation"]["regime"]) == ("study", "fixed")
@@ -205,3 +206,20 @@ def test_json_has_the_numbers_of_the_records(study, read):
 @pytest.fixture
 def read(study):
     return Store("outputs").read
+
+
+def test_a_pipe_gets_no_comments_and_a_table_without_its_trace_is_named(study):
+    assert "paribus-table" not in study("table", "ablation=study").out
+    assert study("table", "ablation=study", "-o", "tables/norm.tex").code == 0
+    assert len(Path("tables/norm.tex").read_text()) < 12_000
+    Path("paper.tex").write_text("Before.\n\\input{tables/norm}\n")
+    assert study("verify", "paper.tex").code == 0
+    Path("paper.tex").write_text(Path("tables/norm.tex").read_text())  # pasted, and the trace left behind
+    result = study("verify", "paper.tex")
+    assert result.code == 2
+    assert "is in no file *.trace.json beside the document" in result.out
+    for damage in ("", "[]", "{}", '{"x": 1}', "\x00", "{" * 10_000):
+        Path("paper.tex.trace.json").write_text(damage)
+        assert study("verify", "paper.tex").code == 2
+    Path("tables/norm.tex.trace.json").rename("paper.tex.trace.json")
+    assert study("verify", "paper.tex").code == 0

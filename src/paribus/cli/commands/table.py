@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from typing import Any
 
 import click
@@ -57,6 +57,7 @@ def command(
     as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
     from paribus.report.tables.asked import tables
+    from paribus.report.tables.trace import SUFFIX
 
     if as_json:
         for name in ("form", "spread", "grid", "sort", "width", "notes", "output", "columns"):
@@ -74,7 +75,11 @@ def command(
     named = tuple(name.strip() for name in columns.split(",") if name.strip())
     found = tables(overrides, metrics, by, columns=named, grid=places, **asked)
     # In a terminal the comments for `paribus verify` would only be noise.
-    trace = form != "terminal" and (output is not None or not sys.stdout.isatty())
-    write(found.text(form, trace, width or "column", notes is None), output, styled=form == "terminal")
+    trace = output is not None and form in ("markdown", "latex", "html")
+    traces: dict[str, Any] = {}
+    text = found.text(form, trace, width or "column", notes is None, traces)
+    write(text, output, styled=form == "terminal")
+    if trace:
+        write(json.dumps(traces, separators=(",", ":")) + "\n", f"{output}{SUFFIX}")
     if notes is not None:
         write(found.notes(width or "column"), notes)

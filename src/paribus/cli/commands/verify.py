@@ -22,12 +22,15 @@ SECTION = "Publish"
 def command(file: str, outputs: str | None, as_json: bool) -> None:
     from paribus.config.outputs import store_of
     from paribus.report.tables.document import parts
+    from paribus.report.tables.trace import beside
     from paribus.report.tables.verify import verify
     from paribus.store.reader import Reader
 
     store = store_of(outputs)
     read = Reader(store)
-    checked = [(path, each) for path, text in parts(Path(file)).items() for each in verify(text, read, store.history)]
+    found = parts(Path(file))
+    traces = {key: each for folder in {path.parent for path in found} for key, each in beside(folder).items()}
+    checked = [(path, each) for path, text in found.items() for each in verify(text, read, store.history, traces)]
     drifted = sum(bool(each.drift) for _, each in checked)
     if as_json:
         show_json([{"file": str(path), **asdict(each)} for path, each in checked])

@@ -43,12 +43,19 @@ class Tables:
             for each in times_to_targets(plan, self.read, self.read.store.history, o.level, o.baseline)
         ]
 
-    def text(self, form: str, trace: bool = False, width: str = "column", notes: bool = True) -> str:
-        """markdown, latex, html, terminal or csv. trace: with the comments that `paribus verify` reads. width, notes:
-        of LaTeX, see `latex.latex`."""
+    def text(
+        self,
+        form: str,
+        trace: bool = False,
+        width: str = "column",
+        notes: bool = True,
+        traces: dict[str, Any] | None = None,
+    ) -> str:
+        """markdown, latex, html, terminal or csv. trace: with the comments that `paribus verify` reads; traces: where
+        what they stand for is kept. width, notes: of LaTeX, see `latex.latex`."""
         if form == "csv":
             return csv_text(self.aggregates(), self.times())
-        return document(self.sheets(), form, trace, width, notes)
+        return document(self.sheets(), form, trace, width, notes, traces)
 
     def content(self) -> dict[str, Any]:
         """What a program reads: numbers as recorded, in full precision. See docs/json.md."""

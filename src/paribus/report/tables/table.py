@@ -43,17 +43,25 @@ def html(table: Aggregate, view: View | None = None) -> str:
     return render.html(arms_sheet(table, view))
 
 
-def document(sheets: Sequence[Sheet], form: str, trace: bool = True, width: str = "column", notes: bool = True) -> str:
+def document(
+    sheets: Sequence[Sheet],
+    form: str,
+    trace: bool = True,
+    width: str = "column",
+    notes: bool = True,
+    traces: dict[str, Any] | None = None,
+) -> str:
     """All sheets, with headings where they are several.
 
-    trace: with the comments that `paribus verify` reads. width, notes: of LaTeX, see `latex.latex`.
+    trace: with the comments that `paribus verify` reads. traces: see `trace.traced`. width, notes: of
+    LaTeX, see `latex.latex`.
     """
     layout: dict[str, Any] = {"width": width, "notes": notes} if form == "latex" else {}
     parts = []
     for sheet in sheets:
         text = RENDER[form](sheet, heading=len(sheets) > 1, **layout)
         if trace and sheet.source is not None:
-            text = traced(text, sheet.source | ({"width": width} if layout else {}), form)
+            text = traced(text, sheet.source | ({"width": width} if layout else {}), form, traces)
         parts.append(text)
     return "\n".join(parts)
 

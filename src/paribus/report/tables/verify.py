@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from paribus.ablation.cells import Read
 from paribus.evidence.arms import ReportError
@@ -12,7 +13,7 @@ from paribus.evidence.targets import Histories
 from paribus.report.tables.latex import fitting, latex
 from paribus.report.tables.render import columns_of, follows, html, markdown
 from paribus.report.tables.source import absent, build
-from paribus.report.tables.trace import Region, regions
+from paribus.report.tables.trace import SUFFIX, Region, regions
 from paribus.store.history import HistoryError
 
 _TOKEN = re.compile(
@@ -32,29 +33,36 @@ class Checked:
     notices: list[str] = field(default_factory=list)
 
 
-def verify(document: str, read: Read, histories: Histories | None = None) -> list[Checked]:
+def verify(
+    document: str, read: Read, histories: Histories | None = None, traces: Mapping[str, Any] | None = None
+) -> list[Checked]:
     """Makes every generated table of a document again and compares it, number by number.
 
     document: LaTeX, Markdown or HTML. Rows may stand in another order, spaces and line breaks differ, and arms may have
     been renamed if no row was added or taken. The words of a caption may be changed; its numbers are then no longer
-    checked, which is a notice. histories: of runs, which tables of times to targets are made from.
+    checked, which is a notice. histories: of runs, which tables of times to targets are made from. traces: what the
+    keys in comments stand for.
 
     Raises ReportError where the comments of one are damaged.
     """
-    return [_check(region, read, histories) for region in regions(document)]
+    return [_check(region, read, histories) for region in regions(document, traces)]
 
 
 def _check(region: Region, read: Read, histories: Histories | None) -> Checked:
-    result = Checked(region.line, "?")
+    result, source = Checked(region.line, "?"), region.source
+    if isinstance(source, str):
+        result.drift.append(f"what it is made from, {source}, is in no file *{SUFFIX} beside the document. Put the one "
+                            "that `paribus table -o` wrote there, or write the table again")  # fmt: skip
+        return result
     try:
-        plans = region.source["plans"]
+        plans = source["plans"]
         result.title = str(plans[0]["name"]) if plans else "?"
-        if lost := absent(region.source, read):
+        if lost := absent(source, read):
             shown = ", ".join(f"{id} ({arm})" for arm, id in lost[:3])
             more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
             result.drift.append(f"{len(lost)} of its runs have no record: {shown}{more}")
             return result
-        sheet = build(region.source, read, histories)
+        sheet = build(source, read, histories)
     except (ReportError, HistoryError) as error:
         result.drift.append(f"this table can't be made from the records any more: {error}")
         return result
@@ -65,11 +73,11 @@ def _check(region: Region, read: Read, histories: Histories | None) -> Checked:
     form: Callable[..., str] = latex if region.form == "latex" else html if "<table" in region.text else markdown
     split = {latex: _latex, html: _html, markdown: _markdown}[form]
     theirs, words = split(region.text)
-    layout = {"width": region.source.get("width", "column")} if form is latex else {}
+    layout = {"width": source.get("width", "column")} if form is latex else {}
     ours, own_words = split(form(sheet, **layout))
     heads = [column.head for column in sheet.columns]
     if form is latex:
-        fitted, _ = fitting(sheet, region.source.get("width", "column"))
+        fitted, _ = fitting(sheet, source.get("width", "column"))
         heads = [c.head for c, entries in columns_of(fitted) for _ in range(2 if follows(c, entries) else 1)]
     _compare_rows(theirs, ours, heads, result)
     _compare_words(words, own_words, result)
