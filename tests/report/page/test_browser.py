@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
+from xml.etree import ElementTree
 
 import pytest
 from axe_core_python.selenium import Axe
@@ -287,3 +289,48 @@ def test_long_names_break_at_separators_and_a_wide_table_scrolls(browser, opened
     assert browser.execute_script("return arguments[0].scrollLeft", box) == pytest.approx(beyond, abs=1)
     assert "gradient" in box.value_of_css_property("background-image")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_tables_sort_at_their_heads(browser, opened):
+    opened()
+    table = "document.querySelector('.study:not([hidden]) .numbers table')"
+    column = f"return [...{table}.tBodies[0].rows].map((row) => row.cells[{{}}].innerText)"
+    before = browser.execute_script(column.format(1))
+    head = every(browser, ".study:not([hidden]) .numbers thead .sort")[1]
+    numbers = [float(text.split("±")[0].replace(",", "")) for text in before]
+    for order in (sorted(numbers, reverse=True), sorted(numbers), numbers):
+        head.click()
+        assert [float(text.split("±")[0]) for text in browser.execute_script(column.format(1))] == order
+    every(browser, ".study:not([hidden]) .numbers thead .sort")[0].send_keys(Keys.ENTER)
+    names = browser.execute_script(column.format(0))
+    assert names == sorted(names, reverse=True)
+
+
+def test_tables_and_charts_are_saved(browser, opened):
+    """What is saved is caught on its way: CSV as it stands, pictures with the colours of the page."""
+    made = opened()
+    browser.execute_script(
+        "window.saved = {}; save = (name, blob) => { const reader = new FileReader();"
+        "reader.onload = () => { window.saved[name] = reader.result; }; reader.readAsDataURL(blob); };"
+    )
+    buttons = every(browser, ".study:not([hidden]) .saves button")[:1] + every(
+        browser, "[data-chart=regimes] .zoom button"
+    )
+    assert [each.text for each in buttons] == ["CSV", "SVG", "PNG"]
+    for button in buttons:
+        browser.execute_script("arguments[0].click()", button)
+    WebDriverWait(browser, 10).until(lambda driver: driver.execute_script("return Object.keys(saved).length") == 3)
+    saved = {name: content.partition(",") for name, content in browser.execute_script("return saved").items()}
+    [(table, csv)] = [(name, base64.b64decode(content[2]).decode()) for name, content in saved.items() if "csv" in name]
+    rows = csv.strip().split("\n")
+    assert table == "table-of-batch-f-.csv"
+    assert rows[0].startswith('"arm","test accuracy (%) ↑"')
+    assert len(rows) == 1 + len(made.plans[0].arms)
+    picture = base64.b64decode(saved["means-of-the-arms-over-the-regimes.svg"][2]).decode()
+    root = ElementTree.fromstring(picture)
+    assert root.tag.endswith("svg")
+    assert sum((node.get("stroke") or "").startswith("rgb(") for node in root.iter()) > 10
+    assert "var(" not in picture
+    png = base64.b64decode(saved["means-of-the-arms-over-the-regimes.png"][2])
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 5000

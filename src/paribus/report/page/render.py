@@ -34,7 +34,7 @@ from paribus.report.tables.targets import target_words, targets_sheet
 from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim, because
 
-SCRIPTS = ("draw.js", "chart.js", "page.js")
+SCRIPTS = ("draw.js", "chart.js", "tables.js", "page.js")
 
 
 @dataclass(frozen=True)

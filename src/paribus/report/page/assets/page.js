@@ -13,6 +13,13 @@ function start(first = true) {
     charts.set(`${chart}-${study}-${index}`, new Chart(host, data.looks, label, openRun));
   }
 
+  for (const table of all(".numbers table, table.forest")) {
+    const about = table.closest("[aria-label]").getAttribute("aria-label"), name = about.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-");
+    sortable(table);
+    const button = html("button", { type: "button", textContent: "CSV", title: "Save as CSV", ariaLabel: `Save as CSV: ${about}`, onclick: () => save(`${name}.csv`, new Blob([csv(table)], { type: "text/csv" })) });
+    (table.closest(".scroll") ?? table).before(html("div", { className: "saves" }, button));
+  }
+
   const hiddenArms = (study) => new Set(all(`[data-arms="${study}"] input`).filter((box) => !box.checked).map((box) => Number(box.value)));
 
   function drawStudy(number, keepZoom = false) {
