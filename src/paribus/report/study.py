@@ -13,6 +13,7 @@ from paribus.ablation.findings import Finding, family, implied
 from paribus.base.metrics import Key, Metrics
 from paribus.evidence.aggregate import Aggregate, aggregate_plan, keys
 from paribus.evidence.arms import Arms, ReportError, how_to_train
+from paribus.evidence.budgets import Budgets, tuning_budgets
 from paribus.evidence.factorial import Factorial, factorial
 from paribus.evidence.targets import History, TargetTimes, times_to_targets
 from paribus.report.tables.source import plan_of
@@ -43,6 +44,7 @@ class Study:
     table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
     arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at
     further kept points. grid: the table decomposed by its factors, or why it is not. times: to the ablation's targets.
+    budgets: what its arms give after k trials, where they draw any.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Study:
     tuning: Arms = field(default_factory=dict)
     grid: Factorial | str = "no run is done yet"
     times: Sequence[TargetTimes] = ()
+    budgets: Budgets | None = None
 
     @property
     def known(self) -> Metrics:
@@ -135,7 +138,8 @@ def study(
     histories = {record.id: history(record.id) for record in records}
     grid = factorial(table, read) if table else Study.grid
     times = times_to_targets(plan, read, lambda id: histories[id] if id in histories else history(id)) if table else ()
-    return Study(name, main, arms, table, plan, histories, trials, found, tuning, grid, times)
+    budgets = tuning_budgets(plan, read) if table else None
+    return Study(name, main, arms, table, plan, histories, trials, found, tuning, grid, times, budgets)
 
 
 def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:

@@ -55,7 +55,7 @@ class After:
     p: float
 
 
-LEAST = 8  # trials of which a band can be told
+LEAST_TRIALS, LEAST_SEEDS = 8, 3  # of fewer, bands are too narrow
 
 
 def budgets(trials: int) -> list[int]:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from paribus.base.metrics import FIRST, Key, Metric
 from paribus.evidence.arms import ReportError
+from paribus.evidence.budgets import ArmBudget, Budgets, Gap
 from paribus.evidence.data_sets import Across
 from paribus.evidence.targets import ArmTimes, TargetTimes
 from paribus.report.figures.axes import balanced, shortened, tick
@@ -22,10 +23,11 @@ from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.saving import save
-from paribus.report.figures.search import best_of_k, profile, sensitivity, trials
+from paribus.report.figures.search import best_of_k, budgets, profile, sensitivity, trials
 from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
 from paribus.report.tidy import Crossed, Searched
+from paribus.stats.budgets import After
 from paribus.stats.intervals import mean_interval
 from paribus.stats.ranks import ranked
 from paribus.stats.survival import kaplan_meier, median
@@ -61,6 +63,7 @@ DRAWN = {
     "path": lambda names: waterfall("norm", [Step(n, 0.9, 0.01, 0.005, 0.015) for n in names], TEST),
     "sensitivity": lambda names: sensitivity("norm", scores(names), "optimizer.lr", VAL, {names[0]: 0.1}),
     "trials": lambda names: trials("norm", searched(names), VAL),
+    "budgets": lambda names: budgets("norm", tried(names)),
     "best_of_k": lambda names: best_of_k("norm", {n: [0.8, 0.9, 0.7] for n in names}, VAL),
     "profile": lambda names: profile("norm", {n: [0.9, 0.91 + 0.001 * k] for k, n in enumerate(names)}, TEST),
     "critical_difference": lambda names: critical_difference("norm", _across(names)),
@@ -93,6 +96,19 @@ def searched(names, lost=math.nan):
         )
         for key, x in (("optimizer.lr", rates), ("model.width", widths))
     ]
+
+
+def tried(names):
+    """The first arm is ahead after one trial, the others from two on."""
+    arms = {}
+    for number, arm in enumerate(names):
+        means = [0.5 + (0.04 + 0.001 * number) * k - 0.1 * (number > 0) * (k == 1) for k in range(1, 9)]
+        curve = [
+            After(k, m, *((m - 0.02, m + 0.02) if k <= 4 else (math.nan,) * 2), 0.0) for k, m in enumerate(means, 1)
+        ]
+        gaps = {k: Gap(After(k, -0.1 if k == 1 else 0.01, -0.2, 0.1, 0.01), 0.01) for k in (1, 2, 4)}
+        arms[arm] = ArmBudget(curve, gaps if number else {})
+    return Budgets(TEST, VAL, arms, names[0], 8, 3, 0.95, 3)
 
 
 def _means(names):
@@ -213,6 +229,18 @@ def test_trials_have_a_panel_for_each_key_and_a_ring_at_the_one_chosen():
         assert cross.get_xdata()[0] == x[2]
     assert any("cross: all runs of a trial diverged" in text for text in texts(figure))
     assert not any("cross" in text for text in texts(trials("norm", searched(["a"], lost=0.1), VAL)))
+
+
+def test_budgets_have_bands_up_to_half_and_marks_of_who_is_ahead():
+    figure = budgets("norm", tried(["a", "b"]))
+    [panel] = figure.axes
+    first, second, *marks = panel.lines
+    assert list(first.get_xdata()) == list(range(1, 9))
+    assert [list(line.get_xdata()) for line in marks] == [[1], [2, 4]]
+    assert [line.get_color() for line in marks] == [first.get_color(), second.get_color()]
+    bands = [collection.get_paths()[0].vertices for collection in panel.collections]
+    assert [(band[:, 0].min(), band[:, 0].max()) for band in bands] == [(1, 4), (1, 4)]
+    assert any("band: 95 % interval at each k" in text for text in texts(figure))
 
 
 def test_best_of_k_is_the_mean_over_all_subsets():

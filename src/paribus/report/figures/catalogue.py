@@ -19,7 +19,7 @@ from paribus.report.figures.factors import heat_map, interaction
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
-from paribus.report.figures.search import best_of_k, profile, sensitivity, trials
+from paribus.report.figures.search import best_of_k, budgets, profile, sensitivity, trials
 from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.timing import batch_times
 from paribus.report.study import Study
@@ -100,9 +100,11 @@ def _sensitivity(study: Study) -> Drawn:
 
 
 def _best_of_k(study: Study) -> Drawn:
+    if study.budgets is not None:
+        return budgets(study.name, study.budgets)
     scores = grid_scores(study)
     if max((len(of) for of in scores.values()), default=0) < 2:
-        return Missing("it needs tuning runs at two or more grid points (ablation.tune)")
+        return Missing("it needs tuning runs at two or more points (ablation.tune)")
     lost = any(not math.isfinite(trial.score) for trial in study.trials)
     return best_of_k(study.name, scores, study.select_on, "diverged runs score at chance" if lost else "")
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from paribus.base.metrics import Key
+from paribus.evidence.budgets import Budgets
 from paribus.report.figures.axes import (
     as_it_stands,
     counted,
@@ -24,7 +25,7 @@ from paribus.report.figures.axes import (
     size,
 )
 from paribus.report.figures.style import RC, look
-from paribus.report.numbers import scale, title
+from paribus.report.numbers import possible, scale, title
 from paribus.report.tidy import Searched
 from paribus.stats.intervals import mean_interval
 from paribus.stats.proportions import clopper_pearson
@@ -152,10 +153,53 @@ def best_of_k(name: str, scores: Mapping[str, Sequence[float]], metric: Key, not
             panel.plot(curve.k, sign * factor * curve.unbiased, **look(number))
         _limits(panel, drawn, metric)
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        panel.set_xlabel("grid points tried, k")
+        panel.set_xlabel("points tried, k")
         panel.set_ylabel(title(metric))
         legend(figure, list(scores))
-        heading(figure, name, "expected best of k points of the grid", *([note] if note else []))
+        heading(figure, name, "expected best of k points", *([note] if note else []))
+    return figure
+
+
+def budgets(name: str, found: Budgets) -> Figure:
+    """What each arm gives after k trials, on a logarithmic axis, with a band up to half of the trials.
+
+    Marks at the worse end of the axis show at which numbers of trials an arm or the baseline is ahead; there are none
+    where it is open.
+    """
+    factor, higher = scale(found.metric), found.metric.metric.higher is not False
+    arms = list(found.arms)
+    with rc_context(RC):
+        figure = Figure(figsize=size(3.9, arms, 2.9), layout="constrained")
+        panel = figure.subplots()
+        opacity = 0.12 if len(arms) <= BANDS and found.without is None else 0.0
+        drawn: list[float] = []
+        for number, each in enumerate(found.arms.values()):
+            banded = [one for one in each.curve if math.isfinite(one.low)]
+            low, high = (
+                [factor * float(possible(found.metric, getattr(one, side))) for one in banded]
+                for side in ("low", "high")
+            )
+            style = look(number)
+            panel.fill_between([one.k for one in banded], low, high, color=style["color"], alpha=opacity, linewidth=0)
+            means = [factor * one.mean for one in each.curve]
+            drawn += means
+            marks = [k - 1 for k in _powers(found.trials)]
+            panel.plot([one.k for one in each.curve], means, **style, markevery=marks, zorder=3)
+        _limits(panel, drawn, found.metric)
+        height, step = (0.97, -0.04) if not higher else (0.03, 0.04)
+        for row, arm in enumerate(arm for arm, each in found.arms.items() if each.gaps):
+            for ks, leads in found.ahead(arm):
+                style = {**look(arms.index(leads)), "linestyle": "none"}
+                at = panel.get_xaxis_transform()
+                panel.plot(ks, [height + row * step] * len(ks), **style, transform=at, clip_on=False, zorder=5)
+        log_ticks(panel, "x", _powers(found.trials))
+        panel.set_xlabel("trials, k")
+        panel.set_ylabel(title(found.metric))
+        legend(figure, arms)
+        said = [f"band: {100 * found.level:g} % interval at each k"] if opacity else []
+        if any(found.ahead(arm) for arm in arms):
+            said.append(f"marks {'below' if higher else 'above'}: who is ahead, the arm or {found.baseline}")
+        heading(figure, name, "expected best of k trials", *(said if found.without is None else [found.without]))
     return figure
 
 
@@ -206,6 +250,11 @@ def profile(name: str, scores: Mapping[str, Sequence[float]], metric: Key, level
             f"band: exact {100 * level:g} % interval at each τ",
         )
     return figure
+
+
+def _powers(trials: int) -> list[int]:
+    """1, 2, 4, ... up to the trials, and these."""
+    return sorted({*(2**power for power in range(trials.bit_length()) if 2**power <= trials), trials})
 
 
 def _mean(scores: Sequence[float]) -> float:

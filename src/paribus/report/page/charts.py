@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from paribus.base.metrics import Key
+from paribus.evidence.budgets import Budgets
 from paribus.report import tidy
 from paribus.report.escape import plain
 from paribus.report.numbers import NONE, possible, scale, title, with_spread
@@ -163,7 +164,9 @@ def times(study: Study) -> list[Chart]:
 
 
 def best(study: Study) -> Chart | None:
-    """Expected best of k points of the grid."""
+    """Expected best of k points of the grid, or of k trials with its band."""
+    if study.budgets is not None:
+        return _budgets(study, study.budgets)
     scores = tidy.grid_scores(study)
     if max((len(of) for of in scores.values()), default=0) < 2:
         return None
@@ -176,8 +179,24 @@ def best(study: Study) -> Chart | None:
             y = sign * factor * curve.unbiased
             shown += y.tolist()
             series.append({"arm": number, "x": curve.k.tolist(), "y": short(y)})
-    x = {"label": "grid points tried, k", "kind": "linear", "whole": True}
+    x = {"label": "points tried, k", "kind": "linear", "whole": True}
     return {"title": "Best of k", "x": x, "y": axis(study.select_on, shown), "series": series}
+
+
+def _budgets(study: Study, found: Budgets) -> Chart:
+    factor = scale(found.metric)
+    series: list[Chart] = []
+    shown: list[float] = []
+    for arm, each in found.arms.items():
+        lines = {
+            side: short([factor * float(possible(found.metric, getattr(one, of))) for one in each.curve])
+            for side, of in _SIDES.items()
+        }
+        shown += [factor * one.mean for one in each.curve]
+        series.append({"arm": list(study.arms).index(arm), "x": [one.k for one in each.curve], **lines})
+    ticks = [2**power for power in range(found.trials.bit_length()) if 2**power <= found.trials]
+    x = {"label": "trials, k", "kind": "log", "ticks": ticks}
+    return {"title": "Best of k", "x": x, "y": axis(found.metric, shown), "series": series}
 
 
 def interaction(study: Study) -> Chart | None:

@@ -25,6 +25,7 @@ from paribus.report.page import charts, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
 from paribus.report.study import Study
+from paribus.report.tables.budgets import ahead_words, budgets_sheet
 from paribus.report.tables.factors import factors_sheet
 from paribus.report.tables.ranks import ranks_sheet
 from paribus.report.tables.render import html_notes, html_table
@@ -101,6 +102,7 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "shown": _first_shown(study),
         **_table(number, study),
         "factors": _factors(study),
+        "budgets": _budgets(study),
         "heat": charts.heat(study),
         "speed": _speed(number, study),
         "forest": _forest(number, study),
@@ -165,6 +167,16 @@ def _factors(study: Study) -> dict[str, Any] | None:
     if isinstance(study.grid, str) or study.table is None:
         return None
     return _sheet(factors_sheet(study.grid, study.table))
+
+
+def _budgets(study: Study) -> dict[str, Any] | None:
+    """The table of budgets for tuning, and who is ahead, in words; or why nobody can tell."""
+    found = study.budgets
+    if found is None:
+        return None
+    if found.without is not None:
+        return {"table": None, "ahead": [f"{found.without[:1].upper()}{found.without[1:]}."]}
+    return {**_sheet(budgets_sheet(study.name, found)), "ahead": [plain(said) for said in ahead_words(found)]}
 
 
 def _ranks(studies: Sequence[Study]) -> dict[str, Any] | None:

@@ -15,9 +15,11 @@ from paribus.base.redaction import redacted
 from paribus.base.version import __version__
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
 from paribus.evidence.arms import Arms, ReportError
+from paribus.evidence.budgets import tuning_budgets
 from paribus.evidence.data_sets import Across, across
 from paribus.evidence.factorial import Factorial, factorial
 from paribus.evidence.targets import Histories, times_to_targets
+from paribus.report.tables.budgets import budgets_sheet
 from paribus.report.tables.columns import View
 from paribus.report.tables.factors import factors_sheet
 from paribus.report.tables.ranks import ranks_sheet
@@ -29,7 +31,7 @@ from paribus.stats.spaces import Range, Search
 from paribus.store.declared import agreed, unlike
 from paribus.store.scores import tuning_score
 
-KINDS = ("arms", "grid", "factors", "targets", "ranks", "verdicts")
+KINDS = ("arms", "grid", "factors", "targets", "budgets", "ranks", "verdicts")
 _NONE = "-"  # in place of an id: a run that waits for tuning
 
 
@@ -71,6 +73,7 @@ def sheets(plans: Sequence[Plan], read: Read, options: Options, histories: Histo
             found.append(_with(factors_sheet(grid, table), _source("factors", [own], options, ())))
         if plan.ablation is not None and plan.ablation.targets:
             found += _of_targets(_source("targets", [own], options, ()), plan, read, histories)
+        found += _of_budgets(_source("budgets", [own], options, ()), plan, read)
         findings.append(table.findings)
         tables.append(table)
     if isinstance(ranks := across(tables), Across):
@@ -110,6 +113,10 @@ def build(source: Mapping[str, Any], read: Read, histories: Histories | None = N
             if sheet.source is not None and sheet.source["target"] == source["target"]:
                 return sheet
         raise ReportError(f"no run has a history of {source['target']}")
+    if source["kind"] == "budgets":
+        for sheet in _of_budgets(source, plans[0], read):
+            return sheet
+        raise ReportError(f"the tuning of {table.name} tells no budgets any more")
     return _of_arms(source, table)
 
 
@@ -254,6 +261,13 @@ def _of_targets(source: Mapping[str, Any], plan: Plan, read: Read, histories: Hi
     for times in times_to_targets(plan, read, histories, source["level"], baseline):
         sheet = targets_sheet(plan.name, times, plan.registered)
         yield _with(sheet, {**source, "target": times.metric})
+
+
+def _of_budgets(source: Mapping[str, Any], plan: Plan, read: Read) -> Iterator[Sheet]:
+    """The sheet of the trials of a search, where they tell who is ahead."""
+    found = tuning_budgets(plan, read, source["level"], source["baseline"] or None)
+    if found is not None and found.without is None:
+        yield _with(budgets_sheet(plan.name, found, plan.registered), source)
 
 
 def _with(sheet: Sheet, source: Mapping[str, Any]) -> Sheet:
