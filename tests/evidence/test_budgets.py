@@ -14,6 +14,7 @@ from paribus.report.page.charts import best
 from paribus.report.study import study
 from paribus.report.tables.budgets import ahead_words, budgets_sheet
 from paribus.report.tables.source import Options, build, sheets
+from paribus.report.tables.table import csv_text, lines
 from paribus.stats.budgets import after, search
 
 SECTION = {
@@ -133,6 +134,17 @@ def test_the_sheet_has_every_budget_and_is_made_again_from_its_source(ablation, 
     assert "of the 32 that each arm tried (Dodge et al. 2019; Tang et al. 2020)" in sheet.caption
     assert "adjusted by Holm for 5 comparisons" in sheet.caption
     assert build(sheet.source, ablation.read) == sheet
+
+
+def test_programs_get_a_line_for_each_budget(ablation, found):
+    every = [line for line in lines([], (), [("t", found)]) if line["arm"] == "none"]
+    assert [line["metric"] for line in every[:2]] == ["test/acc after 1 trial", "test/acc after 2 trials"]
+    assert [line["mean"] for line in every] == [one.mean for one in found.arms["none"].curve]
+    tested = {int(line["metric"].split()[2]): line for line in every if not math.isnan(line["p"])}
+    assert {k: (line["difference"], line["p_holm"]) for k, line in tested.items()} == {
+        k: (each.gap.mean, each.p_holm) for k, each in found.arms["none"].gaps.items()
+    }
+    assert csv_text([], (), [("t", found)]).count("\n") == 1 + 2 * 32
 
 
 def test_figure_and_page_draw_the_same_curves(ablation, found):

@@ -208,7 +208,7 @@ def test_sweeps_without_an_ablation_file(norms):
     plan = plan_of("sweep", arms, "test/acc")
     [sheet] = sheets([plan], norms.read, Options(("test/acc",), mix=("norm",)))
     assert [row[0].text for row in sheet.rows] == ["one", "two"]
-    with pytest.raises(ReportError, match="one of arms, grid, factors, targets, ranks, verdicts, got 'pie'"):
+    with pytest.raises(ReportError, match="one of arms, grid, factors, targets, budgets, ranks, verdicts, got 'pie'"):
         build({"kind": "pie"}, norms.read)
 
 

@@ -10,6 +10,7 @@ from paribus.ablation.cells import Plan
 from paribus.config.composer import Composer
 from paribus.config.outputs import outputs_folder
 from paribus.evidence.aggregate import Aggregate, aggregate_plan
+from paribus.evidence.budgets import Budgets, tuning_budgets
 from paribus.evidence.targets import TargetTimes, times_to_targets
 from paribus.report.collect import collect, default_metrics
 from paribus.report.tables.columns import COLUMNS
@@ -43,6 +44,12 @@ class Tables:
             for each in times_to_targets(plan, self.read, self.read.store.history, o.level, o.baseline)
         ]
 
+    def budgets(self) -> list[tuple[str, Budgets]]:
+        """Who is ahead at which budget for tuning, with the names of their tables."""
+        o = self.options
+        found = [(plan.name, tuning_budgets(plan, self.read, o.level, o.baseline)) for plan in self.plans]
+        return [(name, each) for name, each in found if each is not None]
+
     def text(
         self,
         form: str,
@@ -54,14 +61,14 @@ class Tables:
         """markdown, latex, html, terminal or csv. trace: with the comments that `paribus verify` reads; traces: where
         what they stand for is kept. width, notes: of LaTeX, see `latex.latex`."""
         if form == "csv":
-            return csv_text(self.aggregates(), self.times())
+            return csv_text(self.aggregates(), self.times(), self.budgets())
         return document(self.sheets(), form, trace, width, notes, traces)
 
     def content(self) -> dict[str, Any]:
         """What a program reads: numbers as recorded, in full precision. See docs/json.md."""
         verdicts = claims([plan for plan in self.plans if plan.ablation and plan.ablation.hypotheses], self.read)
         return {
-            "arms": lines(self.aggregates(), self.times()),
+            "arms": lines(self.aggregates(), self.times(), self.budgets()),
             "captions": {sheet.title: [sheet.caption, *sheet.notes] for sheet in self.sheets()},
             "verdicts": [each.content() for each in verdicts],
         }

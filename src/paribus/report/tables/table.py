@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from paribus.evidence.aggregate import Aggregate
+from paribus.evidence.budgets import Budgets
 from paribus.evidence.targets import TargetTimes
 from paribus.report.escape import spreadsheet
 from paribus.report.tables import latex as paper
@@ -71,20 +72,29 @@ def notes_text(sheets: Sequence[Sheet], width: str = "column") -> str:
     return "\n\n".join(note for sheet in sheets for note in paper.notes_of(sheet, width=width)) + "\n"
 
 
-def csv_text(tables: Sequence[Aggregate], times: Iterable[tuple[str, TargetTimes]] = ()) -> str:
+def csv_text(
+    tables: Sequence[Aggregate],
+    times: Iterable[tuple[str, TargetTimes]] = (),
+    budgets: Iterable[tuple[str, Budgets]] = (),
+) -> str:
     """`lines` as CSV, in full precision; empty where there is no number."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    found = lines(tables, times)
+    found = lines(tables, times, budgets)
     writer.writerow(found[0])
     for line in found:
         writer.writerow(spreadsheet(_exact(value)) for value in line.values())
     return buffer.getvalue()
 
 
-def lines(tables: Sequence[Aggregate], times: Iterable[tuple[str, TargetTimes]] = ()) -> list[dict[str, Any]]:
+def lines(
+    tables: Sequence[Aggregate],
+    times: Iterable[tuple[str, TargetTimes]] = (),
+    budgets: Iterable[tuple[str, Budgets]] = (),
+) -> list[dict[str, Any]]:
     """One line for each table, arm and metric, as recorded (fractions, not percent), and for each unit of the times to
-    targets: restricted mean, with the time of each run as its value (inf where it never gets there).
+    targets: restricted mean, with the time of each run as its value (inf where it never gets there); and for each
+    budget for tuning, where n is the number of trials that tell it.
 
     difference to p_sign_flip: from the baseline, paired by seed, nan where there is none; at_chance: the mean with
         diverged runs scored at chance; values are in the order of seeds, and runs are the ids of all that are done.
@@ -109,7 +119,23 @@ def lines(tables: Sequence[Aggregate], times: Iterable[tuple[str, TargetTimes]] 
                 line |= {"seeds": _joined(run.seed for run in row.runs), "values": _joined(cell.values.values())}
                 line |= {"runs": _joined(run.id for run in row.runs)}
                 found.append(line)
-    return [*found, *(line for name, each in times for line in _target_lines(name, each))]
+    found += [line for name, each in times for line in _target_lines(name, each)]
+    return [*found, *(line for name, each in budgets for line in _budget_lines(name, each))]
+
+
+def _budget_lines(table: str, found: Budgets) -> Iterator[dict[str, Any]]:
+    for label, arm in found.arms.items():
+        for own in arm.curve:
+            metric = f"{found.metric} after {own.k} trial{'s' if own.k > 1 else ''}"
+            line: dict[str, Any] = {"table": table, "arm": label, "metric": metric}
+            line |= {"n": found.trials, "mean": own.mean, "sd": math.nan, "low": own.low, "high": own.high}
+            line |= {"level": found.level, "best": 0, **dict.fromkeys(_PAIRED, math.nan)}
+            if (each := arm.gaps.get(own.k)) is not None:
+                gap = each.gap
+                line |= {"difference": gap.mean, "difference_low": gap.low, "difference_high": gap.high}
+                line |= {"pairs": found.trials, "p": gap.p, "p_holm": each.p_holm}
+            line |= {"at_chance": math.nan, "diverged": 0, "failed": 0, "running": 0, "missing": 0, "tuned": ""}
+            yield {**line, "seeds": "", "values": "", "runs": ""}
 
 
 def _target_lines(table: str, times: TargetTimes) -> Iterator[dict[str, Any]]:
