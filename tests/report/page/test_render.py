@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from made_ablations import Made as Planned
 from made_studies import made, made_grid
 
 from paribus.evidence.arms import ReportError
@@ -285,3 +286,28 @@ def test_intervals_of_shares_are_drawn_between_0_and_100_percent(make):
     ends = [end for line in chart["series"] for side in ("low", "high") for end in line[side]]
     assert min(ends) > 0
     assert max(ends) == 100
+
+
+@pytest.mark.parametrize(("sampler", "shown"), [("sobol", True), ("random", False)])
+def test_trials_have_a_chart_for_each_key_and_say_who_is_ahead(sampler, shown):
+    space = {"optimizer.lr": {"log": [1e-3, 1]}, "model.width": {"int": [8, 64]}}
+    section = {
+        "name": "t",
+        "factors": {"norm": ["batch", "layer"]},
+        "tune": {"trials": 8, "sampler": sampler, "space": space},
+        "seeds": {"tune": 3, "report": 3},
+    }
+    ablation = Planned(section, lambda cell: 0.9 - 0.1 * cell.run.optimizer["lr"])
+    [plan] = ablation.plans
+    arms = {arm: [ablation.read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
+    drawn = study(plan.name, arms, ["test/acc"], plan, ablation.read, lambda id: {})
+    parsed = Parsed(page("t", [drawn], [], COMMAND))
+    text = " ".join("".join(parsed.text).split())
+    assert "Trials over model.width" in text
+    assert "Trials over optimizer.lr" in text
+    assert "edge of the range" in text
+    assert "Expected test accuracy (%) of the best of k trials" in text
+    assert ("layer and batch" in text) == shown
+    assert ("of the 8 that each arm tried" in text) == shown
+    assert ("Bands hold for Sobol trials only" in text) != shown
+    assert len(parsed.data["studies"][0]["trials"]) == 2
