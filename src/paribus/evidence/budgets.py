@@ -1,4 +1,4 @@
-"""Who is ahead at which budget for tuning: what each arm gives after k of its trials, see `stats.budgets`.
+"""Budgets for tuning: what each arm gives after k of its trials, and who is ahead, see `stats.budgets`.
 
 The tuning runs tell it, which have their test metrics too, so it costs no run. A trial is chosen by the metric that
 tuning selects on, and the metric that arms are compared by is reported of it, by another seed.

@@ -1,4 +1,4 @@
-r"""What tuning gives after k trials, with its error: who wins at which budget for tuning.
+r"""Curves over the budget for tuning: what k trials give, with its error.
 
 Of T trials that were drawn at random, every k are a search of k trials. The expected value of its choice is the mean
 over all of these subsets, a U-statistic: with the trials in ascending order of what is selected on,
