@@ -11,6 +11,7 @@ import hydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from paribus.base.terminal import say
 from paribus.config import config_dir
 from paribus.config.grammar import with_quotes
 from paribus.sweep.fork import shared_server
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = [item if item.startswith("-") else with_quotes(item) for item in sys.argv[1:]]
     if {"-m", "--multirun"} & set(sys.argv):
-        shared_server()  # imports torch while Hydra starts and the sweep is planned
+        say("planning the runs; torch is imported meanwhile")
+        shared_server()
     failed: list[Exception] = []
 
     def task(config: DictConfig) -> float | None:
