@@ -149,7 +149,7 @@ def test_an_optimizer_that_reads_its_gradients_is_trained(train):
         ("Exiting", r"with exit code 3 while it was built and tried\. It said: licence expired"),
         (
             "Misfit",
-            r"model=misfit with norm=none can't be trained: RuntimeError: .*mat1 and mat2 .*\([a-z]\w+\.py:\d+\)",
+            r"model=misfit with norm=none can't be trained: RuntimeError: .*mat1 and mat2 .*cannot be multiplied \(.*\)$",
         ),
     ],
 )
@@ -220,3 +220,21 @@ def test_a_torch_that_can_not_shard_on_a_cpu_is_named_before_anything_starts(par
     assert "shards networks on GPUs only" in result.err
     assert "trainer=ddp_sim" in result.err
     assert not list(tmp_path.glob("outputs/runs/*/*"))
+
+
+def test_a_mistake_is_placed_in_the_users_code_wherever_that_lies(tmp_path, monkeypatch):
+    """Also in a folder that is called as the package is."""
+    folder = tmp_path / "paribus"
+    folder.mkdir()
+    (folder / "of_mine.py").write_text(
+        "import torch\n\n\ndef fails(x):\n    return torch.nn.functional.cross_entropy(x, torch.zeros(1))\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    import of_mine
+    import torch
+
+    from paribus.run import alone
+
+    with pytest.raises(RuntimeError) as caught:
+        of_mine.fails(torch.zeros(1, 3, dtype=torch.float16))
+    assert alone.place(caught.value) == " (of_mine.py:5)"

@@ -103,7 +103,7 @@ def _step(checked: Checked, name: str) -> Iterator[None]:
 def _described(error: Exception) -> str:
     from paribus.run.alone import place
 
-    return f"{type(error).__name__}: {error} ({place(error)}). Correct it there"
+    return f"{type(error).__name__}: {error}{place(error)}. Correct it there"
 
 
 def _arms(option: Option, overrides: Sequence[str], composer: Composer) -> list[Run]:

@@ -16,7 +16,9 @@ from pathlib import Path
 from paribus.base.errors import UserError
 from paribus.base.forked import apart
 from paribus.config.run import Run
+from paribus.run.targets import is_installed
 
+_OURS = Path(__file__).parents[1]
 LIMIT = 600.0  # seconds
 MOST = 8  # samples of a batch: what a network needs is then little more than its weights
 
@@ -55,19 +57,15 @@ def _tried(run: Run, shares: Sequence[tuple[int, ...]]) -> str | None:
     except UserError as error:
         return str(error)
     except Exception as error:  # whatever another's code raises
-        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error} ({place(error)})"
+        return f"{build.names(run)} can't be trained: {type(error).__name__}: {error}{place(error)}"
     return None
 
 
 def place(error: BaseException) -> str:
-    """The last line that is not torch's own: some of its versions add frames of theirs."""
-    import torch
-
-    frames = traceback.extract_tb(error.__traceback__)
-    folder = str(Path(torch.__file__).parent)
-    own = [frame for frame in frames if not frame.filename.startswith(folder)]
-    frame = (own or frames)[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
+    """The last line of the user's own code on the way to an error, in brackets; nothing where none is on it."""
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [(file, line) for file, line in frames if not is_installed(file) and _OURS not in file.parents]
+    return f" ({own[-1][0].name}:{own[-1][1]})" if own else ""
 
 
 def _device(run: Run) -> str:

@@ -163,10 +163,11 @@ def _is_own(package: str) -> bool:
     if spec is None:
         return True  # it is missing, which is said when it is imported
     places = [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.has_location and spec.origin else ())]
-    return bool(places) and not any(_is_installed(Path(place).resolve()) for place in places)
+    return bool(places) and not any(is_installed(Path(place).resolve()) for place in places)
 
 
-def _is_installed(place: Path) -> bool:
+def is_installed(place: Path) -> bool:
+    """Whether a file or folder is that of an installed package, or one of Python's own."""
     if {"site-packages", "dist-packages"} & set(place.parts):
         return True
     return any(place.is_relative_to(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib"))

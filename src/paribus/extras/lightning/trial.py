@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import tempfile
-import traceback
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from paribus.base.forked import apart
 from paribus.base.terminal import say
 from paribus.config.nodes import class_of
 from paribus.config.run import Run
+from paribus.run.alone import place
 from paribus.run.instantiate import check_arguments
 
 LIMIT = 600.0  # seconds
@@ -60,7 +60,7 @@ def _tried(run: Run) -> tuple[str | None, str | None]:
     except UserError as error:
         return str(error), None
     except Exception as error:  # whatever another's code raises
-        return f"{_named(run)} can't be trained: {type(error).__name__}: {str(error)[:500]} ({_where(error)})", None
+        return f"{_named(run)} can't be trained: {type(error).__name__}: {str(error)[:500]}{place(error)}", None
 
 
 def _train_a_batch(run: Run) -> str | None:
@@ -249,11 +249,3 @@ def _source_of(kind: type) -> str:
 
 def _named(run: Run) -> str:
     return f"task.module ({run.task.node['module']['_target_']})"
-
-
-def _where(error: BaseException) -> str:
-    """The last line of the user's own code on the way to an error."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and "/paribus/" not in frame.filename]
-    frame = (own or frames)[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
