@@ -3,6 +3,7 @@
 paribus import results/records.json.gz   so that outputs/ has what was trained before
 paribus claims notes --run               trains what is missing
 python scripts/results.py --pack         from outputs/: results/records.json.gz, pictures, times in ablation files; then
+python scripts/results.py --pack NAME    the same of these ablations alone, whatever outputs/ lacks of others; then
 python scripts/results.py                RESULTS.md from results/records.json.gz and results/remarks.yaml
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,9 @@ MOST = 1  # pictures of an ablation
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pack", action="store_true", help="first collect the records from outputs/")
-    if parser.parse_args().pack:
-        pack()
+    parser.add_argument("--pack", nargs="*", metavar="NAME", help="first collect the records from outputs/")
+    if (named := parser.parse_args().pack) is not None:
+        pack(named)
     (ROOT / "RESULTS.md").write_text(results(), encoding="utf-8")
 
 
@@ -60,11 +62,12 @@ def again() -> dict[str, Any]:
     return json.loads(AGAIN.read_text(encoding="utf-8"))
 
 
-def pack() -> None:
+def pack(named: Sequence[str] = ()) -> None:
+    """named: ablations; all of them where none is given."""
     store = Store(outputs_folder())
     read, composer = Reader(store), Composer()
     plans: dict[str, list[Plan]] = {}
-    for name in notes.names():
+    for name in named or notes.names():
         own = plans_of([f"ablation={notes.whole(name)}"], read, composer)
         ready = all(plan.complete for plan in own) and any(read(c.id) for plan in own for c in plan.cells)
         if ready and not any(read(cell.id) is None for plan in own for cell in plan.cells):
@@ -72,14 +75,19 @@ def pack() -> None:
             print(f"{name}: {len({cell.id for plan in own for cell in plan.cells})} runs")
         else:
             print(f"{name}: left out, it is not complete")
-    lost = sorted(set(shipped.Shipped.read(RECORDS).plans) - set(plans)) if RECORDS.exists() else []
+    asked = named or (shipped.Shipped.read(RECORDS).plans if RECORDS.exists() else ())
+    lost = sorted(set(asked) - set(plans))
     if lost:
         raise SystemExit(
-            f"{RECORDS.name} has results of {', '.join(lost)}, which outputs/ lacks and which would be lost. "
+            f"{RECORDS.name} {'needs' if named else 'has'} results of {', '.join(lost)}, which outputs/ lacks"
+            f"{'' if named else ' and which would be lost'}. "
             f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims notes --run"
         )
-    made = [each for check in stored.chosen(()) if (each := checks.read(store, check.id)) is not None]
-    shipped.write(RECORDS, plans, read, made)
+    if named:
+        shipped.update(RECORDS, plans, read)
+    else:
+        made = [each for check in stored.chosen(()) if (each := checks.read(store, check.id)) is not None]
+        shipped.write(RECORDS, plans, read, made)
     for name, own in plans.items():
         draw(name, composer)
         note_time(name, own, read)

@@ -1,7 +1,9 @@
 """The scoreboard: ablations and checks in one form, verdicts in words, and the same from shipped records."""
 
 import csv
+import gzip
 import io
+import json
 import math
 
 import pytest
@@ -133,6 +135,26 @@ def test_shipped_records_give_the_same_scoreboard_and_the_same_bytes(found, chec
     )
     assert csv_text(again) == csv_text(lines)
     assert {id for id, record in found.records.items()} == set(back.records)
+
+
+def test_an_ablation_is_added_and_the_rest_stays_to_the_letter(found, check, tmp_path):
+    """Also what the rules of today would pack in another way, as plans of before."""
+    path = tmp_path / "r.json.gz"
+    shipped.write(path, {"norms": found.plans[:1]}, found.read, [check[1]])
+    before = json.loads(gzip.decompress(path.read_bytes()))
+    before["plans"]["norms"][0]["of before"] = True
+    path.write_bytes(gzip.compress(json.dumps(before).encode()))
+    shipped.update(path, {"more": found.plans[1:]}, found.read)
+    after = json.loads(gzip.decompress(path.read_bytes()))
+    assert after["plans"].pop("more")
+    assert {key: after[key] for key in ("schema", "plans", "checks")} == {
+        key: before[key] for key in ("schema", "plans", "checks")
+    }
+    lines = {line["id"]: line for line in after["records"]}
+    assert len(lines) == len(found.records) > len(before["records"])
+    assert all(lines[line["id"]] == line for line in before["records"])
+    shipped.update(path, {"norms": found.plans[:1]}, found.read)
+    assert "of before" not in json.loads(gzip.decompress(path.read_bytes()))["plans"]["norms"][0]
 
 
 def test_the_document_says_remarks_figures_and_every_arm(found, check, tmp_path):

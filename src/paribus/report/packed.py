@@ -59,26 +59,43 @@ class Shipped:
 
 def write(path: Path, plans: Mapping[str, Sequence[Plan]], read: Read, checks: Iterable[Stored]) -> None:
     """All that the plans' tables and verdicts need. The same content gives the same bytes."""
-    records: dict[str, dict[str, Any]] = {}
-    sources: list[dict[str, Any]] = []
-    for each in plans.values():
-        for cell in (cell for plan in each for cell in plan.cells):
-            if (record := read(cell.id)) is None:
-                continue
-            line = json.loads(record.to_json())
-            source = {key: record.provenance.get(key) for key in KEPT}
-            if source not in sources:
-                sources.append(source)
-            line["provenance"] = sources.index(source)
-            del line["checksums"]  # the files are not packed
-            records[cell.id] = {key: value for key, value in line.items() if value is not None}
-    content = {
-        "schema": SCHEMA,
-        "plans": {name: [pack(plan, read) for plan in each] for name, each in plans.items()},
+    content: dict[str, Any] = {"schema": SCHEMA, "plans": {}, "provenance": [], "records": []}
+    _save(path, {**_with(content, plans, read), "checks": [check.as_dict() for check in checks]})
+
+
+def update(path: Path, plans: Mapping[str, Sequence[Plan]], read: Read) -> None:
+    """Some ablations anew, or beside those that are there; everything else stays to the letter, and so does a record
+    that is there.
+
+    So an ablation can be added where others lack runs that the rules of today ask for.
+    """
+    _save(path, _with(json.loads(unpacked(path)), plans, read))
+
+
+def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Read) -> dict[str, Any]:
+    """The content with the plans and with those of their records that it lacks."""
+    records: dict[str, dict[str, Any]] = {line["id"]: line for line in content["records"]}
+    sources: list[dict[str, Any]] = [*content["provenance"]]
+    for cell in (cell for each in plans.values() for plan in each for cell in plan.cells):
+        if cell.id in records or (record := read(cell.id)) is None:
+            continue
+        line = json.loads(record.to_json())
+        source = {key: record.provenance.get(key) for key in KEPT}
+        if source not in sources:
+            sources.append(source)
+        line["provenance"] = sources.index(source)
+        del line["checksums"]  # the files are not packed
+        records[cell.id] = {key: value for key, value in line.items() if value is not None}
+    own = {name: [pack(plan, read) for plan in each] for name, each in plans.items()}
+    return {
+        **content,
+        "plans": {**content["plans"], **own},
         "provenance": sources,
         "records": [records[id] for id in sorted(records)],
-        "checks": [check.as_dict() for check in checks],
     }
+
+
+def _save(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
