@@ -3,8 +3,11 @@
 import builtins
 import json
 
+import numpy as np
 import pytest
 
+from paribus.ablation.command import plan_command
+from paribus.config.chosen import chosen
 from paribus.extras.wandb.dashboard import MOST_RUN_SETS
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -16,6 +19,9 @@ ABLATION = (
     "  seeds: {tune: 2, report: 2}\n"
     f"  hypotheses: [{CLAIM}]\n"
 )
+REGIMES = ABLATION.replace(
+    "  tune: {optimizer.lr", "  regimes: {F: {tune: false, set: {optimizer.lr: 0.01}}, T: {}}\n  tune: {optimizer.lr"
+)
 
 
 @pytest.fixture
@@ -26,9 +32,6 @@ def ablation(paribus, tmp_path, monkeypatch):
     folder = tmp_path / "conf" / "ablation"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(ABLATION)
-    from paribus.ablation.command import plan_command
-    from paribus.config.chosen import chosen
-
     store = Store(tmp_path / "outputs")
     for _ in range(2):  # tuning first, then the winners
         [plan] = plan_command(["ablation=mine"], store.read)
@@ -90,13 +93,51 @@ def test_report_and_workspace_of_a_tuned_ablation(paribus, ablation):
         *("summary:val/acc", "summary:test/acc"),
     ]
     assert [run_sets(block) for block in arms] == [{arm: ids[arm]} for arm in ids]
-    # The workspace shows the same runs, grouped by arm.
-    section = found["workspace"]["spec"]["section"]
+    # One workspace has the runs of the table, grouped by arm, and one has those of the tuning.
+    shown, tuning = (each["spec"]["section"] for each in found["workspaces"])
+    assert set(runs_of(shown)) == {id for each in ids.values() for id in each}
+    assert set(runs_of(tuning)) == {cell.id for cell in ablation.cells}
+    assert tuning["runSets"][0]["grouping"] == []
+    assert panels(tuning["panelBankConfig"], "Parallel Coordinates Plot")
+    assert not panels(shown["panelBankConfig"], "Parallel Coordinates Plot")
+    assert {p["config"]["groupArea"] for p in panels(shown["panelBankConfig"], "Run History Line Plot")} == {"stddev"}
+
+
+def runs_of(section):
     [runs] = section["runSets"]
-    assert set(runs["filters"]["filters"][0]["value"]) == {cell.id for cell in ablation.cells}
-    assert runs["grouping"] == [{"section": "run", "name": "jobType"}]
-    assert len(section["panelBankConfig"]["sections"]) == 2
-    assert panels(section["panelBankConfig"], "Parallel Coordinates Plot")
+    return runs["filters"]["filters"][0]["value"]
+
+
+def test_every_mean_of_a_workspace_is_that_of_the_table(paribus, tmp_path):
+    """Also where a run bears the name that another ablation gave it, and where regimes share runs and tuning."""
+    (tmp_path / "conf" / "ablation").mkdir(parents=True)
+    (tmp_path / "conf" / "ablation" / "mine.yaml").write_text(REGIMES)
+    store = Store(tmp_path / "outputs")
+    for _ in range(2):
+        for plan in plan_command(["ablation=mine"], store.read):
+            for cell in plan.cells:
+                choices = chosen(cell.run, cell.choices, cell.overrides)
+                score = 0.5 + choices["optimizer.lr"] / 2 + 0.003 * (cell.seed % 7) + 0.1 * (choices["norm"] == "layer")
+                name = "from elsewhere" if cell.seed == 0 else cell.arm
+                metrics = {"test/acc": score, "val/acc": score, "test/loss": 1 - score}
+                store.write(Record(cell.id, "done", arm=name, seed=cell.seed, choices=choices, metrics=metrics))
+    found = json.loads(paribus("dashboard", "ablation=mine", "--dry-run").out)
+    assert len(found["workspaces"]) == 3  # F, T, and the tuning of T
+    lines = json.loads(paribus("table", "ablation=mine", "--json").out)["arms"]
+    for view, regime in zip(found["workspaces"], ("F", "T"), strict=False):
+        groups = {}
+        keys = [
+            each["name"].removeprefix("choices.value.") for each in view["spec"]["section"]["runSets"][0]["grouping"]
+        ]
+        for id in runs_of(view["spec"]["section"]):
+            record = store.read(id)
+            groups.setdefault(tuple(record.choices[key] for key in keys), []).append(record.metrics["test/acc"])
+        table = [line for line in lines if (line["table"], line["metric"]) == (f"mine [{regime}]", "test/acc")]
+        assert len(groups) == len(table) == 2
+        assert sorted(np.mean(scores) for scores in groups.values()) == pytest.approx(
+            sorted(line["mean"] for line in table)
+        )
+        assert sorted(np.std(s, ddof=1) for s in groups.values()) == pytest.approx(sorted(line["sd"] for line in table))
 
 
 def test_it_is_saved_online_where_there_is_a_key(paribus, ablation, wandb_server, monkeypatch):
@@ -108,10 +149,11 @@ def test_it_is_saved_online_where_there_is_a_key(paribus, ablation, wandb_server
     assert "wandb login" in result.err
     result = paribus("dashboard", "ablation=mine", "--project", "mine")
     assert result.code == 0, result.err
-    workspace, report = result.out.split()
-    assert workspace.startswith(f"{wandb_server.url}/me/mine?nw=")
+    shown, tuning, report = result.out.split()
+    assert shown.startswith(f"{wandb_server.url}/me/mine?nw=")
+    assert tuning.startswith(f"{wandb_server.url}/me/mine?nw=")
     assert "/me/mine/reports/" in report
-    assert [view["entityName"] for view in wandb_server.views] == ["me", "me"]
+    assert [view["entityName"] for view in wandb_server.views] == ["me"] * 3
     assert "Layer norm helps" in json.dumps(wandb_server.views)
 
 

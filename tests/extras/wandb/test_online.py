@@ -142,6 +142,7 @@ def test_a_diverged_run_says_so(paribus, wandb_server, tmp_path):
     assert agrees(wandb_server, store, record)
 
 
+@pytest.mark.needs("stack")
 def test_each_member_of_a_stack_has_its_own_run(paribus, wandb_server, tmp_path):
     result = paribus("train", "-m", *QUICK, *TOGETHER, "stack=3", "seed=range(3)", "logger.wandb.wait=40")
     assert result.code == 0, result.err

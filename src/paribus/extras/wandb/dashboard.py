@@ -71,6 +71,19 @@ class Board:
         return [*numeric, *([] if numeric else ["optimizer.lr"])]
 
     @property
+    def apart(self) -> list[str]:
+        """The choices that tell the arms apart; none where they don't. An arm's own name would not do: a run that
+        several ablations share bears the name that one of them has given it."""
+        keys = [key for key in self.table.varied if not is_seed(key) and key not in self.tuned]
+        rows = [
+            {tuple(str(run.choices.get(key)) for key in keys) for run in row.runs}
+            for row in self.table.rows
+            if row.runs
+        ]
+        places = [place for row in rows for place in row]
+        return keys if len(places) == len(rows) == len({*places}) else []
+
+    @property
     def columns(self) -> list[str]:
         """The choices that make the runs of the ablation different."""
         return [key for key in dict.fromkeys([*self.table.varied, *self.tuned]) if not is_seed(key)]
@@ -117,27 +130,47 @@ def report(boards: Sequence[Board], entity: str, project: str, name: str, comman
     )
 
 
-def workspace(boards: Sequence[Board], entity: str, project: str, name: str) -> Any:
-    """The W&B workspace: a wandb_workspaces Workspace, which nothing has been sent of yet."""
-    wr, ws, expr = packages()
-    sections = []
+def workspaces(boards: Sequence[Board], entity: str, project: str) -> list[Any]:
+    """The W&B workspaces, of which nothing has been sent yet: one for each regime, with the runs that its table reports
+    and no others, and one for its tuning.
+
+    All panels of a workspace show one set of runs, so several regimes in one would each show the runs of all.
+    """
+    found = []
     for board in boards:
-        grids = _Grids(board, wr)
-        sections += [
-            ws.Section(name=f"{escape.plain(board.table.name)}: {what}", panels=panels, is_open=True)
-            for what, panels in (("curves", grids.curve_panels()), ("sensitivity", grids.sensitivity_panels()))
-        ]
-    ids = list(dict.fromkeys(id for board in boards for id in board.ids))
-    metric = boards[0].table.metrics[0]
+        name, grids = board.table.name, _Grids(board, packages()[0])
+        reported = list(dict.fromkeys(id for ids in board.arms.values() for id in ids))
+        curves = ("Curves", grids.curve_panels(grouped_by=None))
+        sensitivity = ("Sensitivity", grids.sensitivity_panels())
+        if board.tuning:
+            found.append(_workspace(board, entity, project, name, reported, [curves], grouped=True))
+            found.append(_workspace(board, entity, project, f"{name}, tuning", board.ids, [sensitivity], grouped=False))
+        else:
+            found.append(_workspace(board, entity, project, name, reported, [curves, sensitivity], grouped=True))
+    return found
+
+
+def _workspace(
+    board: Board,
+    entity: str,
+    project: str,
+    name: str,
+    ids: Sequence[str],
+    sections: Sequence[tuple[str, list[Any]]],
+    grouped: bool,
+) -> Any:
+    _, ws, expr = packages()
+    metric = board.table.metrics[0]
+    groups = [expr.Config(f"choices.{key}") for key in board.apart] or [expr.Metric("JobType")]
     return ws.Workspace(
         entity=entity,
         project=project,
         name=_allowed(shortened(f"Ablation {escape.plain(name)}", MAX_NAME)),
-        sections=sections,
+        sections=[ws.Section(name=title, panels=panels, is_open=True) for title, panels in sections],
         settings=ws.WorkspaceSettings(x_axis="step", max_runs=MOST_RUNS),
         runset_settings=ws.RunsetSettings(
             filters=_with_ids(ids),
-            groupby=[expr.Metric("JobType")],
+            groupby=groups if grouped else [],
             order=[expr.Ordering(expr.Summary(metric), ascending=metric.metric.better == "lower")],
             pinned_columns=[f"summary:{metric}", "config:seed.value"],
         ),
@@ -145,12 +178,15 @@ def workspace(boards: Sequence[Board], entity: str, project: str, name: str) -> 
 
 
 def as_json(boards: Sequence[Board], entity: str, project: str, name: str, command: str) -> str:
-    """What would be sent: {"workspace": ..., "report": ...}."""
-    models = {
-        "workspace": workspace(boards, entity, project, name)._to_model(),
-        "report": report(boards, entity, project, name, command)._to_model(),
+    """What would be sent: {"workspaces": [...], "report": ...}."""
+
+    def plain(view: Any) -> Any:
+        return view._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    content = {
+        "workspaces": [plain(each) for each in workspaces(boards, entity, project)],
+        "report": plain(report(boards, entity, project, name, command)),
     }
-    content = {key: model.model_dump(mode="json", by_alias=True, exclude_none=True) for key, model in models.items()}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -186,15 +222,16 @@ class _Grids:
             groupby=["JobType"] if grouped else [],
         )
 
-    def curve_panels(self) -> list[Any]:
+    def curve_panels(self, grouped_by: str | None = "JobType") -> list[Any]:
+        """grouped_by: of the panels; None in a workspace, whose runs are grouped."""
         metrics = list(dict.fromkeys([*self.board.curves, self.board.score]))
-        panels = [self.curve(metric, k, grouped=True) for k, metric in enumerate(metrics)]
+        panels = [self.curve(metric, k, True, grouped_by) for k, metric in enumerate(metrics)]
         main = self.board.table.metrics[0]
         panels.append(
             self.wr.BarPlot(
                 title=f"{title(main)}, mean ± SD over seeds",
                 metrics=[main],
-                groupby="JobType",
+                groupby=grouped_by,
                 groupby_aggfunc="mean",
                 groupby_rangefunc="stddev",
                 max_runs_to_show=MOST_RUNS,
@@ -203,8 +240,8 @@ class _Grids:
         )
         return panels
 
-    def curve(self, metric: Key, number: int, grouped: bool) -> Any:
-        bands = {"groupby": "JobType", "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"} if grouped else {}
+    def curve(self, metric: Key, number: int, grouped: bool, grouped_by: str | None = "JobType") -> Any:
+        bands = {"groupby": grouped_by, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"} if grouped else {}
         return self.wr.LinePlot(
             title=title(metric) + (", mean ± SD over seeds" if grouped else ", each seed"),
             x="step",

@@ -1,4 +1,4 @@
-"""`paribus dashboard`: the W&B workspace and report of an ablation."""
+"""`paribus dashboard`: the W&B workspaces and the report of an ablation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paribus.config.nodes import Project, wandb_project
 from paribus.config.outputs import outputs_folder
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.extras.wandb.access import base_url
-from paribus.extras.wandb.dashboard import Board, as_json, packages, report, workspace
+from paribus.extras.wandb.dashboard import Board, as_json, packages, report, workspaces
 from paribus.extras.wandb.limits import check_project
 from paribus.extras.wandb.sync import check_access
 from paribus.report.collect import Collected, collect, shown_metrics
@@ -41,7 +41,7 @@ def dashboard(overrides: Sequence[str], entity: str | None, project: str | None,
         return
     check_access(30.0)
     entity = entity or asked(default_entity)
-    for view in (workspace(boards, entity, project, name), report(boards, entity, project, name, command)):
+    for view in (*workspaces(boards, entity, project), report(boards, entity, project, name, command)):
         asked(view.save)
         show(view.url)
 
