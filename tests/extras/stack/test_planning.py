@@ -14,7 +14,13 @@ from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.planning import alone_because, foreign_parts, program, reasons, stacks
 from paribus.sweep.trial import measure
 
-PROBES = ("sharpness", "noise_scale", "gradient_cosine", "plateau", "snapshots")
+PROBES = {
+    "sharpness": "curvature",
+    "noise_scale": "curvature",
+    "gradient_cosine": "curvature",
+    "plateau": "curvature",
+    "snapshots": "surfaces",
+}  # callback -> its extra
 
 
 @pytest.fixture
@@ -92,7 +98,14 @@ def test_what_the_program_is_made_of_parts_them(run_of, shared):
         (["scheduler._target_=my.Plateau"], "my.Plateau may depend on the run"),
         (["scheduler._target_=my.BatchGrowth"], "my.BatchGrowth may depend on the run"),
         (["scheduler._target_=paribus.techniques.schedules.Schedule"], "may depend on the run"),
-        *(([f"callbacks=[default,{name}]"], f"callbacks.{name}: it measures a single network") for name in PROBES),
+        *(
+            pytest.param(
+                [f"callbacks=[default,{name}]"],
+                f"callbacks.{name}: it measures a single network",
+                marks=pytest.mark.needs(extra),
+            )
+            for name, extra in PROBES.items()
+        ),
     ],
 )
 def test_runs_that_can_not_be_stacked_say_why(run_of, overrides, reason):

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=2", "trainer.threads=1"]
 
 
@@ -33,6 +35,7 @@ def test_a_sweep_is_stacked_and_its_records_are_those_of_single_runs(paribus, tm
     assert evaluated.out.count("as recorded") == 3
 
 
+@pytest.mark.needs("curvature")
 def test_runs_that_are_measured_go_alone_and_the_plan_says_why(paribus, tmp_path):
     probes = ["callbacks=[default,sharpness,plateau]", "callbacks.sharpness.every=3", "callbacks.sharpness.share=null"]
     folder = tmp_path / "conf" / "ablation"
