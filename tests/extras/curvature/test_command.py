@@ -103,6 +103,7 @@ def test_curvature_says_what_to_do_about_mistakes(paribus, tmp_path):
     assert paribus("curvature", run.name, "--products", "1").code == 2
 
 
+@pytest.mark.needs("surfaces")
 def test_landscape_draws_slices_trajectory_and_a_page_of_its_own(paribus, tmp_path):
     run = train(paribus, tmp_path, "callbacks=[default,snapshots]", "callbacks.snapshots.number=5")
     result = paribus("landscape", run.name, "--points", "5", "--samples", "30")

@@ -152,6 +152,7 @@ def test_parquet_without_pyarrow(paribus, store, monkeypatch):
     assert "pip install 'paribus[parquet]'" in result.err
 
 
+@pytest.mark.needs("wandb")
 def test_the_commands_of_this_file_and_of_wandb_import_no_torch(store):
     """Nor does a dry run of them; and importing the logic does nothing."""
     commands = [["export", "-o", "x.csv"], ["sync", "--dry-run"], ["import", "--help"], ["dashboard", "--help"]]
