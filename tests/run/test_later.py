@@ -108,7 +108,7 @@ def test_one_name_is_one_computation(paribus, tmp_path, trained):
         result = paribus(*line)
         assert result.code == 2
         assert 'it is torchmetrics.F1Score(average="micro") in the configuration and torchmetrics.F1S' in result.err
-        assert "Give one of them a name of its own: +metrics.f1_2=" in result.err
+        assert "Give one of them a name of its own: '+metrics.f1_2={...}'" in result.err
     assert records(tmp_path) == ours
     refused = paribus("evaluate", "--metrics", "mape", one)
     assert refused.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import pytest
@@ -230,11 +231,10 @@ def test_a_mistake_is_placed_in_the_users_code_wherever_that_lies(tmp_path, monk
         "import torch\n\n\ndef fails(x):\n    return torch.nn.functional.cross_entropy(x, torch.zeros(1))\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    import of_mine
     import torch
 
     from paribus.run import alone
 
     with pytest.raises(RuntimeError) as caught:
-        of_mine.fails(torch.zeros(1, 3, dtype=torch.float16))
+        importlib.import_module("of_mine").fails(torch.zeros(1, 3, dtype=torch.float16))
     assert alone.place(caught.value) == " (of_mine.py:5)"
