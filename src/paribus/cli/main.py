@@ -35,22 +35,24 @@ class Commands(click.Group):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.sections: dict[str, list[str]] = {}
-        for path in (path for folder in PACKAGES.values() for path in sorted(folder.glob("[!_]*.py"))):
-            text = path.read_text(encoding="utf-8")
-            line = text.partition("\n")[0].strip('"')
-            name = path.stem.rstrip("_")
+        self.files = {
+            path.stem.rstrip("_"): path for folder in PACKAGES.values() for path in sorted(folder.glob("[!_]*.py"))
+        }
+        for name, path in self.files.items():
+            with path.open(encoding="utf-8") as file:
+                line = file.readline().strip().strip('"')
             self.add_command(click.Command(name, help=line))  # stands for it until it is called
-            section = re.search(r'^SECTION = "(.+)"$', text, re.M)
-            self.sections.setdefault(section[1] if section else "Others", []).append(name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """By what one does with them, in the order of a study, and each with its whole first line."""
-        for section in sorted(
-            self.sections, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)
-        ):
+        sections: dict[str, list[str]] = {}
+        for name, path in self.files.items():
+            found = re.search(r'^SECTION = "(.+)"$', path.read_text(encoding="utf-8"), re.M)
+            sections.setdefault(found[1] if found else "Others", []).append(name)
+        known = [section for section in ORDER if section in sections]
+        for section in (*known, *sorted(sections.keys() - {*known})):
             with formatter.section(section):
-                formatter.write_dl([(name, self.commands[name].help or "") for name in self.sections[section]])
+                formatter.write_dl([(name, self.commands[name].help or "") for name in sections[section]])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from paribus.base.callables import expected, open_ended
 from paribus.base.errors import UserError
-from paribus.base.signatures import expected, open_ended
 from paribus.base.text import near
 from paribus.base.typed import typed
 from paribus.config.arguments import finite

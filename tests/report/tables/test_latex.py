@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.parser import parse
 from paribus.evidence.aggregate import aggregate
 from paribus.report.packed import Shipped
 from paribus.report.tables.columns import COLUMNS, View
@@ -190,3 +192,24 @@ def test_what_does_not_fit_a_column_is_left_out_and_said():
     full = latex(sheet, width="full")
     assert r"\begin{table*}" in full
     assert full.count("0.125") == 6
+
+
+def test_every_level_of_a_grid_is_shown():
+    """A grid that is wider than a column takes both."""
+    [ablation] = parse(
+        {"name": "g", "design": "grid", "factors": {"norm": ["a", "b"], "size": [*"cdefghij"]}, "seeds": 2}
+    )
+    plan, records = Plan("g", ablation.metric, ablation=ablation), {}
+    for norm in "ab":
+        for size in "cdefghij":
+            arm, ids = f"norm={norm}, size={size}", [f"{norm}{size}{seed}" for seed in range(2)]
+            plan.levels[arm] = {"norm": norm, "size": size}
+            plan.arms[arm] = [Cell(arm, seed, "report", (), id) for seed, id in enumerate(ids)]
+            for seed, id in enumerate(ids):
+                metrics = {"test/acc": 0.9 + seed / 100}
+                records[id] = Record(id, "done", seed=seed, arm=arm, choices=plan.levels[arm], metrics=metrics)
+    [grid, *_] = sheets([plan], records.get, Options(("test/acc",)))
+    text = latex(grid)
+    assert r"\begin{table*}" in text
+    assert "Not shown" not in text
+    assert all(rf"\multicolumn{{2}}{{c}}{{{size}}}" in text for size in "cdefghij")

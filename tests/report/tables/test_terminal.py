@@ -87,3 +87,16 @@ def test_all_claims_fit():
     found = claimed(("notes",), (), False, str(RECORDS))
     for sheet in of_sections(found):
         assert max(map(len, terminal(sheet, heading=True, width=80).split("\n"))) <= 80
+
+
+def test_what_is_always_shown_is_never_cut():
+    sheet = Sheet(
+        "t",
+        "t",
+        [Column(f"level {k}", rank=0) for k in range(9)],
+        [[Entry(f"9{k}.25", "± 0.5") for k in range(9)]],
+        "c",
+    )
+    text = terminal(sheet, width=60)
+    assert all(f"9{k}.25 ± 0.5" in text for k in range(9))
+    assert "Left out" not in text

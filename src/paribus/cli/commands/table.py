@@ -74,10 +74,9 @@ def command(
     places = None if grid is None else tuple(grid.split(",")) if grid != "none" else ()
     named = tuple(name.strip() for name in columns.split(",") if name.strip())
     found = tables(overrides, metrics, by, columns=named, grid=places, **asked)
-    # In a terminal the comments for `paribus verify` would only be noise.
     trace = output is not None and form in ("markdown", "latex", "html")
     traces: dict[str, Any] = {}
-    text = found.text(form, trace, width or "column", notes is None, traces)
+    text = found.text(form, trace, width=width or "column", notes=notes is None, traces=traces)
     write(text, output, styled=form == "terminal")
     if trace:
         write(json.dumps(traces, separators=(",", ":")) + "\n", f"{output}{SUFFIX}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from paribus.ablation.cells import Plan
@@ -50,35 +51,34 @@ class Tables:
         found = [(plan.name, tuning_budgets(plan, self.read, o.level, o.baseline)) for plan in self.plans]
         return [(name, each) for name, each in found if each is not None]
 
-    def text(
-        self,
-        form: str,
-        trace: bool = False,
-        width: str = "column",
-        notes: bool = True,
-        traces: dict[str, Any] | None = None,
-    ) -> str:
-        """markdown, latex, html, terminal or csv. trace: with the comments that `paribus verify` reads; traces: where
-        what they stand for is kept. width, notes: of LaTeX, see `latex.latex`."""
+    def text(self, form: str, trace: bool = False, **layout: Any) -> str:
+        """markdown, latex, html, terminal or csv. trace: with the comments that `paribus verify` reads. layout: further
+        arguments of `table.document`."""
         if form == "csv":
             return csv_text(self.aggregates(), self.times(), self.budgets())
-        return document(self.sheets(), form, trace, width, notes, traces)
+        return document(self.sheets, form, trace, **layout)
 
     def content(self) -> dict[str, Any]:
         """What a program reads: numbers as recorded, in full precision. See docs/json.md."""
-        verdicts = claims([plan for plan in self.plans if plan.ablation and plan.ablation.hypotheses], self.read)
+        found = self.aggregates()
+        asking = [k for k, plan in enumerate(self.plans) if plan.ablation and plan.ablation.hypotheses]
+        verdicts = claims(
+            [self.plans[k] for k in asking], self.read, self.options.level, [found[k].findings for k in asking]
+        )
         return {
-            "arms": lines(self.aggregates(), self.times(), self.budgets()),
-            "captions": {sheet.title: [sheet.caption, *sheet.notes] for sheet in self.sheets()},
+            "arms": lines(found, self.times(), self.budgets()),
+            "captions": {sheet.title: [sheet.caption, *sheet.notes] for sheet in self.sheets},
             "verdicts": [each.content() for each in verdicts],
         }
 
+    @cached_property
     def sheets(self) -> list[Sheet]:
+        """What is printed; made once, for a table and its notes."""
         return sheets(self.plans, self.read, self.options, self.read.store.history)
 
     def notes(self, width: str = "column") -> str:
         """LaTeX of what stands below its tables."""
-        return notes_text(self.sheets(), width)
+        return notes_text(self.sheets, width)
 
     def __str__(self) -> str:
         return self.text("markdown")

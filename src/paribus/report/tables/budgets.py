@@ -23,8 +23,9 @@ def budgets_sheet(of: str, found: Budgets, registered: Sequence[str] = ()) -> Sh
             each = arm.gaps[k]
             gap = with_interval(each.gap.mean, each.gap.low, each.gap.high, found.metric)
             rows.append([*row, gap, Entry(p_value(each.p_holm))])
+    heading = f"{of}: {title(found.metric)} by trials"
     return Sheet(
-        f"{of}: {title(found.metric)} by trials",
+        heading,
         label_of(of, "trials", found.metric),
         [
             Column("arm", words=True, rank=0),
@@ -35,6 +36,7 @@ def budgets_sheet(of: str, found: Budgets, registered: Sequence[str] = ()) -> Sh
         ],
         rows,
         " ".join([*ahead_words(found), *_rule(found), *registered]),
+        short=f"{heading}.",
     )
 
 

@@ -76,8 +76,8 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def short_caption(table: Aggregate, view: View) -> str:
-    """What was compared, by what, and how often: two lines of a column."""
+def short_caption(table: Aggregate, view: View, shown: Sequence[str] = ()) -> str:
+    """What was compared, by what, and how often: two lines of a column. shown: as for `caption`."""
     asked = table.plan.ablation if table.plan is not None else None
     question = f"Ablation {table.name}"
     if asked is not None and asked.claim:
@@ -86,7 +86,7 @@ def short_caption(table: Aggregate, view: View) -> str:
     counts = sorted({row.n for row in table.rows})
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     what = "standard deviation" if view.spread == "sd" else f"half the {_interval(table)}"
-    return f"{question}{end} Mean ± {what} over {n} run{'s' if counts[-1] > 1 else ''}."
+    return f"{question}{end} {_cells(table, shown)} ± {what} over {n} run{'s' if counts[-1] > 1 else ''}."
 
 
 def clean_runs(sizes: Sequence[int], level: float = 0.95) -> list[str]:

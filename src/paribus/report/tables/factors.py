@@ -33,7 +33,7 @@ def factors_sheet(grid: Factorial, table: Aggregate) -> Sheet:
         Column("between", words=True),
     ]
     heading = f"Which factor matters: {grid.name}"
-    return Sheet(heading, label_of(grid.name, "factors"), columns, rows, caption(grid, table))
+    return Sheet(heading, label_of(grid.name, "factors"), columns, rows, caption(grid, table), short=f"{heading}.")
 
 
 def term_name(grid: Factorial, effect: Effect) -> str:

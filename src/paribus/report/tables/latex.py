@@ -63,10 +63,11 @@ def notes_of(sheet: Sheet, dropped: list[Column] | None = None, width: str = "co
 
 
 def fitting(sheet: Sheet, width: str = "column") -> tuple[Sheet, list[Column]]:
-    """The sheet without the columns that matter least, until it fits; and these columns."""
+    """The sheet without the columns that matter least, until it fits; and these columns. Those of rank 1, such as the
+    levels of a grid, stay on paper: what is wider than a column with them takes both."""
     dropped: list[Column] = []
     while True:
-        at = [k for k, column in enumerate(sheet.columns) if column.rank]
+        at = [k for k, column in enumerate(sheet.columns) if column.rank > 1]
         wide = len(sheet.columns) > MOST[width] or _points(sheet, 7, narrow=True) > WIDTHS[width]
         if not wide or not at:
             return sheet, dropped

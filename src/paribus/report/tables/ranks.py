@@ -33,7 +33,7 @@ def ranks_sheet(found: Across, level: float = 0.95) -> Sheet:
     if found.practical:
         columns += [Column(f"P(better than {found.baseline})"), Column("P(same)"), Column("P(worse)")]
     heading = f"Over the regimes: {found.name}"
-    return Sheet(heading, label_of(found.name, "ranks"), columns, rows, caption(found, level))
+    return Sheet(heading, label_of(found.name, "ranks"), columns, rows, caption(found, level), short=f"{heading}.")
 
 
 def _practical(found: Across, arm: str) -> list[Entry]:

@@ -93,8 +93,9 @@ def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = N
     return Sheet(
         f"{table.name}: {title(main)}",
         label_of(table.name, *factors),
-        [Column(f"{factors[0]} ↓ {factors[1]} →", words=True, rank=0), *(Column(level) for level in across)],
+        [Column(f"{factors[0]} ↓ {factors[1]} →", words=True, rank=0), *(Column(level, rank=1) for level in across)],
         rows,
         caption(table, view, ("grid",)),
         [*notes, *excluded(table)],
+        short=short_caption(table, view, ("grid",)),
     )

@@ -25,10 +25,10 @@ def targets_sheet(of: str, times: TargetTimes, registered: Sequence[str] = ()) -
     units = [unit for unit in (times.unit, *(each for each in UNITS if each != times.unit)) if unit in times.horizons]
     if times.untimed is not None:
         units = [unit for unit in units if unit != "seconds"]
-    head = [Column("arm", words=True, rank=0), Column("reached")]
+    head = [Column("arm", words=True, rank=0), Column("reached", rank=1)]
     for unit in units:
-        head.append(Column(f"{unit} (mean)"))
-        head += [Column(f"{unit} (median)")] if unit == times.unit else []
+        head.append(Column(f"{unit} (mean)", rank=1 if unit == times.unit else 3))
+        head += [Column(f"{unit} (median)", rank=2)] if unit == times.unit else []
     rows = []
     for label, arm in times.arms.items():
         row = [Entry(label or "(no name)"), Entry(str(arm.reached), f"of {arm.n}") if arm.n else Entry(NONE)]
@@ -36,12 +36,14 @@ def targets_sheet(of: str, times: TargetTimes, registered: Sequence[str] = ()) -
             row.append(_mean(arm, unit))
             row += [_median(arm)] if unit == times.unit else []
         rows.append([*row, Entry("baseline" if label == times.baseline else p_value(arm.p_holm))])
+    heading = f"{of}: {times.unit} to {target_words(times)}"
     return Sheet(
-        f"{of}: {times.unit} to {target_words(times)}",
+        heading,
         label_of(of, times.unit, times.metric),
-        [*head, Column("p (log-rank, Holm)")],
+        [*head, Column("p (log-rank, Holm)", rank=1)],
         rows,
         " ".join([*_rule(times), *_numbers(times), *_tests(times), *_limits(times), *registered]),
+        short=f"{heading}.",
     )
 
 

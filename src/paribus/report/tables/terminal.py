@@ -29,9 +29,6 @@ def terminal(sheet: Sheet, heading: bool = False, width: int | None = None) -> s
 
     width = width or shutil.get_terminal_size((100, 24)).columns
     styled = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    console = Console(
-        file=io.StringIO(), width=width, force_terminal=styled, highlight=False, markup=False, emoji=False
-    )
     found = [(column, _texts(column, entries)) for column, entries in columns_of(sheet)]
     least = [_least(column, texts) for column, texts in found]
     kept, dropped = list(range(len(found))), []
@@ -48,6 +45,12 @@ def terminal(sheet: Sheet, heading: bool = False, width: int | None = None) -> s
         more = min(max(spare, 0), max(wished - widths[k], 0))
         widths[k] += more
         spare -= more
+    # What is always shown may need more than there is: the terminal breaks its lines then, and nothing is cut.
+    needed = sum(widths.values()) + GAP * len(kept)
+    written = io.StringIO()
+    console = Console(
+        file=written, width=max(width, needed), force_terminal=styled, highlight=False, markup=False, emoji=False
+    )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
     for k, size in widths.items():
         column = sheet.columns[k]
@@ -66,8 +69,7 @@ def terminal(sheet: Sheet, heading: bool = False, width: int | None = None) -> s
         notes.insert(0, f"Left out in {width} letters: {names}. All are in --format markdown, and in files (-o).")
     for note in notes:
         console.print(Text(textwrap.fill(plain(note), min(width, READABLE))), end="\n\n")
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.rstrip("\n").split("\n")) + "\n"
+    return "\n".join(line.rstrip() for line in written.getvalue().rstrip("\n").split("\n")) + "\n"
 
 
 def _least(column: Column, texts: list[str]) -> int:

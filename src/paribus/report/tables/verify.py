@@ -73,11 +73,12 @@ def _check(region: Region, read: Read, histories: Histories | None) -> Checked:
     form: Callable[..., str] = latex if region.form == "latex" else html if "<table" in region.text else markdown
     split = {latex: _latex, html: _html, markdown: _markdown}[form]
     theirs, words = split(region.text)
-    layout = {"width": source.get("width", "column")} if form is latex else {}
+    width = source.get("width", "column")
+    layout = {"width": width} if form is latex else {}
     ours, own_words = split(form(sheet, **layout))
     heads = [column.head for column in sheet.columns]
     if form is latex:
-        fitted, _ = fitting(sheet, source.get("width", "column"))
+        fitted, _ = fitting(sheet, width)
         heads = [c.head for c, entries in columns_of(fitted) for _ in range(2 if follows(c, entries) else 1)]
     _compare_rows(theirs, ours, heads, result)
     _compare_words(words, own_words, result)

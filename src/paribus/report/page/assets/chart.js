@@ -197,8 +197,7 @@ class Chart {
   buttons() {
     const make = (text, label, act) => html("button", { type: "button", textContent: text, ariaLabel: `${label}: ${this.label}`, title: label, onclick: act });
     const found = this.zoomable() ? [make("+", "Zoom in", () => this.scale(0.5)), make("−", "Zoom out", () => this.scale(2))] : [];
-    const name = this.label.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-");
-    for (const kind of ["svg", "png"]) found.push(make(kind.toUpperCase(), `Save as ${kind.toUpperCase()}`, () => savePicture(this.root, name, kind)));
+    for (const kind of ["svg", "png"]) found.push(make(kind.toUpperCase(), `Save as ${kind.toUpperCase()}`, () => savePicture(this.root, slug(this.label), kind)));
     if (this.zoom) found.push(make("↺", "Reset zoom", () => this.setZoom(null)));
     return html("div", { className: "zoom" }, ...found);
   }

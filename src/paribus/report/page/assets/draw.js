@@ -31,6 +31,9 @@ function html(name, properties = {}, ...children) {
   return node;
 }
 
+// As a name of a file.
+const slug = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-");
+
 function number(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);

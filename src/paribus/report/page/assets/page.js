@@ -14,9 +14,9 @@ function start(first = true) {
   }
 
   for (const table of all(".numbers table, table.forest")) {
-    const about = table.closest("[aria-label]").getAttribute("aria-label"), name = about.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-");
+    const about = table.closest("[aria-label]").getAttribute("aria-label");
     sortable(table);
-    const button = html("button", { type: "button", textContent: "CSV", title: "Save as CSV", ariaLabel: `Save as CSV: ${about}`, onclick: () => save(`${name}.csv`, new Blob([csv(table)], { type: "text/csv" })) });
+    const button = html("button", { type: "button", textContent: "CSV", title: "Save as CSV", ariaLabel: `Save as CSV: ${about}`, onclick: () => save(`${slug(about)}.csv`, new Blob([csv(table)], { type: "text/csv" })) });
     (table.closest(".scroll") ?? table).before(html("div", { className: "saves" }, button));
   }
 

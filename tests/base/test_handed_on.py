@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
+from paribus.base.callables import expected, open_ended
 from paribus.base.errors import UserError
-from paribus.base.signatures import expected, open_ended
 from paribus.run.instantiate import asked_for, check_arguments
 
 
