@@ -263,7 +263,7 @@ def test_the_question_is_the_headline_and_regimes_are_described_by_their_plan(ma
         for study, ablation in zip(made.studies, asked, strict=True)
     ]
     text = page("batch", studies, [], "paribus train -m ablation=batch")
-    assert "<h1>Do small batches help?</h1>" in text
+    assert "<h1>Do small batches\u00a0help?</h1>" in text
     assert '<p class="kicker">Ablation batch · one factor</p>' in text
     assert "<small>no arm is tuned</small>" in text
     assert "<small>no arm is tuned, optimizer.lr=0.1</small>" in text

@@ -35,6 +35,22 @@ for (let node; (node = walk.nextNode());) {
 }
 return found;
 """
+# Titles of three words and more whose last line is one word that would have had room beside another.
+ALONE = r"""
+const found = [], range = document.createRange();
+const top = (node, from, to) => {
+  range.setStart(node, from);
+  range.setEnd(node, to);
+  return Math.round([...range.getClientRects()].at(-1).top);
+};
+for (const title of document.querySelectorAll("h1, h3")) {
+  const node = title.lastChild, text = node?.data?.trimEnd() ?? "", words = text.trim().split(/\s+/);
+  if (!title.checkVisibility() || words.length < 3 || words.at(-1).length > 12) continue;
+  const last = text.length - words.at(-1).length, before = last - 1 - words.at(-2).length;
+  if (top(node, last, last + 1) !== top(node, before, before + 1)) found.push(text);
+}
+return found;
+"""
 
 
 @cache
@@ -68,4 +84,5 @@ def test_a_report_fits_every_width(browser, tmp_path, name):
         root = "return document.documentElement"
         assert browser.execute_script(f"{root}.scrollWidth") == browser.execute_script(f"{root}.clientWidth"), width
         assert browser.execute_script(BROKEN) == [], width
+        assert browser.execute_script(ALONE) == [], width
     assert browser.get_log("browser") == []

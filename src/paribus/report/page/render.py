@@ -20,8 +20,8 @@ from paribus.evidence.arms import level_text
 from paribus.evidence.data_sets import across
 from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
-from paribus.report.numbers import amount, title
-from paribus.report.page import charts, words
+from paribus.report.numbers import title
+from paribus.report.page import charts, strips, words
 from paribus.report.page.curves import learning
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
 from paribus.report.study import Study
@@ -32,7 +32,6 @@ from paribus.report.tables.render import html_notes, html_table
 from paribus.report.tables.sheet import Entry, Sheet
 from paribus.report.tables.sheets import arms_sheet
 from paribus.report.tables.targets import target_words, targets_sheet
-from paribus.report.tidy import Compared, comparisons
 from paribus.report.verdicts import Claim, because
 
 SCRIPTS = ("draw.js", "chart.js", "tables.js", "page.js")
@@ -93,6 +92,8 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
 def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
     """What the template says of one regime."""
     table = study.table
+    places = {arm: anchor(number, k) for k, arm in enumerate(study.arms)}
+    place = places.__getitem__
     return {
         "number": number,
         "title": plain(study.regime or study.name),
@@ -105,7 +106,9 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "budgets": _budgets(study),
         "heat": charts.heat(study),
         "speed": _speed(number, study),
-        "forest": _forest(number, study),
+        "forest": strips.differences(study, place),
+        "waterfall": strips.waterfall(study, place),
+        "importance": strips.importance(study),
         "baseline": plain(table.baseline.arm) if table else "",
         "metric": title(study.metric),
         "drawn": drawn,
@@ -188,50 +191,6 @@ def _ranks(studies: Sequence[Study]) -> dict[str, Any] | None:
 def _sheet(sheet: Sheet) -> dict[str, Any]:
     """A table without links, and its notes."""
     return {"table": Markup(html_table(sheet, words=breakable)), "notes": Markup(html_notes(sheet))}
-
-
-def _forest(number: int, study: Study) -> dict[str, Any] | None:
-    """Rows of intervals, in percent of the width of a common axis."""
-    compared = comparisons(study)
-    if not compared:
-        return None
-    ends = [v for each in compared for v in (each.low, each.high, each.mean) if math.isfinite(v)]
-    marks = [0.0, *((-study.smallest, study.smallest) if study.smallest else ())]
-    low, high = min(*ends, *marks), max(*ends, *marks)
-    margin = 0.04 * (high - low or 1.0)
-    low, high = low - margin, high + margin
-
-    def at(value: float) -> float:
-        result: float = round(100 * (value - low) / (high - low), 2)
-        return result
-
-    places = {arm: anchor(number, k) for k, arm in enumerate(study.arms)}
-    rows = [
-        {
-            "arm": plain(each.arm) or "(no name)",
-            "place": places[each.arm],
-            "low": at(each.low) if math.isfinite(each.low) else None,
-            "high": at(each.high) if math.isfinite(each.high) else None,
-            "mean": at(each.mean),
-            "side": "open" if not _clear(each) else "up" if _better(each, study) else "down",
-            "text": words.difference_text(study.metric, each.mean, each.low, each.high),
-            "p": words.p_text(each.p_holm).removeprefix("= "),
-            "n": each.n,
-            "verdicts": [(plain(hypothesis), outcome) for hypothesis, outcome in each.verdicts],
-        }
-        for each in compared
-    ]
-    smallest = amount(study.metric, study.smallest) if study.smallest else ""
-    edges = [at(-study.smallest), at(study.smallest)] if study.smallest else []
-    return {"rows": rows, "zero": at(0.0), "edges": edges, "smallest": smallest}
-
-
-def _better(each: Compared, study: Study) -> bool:
-    return (each.mean > 0) != (study.metric.metric.better == "lower")
-
-
-def _clear(each: Compared) -> bool:
-    return math.isfinite(each.low) and not each.low <= 0 <= each.high
 
 
 def _first_shown(study: Study) -> set[int]:
@@ -317,6 +276,7 @@ def _json(data: object) -> str:
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["breakable"] = lambda text: Markup(breakable(text))
+    environment.filters["headline"] = words.headline
     return environment.from_string(_asset("page.html.j2"))
 
 

@@ -24,7 +24,14 @@ MEANING = {
 SIGNS = {
     "SUPPORTED": "✓", "NEGLIGIBLE": "≈", "REVERSED": "⇄", "POSITIVE": "+", "INCONCLUSIVE": "?", "CONDITIONAL": "◐",
 }  # fmt: skip
+SHORT = 12  # letters
 RULE = " ".join(f"{word}: {meaning}." for word, meaning in [*OUTCOMES.items(), ("CONDITIONAL", DEPENDS)])
+
+
+def headline(text: str) -> str:
+    """A title whose last line has two words at least, unless the last one is long enough for a line."""
+    before, space, last = text.rpartition(" ")
+    return f"{before}\u00a0{last}" if space and len(last) <= SHORT else text
 
 
 def compared(finding: Finding) -> str:

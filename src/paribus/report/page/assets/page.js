@@ -13,7 +13,7 @@ function start(first = true) {
     charts.set(`${chart}-${study}-${index}`, new Chart(host, data.looks, label, openRun));
   }
 
-  for (const table of all(".numbers table, table.forest")) {
+  for (const table of all(".numbers table, table.forest[aria-label]")) {
     const about = table.closest("[aria-label]").getAttribute("aria-label");
     sortable(table);
     const button = html("button", { type: "button", textContent: "CSV", title: "Save as CSV", ariaLabel: `Save as CSV: ${about}`, onclick: () => save(`${slug(about)}.csv`, new Blob([csv(table)], { type: "text/csv" })) });

@@ -42,7 +42,7 @@ function csv(table) {
     const text = node.innerText.trim().replace(/\s+/g, " ").replace(/\u2007/g, ""), plain = text.replace(/^−(?=\d)/, "-");
     return `"${(/^[=@\t\r]|^[+-](?!\d)/.test(plain) ? `'${plain}` : plain).replace(/"/g, '""')}"`;
   };
-  return [...table.rows].map((row) => [...row.cells].map(cell).join(",")).join("\n") + "\n";
+  return [...table.tHead.rows, ...table.tBodies[0].rows].map((row) => [...row.cells].map(cell).join(",")).join("\n") + "\n";
 }
 
 const STYLE = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "visibility"];
