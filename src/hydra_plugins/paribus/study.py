@@ -70,4 +70,4 @@ class StudySweeper(Sweeper):
         except ValueError:
             if self.trials.values:  # else Optuna complains that there is no best trial
                 raise
-        self.trials.report()
+        self.trials.report(arguments)

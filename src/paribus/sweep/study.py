@@ -23,6 +23,7 @@ from paribus.config.compose import parse_overrides
 from paribus.config.composer import Composer
 from paribus.config.grammar import literal
 from paribus.store.store import Store
+from paribus.sweep.afterwords import add_afterwords
 from paribus.sweep.jobs import Jobs, Launch
 
 
@@ -133,8 +134,11 @@ class Trials:
     def best(self) -> tuple[float, str, str]:
         return (max if self.metric.metric.higher else min)(self.values, key=lambda each: each[0])
 
-    def report(self) -> None:
-        """Say what is best, and what failed. Raises RunsFailed where everything has failed."""
+    def report(self, overrides: Sequence[str] = ()) -> None:
+        """Say what is best, and what failed. Raises RunsFailed where everything has failed.
+
+        overrides: those of the command line of the search.
+        """
         if not self.values:
             raise RunsFailed(self.failures)
         value, name, id = self.best()
@@ -146,6 +150,7 @@ class Trials:
             say(f"{len(self.failures)} trials failed; the same command tries them again:")
             for failure in self.failures:
                 say(f"  {failure}")
+        add_afterwords(self.store, [id for _, _, id in self.values], overrides)
 
     def write(self) -> None:
         """The trials so far, as the runs of a sweep: for `paribus table` and `paribus gc`."""

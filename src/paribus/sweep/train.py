@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -36,11 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         """One job of Hydra: trains the run that the config describes, unless it has a record."""
         from hydra.core.hydra_config import HydraConfig
 
+        from paribus.store.store import Store
+        from paribus.sweep.afterwords import add_afterwords
         from paribus.sweep.composed import train_composed
 
         job = HydraConfig.get()
         try:
-            metric: float | None = train_composed(config, job).metrics.get(config.optimized_metric)
+            record = train_composed(config, job)
+            if job.mode == RunMode.RUN:  # a sweep has the last word itself
+                add_afterwords(Store(Path(config.paths.outputs)), [record.id], job.overrides.task)
+            metric: float | None = record.metrics.get(config.optimized_metric)
             return metric
         except Exception as error:
             if job.mode == RunMode.MULTIRUN:

@@ -53,7 +53,7 @@ def uploads(store: Store, ids: Iterable[str], server: str, project: str | None, 
             continue
         folder = store.run_dir(id)
         said = Recorded.of(_config(folder / "config.yaml"), record.ablation, record.arm)
-        parts = sorted(folder.glob("wandb/*run-*/run-*.wandb"), key=_started)
+        parts = _parts(folder)
         if (not parts and project is None) or _arrived(folder, server, parts):
             continue
         own = said.wandb or Project("paribus", None)
@@ -68,6 +68,14 @@ def uploads(store: Store, ids: Iterable[str], server: str, project: str | None, 
             )
         )
     return found
+
+
+def is_offline(store: Store, id: str, server: str) -> bool:
+    """Whether a part of the run never had a connection, and is not known to have arrived on `server`."""
+    folder = store.run_dir(id)
+    if not any(folder.glob("wandb/offline-run-*/run-*.wandb")):
+        return False
+    return not _arrived(folder, server, _parts(folder))
 
 
 def mark(store: Store, upload: Upload, server: str, path: str) -> None:
@@ -94,6 +102,10 @@ def _arrived(folder: Path, server: str, parts: list[Path]) -> bool:
 
 def _sizes(parts: list[Path]) -> dict[str, int]:
     return {part.parent.name: part.stat().st_size for part in parts}
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("wandb/*run-*/run-*.wandb"), key=_started)
 
 
 def _started(part: Path) -> str:
