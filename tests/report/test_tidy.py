@@ -9,7 +9,7 @@ from made_ablations import Made
 from paribus.report.figures.catalogue import FIGURES, of_study
 from paribus.report.page.charts import sensitivity, trials
 from paribus.report.study import study
-from paribus.report.tidy import searched
+from paribus.report.tidy import in_order, searched
 
 SPACE = {
     "optimizer.lr": {"log": [1e-3, 1]},
@@ -88,3 +88,19 @@ def test_one_key_alone_has_a_curve():
     assert series["x"] == sorted(point["optimizer.lr"] for point, _ in one.plan.tuned["batch"].trials)
     assert series["ring"] == one.plan.tuned["batch"].point["optimizer.lr"]
     assert Counter(len(each["x"]) for each in sensitivity(one)["series"]) == {14: 2}
+
+
+@pytest.mark.parametrize(
+    ("levels", "ordered"),
+    [
+        (("b128", "b32", "b4"), ["b4", "b32", "b128"]),
+        (("1", "0.01", "3e-4", "-2"), ["-2", "3e-4", "0.01", "1"]),
+        (("10 epochs", "5 epochs"), ["5 epochs", "10 epochs"]),
+        (("none", "batch"), ["none", "batch"]),
+        (("b32", "c4"), ["b32", "c4"]),
+        (("2", "1", "none"), ["2", "1", "none"]),
+    ],
+)
+def test_levels_that_are_numbers_go_from_the_smallest_to_the_largest(levels, ordered):
+    assert [level for _, level in in_order(levels)] == ordered
+    assert all(levels[place] == level for place, level in in_order(levels))

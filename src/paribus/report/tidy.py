@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,15 +111,29 @@ def crossed(study: Study) -> Crossed | None:
     if not pairs:
         return None
     chosen = max(pairs, key=lambda each: -1.0 if math.isnan(each.share) else each.share)
-    rows, columns = chosen.term
     factors = list(grid.factors.items())
+    (rows, down), (columns, across) = ((factors[k][0], in_order(factors[k][1])) for k in chosen.term)
     means = {}
-    for place in itertools.product(range(len(factors[rows][1])), range(len(factors[columns][1]))):
-        there = (grid.places[:, chosen.term] == place).all(1)
+    for place in itertools.product(range(len(down)), range(len(across))):
+        there = (grid.places[:, chosen.term] == (down[place[0]][0], across[place[1]][0])).all(1)
         if there.any():
             means[place] = mean_interval(grid.scores[:, there].mean(1).tolist(), grid.level)
     others = tuple(name for k, (name, _) in enumerate(factors) if k not in chosen.term)
-    return Crossed(factors[rows], factors[columns], means, others, chosen.p)
+    first, second = (tuple(level for _, level in of) for of in (down, across))
+    return Crossed((rows, first), (columns, second), means, others, chosen.p)
+
+
+_NUMBERED = re.compile(r"(\D*?)([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(\D*)", re.I)
+
+
+def in_order(levels: Sequence[str]) -> list[tuple[int, str]]:
+    """The levels of a factor with their places, from the smallest number to the largest where they are numbers with the
+    same words around them, such as b4, b32 and b128; others as the file has them."""
+    listed = list(enumerate(levels))
+    found = [each for level in levels if (each := _NUMBERED.fullmatch(level))]
+    if len(found) < len(levels) or len({(each[1], each[3]) for each in found}) > 1:
+        return listed
+    return sorted(listed, key=lambda each: float(found[each[0]][2]))
 
 
 def seed_values(study: Study) -> dict[str, Mapping[Hashable, float]]:

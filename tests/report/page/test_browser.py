@@ -92,7 +92,8 @@ def test_a_grid_is_accessible_and_draws_its_interaction(browser, tmp_path):
         browser.get(path.as_uri())
         assert [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(browser)["violations"]] == []
         assert lines(browser, "interaction") == 2
-        assert [item.text for item in every(browser, "[data-lines] li")] == ["norm=batch", "norm=none"]
+        names = [node.text for node in every(browser, CHART.format("interaction") + " text")]
+        assert {"norm=batch", "norm=none"} <= set(names)
     assert browser.get_log("browser") == []
 
 
@@ -118,7 +119,7 @@ def test_every_control_has_a_name_and_can_be_reached_by_keys(browser, opened):
 def test_regimes_axes_metrics_and_arms_can_be_chosen(browser, opened):
     opened()
     assert shown(browser, ".study") == 1
-    one(browser, "input[name=regime][value='1']").click()
+    one(browser, ".regimes input[value='1']").click()
     assert shown(browser, ".study") == 1
     assert one(browser, ".study:not([hidden])").get_attribute("data-study") == "1"
     assert lines(browser) == 3
@@ -130,16 +131,90 @@ def test_regimes_axes_metrics_and_arms_can_be_chosen(browser, opened):
     assert one(browser, CHART.format("learning")).get_attribute("aria-label").startswith("Learning curves: lr over")
     Select(one(study, "[data-metric='0']")).select_by_value("train/loss")
 
-    one(study, ".arms input[value='1']").send_keys(Keys.SPACE)
+    one(browser, ".arms input[value='1']").send_keys(Keys.SPACE)
     assert lines(browser) == 2
-    one(study, "[data-arms-none]").click()
+    one(browser, "[data-arms=none]").click()
     assert lines(browser) == 0
-    one(study, "[data-arms-all]").click()
+    one(browser, "[data-arms=all]").click()
     one(study, "[data-show=runs]").send_keys(Keys.SPACE)
     assert lines(browser) == 3 + 15
     bands = len(every(one(browser, CHART.format("learning")), ".band"))
     one(study, "[data-show=bands]").send_keys(Keys.SPACE)
     assert (bands, len(every(one(browser, CHART.format("learning")), ".band"))) == (3, 0)
+
+
+def test_the_legend_stays_and_lights_an_arm_everywhere(browser, opened):
+    """By keys at its entry, by the pointer at a row of a table, and at a line of a chart."""
+    opened()
+    lit = """
+    const arms = (nodes) => [...new Set(nodes.map((node) => node.dataset.arm))].sort();
+    const seen = (selector) => [...document.querySelectorAll(selector)].filter((node) => node.checkVisibility());
+    const bright = (chart) =>
+      [...chart.querySelectorAll("[data-arm]")].filter((g) => getComputedStyle(g).opacity === "1");
+    const plain = (node) => getComputedStyle(node).backgroundColor === "rgba(0, 0, 0, 0)";
+    return [
+      seen(".chart:not([data-chart=times]) > svg").map((chart) => arms(bright(chart))),
+      arms(seen("tr[data-arm], .legend label").filter((node) => !plain(node))),
+    ];
+    """
+    charts, rows = browser.execute_script(lit)
+    assert len(charts) > 4
+    assert charts == [["0", "1", "2"]] * len(charts)
+    assert rows == []
+    browser.execute_script("arguments[0].focus()", one(browser, ".arms input[value='1']"))
+    assert browser.execute_script(lit) == [[["1"]] * len(charts), ["1"]]
+    row = one(browser, ".study:not([hidden]) .numbers tbody tr:nth-child(3)")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
+    ActionChains(browser).move_to_element(row).perform()
+    assert browser.execute_script(lit) == [[["2"]] * len(charts), ["2"]]
+    marker = one(browser, "[data-chart=regimes] g[data-arm='0'] path[transform]")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", marker)
+    ActionChains(browser).move_to_element(marker).perform()
+    assert browser.execute_script(lit) == [[["0"]] * len(charts), ["0"]]
+    browser.execute_script("document.getElementById('runs').previousElementSibling.scrollIntoView({block: 'end'})")
+    assert 0 <= one(browser, ".legend").rect["y"] - browser.execute_script("return scrollY") < 60
+
+
+def test_what_has_the_focus_is_never_below_the_legend(browser, opened):
+    opened(arms=[f"a rather long name of arm {k}" for k in range(14)], seeds=3, epochs=3)
+    hidden = """
+    const found = [], legend = document.querySelector(".legend");
+    const controls = document.querySelectorAll("#evidence :is(a, button, input, summary, select, .chart > svg)");
+    for (const node of [...controls].reverse()) {
+      if (!node.checkVisibility() || legend.contains(node)) continue;
+      node.focus();
+      if (node.getBoundingClientRect().bottom <= legend.getBoundingClientRect().bottom) found.push(node.outerHTML);
+    }
+    return found;
+    """
+    assert browser.execute_script(hidden) == []
+    one(browser, ".legend .skip").send_keys(Keys.ENTER)
+    one(browser, ".legend summary").click()
+    assert not one(browser, ".arms").is_displayed()
+
+
+def test_two_ablations_stand_on_one_page(browser, make, tmp_path):
+    first, second = make(), make(arms=("b8", "b512"), name="other")
+    path = tmp_path / "two.html"
+    path.write_text(
+        page("batch and other", [*first.studies, *second.studies], [], "paribus train -m ablation=batch,other")
+    )
+    for width, theme in ((390, "dark"), (1280, "light")):
+        screen(browser, width, theme)
+        browser.get(path.as_uri())
+        assert [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(browser)["violations"]] == []
+        root = "return document.documentElement"
+        assert browser.execute_script(f"{root}.scrollWidth") == browser.execute_script(f"{root}.clientWidth")
+    assert [each.text for each in every(browser, ".legend label")] == ["b32 baseline", "b8", "b128", "b512"]
+    assert [node.get_attribute("data-study") for node in every(browser, ".study") if node.is_displayed()] == ["0", "2"]
+    every(browser, ".regimes")[1].find_element(By.CSS_SELECTOR, "input[value='3']").click()
+    assert [node.get_attribute("data-study") for node in every(browser, ".study") if node.is_displayed()] == ["0", "3"]
+    one(browser, "[data-arms=none]").click()
+    drawn = "return document.querySelectorAll('[data-chart=regimes] g[data-arm]').length"
+    assert browser.execute_script(drawn) == 0
+    one(browser, ".arms input[value='1']").click()
+    assert browser.execute_script(drawn) == 2 * 2  # lines and bands, in both ablations
+    assert browser.get_log("browser") == []
 
 
 def test_hover_and_zoom_by_mouse_and_by_keys(browser, opened):
@@ -234,15 +309,15 @@ def test_a_live_page_follows_the_records_and_keeps_the_readers_choices(browser, 
     try:
         screen(browser, 1280, "light")
         browser.get(watcher.url)
-        one(browser, "input[name=regime][value='1']").click()
-        one(browser, ".study:not([hidden]) .arms input[value='1']").click()
+        one(browser, ".regimes input[value='1']").click()
+        one(browser, ".arms input[value='1']").click()
         assert one(browser, "#progress-text").text == "3 of 9 runs over"
         made.studies[1] = make(seeds=4).studies[1]
         state |= {"text": "9 of 9 runs over", "version": "2"}
         WebDriverWait(browser, 20).until(lambda _: browser.execute_script(command) == "2")
         assert one(browser, "#progress-text").text == "9 of 9 runs over"
         assert one(browser, ".study:not([hidden])").get_attribute("data-study") == "1"
-        assert not one(browser, ".study:not([hidden]) .arms input[value='1']").is_selected()
+        assert not one(browser, ".arms input[value='1']").is_selected()
         assert lines(browser) == 2
         assert one(browser, ".study:not([hidden]) .numbers tbody tr td:last-child").text == "4"
     finally:
@@ -273,7 +348,7 @@ def test_times_to_targets_are_drawn_with_the_names_of_arms(browser, opened):
     opened()
     lines = every(browser, CHART.format("speed") + " path[fill=none]")
     assert len(lines) >= 3
-    assert [each.text for each in every(browser, "[data-tasks] li")] == ["b32", "b8", "b128"]
+    assert [each.text for each in every(browser, ".legend label")] == ["b32 baseline", "b8", "b128"]
     assert every(browser, "[data-chart=profile] > svg path[fill=none]")
 
 

@@ -53,8 +53,8 @@ def watcher(overrides: Sequence[str], port: int, by: Sequence[str], mix: Sequenc
 def _page(overrides: Sequence[str], found: Sequence[Study], store: Store, live: Live | None = None) -> str:
     claimed = [each for each in found if each.ablation and each.ablation.hypotheses]
     verdicts = claims([each.plan for each in claimed], Reader(store), known=[each.findings for each in claimed])
-    name = found[0].ablation.name if found[0].ablation else found[0].name
-    return page(name, found, verdicts, shlex.join(["paribus", "train", "-m", *overrides]), live)
+    names = dict.fromkeys(each.ablation.name if each.ablation else each.name for each in found)
+    return page(" and ".join(names), found, verdicts, shlex.join(["paribus", "train", "-m", *overrides]), live)
 
 
 def _live(found: Sequence[Study], store: Store) -> Live:

@@ -1,7 +1,8 @@
 """The page's charts but learning curves, as data for its scripts: axes, series of points, lines of reference.
 
 A chart is {"title", "x", "y", "series", ...}. An axis has a label and a kind: linear, log, error (percent, logarithmic
-in the error), or band (names). A series belongs to an arm, whose look it has and with which it is hidden.
+in the error), or band (names). A series belongs to an arm, by its number in the study: it has the arm's look, and is
+hidden and lit with it. In a direct chart the series are no arms, and have their names at their ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from paribus.evidence.budgets import Budgets
 from paribus.report import tidy
 from paribus.report.escape import plain
 from paribus.report.numbers import NONE, possible, scale, title, with_spread
+from paribus.report.numbers import short as short_text
 from paribus.report.page.thin import short
 from paribus.report.page.words import p_text
 from paribus.report.study import Study
@@ -24,7 +26,6 @@ from paribus.stats.profile import performance_ratios
 from paribus.stats.tuning import best_of_k
 
 Chart = dict[str, Any]
-MANY = 12  # arms drawn at first; more hide each other
 
 
 def axis(metric: Key, values: Sequence[float]) -> dict[str, Any]:
@@ -112,11 +113,22 @@ def seeds(study: Study) -> Chart | None:
     # A linear axis: distances between seeds are what this chart shows.
     x = {"label": title(study.metric), "kind": "linear"}
     y = {"label": "", "kind": "band", "names": [plain(arm) or "(no name)" for arm in values]}
-    return {"title": "Seeds", "x": x, "y": y, "series": series, "joins": list(joins.values()), "hover": "point"}
+    return {
+        "title": "Seeds",
+        "x": x,
+        "y": y,
+        "series": series,
+        "joins": list(joins.values()),
+        "hover": "point",
+        "rows": True,
+    }
 
 
-def regimes(studies: Sequence[Study]) -> Chart | None:
-    """Means of arms, joined over the regimes: lines that cross say that the regime decides which arm is better."""
+def regimes(studies: Sequence[Study], entries: Mapping[str, int]) -> Chart | None:
+    """Means of arms, joined over the regimes: lines that cross say that the regime decides which arm is better.
+
+    entries: of the arms in the legend.
+    """
     tables = {each.regime or each.name: each.table for each in studies if each.table is not None}
     if len(tables) < 2:
         return None
@@ -133,7 +145,7 @@ def regimes(studies: Sequence[Study]) -> Chart | None:
         ends = {side: [possible(metric, getattr(mean, name)) for mean in means] for side, name in _SIDES.items()}
         line = {side: short([end * factor for end in of]) for side, of in ends.items()}
         notes = [f"n = {mean.n}" for mean in means]
-        series.append({"arm": number, "x": at, **line, "whiskers": True, "notes": notes})
+        series.append({"arm": entries[arm], "x": at, **line, "whiskers": True, "notes": notes})
         shown += [mean.mean * factor for mean in means]
     x = {"label": "regime", "kind": "band", "names": [plain(name) for name in tables]}
     return {"title": "Regimes", "x": x, "y": axis(metric, shown), "series": series, "hover": "point"}
@@ -159,7 +171,7 @@ def times(study: Study) -> list[Chart]:
                 lines.append({"y": level, "label": f"{SATURATED:g} × the smallest batch"})
         x = {"label": "batch size", "kind": "log", "ticks": sorted({size for of in groups.values() for size in of})}
         y = {"label": title(Key(metric)), "kind": "log"}
-        charts.append({"title": title(Key(metric)), "x": x, "y": y, "series": series, "lines": lines})
+        charts.append({"title": title(Key(metric)), "x": x, "y": y, "series": series, "lines": lines, "direct": True})
     return charts
 
 
@@ -210,12 +222,13 @@ def interaction(study: Study) -> Chart | None:
         means = [found.at(number, k) for k in range(len(found.across[1]))]
         shift = (number - (len(found.line_names) - 1) / 2) * min(0.05, 0.5 / len(found.line_names))
         at = [round(k + shift, 3) for k in range(len(means))]
-        line = {side: short([getattr(mean, of) * factor for mean in means]) for side, of in _SIDES.items()}
+        ends = {side: [possible(study.metric, getattr(mean, of)) for mean in means] for side, of in _SIDES.items()}
+        line = {side: short([end * factor for end in of]) for side, of in ends.items()}
         series.append({"look": number, "name": plain(name), "x": at, **line, "whiskers": True})
     x = {"label": plain(found.across[0]), "kind": "band", "names": [plain(level) for level in found.across[1]]}
     # A linear axis: on another one, lines that differ by equally much are not parallel.
     y = {"label": title(study.metric), "kind": "linear"}
-    return {"title": "Interaction", "x": x, "y": y, "series": series, "hover": "point"}
+    return {"title": "Interaction", "x": x, "y": y, "series": series, "hover": "point", "direct": True}
 
 
 def heat(study: Study) -> dict[str, Any] | None:
@@ -225,14 +238,15 @@ def heat(study: Study) -> dict[str, Any] | None:
         return None
     factor = scale(study.metric)
     values = [mean.mean * factor for mean in found.means.values()]
-    low, span = min(values), max(values) - min(values)
+    low, high = min(values), max(values)
+    span, best = high - low, low if study.metric.metric.higher is False else high
 
     def cell(mean: Mean | None) -> dict[str, Any]:
         if mean is None:
-            return {"text": NONE, "heat": None}
+            return {"text": NONE, "heat": None, "best": False}
         at = mean.mean * factor
         said, _ = with_spread(at, mean.sd * factor)
-        return {"text": said, "heat": round(100 * (at - low) / span) if span else 0}
+        return {"text": said, "heat": round(100 * (at - low) / span) if span else 0, "best": at == best}
 
     return {
         "rows": plain(found.rows[0]),
@@ -242,6 +256,7 @@ def heat(study: Study) -> dict[str, Any] | None:
             {"name": plain(name), "cells": [cell(found.means.get((row, k))) for k in range(len(found.columns[1]))]}
             for row, name in enumerate(found.rows[1])
         ],
+        "ends": [short_text(low), short_text(high)],
         "averaged": f", averaged over {', '.join(map(plain, found.averaged))}" if found.averaged else "",
         "p": f" (p {p_text(found.p)}, Holm)" if math.isfinite(found.p) else "",
         "lines": plain(found.lines[0]),
@@ -264,19 +279,21 @@ def speed(study: Study) -> list[Chart]:
     return charts
 
 
-def profile(studies: Sequence[Study]) -> Chart | None:
-    """The share of tasks on which an arm is within a factor of the fastest; None where there are not several tasks."""
+def profile(studies: Sequence[Study], entries: Mapping[str, int]) -> Chart | None:
+    """The share of tasks on which an arm is within a factor of the fastest; None where there are not several tasks.
+
+    entries: of the arms in the legend.
+    """
     tasks, times = tidy.task_times(studies)
     if len(tasks) < 2 or len(times) < 2:
         return None
     ratios = performance_ratios(times)
     right = tidy.profile_end(ratios)
-    arms = list(studies[0].arms)
     series: list[Chart] = []
     for arm, own in ratios.items():
         x, share = tidy.profile_steps(own, right)
         at = short([x[0], *(value for value in x[1:] for _ in range(2))])
-        series.append({"arm": arms.index(arm), "x": at, "y": short(steps(share))})
+        series.append({"arm": entries[arm], "x": at, "y": short(steps(share))})
     x_axis = {"label": "factor of the fastest arm", "kind": "log", "ticks": [t for t in tidy.FACTORS if t <= right]}
     y_axis = {"label": "share of tasks", "kind": "linear"}
     return {"title": "Profile", "x": x_axis, "y": y_axis, "series": series, "tasks": len(tasks)}

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -23,6 +24,7 @@ from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.numbers import title
 from paribus.report.page import charts, strips, words
 from paribus.report.page.curves import learning
+from paribus.report.page.legend import Legend, legend
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
 from paribus.report.study import Study
 from paribus.report.tables.budgets import ahead_words, budgets_sheet
@@ -34,7 +36,7 @@ from paribus.report.tables.sheets import arms_sheet
 from paribus.report.tables.targets import target_words, targets_sheet
 from paribus.report.verdicts import Claim, because
 
-SCRIPTS = ("draw.js", "chart.js", "tables.js", "page.js")
+SCRIPTS = ("draw.js", "chart.js", "tables.js", "legend.js", "runs.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,35 @@ class Live:
 
 @np.errstate(over="ignore", invalid="ignore")
 def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: str, live: Live | None = None) -> str:
-    """The report on an ablation in all its regimes, as HTML.
+    """The report on an ablation in all its regimes, or on several ablations, as HTML.
 
     command: what trains it. live: given by `paribus watch`, with which the page asks its server for news.
     """
     scripts = "\n".join(_asset(file) for file in (*SCRIPTS, *(["live.js"] if live else [])))
     digest = base64.b64encode(hashlib.sha256(scripts.encode()).digest()).decode()
-    drawn = [_drawn(each, 1 / len(studies)) for each in studies]
-    records, regimes, profile = details(studies), charts.regimes(studies), charts.profile(studies)
-    looks = _looks(max((len(each.arms) for each in studies), default=0))
-    data = {"looks": looks, "studies": drawn, "regimes": regimes, "profile": profile, "records": records}
-    ablation = studies[0].ablation
+    arms = legend(studies)
+    drawn = [_drawn(each, 1 / len(studies), own) for each, own in zip(studies, arms.places, strict=True)]
+    records = details(studies)
+    groups = [_group(title, numbers, studies, arms) for title, numbers in _groups(studies).items()]
+    data = {
+        "looks": _looks(len(arms.names)),
+        "arms": arms.names,
+        "studies": drawn,
+        **{kind: [group[kind] for group in groups] for kind in ("regimes", "profile")},
+        "records": records,
+    }
+    ablation = studies[0].ablation if len(groups) == 1 else None
     result: str = _template().render(
         name=plain(name),
         question=plain(ablation.claim) if ablation else "",
-        ablation=ablation,
-        claims=[_claim(each) for each in claims],
+        ablation=studies[0].ablation,
+        design=ablation.design if ablation else "",
+        claims=[_claim(each, len({claim.ablation for claim in claims}) > 1) for each in claims],
         outcomes=[] if claims else _outcomes(studies),
+        legend=arms,
+        groups=groups,
         studies=[_study(number, each, drawn[number]) for number, each in enumerate(studies)],
-        regimes=regimes,
-        profile=profile,
-        ranks=_ranks(studies),
+        metrics=list(dict.fromkeys(title(each.metric) for each in studies)),
         failures=failures(studies),
         counts=_counts(studies),
         command=command,
@@ -89,6 +99,35 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
     return result
 
 
+def _groups(studies: Sequence[Study]) -> dict[str, list[int]]:
+    """The numbers of the studies that are regimes of one ablation, in one setting, under what these are called."""
+    found: dict[str, list[int]] = {}
+    for number, each in enumerate(studies):
+        name = each.name
+        if each.ablation is not None:
+            setting = name.removeprefix(each.ablation.title)
+            named = re.sub(r"ablation=[^,()]*(, )?", "", setting).removesuffix(" ()")  # where these are what varies
+            name = each.ablation.name + (named if setting != name else "")
+        found.setdefault(name, []).append(number)
+    return found
+
+
+def _group(name: str, numbers: Sequence[int], studies: Sequence[Study], arms: Legend) -> dict[str, Any]:
+    """What the template says of the regimes of one ablation together."""
+    own = [studies[number] for number in numbers]
+    entries = {arm: place for number in numbers for arm, place in arms.of(number, studies[number]).items()}
+    ablation = own[0].ablation
+    return {
+        "title": plain(name),
+        "question": plain(ablation.claim) if ablation else "",
+        "numbers": numbers,
+        "metric": title(own[0].metric),
+        "regimes": charts.regimes(own, entries),
+        "profile": charts.profile(own, entries),
+        "ranks": _ranks(own),
+    }
+
+
 def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
     """What the template says of one regime."""
     table = study.table
@@ -99,8 +138,6 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "title": plain(study.regime or study.name),
         "name": plain(study.name),
         "about": plain(words.regime(study.ablation)),
-        "arms": [plain(arm) or "(no name)" for arm in study.arms],
-        "shown": _first_shown(study),
         **_table(number, study),
         "factors": _factors(study),
         "budgets": _budgets(study),
@@ -121,12 +158,9 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _drawn(study: Study, share: float) -> dict[str, Any]:
-    """What the scripts draw of one regime."""
-    return {
-        "name": study.name,
-        "arms": [plain(arm) or "(no name)" for arm in study.arms],
-        "learning": learning(study, share),
+def _drawn(study: Study, share: float, places: Sequence[int]) -> dict[str, Any]:
+    """What the scripts draw of one regime. places: of its arms in the legend, by which charts name them."""
+    drawn = {
         "sensitivity": charts.sensitivity(study),
         "trials": charts.trials(study),
         "seeds": charts.seeds(study),
@@ -135,6 +169,12 @@ def _drawn(study: Study, share: float) -> dict[str, Any]:
         "interaction": charts.interaction(study),
         "speed": charts.speed(study),
     }
+    for found in drawn.values():
+        for chart in [found] if isinstance(found, dict) else found or []:
+            for series in chart["series"]:
+                if "arm" in series:
+                    series["arm"] = places[series["arm"]]
+    return {"name": study.name, "arms": places, "learning": learning(study, share), **drawn}
 
 
 def _table(number: int, study: Study) -> dict[str, Any]:
@@ -193,17 +233,6 @@ def _sheet(sheet: Sheet) -> dict[str, Any]:
     return {"table": Markup(html_table(sheet, words=breakable)), "notes": Markup(html_notes(sheet))}
 
 
-def _first_shown(study: Study) -> set[int]:
-    """Of many arms, the baseline and those with the best means are drawn at first."""
-    if study.table is None or len(study.arms) <= charts.MANY:
-        return set(range(len(study.arms)))
-    sign = -1.0 if study.metric.metric.higher is False else 1.0
-    means = {row.arm: sign * row.cells[study.metric].mean.mean for row in study.table.rows}
-    order = sorted(means, key=lambda arm: (math.isnan(means[arm]), -means[arm]))
-    chosen = {study.table.baseline.arm, *order[: charts.MANY - 1]}
-    return {k for k, arm in enumerate(study.arms) if arm in chosen}
-
-
 def _tuned(study: Study) -> list[dict[str, Any]]:
     return [
         {
@@ -216,8 +245,10 @@ def _tuned(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
+def _claim(claim: Claim, named: bool) -> dict[str, Any]:
+    """named: whether the ablation has to be, since there are several."""
     return {
+        "ablation": plain(claim.ablation) if named else "",
         "id": plain(claim.id),
         "text": plain(claim.claim),
         "outcome": claim.overall.outcome,

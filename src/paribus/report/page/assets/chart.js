@@ -17,7 +17,8 @@ class Chart {
   }
 
   look(s) { return this.looks[(s.arm ?? s.look) % this.looks.length]; }
-  colour(s) { return `var(--c${this.look(s)[0]})`; }
+  // Colours are those of arms: lines that are none have their names at their ends, and the colour of ink.
+  colour(s) { return this.spec.direct ? "var(--ink)" : `var(--c${this.look(s)[0]})`; }
   visible() { return this.spec.series.filter((s) => !s.off); }
   zoomable() { return this.spec.x.kind !== "band"; }
 
@@ -52,11 +53,13 @@ class Chart {
     this.width = width;
     const rows = y.kind === "band" ? y.names.length : 0;
     const domain = this.domains();
-    const letters = (texts) => Math.max(0, ...texts.map((t) => Math.min(t.length, 26))) * 6.9;
+    const letters = (texts, wide = 6.9) => Math.max(0, ...texts.map((t) => Math.min(t.length, 40))) * wide;
     const height = rows ? 64 + rows * Math.max(17, Math.min(34, 420 / rows)) : Math.round(Math.min(330, Math.max(230, width * 0.62)));
     const yTicks = ticks(y, ...domain.y, (height - 60) / 34);
-    const yTexts = rows ? y.names : yTicks.map(number);
-    const left = Math.min(letters(yTexts) + (rows ? 14 : 30), width * 0.42), right = 14, top = 26, bottom = 42;
+    const yTexts = rows ? y.names : tickTexts(y, yTicks);
+    const left = Math.min(letters(yTexts, rows ? 7.9 : 6.9) + (rows ? 14 : 30), width * 0.42), top = 26, bottom = 42;
+    const ends = this.spec.direct ? this.visible().filter((s) => !s.dots) : [];
+    const right = ends.length > 1 ? Math.min(letters(ends.map((s) => s.name)) + 22, width * 0.36) : 14;
     const inner = { left, top, width: width - left - right, height: height - top - bottom };
     const place = (axis, [a, b], size, flip) => {
       const to = SCALES[axis.kind][0], from = SCALES[axis.kind][1], p = to(a), q = to(b);
@@ -83,7 +86,11 @@ class Chart {
       labels.push(this.text(line.label, 6, at - 6, "start", "halo"));
     }
     for (const join of this.spec.joins || []) this.join(data, join);
-    for (const s of this.visible()) this.series(data, bands, s);
+    for (const s of this.visible()) {
+      const [over, under] = [data, bands].map((layer) => layer.appendChild(svg("g", { "data-arm": s.arm })));
+      this.series(over, under, s);
+    }
+    if (ends.length > 1) this.names(plot, ends, right);
     plot.append(...labels);
     this.cross = svg("line", { class: "cross", y1: 0, y2: inner.height, visibility: "hidden" });
     this.brush = svg("rect", { class: "brush", y: 0, height: inner.height, visibility: "hidden" });
@@ -112,22 +119,36 @@ class Chart {
       const at = this.toY(v);
       plot.append(svg("line", { class: "tick", x1: 0, x2: inner.width, y1: at, y2: at }));
       const full = yTexts[k], most = Math.floor((inner.left - 10) / (rows ? 7.9 : 7.1)); // names of arms have wider letters than numbers
-      const label = this.text(full.length > most ? `${full.slice(0, most - 1)}…` : full, -8, at + 4, "end", rows ? "label" : undefined);
+      const label = this.text(shortened(full, most), -8, at + 4, "end", rows ? "label" : undefined);
       if (full.length > most) label.append(svg("title", {}, full));
       plot.append(label);
     });
     let last = -Infinity;
-    for (const v of ticks(x, ...this.domain.x, inner.width / 64)) {
-      const at = this.toX(v), text = x.kind === "band" ? x.names[v] : number(v);
+    const xTicks = ticks(x, ...this.domain.x, inner.width / 64), xTexts = x.kind === "band" ? x.names : tickTexts(x, xTicks);
+    xTicks.forEach((v, k) => {
+      const at = this.toX(v), text = xTexts[k];
       const most = x.kind === "band" ? Math.max(3, Math.floor(inner.width / x.names.length / 7)) : 99;
       plot.append(svg("line", { class: "tick", x1: at, x2: at, y1: 0, y2: inner.height }));
-      if (at - last < text.length * 6.4 && x.kind !== "band") continue;
-      plot.append(this.text(text.length > most ? `${text.slice(0, most - 1)}…` : text, at, inner.height + 17, "middle"));
+      if (at - last < text.length * 6.4 && x.kind !== "band") return;
+      plot.append(this.text(shortened(text, most), at, inner.height + 17, "middle"));
       last = at;
-    }
+    });
     plot.append(svg("path", { class: "frame", fill: "none", d: `M0 0V${inner.height}H${inner.width}` }));
     plot.append(this.text(x.label, inner.width / 2, inner.height + 36, "middle", "label"));
     if (y.label) plot.append(this.text(y.label, -inner.left + 2, -11, "start", "label"));
+  }
+
+  // What each line is called, at its end: as near as the names leave room for each other.
+  names(plot, lines, room) {
+    const found = lines.map((s) => [this.pieces(s).flat().at(-1)?.[1], s]).filter(([at]) => at !== undefined).sort(([a], [b]) => a - b);
+    let last = -Infinity;
+    const lowest = found.map(([at], k) => (last = Math.max(at, last + 14, k * 14)));
+    const over = Math.max(0, last - this.inner.height);
+    found.forEach(([, s], k) => {
+      const name = this.text(shortened(s.name, Math.floor((room - 10) / 6.9)), this.inner.width + 10, lowest[k] - over + 4, "start", "label");
+      name.append(svg("title", {}, s.name));
+      plot.append(name);
+    });
   }
 
   join(data, points) {
@@ -302,12 +323,13 @@ class Chart {
       if (run) rows.push(run);
     }
     if (!rows.length) return this.hide();
+    this.light(points.filter((p) => p.s.arm !== undefined && Math.hypot(p.a - px, p.b - py) < 24).sort((p, q) => Math.hypot(p.a - px, p.b - py) - Math.hypot(q.a - px, q.b - py))[0]?.s.arm);
     const at = rows[0].s.x[rows[0].k], many = rows.length - 12;
     const items = rows.slice(0, many > 0 ? 12 : undefined).map(({ s, k }) => {
       const band = s.low && s.low[k] !== null && s.low[k] !== undefined ? ` (${number(s.low[k])} to ${number(s.high[k])})` : "";
       const value = this.spec.y.kind === "band" ? number(s.x[k]) : number(s.y[k]) + band;
       const note = s.notes ? ` · ${s.notes[k]}` : s.note ? ` · ${s.note}` : "";
-      const item = html("li", {}, swatch(this.looks, s.arm ?? s.look), html("span", { textContent: `${this.name(s)}${note}` }), html("b", { textContent: value }));
+      const item = html("li", {}, swatch(this.look(s), this.colour(s)), html("span", { textContent: `${this.name(s)}${note}` }), html("b", { textContent: value }));
       return item;
     });
     if (many > 0) items.push(html("li", { textContent: `and ${many} more` }));
@@ -321,5 +343,12 @@ class Chart {
     if (this.spec.hover !== "point") { this.cross.setAttribute("x1", rows[0].a); this.cross.setAttribute("x2", rows[0].a); this.cross.setAttribute("visibility", "visible"); }
   }
 
-  hide() { this.tip.hidden = true; this.cross.setAttribute("visibility", "hidden"); }
+  hide() {
+    this.tip.hidden = true;
+    this.cross.setAttribute("visibility", "hidden");
+    this.light();
+  }
+
+  // Which arm the pointer is at, if any: the whole page shows it (legend.js).
+  light(arm) { this.host.dispatchEvent(new CustomEvent("arm", { detail: arm, bubbles: true })); }
 }

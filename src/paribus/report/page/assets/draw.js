@@ -31,8 +31,13 @@ function html(name, properties = {}, ...children) {
   return node;
 }
 
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
 // As a name of a file.
 const slug = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-");
+
+// Names of arms begin and end in different ways, so what is left out stands in the middle.
+const shortened = (text, most) => text.length <= most ? text : `${text.slice(0, Math.ceil((most - 1) / 2))}…${text.slice(text.length - Math.floor((most - 1) / 2))}`;
 
 function number(value) {
   if (value === 0) return "0";
@@ -41,20 +46,42 @@ function number(value) {
   return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 8 }).replace("-", "−");
 }
 
+// Ticks of one axis, as people write them: 0.1, 20k, and 1e−3 where a scale goes down to small numbers.
+function tickTexts(axis, values) {
+  const sizes = values.filter((v) => v !== 0).map(Math.abs), most = Math.max(...sizes);
+  const small = axis.kind === "log" ? (v) => Math.abs(v) < 0.01 : () => most < 0.01;
+  return values.map((v) => {
+    const size = Math.abs(v);
+    if (v === 0) return "0";
+    let text;
+    if (size >= 1e12 || small(v)) text = Number(v.toPrecision(3)).toExponential().replace("e+", "e");
+    else if (size >= 1e4) text = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].filter(([by]) => size >= by).map(([by, letter]) => `${Number((v / by).toPrecision(4))}${letter}`)[0];
+    else text = String(Number(v.toPrecision(axis.ticks ? 3 : 6)));
+    return text.replaceAll("-", "−");
+  });
+}
+
+// Whether all are written with two digits at most.
+const round = (values) => values.every((v) => Number(v.toPrecision(2)) === v);
+
 function ticks(axis, low, high, room) {
   const most = Math.max(2, Math.floor(room));
   if (axis.kind === "band") return axis.names.map((_, k) => k);
   let found = [];
-  if (axis.ticks) found = axis.ticks.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+  const given = axis.ticks && (axis.kind !== "log" || round(axis.ticks));
+  if (given) found = axis.ticks.filter((v) => v >= low * 0.999 && v <= high * 1.001);
   else if (axis.kind === "error") found = ERRORS.filter((v) => v >= low && v <= high);
   else if (axis.kind === "log") {
-    const decades = Math.log10(high / low);
-    const steps = decades > most ? [1] : decades > most / 2 ? [1, 3] : [1, 2, 5];
-    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
-      for (const s of steps) found.push(Number((s * 10 ** e).toPrecision(6)));
-    found = found.filter((v) => v >= low && v <= high);
+    const of = (steps) => {
+      const all = [];
+      for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
+        for (const s of steps) all.push(Number((s * 10 ** e).toPrecision(6)));
+      return all.filter((v) => v >= low && v <= high);
+    };
+    const finest = [[1, 2, 5], [1, 3]].map(of).find((all) => all.length <= most);
+    found = finest ?? of([1]);
   }
-  if (!axis.ticks && (axis.kind === "linear" || found.length < (axis.kind === "error" ? 4 : 2))) {
+  if (!given && (axis.kind === "linear" || found.length < (axis.kind === "error" ? 4 : 2))) {
     const raw = (high - low) / most, size = 10 ** Math.floor(Math.log10(raw));
     let step = [1, 2, 5, 10].map((s) => s * size).find((s) => s >= raw) || raw;
     if (axis.whole) step = Math.max(1, Math.round(step));
@@ -67,8 +94,7 @@ function ticks(axis, low, high, room) {
 }
 
 // An arm's line and marker, as in a legend.
-function swatch(looks, arm, node = svg("svg", { class: "swatch", width: 34, height: 12, "aria-hidden": "true" })) {
-  const [colour, dashes, marker] = looks[arm % looks.length], paint = `var(--c${colour})`;
+function swatch([colour, dashes, marker], paint = `var(--c${colour})`, node = svg("svg", { class: "swatch", width: 34, height: 12, "aria-hidden": "true" })) {
   node.replaceChildren(
     svg("line", { x1: 1, x2: 33, y1: 6, y2: 6, stroke: paint, "stroke-width": 1.9, "stroke-dasharray": dashes ? dashes.split(" ").map((d) => d * 1.9).join(" ") : undefined }),
     svg("path", { d: MARKS[marker], fill: paint, transform: "translate(17 6) scale(3.8)" }),
