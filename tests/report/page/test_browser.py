@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from axe_core_python.selenium import Axe
 from browsers import screen
+from made_ablations import Made as Planned
 from made_studies import made_grid
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -18,6 +19,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from paribus.report.page.render import Live, page
 from paribus.report.page.serve import Built, Watcher
+from paribus.report.study import study
 from paribus.report.verdicts import claims
 
 pytestmark = pytest.mark.needs("browser")
@@ -124,22 +126,22 @@ def test_regimes_axes_metrics_and_arms_can_be_chosen(browser, opened):
     assert one(browser, ".study:not([hidden])").get_attribute("data-study") == "1"
     assert lines(browser) == 3
 
-    study = one(browser, ".study:not([hidden])")
-    one(study, "input[value=seconds]").click()
+    regime = one(browser, ".study:not([hidden])")
+    one(regime, "input[value=seconds]").click()
     assert "training time (s)" in one(browser, CHART.format("learning")).text
-    Select(one(study, "[data-metric='0']")).select_by_value("lr")
+    Select(one(regime, "[data-metric='0']")).select_by_value("lr")
     assert one(browser, CHART.format("learning")).get_attribute("aria-label").startswith("Learning curves: lr over")
-    Select(one(study, "[data-metric='0']")).select_by_value("train/loss")
+    Select(one(regime, "[data-metric='0']")).select_by_value("train/loss")
 
     one(browser, ".arms input[value='1']").send_keys(Keys.SPACE)
     assert lines(browser) == 2
     one(browser, "[data-arms=none]").click()
     assert lines(browser) == 0
     one(browser, "[data-arms=all]").click()
-    one(study, "[data-show=runs]").send_keys(Keys.SPACE)
+    one(regime, "[data-show=runs]").send_keys(Keys.SPACE)
     assert lines(browser) == 3 + 15
     bands = len(every(one(browser, CHART.format("learning")), ".band"))
-    one(study, "[data-show=bands]").send_keys(Keys.SPACE)
+    one(regime, "[data-show=bands]").send_keys(Keys.SPACE)
     assert (bands, len(every(one(browser, CHART.format("learning")), ".band"))) == (3, 0)
 
 
@@ -214,6 +216,62 @@ def test_two_ablations_stand_on_one_page(browser, make, tmp_path):
     assert browser.execute_script(drawn) == 0
     one(browser, ".arms input[value='1']").click()
     assert browser.execute_script(drawn) == 2 * 2  # lines and bands, in both ablations
+    assert browser.get_log("browser") == []
+
+
+def test_any_two_metrics_are_drawn_and_their_dots_lead_to_runs(browser, opened):
+    made = opened()
+    chart = CHART.format("scatter")
+    assert "test loss" in one(browser, chart).text
+    Select(one(browser, "[name=x-of-0]")).select_by_value("ms_per_update")
+    Select(one(browser, "[name=y-of-0]")).select_by_value("val/acc")
+    assert (
+        one(browser, chart)
+        .get_attribute("aria-label")
+        .startswith("Runs by two metrics: validation accuracy (%) over ms")
+    )
+    done = [run for run in made.studies[0].runs("done").values()]
+    assert len(every(browser, chart + " .dot-link")) == sum(map(len, done))
+    one(browser, ".arms input[value='2']").click()
+    assert len(every(browser, chart + " .dot-link")) == sum(map(len, done[:2]))
+    one(browser, chart).send_keys(Keys.ARROW_RIGHT)
+    tip = one(browser, "[data-chart=scatter] .tip")
+    assert "seed" in tip.text
+    browser.execute_script("arguments[0].dispatchEvent(new Event('click'))", one(browser, chart + " .dot-link"))
+    assert one(browser, "dialog").is_displayed()
+
+
+def test_settings_are_read_and_thinned_by_keys(browser, tmp_path):
+    section = {
+        "name": "search",
+        "factors": {"norm": ["batch", "layer"]},
+        "tune": {"trials": 8, "space": {"optimizer.lr": {"log": [1e-3, 1]}, "model.width": {"int": [8, 64]}}},
+        "seeds": {"tune": 2, "report": 3},
+    }
+    ablation = Planned(section, lambda cell: 0.9 - 0.1 * cell.run.optimizer["lr"])
+    [plan] = ablation.plans
+    arms = {arm: [ablation.read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
+    drawn = study(plan.name, arms, ["test/acc"], plan, ablation.read, lambda id: {})
+    path = tmp_path / "search.html"
+    path.write_text(page("search", [drawn], [], "paribus train -m ablation=search"))
+    for width, theme in ((390, "dark"), (1280, "light")):
+        screen(browser, width, theme)
+        browser.get(path.as_uri())
+        assert [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(browser)["violations"]] == []
+    chart = CHART.format("settings")
+    drawn_lines = f"return document.querySelectorAll('{chart} [data-arm] path').length"
+    counts = []
+    for key in ("", "+", "+", "-", "0"):
+        one(browser, chart).send_keys(key)
+        counts.append(browser.execute_script(drawn_lines))
+    assert counts == [16, 8, 4, 8, 16]
+    one(browser, chart).send_keys(Keys.ARROW_RIGHT)
+    tip = one(browser, "[data-chart=settings] .tip")
+    assert tip.get_attribute("role") == "status"
+    best = tip.text
+    assert all(said in best for said in ("norm", "optimizer.lr", "model.width", "validation accuracy (%)", "chosen"))
+    one(browser, chart).send_keys(Keys.ARROW_RIGHT)
+    assert tip.text != best
     assert browser.get_log("browser") == []
 
 

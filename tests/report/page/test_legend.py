@@ -51,4 +51,4 @@ def test_two_ablations_are_two_sections_with_one_legend():
     first.gather()
     single = page("batch", first.studies, [], "paribus train -m ablation=batch")
     assert 'aria-label="Ablation' not in single
-    assert "beside each other" not in single
+    assert "2 ablations" not in single

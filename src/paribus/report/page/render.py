@@ -22,7 +22,7 @@ from paribus.evidence.data_sets import across
 from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.numbers import title
-from paribus.report.page import charts, strips, words
+from paribus.report.page import charts, explore, strips, words
 from paribus.report.page.curves import learning
 from paribus.report.page.legend import Legend, legend
 from paribus.report.page.records import anchor, details, everyone, failures, listed, value_text
@@ -36,7 +36,7 @@ from paribus.report.tables.sheets import arms_sheet
 from paribus.report.tables.targets import target_words, targets_sheet
 from paribus.report.verdicts import Claim, because
 
-SCRIPTS = ("draw.js", "chart.js", "tables.js", "legend.js", "runs.js", "page.js")
+SCRIPTS = ("draw.js", "chart.js", "parallel.js", "tables.js", "legend.js", "runs.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -168,13 +168,15 @@ def _drawn(study: Study, share: float, places: Sequence[int]) -> dict[str, Any]:
         "times": charts.times(study),
         "interaction": charts.interaction(study),
         "speed": charts.speed(study),
+        "settings": explore.parallel(study),
     }
     for found in drawn.values():
         for chart in [found] if isinstance(found, dict) else found or []:
             for series in chart["series"]:
                 if "arm" in series:
                     series["arm"] = places[series["arm"]]
-    return {"name": study.name, "arms": places, "learning": learning(study, share), **drawn}
+    more = {"learning": learning(study, share), "scatter": explore.scatter(study)}
+    return {"name": study.name, "arms": places, **more, **drawn}
 
 
 def _table(number: int, study: Study) -> dict[str, Any]:

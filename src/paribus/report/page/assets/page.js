@@ -1,7 +1,7 @@
 "use strict";
 // The controls of the page and its charts: which arms, which axis, which regime.
 
-const KINDS = ["sensitivity", "trials", "best", "seeds", "times", "interaction", "speed"];
+const KINDS = ["sensitivity", "trials", "best", "seeds", "times", "interaction", "speed", "settings"];
 
 // first: the page has just been opened, so its address says where to go.
 function start(first = true) {
@@ -11,7 +11,8 @@ function start(first = true) {
 
   for (const host of all(".chart")) {
     const { chart, study, index, label } = host.dataset;
-    charts.set(`${chart}-${study}-${index}`, new Chart(host, data.looks, label, openRun));
+    const Kind = chart === "settings" ? Parallel : Chart;
+    charts.set(`${chart}-${study}-${index}`, new Kind(host, data.looks, label, openRun));
   }
 
   for (const table of all(".numbers table, table.forest[aria-label]")) {
@@ -38,6 +39,7 @@ function start(first = true) {
   function drawStudy(number, keepZoom = false) {
     const study = data.studies[number];
     if (study.learning) for (const side of [0, 1]) show(`learning-${number}-${side}`, learning(number, side), keepZoom);
+    if (study.scatter) show(`scatter-${number}-0`, scatter(number), keepZoom);
     for (const kind of KINDS) [study[kind] ?? []].flat().forEach((spec, k) => show(`${kind}-${number}-${k}`, spec, keepZoom));
   }
 
@@ -55,7 +57,18 @@ function start(first = true) {
     return { x: { label: labels[x], kind: "linear", whole: x !== "seconds" }, y: learning.axes[metric], series };
   }
 
+  function scatter(number) {
+    const { arms, scatter } = data.studies[number];
+    const [x, y] = all(`[data-scatter="${number}"] select`).map((select) => select.value);
+    const series = scatter.arms.map(({ arm, ids, notes, values }) => ({ arm: arms[arm], x: values[x], y: values[y], ids, notes, line: false }));
+    return { x: scatter.axes[x], y: scatter.axes[y], series, hover: "point" };
+  }
+
   data.studies.forEach((study, number) => {
+    all(`[data-scatter="${number}"] select`).forEach((select, k) => {
+      select.append(...Object.entries(study.scatter.axes).map(([name, axis]) => new Option(axis.label, name, false, name === study.scatter.first[k])));
+      select.addEventListener("change", () => show(`scatter-${number}-0`, scatter(number)));
+    });
     const figure = document.querySelector(`[data-learning="${number}"]`);
     if (figure && study.learning) {
       const metrics = Object.entries(study.learning.metrics);
