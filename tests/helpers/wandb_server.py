@@ -17,6 +17,7 @@ class WandbServer:
     """Keeps what it is sent, as W&B does.
 
     runs: by project/id: config, tags, group, job type, summary, history (lines by their offset), exit code.
+    files: what runs upload, by its name.
     failure: what a request meets: None (is served), "500" or another status, "hang", "drop" (the connection is closed),
         or a function of the path that says which.
     """
@@ -24,6 +25,7 @@ class WandbServer:
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
         self.views: list[dict[str, Any]] = []
+        self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, Any]] = []
         self.failure: str | Callable[[str], str | None] | None = None
         self.released = threading.Event()
@@ -50,6 +52,8 @@ class WandbServer:
                 except ValueError:
                     body = None  # telemetry and files
                 server.requests.append((self.path, body))
+                if self.path.startswith("/upload/") and not failure:
+                    server.files[self.path.removeprefix("/upload/")] = content
                 data = json.dumps({} if failure else server.serve(self.path, body)).encode()
                 self.send_response(int(failure) if failure else 200)
                 self.send_header("content-type", "application/json")

@@ -34,6 +34,9 @@ def test_a_project_of_anybodys(wandb_server):
     for number_, (rate, seed) in enumerate([(0.1, 0), (0.1, 1), (0.01, 0), (0.01, 1)]):
         places = {"log_dir": f"/home/me/{number_}", "run_name": f"name{number_}"}
         put(wandb_server, f"r{number_}", config(rate, seed, **places), ROWS, {"test/acc": 0.7 + rate + seed / 100})
+    # A dashboard keeps its pictures by a run of its own.
+    forest = {"forest": {"_type": "image-file", "width": 10, "height": 10}}
+    put(wandb_server, "figures-0123456789ab", {}, [forest], jobType="figures")
     read = []
     found = adopt_wandb("me/mine", 10.0, lambda done, of: read.append((done, of)))
     assert found.notes == []

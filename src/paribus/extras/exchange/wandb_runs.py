@@ -49,7 +49,7 @@ def adopt_wandb(path: str, wait: float, progress: Callable[[int, int], None] = l
     wandb.setup(wandb.Settings(silent=True))
     try:
         api = wandb.Api(timeout=max(1, round(wait)))
-        runs = list(api.runs(path, order="+created_at"))
+        runs = [run for run in api.runs(path, order="+created_at") if not _only_pictures(run)]
     except Exception as error:  # of the network, the service, the key or the project
         raise UserError(
             f"the runs of {path} can't be read ({type(error).__name__}: {error}). Check the name, and WANDB_API_KEY"
@@ -75,6 +75,11 @@ def adopt_wandb(path: str, wait: float, progress: Callable[[int, int], None] = l
             adoption.notes.append(f"{origin}: has no seed: repeats of it can't be paired with other arms")
         adoption.runs.append(adopted)
     return without_repeats(adoption)
+
+
+def _only_pictures(run: Any) -> bool:
+    """Whether it trained nothing: `paribus dashboard` logs its figures by a run."""
+    return run.job_type == "figures" and str(run.id).startswith("figures-")
 
 
 def history(run: Any) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is said when training ends: that runs lie in W&B's offline files, and the command that uploads them.
+"""The last word of a training: how many runs lie in W&B's offline files, and the command that uploads them.
 
 Each run writes the same into its log, where nobody looks who believes that W&B has everything.
 """

@@ -1,8 +1,8 @@
-"""An ablation as a W&B workspace and a W&B report: curves with bands over seeds, sensitivity, parallel coordinates, and
-the table that our own records give. W&B computes nothing that the table says.
+"""An ablation as W&B workspaces and a W&B report: curves with bands over seeds, sensitivity, importance, parallel
+coordinates, our forest as an image, and the table that our own records give. W&B computes nothing that the table says.
 
 Run sets are made of ids. A baseline that several ablations share is one run with one group, so that a filter by group
-would lose it.
+would lose it. Arms have the colours of our figures.
 """
 
 from __future__ import annotations
@@ -10,83 +10,19 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.base.metrics import Key, Metrics, kind
-from paribus.evidence.aggregate import Aggregate
-from paribus.evidence.arms import is_seed
+from paribus.base.metrics import Key
+from paribus.extras.wandb.board import JOB, Board, config_key, wide
+from paribus.extras.wandb.images import Images
 from paribus.extras.wandb.limits import MAX_NAME, shortened
 from paribus.report import escape
-from paribus.report.curves import curve_keys
 from paribus.report.numbers import title
-from paribus.store.record import Record
 
 MOST_RUN_SETS = 20  # one for each arm, up to here
 MOST_RUNS = 1000  # W&B draws 10 by default
-
-
-@dataclass
-class Board:
-    """What is shown of one ablation (in one regime) or of one sweep.
-
-    text: its table and verdicts as Markdown. tuning: the runs of its tuning grid. tuned: the config keys that are
-    tuned.
-    """
-
-    table: Aggregate
-    text: str
-    tuning: Sequence[Record] = ()
-    tuned: Sequence[str] = ()
-    select_on: Key | None = None
-    arms: dict[str, list[str]] = field(init=False)  # arm -> ids of its runs
-    known: Metrics = field(init=False)  # what the runs declare
-    score: Key = field(init=False)  # what is selected on, or the validation's part of what arms are compared by
-    curves: list[Key] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.arms = {row.arm: [run.id for run in row.runs] for row in self.table.rows if row.runs}
-        runs = [run for row in self.table.rows for run in row.runs]
-        self.known = Metrics(metric for run in runs for metric in run.known.values())
-        logged = {key for run in runs for key in run.metrics}
-        if not any(key.startswith("train/") for key in logged):  # of records that hold results only
-            logged |= {*self.known.measured()}
-        self.score = self.select_on or self.known.key(f"val/{kind(self.table.metrics[0])}")
-        self.curves = [
-            self.known.key(key) for key in curve_keys(self.known, logged, (self.table.metrics[0], self.score))
-        ]
-
-    @property
-    def ids(self) -> list[str]:
-        return list(dict.fromkeys([*(id for ids in self.arms.values() for id in ids), *(r.id for r in self.tuning)]))
-
-    @property
-    def rates(self) -> list[str]:
-        """The numeric keys that a sensitivity plot can show: what is tuned, else what varies."""
-        runs = [*(run for row in self.table.rows for run in row.runs), *self.tuning]
-        found = dict.fromkeys([*self.tuned, *(key for key in self.table.varied if "." in key)])
-        numeric = [k for k in found if any(isinstance(r.choices.get(k), int | float) for r in runs)]
-        return [*numeric, *([] if numeric else ["optimizer.lr"])]
-
-    @property
-    def apart(self) -> list[str]:
-        """The choices that tell the arms apart; none where they don't. An arm's own name would not do: a run that
-        several ablations share bears the name that one of them has given it."""
-        keys = [key for key in self.table.varied if not is_seed(key) and key not in self.tuned]
-        rows = [
-            {tuple(str(run.choices.get(key)) for key in keys) for run in row.runs}
-            for row in self.table.rows
-            if row.runs
-        ]
-        places = [place for row in rows for place in row]
-        return keys if len(places) == len(rows) == len({*places}) else []
-
-    @property
-    def columns(self) -> list[str]:
-        """The choices that make the runs of the ablation different."""
-        return [key for key in dict.fromkeys([*self.table.varied, *self.tuned]) if not is_seed(key)]
 
 
 def packages() -> tuple[Any, Any, Any]:
@@ -102,28 +38,26 @@ def packages() -> tuple[Any, Any, Any]:
     return reports, workspaces, expr
 
 
-def report(boards: Sequence[Board], entity: str, project: str, name: str, command: str) -> Any:
+def report(boards: Sequence[Board], images: Images, entity: str, project: str, command: str) -> Any:
     """The W&B report: a wandb_workspaces Report, which nothing has been sent of yet."""
     wr, _, _ = packages()
     blocks: list[Any] = [wr.TableOfContents()]
-    for board in boards:
+    for number, board in enumerate(boards):
         grids = _Grids(board, wr)
-        blocks += [
-            wr.H1(escape.plain(board.table.name)),
-            wr.MarkdownBlock(text=board.text),
-            wr.H2("Learning curves"),
-            grids.curves(),
-            wr.H2("Sensitivity"),
-            grids.sensitivity(),
-            wr.H2("Arm by arm"),
-        ]
-        for arm in list(board.arms)[:MOST_RUN_SETS]:
-            blocks += [wr.H3(escape.plain(arm)), grids.of_arm(arm)]
+        blocks += [wr.H1(escape.plain(board.name)), wr.MarkdownBlock(text=board.text)]
+        if number in images.keys:
+            blocks += [wr.H2("Differences"), grids.image(images, images.keys[number])]
+        for heading, grid in (("Learning curves", grids.curves()), ("Sensitivity", grids.sensitivity())):
+            blocks += [wr.H2(heading), grid] if grid is not None else []
+        if board.curves:
+            blocks.append(wr.H2("Arm by arm"))
+            for arm in list(board.arms)[:MOST_RUN_SETS]:
+                blocks += [wr.H3(escape.plain(arm)), grids.of_arm(arm)]
     blocks += [wr.H2("Repeat"), wr.MarkdownBlock(text=f"```bash\n{command}\n```")]
     return wr.Report(
         entity=entity,
         project=project,
-        title=shortened(f"Ablation {escape.plain(name)}", MAX_NAME),
+        title=shortened(f"Ablation {escape.plain(images.name)}", MAX_NAME),
         description=shortened(escape.plain(" ".join(_sentence(board) for board in boards)), 500),
         blocks=blocks,
         width="fluid",
@@ -138,15 +72,16 @@ def workspaces(boards: Sequence[Board], entity: str, project: str) -> list[Any]:
     """
     found = []
     for board in boards:
-        name, grids = board.table.name, _Grids(board, packages()[0])
-        reported = list(dict.fromkeys(id for ids in board.arms.values() for id in ids))
-        curves = ("Curves", grids.curve_panels(grouped_by=None))
+        grids = _Grids(board, packages()[0])
+        curves = ("Curves", grids.curve_panels())
         sensitivity = ("Sensitivity", grids.sensitivity_panels())
-        if board.tuning:
-            found.append(_workspace(board, entity, project, name, reported, [curves], grouped=True))
-            found.append(_workspace(board, entity, project, f"{name}, tuning", board.ids, [sensitivity], grouped=False))
+        if board.tuned:
+            found.append(_workspace(board, entity, project, board.name, board.reported, [curves], grouped=True))
+            name = f"{board.name}, tuning"
+            found.append(_workspace(board, entity, project, name, board.runs, [sensitivity], grouped=False))
         else:
-            found.append(_workspace(board, entity, project, name, reported, [curves, sensitivity], grouped=True))
+            both = [curves, sensitivity]
+            found.append(_workspace(board, entity, project, board.name, board.reported, both, grouped=True))
     return found
 
 
@@ -155,37 +90,41 @@ def _workspace(
     entity: str,
     project: str,
     name: str,
-    ids: Sequence[str],
+    ids: Iterable[str],
     sections: Sequence[tuple[str, list[Any]]],
     grouped: bool,
 ) -> Any:
     _, ws, expr = packages()
-    metric = board.table.metrics[0]
-    groups = [expr.Config(f"choices.{key}") for key in board.apart] or [expr.Metric("JobType")]
+    metric, ids, colours = board.metric, list(ids), board.colours_of_runs
+    keys = board.groups.keys if grouped else ()
+    of_groups = {group: board.colours[arm] for arm in board.arms if (group := board.groups.of(arm))} if keys else {}
     return ws.Workspace(
         entity=entity,
         project=project,
         name=_allowed(shortened(f"Ablation {escape.plain(name)}", MAX_NAME)),
-        sections=[ws.Section(name=title, panels=panels, is_open=True) for title, panels in sections],
+        sections=[ws.Section(name=title, panels=panels, is_open=True) for title, panels in sections if panels],
         settings=ws.WorkspaceSettings(x_axis="step", max_runs=MOST_RUNS),
         runset_settings=ws.RunsetSettings(
             filters=_with_ids(ids),
-            groupby=groups if grouped else [],
+            groupby=[expr.Metric(JOB) if key == JOB else expr.Config(key) for key in keys],
             order=[expr.Ordering(expr.Summary(metric), ascending=metric.metric.better == "lower")],
+            run_settings={id: ws.RunSettings(color=colours[id]) for id in ids if id in colours},
+            group_colors={ws.GroupPath(*group): colour for group, colour in of_groups.items()},
             pinned_columns=[f"summary:{metric}", "config:seed.value"],
         ),
     )
 
 
-def as_json(boards: Sequence[Board], entity: str, project: str, name: str, command: str) -> str:
-    """What would be sent: {"workspaces": [...], "report": ...}."""
+def as_json(boards: Sequence[Board], images: Images, entity: str, project: str, command: str) -> str:
+    """What would be sent: {"workspaces": [...], "report": ..., "images": {"run": id, "keys": [...]}}."""
 
     def plain(view: Any) -> Any:
         return view._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
 
     content = {
         "workspaces": [plain(each) for each in workspaces(boards, entity, project)],
-        "report": plain(report(boards, entity, project, name, command)),
+        "report": plain(report(boards, images, entity, project, command)),
+        "images": {"run": images.id, "job_type": images.job_type, "keys": list(images.keys.values())},
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
@@ -197,51 +136,79 @@ class _Grids:
         self.board, self.wr = board, wr
 
     def curves(self) -> Any:
-        return self.wr.PanelGrid(runsets=self.run_sets(self.board.arms), panels=self.curve_panels())
+        """None where there is nothing to draw."""
+        panels = self.curve_panels()
+        arms = self.board.arms
+        if len(arms) > MOST_RUN_SETS:
+            arms = {"all arms": list(self.board.reported)}
+        sets = {escape.plain(name): ids for name, ids in arms.items()}
+        run_sets = [self.run_set(name, ids, self.board.groups.keys) for name, ids in sets.items()]
+        return (
+            self.wr.PanelGrid(runsets=run_sets, panels=panels, custom_run_colors=self.colours(sets)) if panels else None
+        )
 
     def sensitivity(self) -> Any:
-        return self.wr.PanelGrid(
-            runsets=[self.run_set("all runs, tuning included", self.board.ids, grouped=False)],
-            panels=self.sensitivity_panels(),
-        )
+        """None where there is nothing to draw."""
+        panels = self.sensitivity_panels()
+        name = "all runs, tuning included" if self.board.tuned else "all runs"
+        return self.wr.PanelGrid(runsets=[self.run_set(name, self.board.runs)], panels=panels) if panels else None
 
     def of_arm(self, arm: str) -> Any:
         panels = [self.curve(metric, k, grouped=False) for k, metric in enumerate(self.board.curves)]
-        return self.wr.PanelGrid(runsets=[self.run_set(arm, self.board.arms[arm], grouped=False)], panels=panels)
+        return self.wr.PanelGrid(runsets=[self.run_set(escape.plain(arm), self.board.arms[arm])], panels=panels)
 
-    def run_sets(self, arms: dict[str, list[str]]) -> list[Any]:
-        if len(arms) > MOST_RUN_SETS:
-            return [self.run_set("all arms", [id for ids in arms.values() for id in ids], grouped=True)]
-        return [self.run_set(arm, ids, grouped=True) for arm, ids in arms.items()]
+    def image(self, images: Images, key: str) -> Any:
+        """Logged by a run of its own: reports take pictures from addresses that everybody can read, or from runs."""
+        panel = self.wr.MediaBrowser(
+            title=f"{title(self.board.metric)}: differences from {escape.plain(self.board.table.baseline.arm)}",
+            media_keys=[key],
+            num_columns=1,
+            layout=self.wr.Layout(x=0, y=0, w=24, h=6 + self.board.differences),
+        )
+        run_set = self.wr.Runset(name=images.job_type, filters=_with_ids([images.id]))
+        return self.wr.PanelGrid(runsets=[run_set], panels=[panel], hide_run_sets=True)
 
-    def run_set(self, name: str, ids: list[str], grouped: bool) -> Any:
+    def run_set(self, name: str, ids: Iterable[str], keys: Sequence[str] = ()) -> Any:
         # A run set's project is the report's. Naming it would take a question to the server, also in a dry run.
+        ids, colours = list(ids), self.board.colours_of_runs
         return self.wr.Runset(
-            name=escape.plain(name),
+            name=name,
             filters=_with_ids(ids),
-            groupby=["JobType"] if grouped else [],
+            groupby=[key if key == JOB else f"config.{key}" for key in keys],
+            run_settings={id: self.wr.RunSettings(color=colours[id]) for id in ids if id in colours},
         )
 
-    def curve_panels(self, grouped_by: str | None = "JobType") -> list[Any]:
-        """grouped_by: of the panels; None in a workspace, whose runs are grouped."""
-        metrics = list(dict.fromkeys([*self.board.curves, self.board.score]))
-        panels = [self.curve(metric, k, True, grouped_by) for k, metric in enumerate(metrics)]
-        main = self.board.table.metrics[0]
-        panels.append(
-            self.wr.BarPlot(
-                title=f"{title(main)}, mean ± SD over seeds",
-                metrics=[main],
-                groupby=grouped_by,
-                groupby_aggfunc="mean",
-                groupby_rangefunc="stddev",
-                max_runs_to_show=MOST_RUNS,
-                layout=self.place(len(panels)),
+    def colours(self, sets: Mapping[str, Sequence[str]]) -> dict[Any, str]:
+        """The group of each arm, in the run set that has it, and its colour."""
+        wr, board = self.wr, self.board
+        # The library writes the name of a key of runs without its section, and W&B's pages read it with it.
+        places = [wr.Metric("run:jobType") if key == JOB else wr.Config(key) for key in board.groups.keys]
+        found = {}
+        for arm in board.arms:
+            name = escape.plain(arm) if escape.plain(arm) in sets else next(iter(sets))
+            if group := board.groups.of(arm):
+                keys = tuple(wr.RunsetGroupKey(key, value) for key, value in zip(places, group, strict=True))
+                found[wr.RunsetGroup(runset_name=name, keys=keys)] = board.colours[arm]
+        return found
+
+    def curve_panels(self) -> list[Any]:
+        """A curve of each metric, and a bar of each arm. Run sets are grouped, so panels are not."""
+        grouped = bool(self.board.groups)
+        panels = [self.curve(metric, k, grouped) for k, metric in enumerate(self.board.curves)]
+        if grouped and len(self.board.arms) > 1:
+            panels.append(
+                self.wr.BarPlot(
+                    title=f"{title(self.board.metric)}, mean ± SD over seeds",
+                    metrics=[self.board.metric],
+                    groupby_aggfunc="mean",
+                    groupby_rangefunc="stddev",
+                    max_runs_to_show=MOST_RUNS,
+                    layout=self.place(len(panels)),
+                )
             )
-        )
         return panels
 
-    def curve(self, metric: Key, number: int, grouped: bool, grouped_by: str | None = "JobType") -> Any:
-        bands = {"groupby": grouped_by, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"} if grouped else {}
+    def curve(self, metric: Key, number: int, grouped: bool) -> Any:
         return self.wr.LinePlot(
             title=title(metric) + (", mean ± SD over seeds" if grouped else ", each seed"),
             x="step",
@@ -249,26 +216,33 @@ class _Grids:
             log_y=metric.metric.falls or None,
             max_runs_to_show=MOST_RUNS,
             layout=self.place(number),
-            **bands,
+            **({"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"} if grouped else {}),
         )
 
     def sensitivity_panels(self) -> list[Any]:
-        wr, score = self.wr, self.board.score
+        """What runs came to over the numbers that vary; nothing where none does."""
+        wr, board = self.wr, self.board
+        if not board.numbers or not board.results:
+            return []
+        score = board.results[0]
         panels = [
             wr.ScatterPlot(
                 title=f"{title(score)} over {key}",
-                x=wr.Config(key),
+                x=wr.Config(config_key(key)),
                 y=wr.SummaryMetric(score),
-                log_x=True,
+                log_x=wide(values) or None,
                 layout=self.place(k),
             )
-            for k, key in enumerate(self.board.rates)
+            for k, (key, values) in enumerate(board.numbers.items())
         ]
-        columns = [wr.ParallelCoordinatesPlotColumn(metric=wr.Config(f"choices.{key}")) for key in self.board.columns]
-        columns += [
-            wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(metric))
-            for metric in dict.fromkeys([score, self.board.table.metrics[0]])
+        columns = [
+            wr.ParallelCoordinatesPlotColumn(
+                metric=wr.Config(config_key(key)), log=(key in board.numbers and wide(values)) or None
+            )
+            for key, values in board.columns.items()
         ]
+        columns += [wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(metric)) for metric in board.results]
+        panels.append(wr.ParameterImportancePlot(with_respect_to=score, layout=self.place(len(panels))))
         width = wr.Layout(x=0, y=8 * ((len(panels) + 1) // 2), w=24, h=9)
         return [*panels, wr.ParallelCoordinatesPlot(title="choices and results", columns=columns, layout=width)]
 
@@ -278,8 +252,8 @@ class _Grids:
 
 
 def _sentence(board: Board) -> str:
-    compared = title(board.table.metrics[0])
-    return f"{board.table.name}: {len(board.arms)} arms, {len(board.ids)} runs, compared by {compared}."
+    compared = title(board.metric)
+    return f"{board.name}: {len(board.arms)} arms, {len(board.runs)} runs, compared by {compared}."
 
 
 def _with_ids(ids: Sequence[str]) -> str:

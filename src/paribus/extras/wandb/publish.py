@@ -7,20 +7,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.base.terminal import show
+from paribus.base.terminal import say, show
 from paribus.config.composer import Composer
 from paribus.config.nodes import Project, wandb_project
 from paribus.config.outputs import outputs_folder
-from paribus.evidence.aggregate import aggregate_plan
+from paribus.evidence.arms import ReportError, how_to_train
 from paribus.extras.wandb.access import base_url
-from paribus.extras.wandb.dashboard import Board, as_json, packages, report, workspaces
+from paribus.extras.wandb.board import Board
+from paribus.extras.wandb.dashboard import as_json, packages, report, workspaces
+from paribus.extras.wandb.images import Images, upload
 from paribus.extras.wandb.limits import check_project
 from paribus.extras.wandb.sync import check_access
 from paribus.report.collect import Collected, collect, shown_metrics
-from paribus.report.tables.source import Options, plan_of, sheets
+from paribus.report.study import study
+from paribus.report.tables.source import Options, sheets
 from paribus.report.tables.table import document
 from paribus.store.reader import Reader
 from paribus.store.store import Store
+
+WAIT = 30.0  # seconds for any one answer of W&B
 
 
 def dashboard(overrides: Sequence[str], entity: str | None, project: str | None, dry_run: bool) -> None:
@@ -36,26 +41,34 @@ def dashboard(overrides: Sequence[str], entity: str | None, project: str | None,
     ablation = found[0].plan.ablation if found[0].plan else None
     name = ablation.name if ablation else found[0].name
     command = shlex.join(["paribus", "train", "-m", *overrides]) if ablation else "paribus table"
+    images = Images.of(name, boards)
     if dry_run:
-        show(as_json(boards, entity or "", project, name, command), end="")
+        show(as_json(boards, images, entity or "", project, command), end="")
+        say(f"nothing was sent{f'; the report would show {images}' if images.keys else ''}")
         return
-    check_access(30.0)
-    entity = entity or asked(default_entity)
-    for view in (*workspaces(boards, entity, project), report(boards, entity, project, name, command)):
+    try:
+        check_access(WAIT)
+    except UserError as error:
+        raise UserError(f"{error}. To see what would be sent: paribus dashboard --dry-run") from None
+    own_entity = entity or asked(default_entity)
+    if images.keys:  # first: the report shows them
+        say(f"pictures: {asked(lambda: upload(images, boards, own_entity, project, WAIT))}")
+    for view in (*workspaces(boards, own_entity, project), report(boards, images, own_entity, project, command)):
         asked(view.save)
         show(view.url)
 
 
 def board(found: Collected, read: Reader) -> Board:
-    """Rows, curves and verdicts of one ablation (in one regime), or of one sweep."""
-    metrics = shown_metrics(found)
-    plan = found.plan or plan_of(found.name, found.arms, metrics[0])
-    table = aggregate_plan(plan, read, metrics)
-    text = document(sheets([plan], read, Options(metrics), read.store.history), "markdown", trace=False)
-    if plan.ablation is None:
-        return Board(table, text)
-    tuning = [record for cell in plan.tuning if (record := read(cell.id)) is not None]
-    return Board(table, text, tuning, list(plan.ablation.tune), plan.ablation.select_on)
+    """Rows, curves and verdicts of one ablation (in one regime), or of one sweep.
+
+    Raises ReportError where no run is done.
+    """
+    metrics, history = shown_metrics(found), read.store.history
+    made = study(found.name, found.arms, metrics, found.plan, read, history)
+    if made.table is None:
+        raise ReportError(f"{found.name} has no finished run, and a dashboard needs one. {how_to_train(found.plan)}")
+    text = document(sheets([made.plan], read, Options(metrics), history), "markdown", trace=False)
+    return Board(made, made.table, text)
 
 
 def default_entity() -> str:
