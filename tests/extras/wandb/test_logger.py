@@ -37,7 +37,7 @@ def test_each_run_of_a_sweep_has_its_own_offline_run(paribus, tmp_path):
         assert offline.name.endswith(run.name)  # its id is the run's id
         assert "paribus sync" in (run / "train.log").read_text()
     *_, word = done.err.splitlines()
-    assert "2 of these runs were logged offline, as there is no key for https://api.wandb.ai" in word
+    assert "W&B has not got 2 of these 2 runs: there is no key for https://api.wandb.ai" in word
     assert word.endswith("To upload: paribus sync")
 
 
@@ -45,7 +45,7 @@ def test_an_offline_run_says_what_its_record_says(paribus, tmp_path):
     """Read back by W&B's own reader: labels, configuration, every row of the history, and the final numbers."""
     result = paribus("train", *QUICK, "group=small", "arm=layer", "norm=layer", "tags=[quick]", "scheduler=cosine")
     assert result.code == 0, result.err
-    assert "this run was logged offline" in result.err.splitlines()[-1]
+    assert "W&B has not got this run" in result.err.splitlines()[-1]
     store = Store(tmp_path / "outputs")
     [record] = store.scan()
     [file] = store.run_dir(record.id).glob("wandb/offline-run-*/*.wandb")

@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from paribus.extras.wandb.check import difference, number
 from paribus.extras.wandb.limits import labels
 from paribus.extras.wandb.logger import SafeWandbLogger, wandb_logger
+from paribus.extras.wandb.parts import UNSENT
 from paribus.run.loggers import finish
 from paribus.store.store import Store
 
@@ -109,6 +110,7 @@ def test_a_server_that_fails_in_the_middle_holds_up_the_end_by_the_stated_time(w
     finish([logger], failed=False, summary={"test/acc": 0.5})
     assert time.monotonic() - started < 2.0 + SLACK
     assert "paribus sync" in caplog.text
+    assert (tmp_path / "wandb" / UNSENT).exists()  # training ends with it
     [file] = tmp_path.glob("wandb/run-*/*.wandb")
     assert file.stat().st_size > 10_000  # everything is kept
     # The next run of this process does not wait for the same server again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from paribus.base.errors import UserError
 from paribus.extras.wandb.access import base_url, has_key, unreachable, was_silent
 from paribus.extras.wandb.limits import accepted, check_project, labels
+from paribus.extras.wandb.parts import UNSENT
 from paribus.run.loggers import Concluding
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class SafeWandbLogger(Concluding, WandbLogger):
 
     def __init__(self, experiment: Any, save_dir: str):
         super().__init__(experiment=experiment, save_dir=save_dir)
+        self._folder = Path(save_dir)
         self._broken = False
         self._sent = int(experiment.summary.get("step") or 0) if experiment.resumed else 0
         for axis in AXES:
@@ -54,6 +57,8 @@ class SafeWandbLogger(Concluding, WandbLogger):
         except TimeoutError:
             was_silent()
             log.warning("W&B did not receive everything in time; the rest is stored. Upload it later: paribus sync")
+            with suppress(OSError):  # a full disk, of which its own record will say more
+                (self._folder / "wandb" / UNSENT).touch()
         except Exception as error:
             log.warning("W&B could not finish its run (%s: %s).", type(error).__name__, error)
 
