@@ -84,10 +84,10 @@ def pack(named: Sequence[str] = ()) -> None:
             f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims notes --run"
         )
     if named:
-        shipped.update(RECORDS, plans, read)
+        shipped.update(RECORDS, plans, read, store.curves)
     else:
         made = [each for check in stored.chosen(()) if (each := checks.read(store, check.id)) is not None]
-        shipped.write(RECORDS, plans, read, made)
+        shipped.write(RECORDS, plans, read, made, store.curves)
     for name, own in plans.items():
         draw(name, composer)
         note_time(name, own, read)

@@ -195,7 +195,9 @@ def studies(
 
     read = Reader(Store(outputs_folder(overrides, composer)))
     return [
-        study(found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix)
+        study(
+            found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix, read.store.curves
+        )
         for found in collect(overrides, by, mix, read, composer)
     ]
 

@@ -44,7 +44,8 @@ class Study:
     table: None while no run is done. histories: run id -> columns. findings: on the file's hypotheses, or on each
     arm's being better than the baseline where it has none. tuning: by arm, the records of tuning runs and of those at
     further kept points. grid: the table decomposed by its factors, or why it is not. times: to the ablation's targets.
-    budgets: what its arms give after k trials, where they draw any.
+    budgets: what its arms give after k trials, where they draw any. sampled: whether histories of some runs are a few
+    points, which came with imported records.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Study:
     grid: Factorial | str = "no run is done yet"
     times: Sequence[TargetTimes] = ()
     budgets: Budgets | None = None
+    sampled: bool = False
 
     @property
     def known(self) -> Metrics:
@@ -107,10 +109,12 @@ def study(
     read: Callable[[str], Record | None],
     history: Callable[[str], History],
     mix: Sequence[str] = (),
+    curves: Callable[[str], History] = lambda id: {},
 ) -> Study:
     """Everything about one ablation. The first metric is the one that arms are compared by.
 
-    read, history: the store's. Raises ReportError where `aggregate` refuses to compare the runs.
+    read, history, curves: the store's; curves are drawn where there is no history. Raises ReportError where `aggregate`
+    refuses to compare the runs.
     """
     records = [record for of in arms.values() for record in present(of)]
     plan = plan or plan_of(name, arms, metrics[0])
@@ -139,7 +143,25 @@ def study(
     grid = factorial(table, read) if table else Study.grid
     times = times_to_targets(plan, read, lambda id: histories[id] if id in histories else history(id)) if table else ()
     budgets = tuning_budgets(plan, read) if table else None
-    return Study(name, main, arms, table, plan, histories, trials, found, tuning, grid, times, budgets)
+    drawn = _drawn(arms, histories, curves)
+    sampled = any(drawn[id] and not own for id, own in histories.items())
+    return Study(name, main, arms, table, plan, drawn, trials, found, tuning, grid, times, budgets, sampled)
+
+
+def _drawn(arms: Arms, histories: Mapping[str, History], curves: Callable[[str], History]) -> dict[str, History]:
+    """The histories, and where there is none its few points. Where some runs of an arm have but these, the others are
+    drawn at the same updates, so that means over runs can be made."""
+    drawn: dict[str, History] = {}
+    for runs in map(present, arms.values()):
+        few = {run.id: own for run in runs if not histories[run.id] and (own := curves(run.id))}
+        steps = {step for own in few.values() for step in own["step"]}
+        for run in runs:
+            own = few.get(run.id, histories[run.id])
+            if few and run.id not in few and own:
+                rows = [row for row, step in enumerate(own["step"]) if step in steps]
+                own = {name: [column[row] for row in rows] for name, column in own.items()}
+            drawn[run.id] = own
+    return drawn
 
 
 def present(records: Sequence[Record | None], *statuses: str) -> list[Record]:

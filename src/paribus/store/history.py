@@ -92,6 +92,16 @@ def _replace(path: Path, columns: Sequence[str], lines: Sequence[Sequence[str]])
     write_atomically(path, "".join(map(_text, [columns, *lines])), "old or new")
 
 
+def write_history(path: Path | str, columns: Mapping[str, Sequence[float]]) -> None:
+    """A whole history at once, such as one that was imported: columns of one length, nan for no value.
+
+    The disk need not have it yet: who writes many that can be made again waits once, by os.sync().
+    """
+    rows = zip(*columns.values(), strict=True)
+    lines = [["" if math.isnan(value) else repr(value) for value in row] for row in rows]
+    write_atomically(Path(path), "".join(map(_text, [list(columns), *lines])), "any")
+
+
 def read_history(path: Path | str) -> dict[str, list[float]]:
     """Columns of a history.csv as numbers; nan where a row has no value, {} where there is no file.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 from paribus.base.atomic import remove_leftovers, write_atomically
 from paribus.base.errors import UserError
 from paribus.store.checksums import SMALL, changed
-from paribus.store.history import read_history
+from paribus.store.history import read_history, write_history
 from paribus.store.lock import exclusive, is_held
 from paribus.store.names import FILE_BYTES, checked_id, is_id, read_beyond, read_yaml
 from paribus.store.record import Record, RecordError
+
+CURVES = "curves.csv"  # in the folder of a run that was imported
 
 
 class Store:
@@ -104,6 +106,15 @@ class Store:
     def history(self, id: str) -> dict[str, list[float]]:
         """The columns of history.csv; {} where there is none. Raises HistoryError for a damaged one."""
         return read_history(self.run_dir(id) / "history.csv")
+
+    def curves(self, id: str) -> dict[str, list[float]]:
+        """The history, or where there is none a few points of it, which came with an imported record: to be drawn, and
+        for nothing else."""
+        return self.history(id) or read_history(self.run_dir(id) / CURVES)
+
+    def write_curves(self, id: str, columns: Mapping[str, Sequence[float]]) -> None:
+        """The few points that `curves` reads."""
+        write_history(self.run_dir(id) / CURVES, columns)
 
     def find(self, name: str) -> Record:
         """The record whose id begins with `name`, or whose folder `name` is.

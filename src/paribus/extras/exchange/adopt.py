@@ -87,11 +87,16 @@ def adopt_packed(path: Path, store: Store) -> None:
     for record in new:
         with store.lock(record.id):
             store.write(record, wait=False)
+    drawn = [id for id in packed.curves if id not in faults and store.read(id) is not None and not store.curves(id)]
+    for id in drawn:
+        store.write_curves(id, packed.curves[id])
     os.sync()
     unknown = [check for id, check in packed.checks.items() if checks.read(store, id) is None]
     for check in unknown:
         checks.write(store, check)
     say(f"imported {len(new)} of {len(packed.records)} runs into {store.runs}, and {len(unknown)} checks")
+    if drawn:
+        say(f"{len(drawn)} of them have curves, to be drawn in reports and figures")
     say("look at them: paribus claims notes    train what they lack: paribus claims notes --run")
 
 

@@ -22,6 +22,7 @@ from paribus.evidence.data_sets import across
 from paribus.report.escape import breakable, plain
 from paribus.report.figures.style import COLOURS, DASHES, MARKERS, look
 from paribus.report.numbers import title
+from paribus.report.packed import POINTS
 from paribus.report.page import charts, explore, strips, words
 from paribus.report.page.curves import learning
 from paribus.report.page.legend import Legend, legend
@@ -94,6 +95,7 @@ def page(name: str, studies: Sequence[Study], claims: Sequence[Claim], command: 
         digest=digest,
         live=live,
         version=__version__,
+        points=POINTS,
         words=words,
     )
     return result
@@ -149,6 +151,7 @@ def _study(number: int, study: Study, drawn: dict[str, Any]) -> dict[str, Any]:
         "baseline": plain(table.baseline.arm) if table else "",
         "metric": title(study.metric),
         "drawn": drawn,
+        "sampled": study.sampled,
         "select_on": title(study.select_on),
         "tuned": _tuned(study),
         "search": study.ablation.search if study.ablation else None,
