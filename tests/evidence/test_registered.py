@@ -247,3 +247,26 @@ def test_changes_are_named_by_their_keys(study):
         f"factors.norm.levels.layer.{key} none -> layer" for key in ("value", "sets.norm")
     ]]  # fmt: skip
     assert in_words(after)[0] == "design one_factor of norm: batch, none, layer"
+
+
+def test_a_wider_grid_spends_error_once_its_reporting_runs_are_known(study):
+    """The new points have no results, but who widens the grid has seen those of the old ones."""
+    tuned = {"  seeds:": "  tune: {optimizer.lr: [0.01, 0.1]}\n  seeds:"}
+    wider = {"  seeds:": "  tune: {optimizer.lr: [0.01, 0.1, 1.0]}\n  seeds:"}
+    seeds = "{tune: 2, report: 10, cap: 20}"
+    study.write(seeds, **tuned)
+    study.register()
+    study.train()  # the tuning
+    study.write(seeds, **wider)
+    assert study.register()[0].startswith("mine: amended (tune.optimizer.lr.values 0.01, 0.1 -> 0.01, 0.1, 1.0)")
+    assert study.plan().ablation.seeds.shares == pytest.approx((0.5, 0.5))  # nothing was reported
+    study.write(seeds, **tuned)
+    study.register()
+    study.train()  # ten reporting seeds at what tuning kept
+    study.write(seeds, **wider)
+    study.register()
+    entry = read(study.store.root, "mine").all_entries[-1]
+    assert entry.seen == 10
+    shares = study.plan().ablation.seeds.shares
+    assert shares[0] < 1e-6
+    assert shares[1] == pytest.approx(0.5)

@@ -13,7 +13,8 @@ from paribus.ablation.file import Ablation, Seeds
 from paribus.ablation.planner import plan_ablation
 from paribus.base.errors import UserError
 from paribus.config.composer import Composer
-from paribus.store.registration import Entry, Study, plain, read, reporting_in
+from paribus.store.registration import Entry, Registration, Study, plain, read, reporting_in, tests_in
+from paribus.store.store import Store
 
 
 def plans_of(arguments: Sequence[str], get: Read, composer: Composer | None = None) -> list[Plan]:
@@ -35,18 +36,38 @@ def registered_plan(ablation: Ablation, overrides: Sequence[str], get: Read, com
     def plan(seeds: Seeds) -> Plan:
         return plan_ablation(replace(ablation, seeds=seeds), overrides, get, composer, name)
 
-    amended = len(study.entries) > 1
+    amended, looked_at = len(study.entries) > 1, 0
     if study.entries and study.entries[-1].content != content:
         before, amended = plan(_seeds(ablation.seeds, study)), True
-        study = Study((*study.entries, Entry("", recipe, seen(before, get), content)))
+        if tests_in(study.entries[-1].content) != tests_in(content):
+            looked_at = reported(Store(Path(str(base.outputs))), registration, recipe)
+        study = Study((*study.entries, Entry("", recipe, max(seen(before, get), looked_at), content)))
     found = plan(_seeds(ablation.seeds, study) if amended else ablation.seeds)
-    return replace(found, registration=registration, entry=Entry("", recipe, seen(found, get), content))
+    entry = Entry("", recipe, max(seen(found, get), looked_at), content)
+    return replace(found, registration=registration, entry=entry)
 
 
 def seen(plan: Plan, get: Read) -> int:
     """The largest number of reporting seeds of an arm that have results."""
     rows = [[get(cell.id) for cell in cells if cell is not None] for cells in plan.arms.values()]
     return max((sum(record is not None and record.has_result for record in row) for row in rows), default=0)
+
+
+def reported(store: Store, registration: Registration, recipe: str) -> int:
+    """The same by the records that name an entry of this recipe, at whichever points they were trained.
+
+    An amendment of the tuning may lead to points that have no results. What the earlier points showed was known all the
+    same when it was made, so its looks are counted.
+    """
+    entries = {entry.hash: entry for entry in registration.of(recipe).entries}
+    found: dict[str | None, set[int]] = {}
+    for record in store.scan():
+        entry = entries.get(str(record.provenance.get("registration")))
+        if entry is None or record.ablation != registration.name or not record.has_result or record.seed is None:
+            continue
+        if record.seed in reporting_in(entry.content):
+            found.setdefault(record.arm, set()).add(record.seed)
+    return max(map(len, found.values()), default=0)
 
 
 def _seeds(seeds: Seeds, study: Study) -> Seeds:

@@ -239,6 +239,9 @@ class Sweep:
             later = ", and more runs when these are tuned" if to_train else ", the others wait for failed tuning runs"
         twice = f"; {len(plan.duplicates)} duplicates are trained once" if plan.duplicates else ""
         say(f"{plan.name}: {counts}{later}{twice}")
+        reporting = plan.entry is not None and plan.entry.seen == 0 and not any(c.id in missing for c in plan.tuning)
+        if reporting and to_train and (line := at_edges(plan)):
+            say(line)
 
     def conclude(self, plans: Sequence[Plan]) -> None:
         """The last word: how many runs have a result, and where to look at them."""
@@ -280,6 +283,19 @@ def due(plan: Plan, is_missing: Callable[[str], bool]) -> list[Cell]:
     waiting = {cell.id for arm in plan.tuned for cell in plan.arms.get(arm, ()) if cell is not None} - tuning
     waiting |= {cell.id for points in plan.kept.values() for cells in points.values() for cell in cells} - tuning
     return [cell for cell in plan.cells if cell.id not in waiting]
+
+
+def at_edges(plan: Plan) -> str:
+    """What to do about arms whose best value lies at an edge, said when all are tuned and before they are reported."""
+    arms = {arm: tuned.edges for arm, tuned in plan.tuned.items() if tuned.edges}
+    if not arms:
+        return ""
+    where = "; ".join(f"{arm} ({', '.join(keys)})" for arm, keys in arms.items())
+    return (
+        f"{plan.name}: the best value lies at the edge of what was tried for {where}. To try more, press Ctrl-C now, "
+        "widen ablation.tune, and give the same command again. Once reporting runs have results, a wider grid must do "
+        "with the error that is left for verdicts"
+    )
 
 
 def refuse_unmeasured(plan: Plan) -> None:
