@@ -143,6 +143,8 @@ def _several(names: Sequence[str] | str) -> tuple[str, ...]:
 def check(id: str, *, outputs: str | Path | None = None) -> pd.DataFrame:
     """Make a check of `paribus claims`, such as "1.1b": a row for each quantity, as measured and as expected.
 
+    `expected` is text: a number with its tolerance (1 ± 0.05), or a bound (≤ 0.1).
+
     outputs: the folder of records, which some checks read.
 
     Raises UserError for an id that no check has.
@@ -152,8 +154,11 @@ def check(id: str, *, outputs: str | Path | None = None) -> pd.DataFrame:
     from paribus.base.errors import UserError
     from paribus.base.text import near
     from paribus.notes.checks.catalogue import CHECKS
+    from paribus.notes.scoreboard import wanted
 
     known = {each.id: each for each in CHECKS}
     if id not in known:
         raise UserError(f"no check has the id {id}.{near(id, list(known))} There are {', '.join(known)}")
-    return pd.DataFrame(known[id].load()(store_of(None if outputs is None else str(outputs))))
+    found = known[id].load()(store_of(None if outputs is None else str(outputs)))
+    frame = pd.DataFrame(found).assign(expected=[wanted(each) for each in found])
+    return frame.drop(columns=["tolerance", "bound"])

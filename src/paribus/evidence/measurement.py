@@ -24,8 +24,10 @@ class Measurement:
 
     regime: under which conditions, where a check looks at several; low, high: an interval of `measured` from `n`
     repetitions, nan where nothing is random.
-    expected: what the claim or its closed form says; nan where it names no number. tolerance: how far measured may
-    be off, in its unit: for rounding, or for what the closed form leaves out.
+    expected: what the claim or its closed form says; nan where it names no number.
+    bound: whether that is the number itself, or the most or the least that the measured one may be.
+    tolerance: how far measured may be off an expected number, in its unit: for rounding, or for what the closed form
+        leaves out.
     """
 
     regime: str
@@ -38,6 +40,7 @@ class Measurement:
     low: float = math.nan
     high: float = math.nan
     n: int = 1
+    bound: Literal["", "at most", "at least"] = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, None for nan."""
@@ -57,6 +60,18 @@ def exact(
     """SUPPORTED where measured is within the tolerance of what is expected, else REFUTED."""
     outcome: Outcome = "SUPPORTED" if abs(measured - expected) <= tolerance else "REFUTED"
     return Measurement(regime, quantity, float(measured), outcome, words, float(expected), tolerance, n=n)
+
+
+def at_most(quantity: str, measured: float, bound: float, words: str, regime: str = "", n: int = 1) -> Measurement:
+    """SUPPORTED where measured is at most the bound, else REFUTED."""
+    outcome: Outcome = "SUPPORTED" if measured <= bound else "REFUTED"
+    return Measurement(regime, quantity, float(measured), outcome, words, float(bound), n=n, bound="at most")
+
+
+def at_least(quantity: str, measured: float, bound: float, words: str, regime: str = "", n: int = 1) -> Measurement:
+    """SUPPORTED where measured is at least the bound, else REFUTED."""
+    outcome: Outcome = "SUPPORTED" if measured >= bound else "REFUTED"
+    return Measurement(regime, quantity, float(measured), outcome, words, float(bound), n=n, bound="at least")
 
 
 def overall(measurements: Sequence[Measurement]) -> Outcome:

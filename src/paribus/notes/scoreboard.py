@@ -66,7 +66,15 @@ def _measured(each: Measurement) -> Entry:
     if math.isnan(each.measured):
         return Entry(NONE)
     rest = [f"({short(each.low)} to {short(each.high)})"] if math.isfinite(each.high - each.low) else []
-    if math.isfinite(each.expected):
-        within = f" ± {short(each.tolerance)}" if math.isfinite(each.tolerance) and each.tolerance > 0 else ""
-        rest.append(f"expected {short(each.expected)}{within}")
+    if said := wanted(each):
+        rest.append(f"expected {said}")
     return Entry(short(each.measured), ", ".join(rest))
+
+
+def wanted(each: Measurement) -> str:
+    """What a check expects: 1 ± 0.05, ≤ 0.1; nothing where the claim names no number."""
+    if not math.isfinite(each.expected):
+        return ""
+    sign = {"": "", "at most": "≤ ", "at least": "≥ "}[each.bound]
+    within = f" ± {short(each.tolerance)}" if math.isfinite(each.tolerance) and each.tolerance > 0 else ""
+    return f"{sign}{short(each.expected)}{within}"

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from paribus.base.errors import UserError
-from paribus.evidence.measurement import Measurement, exact, overall
+from paribus.evidence.measurement import Measurement, at_least, at_most, exact, overall
 from paribus.notes.checks import batches, norms, rates, targets
 from paribus.notes.checks.catalogue import CHECKS
 from paribus.notes.checks.critical import saddle_escape
+from paribus.notes.scoreboard import wanted
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.techniques.optimizers.notes import AdagradRMS
@@ -111,6 +112,24 @@ def test_outcomes_that_differ_make_a_claim_conditional():
     yes, no = exact("q", 1.0, 1.0, 0.1, "w"), exact("q", 2.0, 1.0, 0.1, "w")
     assert [yes.outcome, no.outcome] == ["SUPPORTED", "REFUTED"]
     assert (overall([yes, yes]), overall([no]), overall([yes, no])) == ("SUPPORTED", "REFUTED", "CONDITIONAL")
+
+
+def test_a_bound_is_written_as_a_bound():
+    """A measured 0.00035 beside an expected 0.1 that is SUPPORTED would read like a mistake."""
+    low, high = at_most("q", 0.00035, 0.1, "w"), at_least("q", 460.3, 10, "w")
+    number, none = exact("q", 1.0, 1.0, 0.05, "w"), Measurement("", "q", 1.0, "REFUTED", "")
+    assert [wanted(each) for each in (low, high, number, none)] == ["≤ 0.1", "≥ 10", "1 ± 0.05", ""]
+    assert [low.outcome, high.outcome] == ["SUPPORTED", "SUPPORTED"]
+    assert [at_most("q", 0.2, 0.1, "w").outcome, at_least("q", 9, 10, "w").outcome] == ["REFUTED", "REFUTED"]
+    assert Measurement.from_dict(low.as_dict()) == low
+
+
+@pytest.mark.parametrize("check", QUICK, ids=[check.id for check in QUICK])
+def test_a_number_that_is_far_from_the_measured_one_is_a_bound(check, store):
+    for each in check.load()(store):
+        if each.outcome == "SUPPORTED" and math.isfinite(each.expected) and not each.bound:
+            near = 0.25 * max(abs(each.expected), 0.02)
+            assert abs(each.measured - each.expected) <= near, (each.regime, each.quantity)
 
 
 def test_a_measurement_survives_json():

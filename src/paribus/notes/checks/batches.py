@@ -10,7 +10,7 @@ from torch import nn
 
 from paribus.ablation.command import plan_command
 from paribus.base.errors import UserError
-from paribus.evidence.measurement import Measurement, Outcome
+from paribus.evidence.measurement import Measurement, at_least
 from paribus.extras.surfaces.catalogue import ManyMinima
 from paribus.stats.paired import paired_difference
 from paribus.stats.verdict import Question, judge
@@ -42,7 +42,6 @@ def largest_batch(store: Store) -> list[Measurement]:
         if ratio >= SATURATED:
             break
         flat.append(size)
-    outcome: Outcome = "SUPPORTED" if flat[-1] >= LARGE else "REFUTED"
     shown = ", ".join(f"{size}: {ratio:.2f}" for size, ratio in ratios.items())
     hardware = next(record.provenance["hardware"] for cell in plan.cells if (record := store.read(cell.id)) is not None)
     words = (
@@ -50,7 +49,7 @@ def largest_batch(store: Store) -> list[Measurement]:
         f"({hardware['device']}); t(B) / t(1): {shown}"
     )
     n = min(map(len, times.values()))
-    return [Measurement("", "largest B with t(B) / t(1) < 1.5", float(flat[-1]), outcome, words, float(LARGE), n=n)]
+    return [at_least("largest B with t(B) / t(1) < 1.5", flat[-1], LARGE, words, n=n)]
 
 
 def escapes(store: Store) -> list[Measurement]:

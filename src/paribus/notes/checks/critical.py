@@ -53,7 +53,9 @@ def plateaus(store: Store) -> list[Measurement]:
         )
         quantity = "share of plateaus at a critical point"
         found.append(
-            Measurement(regime, quantity, share.share, outcome, words, 1.0, 0.5, share.low, share.high, share.n)
+            Measurement(
+                regime, quantity, share.share, outcome, words, 0.5, math.nan, share.low, share.high, share.n, "at least"
+            )
         )
     return found
 

@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from paribus.datasets.seeds import mix
-from paribus.evidence.measurement import Measurement, Outcome, exact
+from paribus.evidence.measurement import Measurement, Outcome, at_least, at_most, exact
 from paribus.extras.curvature.eigen import extreme, random_unit
 from paribus.extras.curvature.objective import Risk
 from paribus.extras.surfaces.catalogue import Quadratic, TwoWalls, Valley
@@ -68,13 +68,12 @@ def edge_of_stability(store: Store) -> list[Measurement]:
     interval = mean_interval(list(ends))
     opposed = fmean(turns)
     sharp: Outcome = "SUPPORTED" if abs(interval.mean - 1) < 0.1 else "REFUTED"
-    swing: Outcome = "SUPPORTED" if opposed > 0.5 else "REFUTED"
     return [
         Measurement("sharpness", "sharpness × lr / 2 at the end", interval.mean, sharp,
                     "training sits where the steepest direction is about to become unstable", 1.0, 0.1, interval.low,
                     interval.high, interval.n),
-        Measurement("direction", "share of updates that turn round along the top eigenvector", opposed, swing,
-                    "so the loss bounces along the steepest direction", 1.0, 0.5, n=len(turns)),
+        at_least("share of updates that turn round along the top eigenvector", opposed, 0.5,
+                 "so the loss bounces along the steepest direction", "direction", len(turns)),
     ]  # fmt: skip
 
 
@@ -122,8 +121,8 @@ def flat_directions(store: Store) -> list[Measurement]:
               "Adagrad does not see the scale of a coordinate", "invariance"),
         exact("flat coordinate of plain descent after 2,000 steps", float(plainly), (1 - 0.01 * 0.02) ** 2000, 1e-9,
               f"plain descent needs {plain:,.0f} steps for a tenth", "plain descent"),
-        Measurement("speed", "steps of Adagrad to a tenth, over plain descent's", needed / plain,
-                    "SUPPORTED" if needed < plain / 10 else "REFUTED", f"Adagrad needs {needed}", 0.1),
+        at_most("steps of Adagrad to a tenth, over plain descent's", needed / plain, 0.1, f"Adagrad needs {needed}",
+                "speed"),
     ]  # fmt: skip
 
 
@@ -196,9 +195,9 @@ def steady_state(store: Store) -> list[Measurement]:
         )  # fmt: skip
         decayed = descend(surface, make, Cosine(), 400).losses[-1] / 4000
         found.append(
-            Measurement(f"decayed, lr {rate:g}, h {h:g}", "loss after a cosine over that floor", decayed / law,
-                        "SUPPORTED" if decayed < 0.2 * law else "REFUTED",
-                        f"decay brings it to {100 * decayed / law:.1f} % of the floor", 0.0, 0.2, n=4000)
+            at_most("loss after a cosine over that floor", decayed / law, 0.2,
+                    f"decay brings it to {100 * decayed / law:.1f} % of the floor",
+                    f"decayed, lr {rate:g}, h {h:g}", n=4000)
         )  # fmt: skip
     return found
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from paribus.evidence.measurement import Measurement, exact
+from paribus.evidence.measurement import Measurement, at_least, exact
 from paribus.store.store import Store
 from paribus.techniques.losses import CrossEntropy, Loss, ScalarSquaredError, SoftmaxSquaredError
 
@@ -82,9 +82,9 @@ def vanishing(store: Store) -> list[Measurement]:
               1e-12, f"the gradient is {norms['softmax']:.1g}, though wrong", "softmax, then squared error"),
         exact("gradient norm, cross-entropy", norms["entropy"], root * sigma, 1e-12,
               f"there cross-entropy has a gradient of {norms['entropy']:.2f}, nearly its largest", "cross-entropy"),
-        Measurement("descent from there", "steps, squared error over cross-entropy", ratio,
-                    "SUPPORTED" if ratio > 10 else "REFUTED",
-                    f"until the answer is right: {steps['softmax']} steps against {steps['entropy']}", 10.0),
+        at_least("steps, squared error over cross-entropy", ratio, 10.0,
+                 f"until the answer is right: {steps['softmax']} steps against {steps['entropy']}",
+                 "descent from there"),
     ]  # fmt: skip
 
 
