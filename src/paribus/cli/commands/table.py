@@ -26,7 +26,7 @@ SECTION = "Look"
 @click.option(
     "--columns",
     default="",
-    help="Names separated by commas: metrics, difference, p, sign_flip, d_z, improvement, "
+    help="Names separated by commas: of metrics (test/acc), difference, p, sign_flip, d_z, improvement, "
     "practical, detectable, tuned, n, diverged, collapsed, at_chance.",
 )
 @click.option("--spread", default="sd", help="The number after ±: sd, or interval (half the 95 % interval).")
