@@ -3,7 +3,7 @@
 paribus import results/records.json.gz   so that outputs/ has what was trained before
 paribus claims notes --run               trains what is missing
 python scripts/results.py --pack         from outputs/: results/records.json.gz, pictures, times in ablation files; then
-python scripts/results.py --pack NAME    the same of these ablations alone, whatever outputs/ lacks of others; then
+python scripts/results.py --pack NAME    the same of these ablations and checks alone, whatever outputs/ lacks; then
 python scripts/results.py                RESULTS.md from results/records.json.gz and results/remarks.yaml
 """
 
@@ -63,11 +63,16 @@ def again() -> dict[str, Any]:
 
 
 def pack(named: Sequence[str] = ()) -> None:
-    """named: ablations; all of them where none is given."""
+    """named: ablations, and checks by their ids; all of them where none is given."""
     store = Store(outputs_folder())
+    made = {each.id: each for check in stored.chosen(()) if (each := checks.read(store, check.id)) is not None}
+    asked_checks = [name for name in named if name in {check.id for check in stored.CHECKS}]
+    if missing := [id for id in asked_checks if id not in made]:
+        raise SystemExit(f"outputs/ lacks {', '.join(missing)}. First: paribus claims notes --run --only {missing[0]}")
     read, composer = Reader(store), Composer()
     plans: dict[str, list[Plan]] = {}
-    for name in named or notes.names():
+    wanted = [name for name in named if name not in asked_checks]
+    for name in wanted if named else notes.names():
         own = plans_of([f"ablation={notes.whole(name)}"], read, composer)
         ready = all(plan.complete for plan in own) and any(read(c.id) for plan in own for c in plan.cells)
         if ready and not any(read(cell.id) is None for plan in own for cell in plan.cells):
@@ -75,7 +80,7 @@ def pack(named: Sequence[str] = ()) -> None:
             print(f"{name}: {len({cell.id for plan in own for cell in plan.cells})} runs")
         else:
             print(f"{name}: left out, it is not complete")
-    asked = named or (shipped.Shipped.read(RECORDS).plans if RECORDS.exists() else ())
+    asked = wanted if named else (shipped.Shipped.read(RECORDS).plans if RECORDS.exists() else ())
     lost = sorted(set(asked) - set(plans))
     if lost:
         raise SystemExit(
@@ -84,10 +89,9 @@ def pack(named: Sequence[str] = ()) -> None:
             f"First: paribus import {RECORDS.relative_to(ROOT)}, then paribus claims notes --run"
         )
     if named:
-        shipped.update(RECORDS, plans, read, store.curves)
+        shipped.update(RECORDS, plans, read, store.curves, [made[id] for id in asked_checks])
     else:
-        made = [each for check in stored.chosen(()) if (each := checks.read(store, check.id)) is not None]
-        shipped.write(RECORDS, plans, read, made, store.curves)
+        shipped.write(RECORDS, plans, read, made.values(), store.curves)
     for name, own in plans.items():
         draw(name, composer)
         note_time(name, own, read)

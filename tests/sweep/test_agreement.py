@@ -64,24 +64,11 @@ def _callbacks(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def start(folder, *command):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "paribus", "train", *command],
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def wait_for(folder, pattern, process):
     deadline = time.monotonic() + 120
     while not list(folder.glob(pattern)):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None
         time.sleep(0.01)
 
 
@@ -164,23 +151,23 @@ def test_sharded_processes_evaluate_equally_many_batches_of_samples_that_are_rea
         assert two.metrics[key] == pytest.approx(one.metrics[key], rel=1e-4)
 
 
-def test_a_stopped_run_is_saved_by_all_and_goes_on_to_the_same_bits(tmp_path):
+def test_a_stopped_run_is_saved_by_all_and_goes_on_to_the_same_bits(commands, tmp_path):
     """SIGTERM reaches the process that was started; it tells its ranks."""
     long = [*BASE, "budget.updates=120", "optimizer.lr=0.01", "callbacks.checkpoints.every_seconds=1000"]
     slow = ["+callbacks.late._target_=callbacks_of_ranks.Late", "+callbacks.late.seconds=0.005"]
     for name, stops in (("stopped", True), ("whole", False)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "callbacks_of_ranks.py").write_text(CALLBACKS)
-        process = start(tmp_path / name, *long, *slow)
+        process = commands.start(tmp_path / name, "train", *long, *slow)
         if stops:
             wait_for(tmp_path / name, "outputs/runs/*/trains", process)
             process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate(timeout=60)
-            assert process.returncode == 130, out
-            assert "resumes" in out
-            process = start(tmp_path / name, *long, *slow)
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, out
+            stopped = process.wait()
+            assert stopped.code == 130, stopped.out
+            assert "resumes" in stopped.out
+            process = commands.start(tmp_path / name, "train", *long, *slow)
+        done = process.wait()
+        assert done.code == 0, done.out
     [one], [two] = (list(Store(tmp_path / name / "outputs").scan()) for name in ("stopped", "whole"))
     assert one.metrics == two.metrics
     folders = [Store(tmp_path / name / "outputs").run_dir(one.id) for name in ("stopped", "whole")]
@@ -188,7 +175,16 @@ def test_a_stopped_run_is_saved_by_all_and_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_a_second_ctrl_c_ends_a_run_that_hangs(tmp_path):
-    process = start(tmp_path, *BASE, "budget.epochs=2", "+callbacks.stuck._target_=callbacks_of_ranks.Stuck")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paribus", "train", *BASE, "+callbacks.stuck._target_=callbacks_of_ranks.Stuck"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     wait_for(tmp_path, "outputs/runs/*/stuck", process)
     process.send_signal(signal.SIGINT)
     time.sleep(1)
@@ -221,7 +217,9 @@ main()
 
 
 @pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_a_warning_of_a_cluster_reaches_every_process_and_one_saves_and_asks_for_more_time(tmp_path, processes):
+def test_a_warning_of_a_cluster_reaches_every_process_and_one_saves_and_asks_for_more_time(
+    commands, tmp_path, processes
+):
     """SLURM signals all processes of a step, loader workers and ranks as well."""
     (tmp_path / "cluster.py").write_text(CLUSTER)
     command = [
@@ -251,7 +249,6 @@ def test_a_warning_of_a_cluster_reaches_every_process_and_one_saves_and_asks_for
     folder = Store(tmp_path / "outputs").run_dir(record.id)
     cursor = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["paribus"]["cursor"]
     assert 0 < cursor["step"] < 120
-    again = start(tmp_path, *command)
-    out, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, out
+    again = commands.run(tmp_path, "train", *command)
+    assert again.code == 0, again.out
     assert json.loads((folder / "record.json").read_text())["timing"]["steps"] == 120

@@ -91,13 +91,21 @@ def write(
     _save(path, {**_with(content, plans, read, history), "checks": [check.as_dict() for check in checks]})
 
 
-def update(path: Path, plans: Mapping[str, Sequence[Plan]], read: Read, history: History = no_history) -> None:
-    """Some ablations anew, or beside those that are there; everything else stays to the letter, and so does a record
-    that is there, and its curves.
+def update(
+    path: Path,
+    plans: Mapping[str, Sequence[Plan]],
+    read: Read,
+    history: History = no_history,
+    checks: Iterable[Stored] = (),
+) -> None:
+    """Some ablations and checks anew, or beside those that are there; everything else stays to the letter, and so does
+    a record that is there, and its curves.
 
     So an ablation can be added where others lack runs that the rules of today ask for.
     """
-    _save(path, _with(json.loads(unpacked(path)), plans, read, history))
+    content = _with(json.loads(unpacked(path)), plans, read, history)
+    made = {each["id"]: each for each in content["checks"]} | {each.id: each.as_dict() for each in checks}
+    _save(path, {**content, "checks": [*made.values()]})
 
 
 def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Read, history: History) -> dict[str, Any]:
