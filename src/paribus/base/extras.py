@@ -20,8 +20,13 @@ _FOLDER = Path(__file__).parents[1] / "extras"
 
 @functools.cache
 def present() -> tuple[str, ...]:
-    """The names of the extras that are there."""
+    """The names of the extras that offer something."""
     return tuple(sorted(path.parent.name for path in _FOLDER.glob("*/offers.py")))
+
+
+def installed() -> tuple[str, ...]:
+    """The names of all extras that were not deleted, also of those that offer the core nothing."""
+    return tuple(sorted(path.parent.name for path in _FOLDER.glob("*/__init__.py")))
 
 
 def offered(name: str) -> list[Any]:

@@ -71,8 +71,20 @@ def loaded(name: str) -> click.Command:
     return command
 
 
+def version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Prints this version and those that it runs on."""
+    if not asked or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version as of
+    from platform import python_version
+
+    others = ", ".join(f"{name} {of(name)}" for name in ("torch", "pytorch-lightning", "hydra-core", "wandb"))
+    click.echo(f"paribus {__version__} (Python {python_version()}, {others})")
+    ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=version, help="Show the versions.")
 def cli() -> None:
     """Ablation studies of deep-learning training, everything else being equal.
 
