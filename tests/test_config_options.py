@@ -116,12 +116,14 @@ def test_every_ablation_file_states_its_command_and_time_and_parses(name):
     assert {ablation.name for ablation in ablations} == {name}
 
 
-FORMS = [
+_FORMS = [
     (name, line.split(": ")[1].split("     ")[0])
     for name, path in shipped().items()
     for line in path.read_text().splitlines()
     if line.startswith(("# Fashion-MNIST: data=", "# CIFAR-10: data="))
 ]
+# A third of them every time: each ablation states a form or two, which differ in their data only.
+FORMS = [pytest.param(*form, marks=() if k % 3 == 0 else pytest.mark.slow) for k, form in enumerate(_FORMS)]
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS)

@@ -16,7 +16,7 @@ def script():
     [("coverage", 10_000), ("type_one", 10_000), ("family_wise", 10_000), ("tuning_bias", 10_000), ("confusion", 4_000),
      ("verdicts", 1_000), ("power", 10_000), ("sequential", 1_000), ("heterogeneity", 2_000), ("collapsing", 4_000),
      ("discoveries", 2_000), ("grids", 300), ("corrections", 1_000), ("tuned_grids", 2_000), ("target_tests", 2_000),
-     ("restricted_means", 4_000), ("rankings", 4_000), ("practical", 1_000)],
+     ("restricted_means", 4_000), ("rankings", 4_000), ("practical", 300)],
 )  # fmt: skip
 def test_promises_hold(script, name, replicates):
     assert getattr(script, name) in script.SIMULATIONS

@@ -13,8 +13,11 @@ import pytorch_lightning as pl
 
 
 class Count(pl.Callback):
-    def __init__(self, file: str):
-        self.file = file
+    """name: of the file, without its ending: a value that names a file would be an input of the runs, and this one
+    changes."""
+
+    def __init__(self, name: str):
+        self.file = f"{name}.txt"
 
     def on_train_start(self, trainer, pl_module):
         line = f"{Path(trainer.default_root_dir).name} {os.environ.get('SWEEP', 'the')}\n"
@@ -28,8 +31,8 @@ class Meet(Count):
     before the other begins.
     """
 
-    def __init__(self, file: str, sweeps: int, seconds: float = 120.0):
-        super().__init__(file)
+    def __init__(self, name: str, sweeps: int, seconds: float = 120.0):
+        super().__init__(name)
         self.sweeps = sweeps
         self.seconds = seconds
 

@@ -128,7 +128,15 @@ SWEEP = [
 
 
 @pytest.mark.needs("wandb")
-@pytest.mark.parametrize("more", [(), ("stack=off",), ("+model.fail=true", "stack=off"), ("+model.fail=true",)])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param((), marks=pytest.mark.slow),
+        ("stack=off",),
+        pytest.param(("+model.fail=true", "stack=off"), marks=pytest.mark.slow),
+        ("+model.fail=true",),
+    ],
+)
 def test_a_sweep_writes_no_secret(paribus, tmp_path, monkeypatch, more):
     """Of values on an axis and of fixed ones; runs are found again, since ids are of the real values."""
     (tmp_path / "code").mkdir()

@@ -73,9 +73,9 @@ def test_a_checkpoint_without_a_record_of_it_is_known_by_its_own_checksums(parib
     assert metrics(done) == before
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m"]])
+@pytest.mark.parametrize("sweep", [[], pytest.param(["-m"], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["history.csv", "config.yaml"])
-@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("gone", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_finished_run_whose_files_were_changed_is_trained_again(paribus, done, name, gone, sweep):
     before = metrics(done)
     history = (done / "history.csv").read_text()
@@ -126,7 +126,14 @@ class Vanish(pl.Callback):
 # The callback is a stranger's, so the runs of the sweep go alone: one after the other, or each would remove what the
 # other one is removing.
 @pytest.mark.parametrize("stack", [[], ["-m", "seed=0,1", "hydra.launcher.slots=1"]], ids=["one", "sweep"])
-@pytest.mark.parametrize("what", ["outputs/runs", "outputs/runs/*", "outputs/runs/*/config.yaml"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param("outputs/runs", marks=pytest.mark.slow),
+        "outputs/runs/*",
+        pytest.param("outputs/runs/*/config.yaml", marks=pytest.mark.slow),
+    ],
+)
 def test_outputs_that_vanish_while_a_run_trains(commands, tmp_path, what, stack):
     (tmp_path / "vanishing.py").write_text(VANISH)
     own = ["+callbacks.vanish._target_=vanishing.Vanish", f"+callbacks.vanish.what='{what}'"]
@@ -172,7 +179,7 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize(
     "room",
-    [0, 12288, 40960, *[pytest.param(room, marks=pytest.mark.slow) for room in (4096, 8192, 16384, 24576, 65536)]],
+    [12288, *[pytest.param(room, marks=pytest.mark.slow) for room in (0, 4096, 8192, 16384, 24576, 40960, 65536)]],
 )
 @pytest.mark.parametrize("line", [[], ["-m", "seed=0,1", "stack=off"], ["-m", "seed=0,1", "stack=2"]],
                          ids=["one", "sweep", "stack"])  # fmt: skip

@@ -196,7 +196,7 @@ def history(folder: Path) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(commands, tmp_path, how):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()

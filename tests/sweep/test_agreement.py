@@ -89,7 +89,7 @@ def state(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("norm", [pytest.param("none", marks=pytest.mark.slow), "batch"])
 def test_a_run_that_diverges_ends_although_one_process_is_late(paribus, tmp_path, norm):
     """Within an epoch, after a few updates: the first that sees it must not leave alone."""
     quick = [*BASE, f"norm={norm}", "data.drop_last=true", "data.subset=null", "budget.epochs=2"]

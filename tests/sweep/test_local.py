@@ -146,7 +146,7 @@ def left(group):
     return found
 
 
-@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("presses", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_leaves_every_run_resumable(tmp_path, presses):
     command = start(tmp_path, *ENDLESS, "seed=0,1,2", "hydra.launcher.slots=2")
     deadline = time.monotonic() + 120

@@ -22,7 +22,7 @@ def state(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-@pytest.mark.parametrize("norm", ["none", "sync_batch"])
+@pytest.mark.parametrize("norm", ["none", pytest.param("sync_batch", marks=pytest.mark.slow)])
 def test_two_processes_under_a_sweep_give_the_result_of_one(paribus, tmp_path, norm):
     """102 samples in batches of 20 leave a ragged last batch of 2, one sample for each process."""
     one = paribus("train", *BASE, f"norm={norm}")
@@ -48,7 +48,9 @@ def test_two_processes_under_a_sweep_give_the_result_of_one(paribus, tmp_path, n
 SHARDS = pytest.mark.skipif(not shards_on_cpu(), reason="this torch shards on GPUs only")
 
 
-@pytest.mark.parametrize("trainer", ["ddp_sim", pytest.param("fsdp", marks=SHARDS)])
+@pytest.mark.parametrize(
+    "trainer", [pytest.param("ddp_sim", marks=pytest.mark.slow), pytest.param("fsdp", marks=SHARDS)]
+)
 def test_sharded_and_replicated_networks_agree_with_one_process(paribus, tmp_path, trainer):
     common = [
         *(item for item in BASE if "precision" not in item),
@@ -121,7 +123,7 @@ def seen(folder):
     return {epoch: sorted(found) for epoch, found in samples.items()}
 
 
-@pytest.mark.parametrize("norm", ["none", "sync_batch"])
+@pytest.mark.parametrize("norm", [pytest.param("none", marks=pytest.mark.slow), "sync_batch"])
 def test_a_sweep_of_one_and_two_processes_with_a_failing_run_among_them(paribus, tmp_path, monkeypatch, norm):
     (tmp_path / "spy_of_samples.py").write_text(SPY)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -91,6 +91,7 @@ def test_a_trial_that_fails_is_reported_and_tried_again_by_the_same_command(pari
     assert training.trained[8] == training.trained[2]
 
 
+@pytest.mark.slow
 def test_a_study_in_which_everything_fails_fails(paribus, training):
     def broken(number, rate):
         raise RuntimeError("no memory")

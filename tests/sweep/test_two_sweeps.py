@@ -13,7 +13,7 @@ defaults:
 model: {width: 8}
 data: {subset: 60, batch_size: 20}
 budget: {epochs: 15}
-callbacks: {count: {_target_: counting.Meet, file: starts.txt, sweeps: 2}}
+callbacks: {count: {_target_: counting.Meet, name: starts, sweeps: 2}}
 ablation:
   name: mine
   factors: {loss: [cross_entropy, mse]}

@@ -1,4 +1,4 @@
-"""What `paribus doctor` finds: a subject, what is there, and what is wrong with it."""
+"""Findings of `paribus doctor`: a subject, what is there, and what is wrong with it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from paribus.store.store import Store
 SWEEP = [
     *("train", "-m", "model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1500"),
     *("callbacks.checkpoints.every_seconds=0.5", "trainer.threads=1", "seed=range(4)", "hydra/launcher=ray"),
-    *("+callbacks.count._target_=counting.Count", "+callbacks.count.file=starts.txt"),
+    *("+callbacks.count._target_=counting.Count", "+callbacks.count.name=starts"),
 ]
 NODES = """
 import json, sys

@@ -55,6 +55,7 @@ def test_curvature_prints_a_verdict_writes_json_and_pictures_and_leaves_the_reco
     assert longer["products"] > content["products"]
 
 
+@pytest.mark.slow
 def test_curvature_without_a_dense_hessian_agrees_with_the_dense_one(paribus, tmp_path):
     run = train(paribus, tmp_path, "norm=layer", "loss=mse", "model.activation=tanh")
     found = []

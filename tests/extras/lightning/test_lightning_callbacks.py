@@ -30,11 +30,14 @@ def weights(record, outputs, name="last"):
         f"{LIGHTNING}.EMAWeightAveraging, decay: 0.5",
         pytest.param(
             f"{LIGHTNING}.StochasticWeightAveraging, swa_lrs: 0.01, swa_epoch_start: 2",
-            marks=pytest.mark.skipif(FUNCTION_IN_STATE, reason="this torch puts a function into the checkpoint"),
+            marks=[
+                pytest.mark.skipif(FUNCTION_IN_STATE, reason="this torch puts a function into the checkpoint"),
+                pytest.mark.slow,
+            ],
         ),
         f"{LIGHTNING}.ModelPruning, pruning_fn: l1_unstructured, amount: 0.2",
         "watchers.ThawsFirst",
-        "watchers.Fading",
+        pytest.param("watchers.Fading", marks=pytest.mark.slow),
         "none of them, and a module that thaws",
     ],
 )

@@ -66,7 +66,10 @@ def assert_as_alone(stacked, alone, lines, rel=1e-7):
     "overrides",
     [
         ["augmentation=mixup", "norm=[batch,weight]", "callbacks=[default,ema]"],
-        ["augmentation=crop_flip", "model=vit_tiny", "model.depth=1", "model.width=12", "model.dropout=0.2"],
+        pytest.param(
+            ["augmentation=crop_flip", "model=vit_tiny", "model.depth=1", "model.width=12", "model.dropout=0.2"],
+            marks=pytest.mark.slow,
+        ),
         ["optimizer=schedulefree_adamw", "scheduler=inverse_sqrt"],
         ["evaluation.checkpoint=best", "evaluation.every=2", "trainer.accumulate=2", "loss=scalar_mse"],
     ],

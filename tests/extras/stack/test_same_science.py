@@ -127,7 +127,7 @@ def test_single_precision(runs):
         assert_same(run, line, 1e-3)
 
 
-@pytest.mark.parametrize("model", ["mlp", "vit_tiny"])
+@pytest.mark.parametrize("model", ["mlp", pytest.param("vit_tiny", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_mixed_precision_is_that_of_the_single_run(model, norm, runs):
     """bfloat16 has three digits: both round, and not alike. What was learned is compared, and not each weight."""
