@@ -45,7 +45,7 @@ def test_from_training_to_page_and_figures(tiny, paribus, tmp_path):
     result = tiny("report", "-o", "out/report.html")
     assert (result.code, result.out) == (0, "")
     text = (tmp_path / "out/report.html").read_text()
-    assert "Momentum helps" in text
+    assert "Momentum\N{NO-BREAK SPACE}helps" in text  # no last word stands alone
     assert "paribus train -m ablation=tiny budget.updates=4" in text
 
     result = tiny("figures", "-o", "pictures", "--only", "*_epochs", "--only", "sensitivity", "--only", "path")
