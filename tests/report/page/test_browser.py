@@ -269,7 +269,7 @@ def test_settings_are_read_and_thinned_by_keys(browser, tmp_path):
     tip = one(browser, "[data-chart=settings] .tip")
     assert tip.get_attribute("role") == "status"
     best = tip.text
-    assert all(said in best for said in ("norm", "optimizer.lr", "model.width", "validation accuracy (%)", "chosen"))
+    assert all(said in best for said in ("arm", "optimizer.lr", "model.width", "validation accuracy (%)", "chosen"))
     one(browser, chart).send_keys(Keys.ARROW_RIGHT)
     assert tip.text != best
     assert browser.get_log("browser") == []

@@ -66,6 +66,16 @@ def test_an_interval_that_would_press_all_others_together_is_cut():
     assert alike.bar(-3.0, 3.0)["beyond"] == []
 
 
+def test_a_mean_far_from_all_others_lies_beyond_the_axis():
+    near = [strips.Compared(f"arm {k}", 5, k / 1000, (k - 1) / 1000, (k + 1) / 1000) for k in range(1, 8)]
+    axis = strips.Axis(strips._seen([*near, strips.Compared("far", 5, -0.8, -0.9, -0.7)]))
+    assert axis.dot(-0.8) is None
+    assert axis.bar(-0.9, -0.7) == {"low": 0.0, "high": 0.0, "beyond": ["left"]}
+    assert all(axis.dot(each.mean) is not None for each in near)
+    few = strips.Axis(strips._seen([near[0], strips.Compared("far", 5, -0.8, -0.9, -0.7)]))
+    assert few.dot(-0.8) is not None, "of two arms none is the exception"
+
+
 def test_the_steps_of_a_path_gain_what_pairs_of_seeds_gain():
     result = made(arms=("a", "b", "c"), regimes=("F",))
     [plan] = result.plans

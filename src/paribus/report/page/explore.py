@@ -10,6 +10,7 @@ import numpy as np
 
 from paribus.base.metrics import Key
 from paribus.evidence.arms import level_text
+from paribus.evidence.factorial import varying
 from paribus.report.escape import plain
 from paribus.report.numbers import scale
 from paribus.report.page.charts import Chart, axis
@@ -60,29 +61,27 @@ def parallel(study: Study) -> Chart | None:
     """Settings beside each other, and what they give: a line for each point that was tried in tuning, or for each arm
     where nothing is tuned. None where there are fewer settings than a curve or a heat map shows.
 
-    axes: of the factors, of the tuned keys and of the metric. series: of each line the values, None where it has none,
-    and a note. higher: whether more of the metric is better.
+    axes: of the factors of a grid (of other designs one for the arms), of the tuned keys and of the metric. series: of
+    each line the values, None where it has none, and a note. higher: whether more of the metric is better.
     """
-    factors = {
-        name: list(dict.fromkeys(levels[name] for levels in study.plan.levels.values() if name in levels))
-        for name in dict.fromkeys(name for levels in study.plan.levels.values() for name in levels)
-    }
-    factors = {name: levels for name, levels in factors.items() if len(levels) > 1}
+    factors = varying(study.plan)
     points = _points(study)
     keys = list(dict.fromkeys(key for _, point, _, _, _ in points for key in point))
     tuned = {key: [point[key] for _, point, _, _, _ in points if key in point] for key in keys}
     tuned = {key: values for key, values in tuned.items() if len(set(map(repr, values))) > 1}
     if len(factors) + len(tuned) < LEAST and len(tuned) < 2:
         return None
+    levels = study.plan.levels if factors else {arm: {"arm": arm} for arm in study.arms}
+    factors = factors or {"arm": tuple(study.arms)}
     metric = study.select_on if points else study.metric
     rows = points or [(arm, {}, mean, "", False) for arm, mean in _means(study).items()]
     numbers = {arm: k for k, arm in enumerate(study.arms)}
-    axes = [_setting(name, levels) for name, levels in factors.items()]
+    axes = [_setting(name, of) for name, of in factors.items()]
     axes += [_setting(key, values) for key, values in tuned.items()]
     series: list[Chart] = []
     for arm, point, score, note, chosen in rows:
         if arm in numbers and math.isfinite(score):
-            own = study.plan.levels.get(arm, {})
+            own = levels.get(arm, {})
             settings = [own.get(name) for name in factors] + [point.get(key) for key in tuned]
             places = [_place(each, value) for each, value in zip(axes, settings, strict=True)]
             value = short([score * scale(metric)])[0]

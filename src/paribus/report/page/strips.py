@@ -21,7 +21,8 @@ from paribus.report.tidy import Compared, comparisons, path_steps
 
 Strip = dict[str, Any]
 MOST = 6  # ticks, which a phone has room for
-FAR = 4.0  # an interval that is this many times as long as the means are apart ends in an arrow
+FAR = 1.0  # an interval ends in an arrow where it leaves the means by as much, measured by what they span
+ALONE = 3.0  # a mean by which the axis would be so many times as long as without it lies beyond its end
 
 
 def nice_ticks(low: float, high: float, most: int = MOST) -> tuple[list[float], int]:
@@ -66,15 +67,19 @@ class Axis:
         """An interval, as far as the axis goes; beyond: where it goes on. Nothing without ends."""
         if not math.isfinite(high - low):
             return {"low": None, "high": None, "beyond": ()}
-        ends = max(low, self.low), min(high, self.high)
+        ends = (min(max(end, self.low), self.high) for end in (low, high))
         beyond = [side for side, cut in (("left", low < self.low), ("right", high > self.high)) if cut]
-        return {"low": self.at(ends[0]), "high": self.at(ends[1]), "beyond": beyond}
+        return {**dict(zip(("low", "high"), map(self.at, ends), strict=True)), "beyond": beyond}
+
+    def dot(self, value: float) -> float | None:
+        """The place of a mean, None where the axis does not reach it."""
+        return self.at(value) if self.low <= value <= self.high else None
 
 
 def differences(study: Study, place: Callable[[str], str]) -> Strip | None:
     """The paired differences from the baseline; None where there are none.
 
-    place: of an arm, where the page lists its runs. An interval that would press all others together is cut.
+    place: of an arm, where the page lists its runs. What would press all others together is cut.
     """
     compared = comparisons(study)
     if not compared:
@@ -87,7 +92,7 @@ def differences(study: Study, place: Callable[[str], str]) -> Strip | None:
             "arm": plain(each.arm) or "(no name)",
             "place": place(each.arm),
             **axis.bar(factor * each.low, factor * each.high),
-            "mean": axis.at(factor * each.mean),
+            "mean": axis.dot(factor * each.mean),
             "side": "open" if not _clear(each) else _side(each.mean, study.metric),
             "text": words.difference_text(study.metric, each.mean, each.low, each.high),
             "p": words.p_text(each.p_holm).removeprefix("= "),
@@ -152,13 +157,20 @@ def importance(study: Study) -> Strip | None:
 
 
 def _seen(compared: Sequence[Compared]) -> list[float]:
-    """What the axis has to reach: every mean, and of the intervals as much as leaves the means apart."""
-    means = [each.mean for each in compared]
+    """What the axis has to reach: the means but a few that lie far from all others, and of the intervals as much as
+    leaves the means apart."""
+    means = sorted((each.mean for each in compared), key=abs)
+    for _ in range(len(means) // 4):
+        if _span(means) > ALONE * _span(means[:-1]) > 0:
+            means.pop()
     low, high = min(0.0, *means), max(0.0, *means)
-    ends = [v for each in compared for v in (each.low, each.high) if math.isfinite(v)]
-    shortest = min((each.high - each.low for each in compared if math.isfinite(each.high - each.low)), default=0.0)
-    reach = FAR * max(high - low, shortest)
-    return [*means, *(min(max(v, low - reach), high + reach) for v in ends)]
+    inside = [each for each in compared if low <= each.mean <= high and math.isfinite(each.high - each.low)]
+    reach = FAR * max(high - low, min((each.high - each.low for each in inside), default=0.0))
+    return [*means, *(min(max(v, low - reach), high + reach) for each in inside for v in (each.low, each.high))]
+
+
+def _span(means: Sequence[float]) -> float:
+    return max(0.0, *means) - min(0.0, *means)
 
 
 def _side(mean: float, metric: Key) -> str:

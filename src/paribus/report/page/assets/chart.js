@@ -2,6 +2,8 @@
 // One chart: axes, lines, bands, dots; hover, zoom by dragging or by keys. Drawn as SVG from plain data; names of arms
 // only ever become text nodes and attributes.
 
+const SLANTED = 16; // letters of a slanted name
+
 class Chart {
   // looks: [colour, dashes, marker] of each arm. spec: see charts.py. onOpen(id): a dot was chosen.
   constructor(host, looks, label, onOpen) {
@@ -54,13 +56,17 @@ class Chart {
     const rows = y.kind === "band" ? y.names.length : 0;
     const domain = this.domains();
     const letters = (texts, wide = 6.9) => Math.max(0, ...texts.map((t) => Math.min(t.length, 40))) * wide;
-    const height = rows ? 64 + rows * Math.max(17, Math.min(34, 420 / rows)) : Math.round(Math.min(330, Math.max(230, width * 0.62)));
+    let height = rows ? 64 + rows * Math.max(17, Math.min(34, 420 / rows)) : Math.round(Math.min(330, Math.max(230, width * 0.62)));
     const yTicks = ticks(y, ...domain.y, (height - 60) / 34);
     const yTexts = rows ? y.names : tickTexts(y, yTicks);
-    const left = Math.min(letters(yTexts, rows ? 7.9 : 6.9) + (rows ? 14 : 30), width * 0.42), top = 26, bottom = 42;
+    const left = Math.min(letters(yTexts, rows ? 7.9 : 6.9) + (rows ? 14 : 30), width * 0.42), top = 26;
     const ends = this.spec.direct ? this.visible().filter((s) => !s.dots) : [];
     const right = ends.length > 1 ? Math.min(letters(ends.map((s) => s.name)) + 22, width * 0.36) : 14;
-    const inner = { left, top, width: width - left - right, height: height - top - bottom };
+    // Names that have no room beside each other are slanted.
+    this.slanted = x.kind === "band" && x.names.some((name) => name.length * 7 > (width - left - right) / x.names.length);
+    const bottom = this.slanted ? 34 + 4.4 * Math.min(SLANTED, Math.max(...x.names.map((name) => name.length))) : 42;
+    height += bottom - 42;
+    const inner = { left, top, bottom, width: width - left - right, height: height - top - bottom };
     const place = (axis, [a, b], size, flip) => {
       const to = SCALES[axis.kind][0], from = SCALES[axis.kind][1], p = to(a), q = to(b);
       const at = (v) => (flip ? 1 - (to(v) - p) / (q - p) : (to(v) - p) / (q - p)) * size;
@@ -83,7 +89,7 @@ class Chart {
     for (const line of this.spec.lines || []) {
       const at = this.toY(line.y);
       data.append(svg("line", { class: "rule", x1: 0, x2: inner.width, y1: at, y2: at }));
-      labels.push(this.text(line.label, 6, at - 6, "start", "halo"));
+      if (labels.every((other) => Math.abs(other.getAttribute("y") - at + 6) > 14)) labels.push(this.text(line.label, 6, at - 6, "start", "halo"));
     }
     for (const join of this.spec.joins || []) this.join(data, join);
     for (const s of this.visible()) {
@@ -127,14 +133,15 @@ class Chart {
     const xTicks = ticks(x, ...this.domain.x, inner.width / 64), xTexts = x.kind === "band" ? x.names : tickTexts(x, xTicks);
     xTicks.forEach((v, k) => {
       const at = this.toX(v), text = xTexts[k];
-      const most = x.kind === "band" ? Math.max(3, Math.floor(inner.width / x.names.length / 7)) : 99;
       plot.append(svg("line", { class: "tick", x1: at, x2: at, y1: 0, y2: inner.height }));
       if (at - last < text.length * 6.4 && x.kind !== "band") return;
-      plot.append(this.text(shortened(text, most), at, inner.height + 17, "middle"));
+      const name = this.slanted ? this.text(shortened(text, SLANTED), at + 4, inner.height + 14, "end") : this.text(text, at, inner.height + 17, "middle");
+      if (this.slanted) name.setAttribute("transform", `rotate(-38 ${at + 4} ${inner.height + 14})`);
+      plot.append(name);
       last = at;
     });
     plot.append(svg("path", { class: "frame", fill: "none", d: `M0 0V${inner.height}H${inner.width}` }));
-    plot.append(this.text(x.label, inner.width / 2, inner.height + 36, "middle", "label"));
+    plot.append(this.text(x.label, inner.width / 2, inner.height + inner.bottom - 6, "middle", "label"));
     if (y.label) plot.append(this.text(y.label, -inner.left + 2, -11, "start", "label"));
   }
 

@@ -83,10 +83,16 @@ function ticks(axis, low, high, room) {
   }
   if (!given && (axis.kind === "linear" || found.length < (axis.kind === "error" ? 4 : 2))) {
     const raw = (high - low) / most, size = 10 ** Math.floor(Math.log10(raw));
-    let step = [1, 2, 5, 10].map((s) => s * size).find((s) => s >= raw) || raw;
-    if (axis.whole) step = Math.max(1, Math.round(step));
-    found = [];
-    for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) found.push(Number(v.toPrecision(12)));
+    const of = (step) => {
+      const all = [];
+      for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) all.push(Number(v.toPrecision(12)));
+      return all;
+    };
+    const steps = [10, 5, 2, 1, 0.5, 0.2].map((s) => (axis.whole ? Math.max(1, Math.round(s * size)) : s * size));
+    const few = steps.filter((step) => step >= raw).at(-1) ?? steps[0];
+    // One tick tells no distance: then the next smaller step is taken, however narrow the place.
+    found = of(steps.slice(steps.indexOf(few)).find((step) => of(step).length > 1) ?? few);
+    if (found.length <= 3) return found;
   }
   const every = Math.ceil(found.length / most);
   if (axis.kind === "error") return found.filter((v) => v <= 100);
