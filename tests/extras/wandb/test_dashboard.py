@@ -175,6 +175,47 @@ def test_means_are_those_of_the_table_where_runs_bear_names_of_others(paribus, t
         assert numbers(view["spec"]["section"], "test/acc", store.read, {}) == wanted
 
 
+OTHER = (
+    "# @package _global_\ndefaults:\n  - override /model: mlp\nmodel: {width: 8}\nbudget: {epochs: 2}\n"
+    "data: {subset: 60, batch_size: 20}\nablation:\n  name: other\n  seeds: {report: 2}\n"
+    "  factors: {norm: {plain: {norm: none}, rms: {norm: rms}}}\n"
+)
+
+
+@pytest.mark.slow
+def test_means_of_what_wandb_was_sent_are_those_of_the_table(paribus, wandb_server, tmp_path):
+    """Trained and logged in earnest. The baseline was first trained for another ablation, whose name for it W&B has."""
+    (tmp_path / "conf" / "ablation").mkdir(parents=True)
+    (tmp_path / "conf" / "ablation" / "other.yaml").write_text(OTHER)
+    mine = OTHER.replace("name: other", "name: mine").replace(
+        "{plain: {norm: none}, rms: {norm: rms}}", "[none, layer]"
+    )
+    (tmp_path / "conf" / "ablation" / "mine.yaml").write_text(mine)
+    for name in ("other", "mine"):
+        done = paribus("train", "-m", f"ablation={name}", "logger=wandb", "logger.wandb.wait=40")
+        assert done.code == 0, done.err
+        assert "W&B has not got" not in done.err
+    assert {run["jobType"] for run in wandb_server.runs.values()} == {"plain", "rms", "layer"}
+    found = json.loads(paribus("dashboard", "ablation=mine", "--dry-run").out)
+    [view] = found["workspaces"]
+    section = view["spec"]["section"]
+    [key] = section["runSets"][0]["grouping"]
+    assert (key["section"], key["name"]) == ("config", "choices.value.norm")
+    groups = {}
+    for id in runs_of(section):
+        run = wandb_server.run(id)
+        groups.setdefault(run["config"]["choices"]["value"]["norm"], []).append(run["summary"]["test/acc"])
+    lines = json.loads(paribus("table", "ablation=mine", "--json").out)["arms"]
+    wanted = {line["arm"]: line for line in lines if line["metric"] == "test/acc"}
+    assert {*groups} == {*wanted} == {"none", "layer"}
+    for arm, scores in groups.items():
+        assert (np.mean(scores), np.std(scores, ddof=1)) == pytest.approx((wanted[arm]["mean"], wanted[arm]["sd"]))
+    metrics = {m for panel in panels(section, "Run History Line Plot") for m in panel["config"]["metrics"]}
+    assert metrics == {"train/loss", "val/loss", "val/acc"}
+    for id in runs_of(section):
+        assert all(sum(m in row for row in wandb_server.run(id)["history"].values()) > 1 for m in metrics)
+
+
 def numbers(section, metric, read, composed):
     """group -> mean, SD and number of what a workspace shows, computed as its JSON says."""
     [runs] = section["runSets"]
@@ -254,6 +295,15 @@ def test_every_number_of_a_shipped_workspace_is_that_of_the_table(name):
         for view in (section, tuning) if each.tuned else (section,):
             has_more_than_one_value(view, [read(id) for id in runs_of(view)], composed)
     assert next(views, None) is None
+    # The report shows the same runs, each arm as one group in its colour.
+    grids = [block for block in found["report"]["spec"]["blocks"] if panels(block, "Bar Chart")]
+    assert len(grids) == len(boards)
+    for grid, each in zip(grids, boards, strict=True):
+        wanted = each.arms if len(each.arms) <= MOST_RUN_SETS else {"all arms": list(each.reported)}
+        assert run_sets(grid) == wanted
+        given = grid["metadata"]["customRunColors"]
+        assert {id: given[id] for id in each.reported} == {id: each.colours_of_runs[id] for id in each.reported}
+        assert len(given) == len(each.reported) + len(each.arms)
     assert [len(panels(found["report"], "Media Browser"))] == [sum(each.differences > 0 for each in boards)]
 
 
