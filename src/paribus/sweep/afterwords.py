@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from paribus.base.extras import offered
@@ -15,3 +16,15 @@ def add_afterwords(store: Store, ids: Iterable[str], overrides: Sequence[str]) -
     for afterword in offered("afterword"):
         if line := afterword(store, runs, overrides):
             say(line)
+
+
+def command_on(name: str, overrides: Sequence[str]) -> str:
+    """The command that finds the runs of a training: with its ablation as it was trained. Without an ablation, commands
+    that read records take nothing but their place.
+
+    name: of the command. overrides: those of the training.
+    """
+    keys = [item.partition("=")[0].strip().lstrip("+~") for item in overrides]
+    whole = "ablation" in keys
+    kept = [item for item, key in zip(overrides, keys, strict=True) if whole or key.partition(".")[0] == "paths"]
+    return shlex.join(["paribus", name, *kept])

@@ -25,7 +25,7 @@ from paribus.evidence.plans import plans_of
 from paribus.evidence.registered import register
 from paribus.run.later import lacking
 from paribus.store.store import Store
-from paribus.sweep.afterwords import add_afterwords
+from paribus.sweep.afterwords import add_afterwords, command_on
 from paribus.sweep.child import add_metrics_to, check_settings, fingerprints
 from paribus.sweep.fork import shared_server
 from paribus.sweep.grouping import grouping
@@ -250,8 +250,7 @@ class Sweep:
             done, diverged = (sum(r.status == status for r in records) for status in ("done", "diverged"))
             also = f", {diverged} diverged" if diverged else ""
             say(f"{plan.name}: {done} of {len(plan.cells)} runs are done{also}")
-        ablation = next((item for item in self.arguments if item.startswith("ablation=")), "")
-        say(f"to see the table: paribus table {ablation}".rstrip())
+        say(f"to see the table: {command_on('table', self.arguments)}")
         add_afterwords(self.store, [cell.id for plan in plans for cell in plan.cells], self.arguments)
 
     def write(self, plans: Sequence[Plan]) -> None:

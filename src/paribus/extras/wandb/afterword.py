@@ -6,12 +6,12 @@ Each run writes the same into its log, where nobody looks who believes that W&B 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Sequence
 
 from paribus.extras.wandb.access import base_url, has_key
 from paribus.extras.wandb.parts import is_unsent
 from paribus.store.store import Store
+from paribus.sweep.afterwords import command_on
 
 
 def afterword(store: Store, ids: Iterable[str], overrides: Sequence[str]) -> str | None:
@@ -23,21 +23,10 @@ def afterword(store: Store, ids: Iterable[str], overrides: Sequence[str]) -> str
     if not (waiting := sum(is_unsent(store, id, base_url()) for id in every)):
         return None
     which = "this run" if len(every) == 1 else f"{waiting} of these {len(every)} runs"
-    return f"W&B has not got {which}{_why()}. To upload: {_command(overrides)}"
+    return f"W&B has not got {which}{_why()}. To upload: {command_on('sync', overrides)}"
 
 
 def _why() -> str:
     if (mode := os.environ.get("WANDB_MODE")) in ("offline", "dryrun"):
         return f" (WANDB_MODE={mode})"
     return "" if has_key() else f": there is no key for {base_url()} (set WANDB_API_KEY, or run: wandb login)"
-
-
-def _command(overrides: Sequence[str]) -> str:
-    """Without an ablation, `paribus sync` takes nothing but the place of the records."""
-    keys = [item.partition("=")[0].lstrip("+~") for item in overrides]
-    kept = [
-        item
-        for item, key in zip(overrides, keys, strict=True)
-        if "ablation" in keys or key.partition(".")[0] == "paths"
-    ]
-    return shlex.join(["paribus", "sync", *kept])
