@@ -163,3 +163,25 @@ def test_values_that_must_be_given_are_put_in_first_so_that_the_others_need_no_c
             line = [*module, "task.monitor=val/mse", f"seed={seed}", "budget.epochs=2"]
             assert composer(line).resolved == resolved(load(line))
     assert len(composed) <= 2, "each seed was composed by Hydra"
+
+
+def test_a_value_that_only_hydra_can_put_in_makes_no_composition_for_each_of_the_others(monkeypatch):
+    """A list, or null in place of one, on the command line of an ablation."""
+    composed = []
+    composer = Composer(lambda overrides: composed.append(overrides) or load(overrides))
+    with hydra_context():
+        for seed in range(4):
+            line = ["ablation=aa", "ablation.hypotheses=null", "ablation.factors.repetition=[0,1]", f"seed={seed}"]
+            line += ["ablation.name=other", f"repetition={seed}", "optimizer.lr=0.1"]
+            assert composer(line).resolved == resolved(load(line))
+    assert len([each for each in composed if any(item.startswith("repetition") for item in each)]) <= 2
+
+
+def test_old_templates_are_forgotten(monkeypatch):
+    monkeypatch.setattr("paribus.config.composer.MOST_TEMPLATES", 3)
+    composer = Composer()
+    with hydra_context():
+        for width in (8, 9, 10, 11, 12):
+            line = ["model=mlp", f"model.width={width}", "++vars.a=1", f"budget.epochs={width}"]
+            assert composer(line).resolved["model"]["width"] == width
+            assert len(composer._templates) <= 3

@@ -12,6 +12,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from hydra.core.override_parser.types import OverrideType
@@ -29,6 +30,7 @@ from paribus.config.resolver import Resolver
 from paribus.config.run import Runs
 
 Path = tuple[str, ...]
+MOST_TEMPLATES = 1000  # kept, of some 0.1 MB each
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _WORD = re.compile(r"[\w.]+")
 _ENVIRONMENT = re.compile(r"oc\.env:[^${}]*")  # names of variables and defaults, never keys of the configuration
@@ -89,12 +91,16 @@ class Composer:
             else:
                 values[path] = text, value
         template = self._template(tuple(groups))
-        if needed := [path for path in values if path in template.missing]:  # or the others have no place
-            template = self._template((*groups, *(values.pop(path)[0] for path in needed)))
+        while bound := template.bound(tuple(values)):
+            groups = [text for text in overrides if (path := _plain_value(text)[0]) not in values or path in bound]
+            values = {path: given for path, given in values.items() if path not in bound}
+            template = self._template(tuple(groups))
         return template, {path: value for path, (_, value) in values.items()}
 
     def _template(self, groups: tuple[str, ...]) -> _Template:
         if groups not in self._templates:
+            if len(self._templates) >= MOST_TEMPLATES:
+                del self._templates[next(iter(self._templates))]  # the oldest
             if (merged := self._merger(groups)) is not None:
                 written, choices = merged
                 found = _or_none(lambda: completed(self._resolver(written), written))
@@ -137,6 +143,7 @@ class _Template:
         self._entangled: set[Path] = set()  # values that others are made of in some other way
         self._known: dict[Path, bool] = {}
         self._kin: dict[tuple[Path, ...], _Kin | None] = {}
+        self._bound: dict[tuple[Path, ...], frozenset[Path]] = {}
         self._sections: dict[tuple[Any, ...], Any] = {}
         for path, text in self._leaves.items():
             if not _interpolates(text):
@@ -172,6 +179,17 @@ class _Template:
             known = self._resolved is not None and all(map(self._free, paths))
             self._kin[paths] = _Kin(changes) if known else None
         return self._kin[paths]
+
+    def bound(self, paths: tuple[Path, ...]) -> frozenset[Path]:
+        """Those of the values that must be part of a template before the others can be put into it: values that must be
+        given, or that only Hydra can put in. Empty where all are, or where one lies within another, as their order
+        counts then."""
+        if paths not in self._bound:
+            found = [path for path in paths if path in self.missing] or [path for path in paths if not self._free(path)]
+            some = len(found) < len(paths) or bool(self.missing)
+            apart = not any(one[: len(other)] == other[: len(one)] for one, other in combinations(paths, 2))
+            self._bound[paths] = frozenset(found if some and apart else ())
+        return self._bound[paths]
 
     def with_values(self, kin: _Kin, values: tuple[Any, ...]) -> dict[str, Any]:
         """The resolved configuration with these values."""
