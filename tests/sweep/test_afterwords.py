@@ -21,6 +21,13 @@ def test_an_ablation_is_named_as_it_was_trained_and_other_runs_by_their_place(ov
     assert command_on("table", overrides) == said
 
 
+def test_a_command_repeats_no_secret():
+    said = command_on("table", ["ablation=demo", "+model.api_key=hunter2", "budget.epochs=1"])
+    assert "hunter2" not in said
+    assert said.startswith("paribus table ablation=demo '+model.api_key=")
+    assert said.endswith(" budget.epochs=1")
+
+
 def test_the_table_that_a_training_names_is_there(paribus, tmp_path):
     """Also where the ablation was changed on the command line, and lies elsewhere."""
     (tmp_path / "conf" / "ablation").mkdir(parents=True)
