@@ -21,11 +21,14 @@ from paribus.config.measures import arguments
 from paribus.config.own import is_own
 from paribus.config.parts import freeze_meaning, groups_meaning, init_meaning
 from paribus.config.targets import hashed_name, is_observer, known, public_name
-from paribus.config.task import metrics_of, task_node
+from paribus.config.task import LIGHTNING, metrics_of, task_node
 
 # Of everything at once. Raising it orphans all records, so a repair raises the version of its part instead: of a target
 # in `targets`, or below.
 SEMANTICS = 1
+
+
+EMA = "paribus.callback.EMA"
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,35 @@ class Repair:
     concerns: Callable[[Mapping[str, Any]], bool] = lambda config: True
 
 
+def _averages(config: Mapping[str, Any]) -> bool:
+    nodes = [node for node in (config.get("callbacks") or {}).values() if isinstance(node, Mapping)]
+    return any(public_name(node.get("_target_")) == EMA for node in nodes)
+
+
+def _is_ours(config: Mapping[str, Any]) -> bool:
+    return (config.get("task") or {}).get("_target_") != LIGHTNING
+
+
+def _widens(config: Mapping[str, Any]) -> bool:
+    norm = config["norm"].get("activation")
+    return isinstance(norm, Mapping) and public_name(norm.get("_target_")) in (
+        "paribus.norm.rms",
+        "paribus.norm.batch_renorm",
+    )
+
+
 # Parts that no target of `targets` stands for, such as clip or evaluation, by name; version 1 is not listed.
 REPAIRS: Mapping[str, Repair] = {
     # Batches were cut into parts of other sizes, and into fewer than asked for where they did not divide.
     "accumulate": Repair(2, lambda config: config["trainer"]["accumulate"] > 1),
+    # The average followed storage that training had left.
+    "ema": Repair(2, lambda config: config["trainer"]["channels_last"] and _averages(config)),
+    # Averages, statistics and updates were lost in rounding or overflowed; 16-mixed was bf16-mixed on a CPU.
+    "precision": Repair(
+        2, lambda config: config["trainer"]["precision"] in ("bf16-true", "16-true", "16-mixed") and _is_ours(config)
+    ),
+    # RMS norm of maps and batch renorm went on in float32.
+    "bf16-mixed": Repair(2, lambda config: config["trainer"]["precision"] == "bf16-mixed" and _widens(config)),
 }
 # Keys that came after the first records, with the value that means what was done before: there, they count as absent.
 ADDED: Mapping[str, Any] = {"repetition": 0, "data.test": None}

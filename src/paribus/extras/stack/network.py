@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -41,6 +41,16 @@ class StackedNetwork(nn.Module):
             self.register_buffer(flat(name), torch.stack([own[name] for own in buffers]))
         self.generators: list[torch.Generator] = []  # of dropout, one for each replica
         self.attach()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StackedNetwork:
+        """Of conversions to another device or type: each buffer has the type that it has in a network by itself, where
+        moving statistics stay in float32."""
+        super()._apply(fn, recurse)
+        for name, buffer in self.program._apply(fn).named_buffers():
+            own = getattr(self, flat(name))
+            if own.dtype != buffer.dtype:
+                setattr(self, flat(name), own.to(buffer.dtype))
+        return self
 
     def __len__(self) -> int:
         return len(self._networks)

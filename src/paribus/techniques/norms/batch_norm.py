@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -36,6 +38,13 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BatchNorm:
+        """Of conversions, such as `.to(torch.bfloat16)`: the moving statistics have four bytes at least, or steps of a
+        few per cent would be lost in their rounding."""
+        super()._apply(fn, recurse)
+        self.running_mean, self.running_var = wide(self.running_mean), wide(self.running_var)
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         if self.tokens:  # (N, T, C): tokens count as samples
             return self.normalise(x.reshape(-1, x.shape[-1])).reshape(x.shape)
@@ -45,16 +54,16 @@ class BatchNorm(nn.Module):
         """(M, C) or (M, C, H, W)."""
         if self.training:
             self.check(x)
+        weight, bias = self.wide_affine()
         return F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
+            x, self.running_mean, self.running_var, weight, bias, self.training, self.momentum, self.eps
         )
+
+    def wide_affine(self) -> tuple[Tensor | None, Tensor | None]:
+        """Scale and shift in the type of the statistics, as torch's kernels want them."""
+        if self.weight is None or self.bias is None:
+            return None, None
+        return wide(self.weight), wide(self.bias)
 
     def check(self, x: Tensor) -> None:
         if x.numel() == x.shape[1]:
@@ -134,8 +143,9 @@ class BatchRenorm(BatchNorm):
     def normalise(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if not self.training:
-            return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
+            return super().normalise(x)
         self.check(x)
+        dtype, x = x.dtype, wide(x)
         axes = [axis for axis in range(x.ndim) if axis != 1]
         batch_var, batch_mean = torch.var_mean(x, axes, correction=0)
         with torch.no_grad():
@@ -149,7 +159,7 @@ class BatchRenorm(BatchNorm):
             # Not lerp_, which vmap would call once for each replica of a stack.
             mean += self.momentum * (batch_mean.detach().to(mean.dtype) - mean)
             var += self.momentum * (batch_var.detach().to(var.dtype) * (count / (count - 1)) - var)
-        return self.affine(normalised)
+        return self.affine(normalised).to(dtype)
 
 
 class _AllReduceSum(torch.autograd.Function):
@@ -179,7 +189,7 @@ class SyncBatchNorm(BatchNorm):
         if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return super().normalise(x)
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        values = wide(x)
         local = values.numel() // values.shape[1]
         # Two rounds, mean first: the difference of mean squares would cancel.
         sums = _AllReduceSum.apply(torch.cat([values.sum(axes), values.new_tensor([local])]))  # type: ignore[no-untyped-call]
@@ -191,6 +201,11 @@ class SyncBatchNorm(BatchNorm):
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_((var * count / (count - 1)).to(self.running_var.dtype), self.momentum)
         return self.affine(centred * _column(torch.rsqrt(var + self.eps), values)).to(x.dtype)
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32 where it has two bytes: squares overflow in float16, and sums lose digits in bfloat16."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _column(statistic: Tensor, x: Tensor) -> Tensor:

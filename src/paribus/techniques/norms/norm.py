@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from paribus.techniques.norms.batch_norm import BatchNorm, BatchRenorm, SyncBatchNorm
+from paribus.techniques.norms.batch_norm import BatchNorm, BatchRenorm, SyncBatchNorm, wide
 
 Layout = Literal["vector", "map", "tokens"]
 
@@ -186,5 +186,6 @@ class MapRMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:
-        normalised = x * torch.rsqrt(x.square().mean((1, 2, 3), keepdim=True) + self.eps)
-        return normalised if self.weight is None else normalised * self.weight[:, None, None]
+        values = wide(x)
+        normalised = values * torch.rsqrt(values.square().mean((1, 2, 3), keepdim=True) + self.eps)
+        return (normalised if self.weight is None else normalised * self.weight[:, None, None]).to(x.dtype)
