@@ -62,10 +62,10 @@ REPAIRS: Mapping[str, Repair] = {
     "accumulate": Repair(2, lambda config: config["trainer"]["accumulate"] > 1),
     # The average followed storage that training had left.
     "ema": Repair(2, lambda config: config["trainer"]["channels_last"] and _averages(config)),
-    # Averages, statistics and updates were lost in rounding or overflowed; 16-mixed was bf16-mixed on a CPU.
-    "precision": Repair(
-        2, lambda config: config["trainer"]["precision"] in ("bf16-true", "16-true", "16-mixed") and _is_ours(config)
-    ),
+    # Averages, statistics and updates were lost in rounding or overflowed.
+    "true": Repair(2, lambda config: config["trainer"]["precision"] in ("bf16-true", "16-true") and _is_ours(config)),
+    # On a CPU it was bf16-mixed. Recorded norms of gradients were scaled.
+    "16-mixed": Repair(2, lambda config: config["trainer"]["precision"] == "16-mixed"),
     # RMS norm of maps and batch renorm went on in float32.
     "bf16-mixed": Repair(2, lambda config: config["trainer"]["precision"] == "bf16-mixed" and _widens(config)),
 }

@@ -33,6 +33,7 @@ from paribus.run.journal import Journal
 from paribus.run.loggers import finish, make_logger
 from paribus.run.loop import Loop
 from paribus.run.restart import NEXT, usable_checkpoint
+from paribus.run.scaling import precision_of
 from paribus.run.segments import largest_stack
 from paribus.run.single import SingleEngine
 from paribus.run.trainee import Trainee
@@ -45,7 +46,7 @@ _ON_PURPOSE = (
     *("this fit will run with no optimizer", "Checkpoint directory .* exists and is not empty"),
     "WeightAveraging doesn't support sharding",
     "The `srun` command is available",  # processes are started by Paribus
-    "Mismatch dtype between input and weight",  # torch's RMS norm in mixed precision, which is right and a little slower
+    "Mismatch dtype between input and weight",  # torch's RMS norm in mixed precision: right, and a little slower
 )
 LIGHTNING = ("pytorch_lightning", "lightning_fabric", "lightning.fabric")  # its loggers
 
@@ -223,6 +224,7 @@ def build_trainer(
     if strategy == "fsdp":
         # Its default is tensor parallelism within a machine, where every process would see the same samples.
         strategy = ModelParallelStrategy(run.processes, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    precision = precision_of(run)
     with quiet_lightning(), build.as_user_error("trainer"), own_arguments():
         try:
             trainer = pl.Trainer(
@@ -231,8 +233,8 @@ def build_trainer(
                 num_nodes=own.num_nodes,
                 strategy=strategy,
                 # Ranks are ours, whatever cluster's variables they see.
-                plugins=[LightningEnvironment(), *plugins],
-                precision=own.precision,
+                plugins=[LightningEnvironment(), *precision.pop("plugins", ()), *plugins],
+                **precision,
                 deterministic=own.deterministic,
                 profiler=own.profiler,
                 max_epochs=-1,  # the data knows where the budget ends

@@ -127,10 +127,10 @@ class SingleEngine:
         for p, epoch in self._frozen:
             if self.data.cursor.epoch < epoch:
                 p.grad = None
+        if self._scaler is not None:  # whoever looks at gradients means those of the loss
+            self._scaler.unscale_(self.optimizer)
         run = self.trainee
         if run.clip_norm is not None or run.clip_value is not None:
-            if self._scaler is not None:
-                self._scaler.unscale_(self.optimizer)
             clip_gradients(self.module.parameters(), norm=run.clip_norm, value=run.clip_value)
 
     def gradient_norms(self) -> Tensor:

@@ -91,10 +91,10 @@ def make_trainer(
         "devices": own.devices,
         "num_nodes": own.num_nodes,
         "strategy": own.strategy,
-        "precision": own.precision,
         "deterministic": own.deterministic,
         "profiler": own.profiler,
         "plugins": [library.environment(), *([checkpoint_io] if checkpoint_io is not None else [])],
+        "precision": own.precision,
         "logger": loggers or False,
         "callbacks": callbacks,
         "enable_checkpointing": any(isinstance(each, library.pl.callbacks.Checkpoint) for each in callbacks),
@@ -106,6 +106,10 @@ def make_trainer(
         **flags,
         **changes,
     }
+    if own.precision == "16-mixed" and own.accelerator == "cpu":
+        # Lightning would train in bf16-mixed on a CPU, under the name of the other.
+        given["plugins"].append(library.get("plugins.MixedPrecision")("16-mixed", run.device))
+        del given["precision"]
     try:
         with own_arguments():
             trainer = library.pl.Trainer(**given)

@@ -27,8 +27,8 @@ class EMA(pl.Callback):
 
     Only parameters are averaged. Buffers are used as training left them: batch norm's statistics are averages
     already, and the singular vectors of spectral norm (`_u`, `_v`) are unit vectors, which a mean of them is not.
-    Averages of weights of two bytes are kept in float32: in bfloat16 a step of 1 - $\beta$ = 0.01 would be lost unless the
-    weight differs from its average by 40 %.
+    Averages of weights of two bytes are kept in float32: in bfloat16 a step of 1 - $\beta$ = 0.01 would be lost unless
+    the weight differs from its average by 40 %.
 
     Source: Polyak & Juditsky 1992; Tarvainen & Valpola 2017, arXiv:1703.01780.
     """
