@@ -38,7 +38,7 @@ def trained(tmp_path, *overrides):
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "muon"])  # fused and not
 def test_norms_are_recorded_and_clipped_without_the_scale(tmp_path, optimizer):
     options = [f"optimizer={optimizer}", "clip.norm=0.4"]
-    plain, rows, _ = trained(tmp_path, *options)
+    _, rows, _ = trained(tmp_path, *options)
     mixed, found, types = trained(tmp_path, *options, "trainer.precision=16-mixed")
     assert types == {torch.float16}
     scale = mixed.trainer.precision_plugin.scaler.get_scale()

@@ -107,7 +107,16 @@ def reloadable(record: Record, store: Store, trust: bool) -> Run:
         )
     if gone:
         say(f"{record.id}: {', '.join(gone)} has no effect any more and is left out")
-    return run
+    return _on_a_device_of_this_machine(run, record.id)
+
+
+def _on_a_device_of_this_machine(run: Run, id: str) -> Run:
+    """Where a run was trained on is no part of what it is: what is lacking here is replaced by the CPU."""
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if run.device not in there or there[run.device]():
+        return run
+    say(f"{id} was trained with trainer.accelerator={run.trainer.accelerator}, which this machine lacks: the CPU is used")
+    return run.but({"trainer.accelerator": "cpu"})
 
 
 def undamaged(record: Record, store: Store, *names: str) -> None:

@@ -227,9 +227,11 @@ class SingleEngine:
         return everyone
 
     def restore_streams(self, states: Sequence[list[dict[str, Tensor]]]) -> None:
-        own = states[0][self.rank]
+        own, cursor = states[0][self.rank], self.data.cursor
+        if self.device.type == "cuda" and "cuda" not in own:  # saved on a CPU: a stream of its own from here on
+            seed_streams(mix(self.trainee.dropout_seed, 1, cursor.epoch, self.rank, cursor.update), self.device)
         torch.set_rng_state(own["cpu"].cpu())
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and "cuda" in own:
             torch.cuda.set_rng_state(own["cuda"].cpu(), self.device)
 
     def save(self, checkpoint: dict[str, Any], states: Sequence[dict[str, Any]]) -> None:

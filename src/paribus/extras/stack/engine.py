@@ -233,9 +233,12 @@ class StackEngine:
         return [{"cpu": self._dropout[k].get_state()}]
 
     def restore_streams(self, states: Sequence[list[dict[str, Tensor]]]) -> None:
-        kind = "cuda" if self.device.type == "cuda" else "cpu"
-        for generator, state in zip(self._dropout, states, strict=True):
-            generator.set_state(state[0][kind].cpu())
+        kind, cursor = "cuda" if self.device.type == "cuda" else "cpu", self.data.cursor
+        for generator, run, state in zip(self._dropout, self.trainees, states, strict=True):
+            if kind in state[0]:
+                generator.set_state(state[0][kind].cpu())
+            else:  # saved on a CPU: a stream of its own from here on
+                generator.manual_seed(mix(run.dropout_seed, 1, cursor.epoch, 0, cursor.update))
 
     def save(self, checkpoint: dict[str, Any], states: Sequence[dict[str, Any]]) -> None:
         """The part of each run that has not been released."""
