@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from paribus.base.processes import scrubbed
 from paribus.base.torch_internals import shards_on_cpu
 from paribus.store.store import Store
-from paribus.sweep.ranks import scrubbed
 
 BASE = [
     "model=mlp",

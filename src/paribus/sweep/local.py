@@ -16,6 +16,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, JobFailed, RunsFailed, UserError
+from paribus.base.processes import scrubbed
 from paribus.base.redaction import redacted_override, redacted_text
 from paribus.config.composer import Composer
 from paribus.run.bookkeeping import declared, failed, new_record, summary
@@ -28,7 +29,6 @@ from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
 from paribus.sweep.libraries import import_once
 from paribus.sweep.options import Options
-from paribus.sweep.ranks import scrubbed
 from paribus.sweep.slots import Slots
 
 TICK = 0.2  # seconds between looks at clocks

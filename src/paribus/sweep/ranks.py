@@ -12,10 +12,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from paribus.base.errors import Interrupted, UserError
+from paribus.base.processes import scrubbed
 from paribus.base.signals import graceful_stop
 from paribus.config.run import Run
 from paribus.run.execute import execute
@@ -25,17 +25,7 @@ from paribus.sweep.failure import guarded
 from paribus.sweep.fork import ForkServer
 from paribus.sweep.slots import cores
 
-# Everything by which Lightning or a cluster would tell a process that it is part of some other group, and the seeds of
-# another run. Further names that begin with PL_ are the user's.
-_GROUP = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_SEEDS = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 GRACE = 10.0  # seconds for the other ranks to end by themselves when one has failed
-
-
-def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment that belongs to no group of processes."""
-    gone = (*_GROUP, *_SEEDS)  # and what Lightning's Trainer takes for its arguments
-    return {key: value for key, value in environment.items() if key not in gone and not key.startswith("PL_TRAINER_")}
 
 
 def run_ranks(
