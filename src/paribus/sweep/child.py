@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,9 @@ from paribus.config.sections import Data
 from paribus.run.later import Later, add_metrics
 from paribus.store.lock import Busy
 from paribus.sweep.fork import ForkServer
+from paribus.sweep.result import Result, short
 
 PROGRESS_SECONDS = 3.0
-FRAMES = 4  # of a traceback on the terminal; train.log has them all
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a job went. kind: done, diverged, busy, invalid, left (runs of a stack, to be trained alone), or a type of
-    failure. imported: modules that the fork server did not have."""
-
-    kind: str
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    message: str = ""
-    traceback: str = ""
-    imported: tuple[str, ...] = ()
 
 
 def train_job(
@@ -74,13 +61,6 @@ def train_job(
         return Result("left", message=(record.failure or {}).get("message", ""))
     found = imported_since(known)
     return Result(getattr(record, "status", "done"), getattr(record, "metrics", {}), imported=found)
-
-
-def short(error: BaseException) -> str:
-    """The last frames of a traceback, without those of Lightning's loops in between."""
-    frames = traceback.extract_tb(error.__traceback__)
-    shown = [frame for frame in frames if f"{os.sep}pytorch_lightning{os.sep}" not in frame.filename] or frames
-    return "".join(traceback.format_list(shown[-FRAMES:])).rstrip()
 
 
 def check_settings(runs: Mapping[str, Run], *, server: ForkServer) -> dict[str, str]:

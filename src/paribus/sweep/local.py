@@ -23,12 +23,13 @@ from paribus.run.bookkeeping import declared, failed, new_record, summary
 from paribus.store.lock import Busy
 from paribus.store.record import FINISHED, Record
 from paribus.sweep.board import Board, Running
-from paribus.sweep.child import Result, count_gpus, prepare, targets_of, train_job, visible
+from paribus.sweep.child import count_gpus, prepare, targets_of, train_job, visible
 from paribus.sweep.fork import ForkServer, close_shared
 from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
 from paribus.sweep.libraries import import_once
 from paribus.sweep.options import Options
+from paribus.sweep.result import Result
 from paribus.sweep.slots import Slots
 
 TICK = 0.2  # seconds between looks at clocks
