@@ -1,11 +1,18 @@
 """Runs of several processes: right under a sweep, and equal to the run of one process."""
 
+import math
+import os
+import signal
+
 import pytest
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from paribus.base.processes import scrubbed
 from paribus.base.torch_internals import shards_on_cpu
 from paribus.store.store import Store
+from paribus.sweep.ranks import Rank, cause
+from paribus.sweep.result import Result
 
 BASE = [
     "model=mlp",
@@ -170,3 +177,77 @@ def test_an_environment_belongs_to_no_group_and_keeps_what_is_the_users():
         "HOME": "/h",
     }
     assert scrubbed(given) == {"PL_USE_MOCKED_MNIST": "1", "HOME": "/h"}
+
+
+FATAL = """
+import os
+import signal
+
+import pytorch_lightning as pl
+
+
+class Fatal(pl.Callback):
+    '''Rank 1 dies or fails in the second epoch; rank 0 is left with a broken connection.'''
+
+    def __init__(self, how: str):
+        self.how = how
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.global_rank == 1 and pl_module.data.cursor.epoch == 1:
+            if self.how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "out_of_memory":
+                raise MemoryError("no room")
+            raise ZeroDivisionError("on purpose")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["killed", "out_of_memory"])
+def test_a_failure_has_the_kind_and_the_reason_of_the_process_that_failed(paribus, tmp_path, monkeypatch, how):
+    (tmp_path / "fatal_rank.py").write_text(FATAL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fatal = ["+callbacks.fatal._target_=fatal_rank.Fatal", f"+callbacks.fatal.how={how}"]
+    result = paribus("train", *BASE, "norm=none", "trainer=ddp_sim", *fatal)
+    assert result.code == 1, result.err
+    reason = {"killed": "ended by SIGKILL (perhaps by the system", "out_of_memory": "MemoryError: no room"}[how]
+    assert f"error: {how}: rank 1 of 2: {reason}" in result.err
+    assert "see above" not in result.err
+    [record] = Store(tmp_path / "outputs").scan()
+    assert record.status == "failed"
+    assert record.failure["type"] == how
+    assert f"rank 1 of 2: {reason}" in record.failure["message"]
+
+
+def rank(number, code, kind, at, ours=False):
+    return Rank(number, code, Result(kind, message=kind), at, ours)
+
+
+def test_the_rank_that_failed_by_itself_is_told_from_those_that_it_left_behind():
+    lost = rank(0, 0, "bug", 1.0)  # its connection was closed
+    for first in (
+        rank(1, -signal.SIGKILL, "killed", math.inf),
+        rank(1, -signal.SIGSEGV, "killed", math.inf),
+        rank(1, 0, "out_of_memory", 2.0),
+        rank(1, 0, "invalid", 2.0),
+        rank(1, 0, "bug", 0.5),
+    ):
+        assert cause([lost, first]) == first
+    aborted = rank(1, -signal.SIGABRT, "killed", math.inf)  # as NCCL does where another is gone
+    assert cause([aborted, lost]) == lost
+    assert cause([rank(0, -signal.SIGKILL, "killed", math.inf, ours=True), lost]) == lost
+    assert cause([rank(0, 130, "stopped", math.inf), rank(1, 0, "done", 1.0)]) is None
+
+
+def test_a_run_of_one_process_belongs_to_no_group(paribus, tmp_path, monkeypatch):
+    """Variables of a shell, a notebook or a cluster: as number 1 it would train and leave no record."""
+    for name, value in (("LOCAL_RANK", "1"), ("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)  # as if Lightning had been imported with them
+    result = paribus("train", *BASE, "norm=none", "logger=csv")
+    assert result.code == 0, result.err
+    [record] = Store(tmp_path / "outputs").scan()
+    assert record.status == "done"
+    assert state(Store(tmp_path / "outputs").run_dir(record.id))
+    assert list(tmp_path.glob("outputs/runs/*/**/metrics.csv"))
+    assert os.environ["LOCAL_RANK"] == "1"  # for whoever comes after

@@ -52,6 +52,21 @@ class JobFailed(Exception):
     """A job of a sweep failed in its own process. The message says how; its traceback was shown there."""
 
 
+class RankFailed(RuntimeError):
+    """A process of a run of several failed, and the others ended with it. The message says which, and how.
+
+    kind: killed, out_of_memory, storage or bug. trace: the end of its traceback; "" where it died without one.
+    """
+
+    def __init__(self, message: str, kind: str, trace: str = ""):
+        self.kind, self.trace = kind, trace
+        self.storage = kind == "storage"
+        super().__init__(message, kind, trace)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class StackFailed(Exception):
     """Some members of a stack failed, the others were trained; run -> why. storage: since files can't be written."""
 

@@ -115,9 +115,7 @@ def _on_a_device_of_this_machine(run: Run, id: str) -> Run:
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if run.device not in there or there[run.device]():
         return run
-    say(
-        f"{id} was trained with trainer.accelerator={run.trainer.accelerator}, which this machine lacks: the CPU is used"
-    )
+    say(f"{id} was trained with trainer.accelerator={run.trainer.accelerator}, which is not here: the CPU is used")
     return run.but({"trainer.accelerator": "cpu"})
 
 

@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from paribus.base.errors import Interrupted, UserError, is_storage
+from paribus.base.errors import Interrupted, RankFailed, UserError, is_storage
 from paribus.base.extras import offered
 from paribus.base.memory import uncollected
+from paribus.base.processes import by_itself
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
@@ -81,7 +82,8 @@ def train(
             return record
         record = new_record(run, choices, overrides)
         if ranks is None or run.processes == 1:
-            return execute(run, record, store, checked=checked)
+            with by_itself():
+                return execute(run, record, store, checked=checked)
         from paribus.run.preflight import Preflight
         from paribus.run.restart import usable_checkpoint
 
@@ -89,10 +91,9 @@ def train(
         usable_checkpoint(store.run_dir(id))  # puts a damaged one aside before several processes look at it
         try:
             return ranks(run, record, store)
-        except RuntimeError as error:
-            # A rank that fails ends the others, and rank 0 may not have been able to write.
-            if (written := store.read(id)) is None or written.status == "running":
-                store.write(failed(record, failure_type(error), str(error), run))
+        except RankFailed as error:  # rank 0 could not write it, or knows only that another was gone
+            with suppress(OSError):
+                store.write(failed(record, error.kind, str(error), run))
             raise
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paribus.base.errors import UserError, is_storage
+from paribus.base.errors import RankFailed, UserError, is_storage
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.measures import Measures
@@ -55,6 +55,8 @@ def train_job(
     except Exception as error:
         if is_storage(error):  # nobody's code is to blame
             return Result("storage", message=str(error))
+        if isinstance(error, RankFailed):
+            return Result(error.kind, message=str(error), traceback=error.trace)
         say(redacted_text(traceback.format_exc(), run.resolved))
         return Result(failure_type(error), message=f"{type(error).__name__}: {error}", traceback=short(error))
     if run.members is not None and not record.has_result:  # left to others, or to jobs of their own

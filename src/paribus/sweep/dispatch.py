@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paribus.base.processes import by_itself
 from paribus.config.run import Run
 from paribus.run.execute import train
 from paribus.store.record import Record
@@ -31,6 +32,7 @@ def dispatch(
     Raises what `train` and `Grouping.train` raise.
     """
     if run.members is not None:
-        return grouping().train(run, Path(run.members))
+        with by_itself():
+            return grouping().train(run, Path(run.members))
     ranks = functools.partial(run_ranks, server=server, threads=threads)
     return train(run, choices, overrides, ranks, checked=checked)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from paribus.base.errors import Interrupted, RunsFailed, UserError, is_storage
+from paribus.base.errors import Interrupted, RankFailed, RunsFailed, UserError, is_storage
 from paribus.base.memory import leave
 from paribus.base.terminal import say
 
@@ -35,6 +35,9 @@ def guarded(command: Callable[[], Any]) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except RankFailed as error:  # its own traceback was shown where it failed
+        say(f"error: {error.kind}: {error}")
+        return 1
     except Exception as error:
         if is_storage(error):
             say(f"error: storage: {error}")

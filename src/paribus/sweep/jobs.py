@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from paribus.base.errors import JobFailed, RunsFailed, StorageFailed, UserError
+from paribus.base.errors import JobFailed, RankFailed, RunsFailed, StorageFailed, UserError
 from paribus.base.hydra_internals import error_of
 from paribus.base.terminal import say
 from paribus.store.lock import Busy
@@ -125,5 +125,7 @@ class Jobs:
 def described(error: BaseException) -> str:
     """What people read: the name of an exception says nothing where the message was written for them."""
     return (
-        str(error) if isinstance(error, UserError | JobFailed | StorageFailed) else f"{type(error).__name__}: {error}"
+        str(error)
+        if isinstance(error, UserError | JobFailed | RankFailed | StorageFailed)
+        else f"{type(error).__name__}: {error}"
     )

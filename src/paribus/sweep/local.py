@@ -29,7 +29,7 @@ from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
 from paribus.sweep.libraries import import_once
 from paribus.sweep.options import Options
-from paribus.sweep.result import Result
+from paribus.sweep.result import Result, death
 from paribus.sweep.slots import Slots
 
 TICK = 0.2  # seconds between looks at clocks
@@ -210,9 +210,7 @@ class LocalLauncher:
         if result is not None:
             return result
         if code < 0:
-            name = signal.Signals(-code).name
-            memory = " (perhaps by the system, for lack of memory)" if name == "SIGKILL" else ""
-            return Result("killed", message=f"ended by {name}{memory}")
+            return Result("killed", message=death(code))
         if code == 130:
             return Result("killed", message="ended by SIGTERM")
         return Result("bug", message=f"ended with exit code {code}", traceback=tail(self.output(job)))

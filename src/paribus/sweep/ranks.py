@@ -7,22 +7,30 @@ process group of one job survives into the next, which then trains on half of it
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 import socket
-import sys
 import threading
 import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from paribus.base.errors import Interrupted, UserError
+from paribus.base.errors import Interrupted, RankFailed, UserError
 from paribus.base.processes import scrubbed
+from paribus.base.redaction import redacted_text
 from paribus.base.signals import graceful_stop
+from paribus.base.terminal import say
+from paribus.config.compose import explain, is_complaint
 from paribus.config.run import Run
+from paribus.run.bookkeeping import failure_type, named
 from paribus.run.execute import execute
 from paribus.store.record import Record
 from paribus.store.store import Store
-from paribus.sweep.failure import guarded
 from paribus.sweep.fork import ForkServer
+from paribus.sweep.result import Result, death, short
 from paribus.sweep.slots import cores
 
 GRACE = 10.0  # seconds for the other ranks to end by themselves when one has failed
@@ -43,7 +51,7 @@ def run_ranks(
 
     Ctrl-C or SIGTERM asks all ranks to save and stop; a second Ctrl-C kills them.
 
-    Raises UserError or RuntimeError with the message of the first rank that failed; the others are ended then.
+    Raises UserError or RankFailed with kind and reason of the rank that failed by itself; the others are ended then.
     """
     if run.trainer.num_nodes > 1:
         raise UserError(
@@ -73,19 +81,21 @@ def run_ranks(
                 ): rank
                 for rank in range(size)
             }
-            codes = wait_for_all(server, keys, stop)
+            ended = wait_for_all(server, keys, stop)
     finally:
         if own:
             server.close()
-    if any(code == 130 for code in codes.values()):
+    if (failure := cause(ended)) is not None:
+        where = "" if failure.rank == 0 else f" ({errors[failure.rank]})"
+        if failure.result.kind == "invalid":
+            raise UserError(f"rank {failure.rank}: {failure.result.message}")
+        raise RankFailed(
+            f"rank {failure.rank} of {size}: {failure.result.message}{where}",
+            failure.result.kind,
+            failure.result.traceback,
+        )
+    if any(each.code for each in ended):
         raise Interrupted("stopped; the same command resumes this run")
-    if any(codes.values()):
-        rank = next(rank for rank, code in codes.items() if code)  # the one that failed first
-        said = Path(server.output) if rank == 0 and server.output else errors[rank]
-        text = said.read_text(errors="replace").strip() if said.exists() else "see above"
-        if codes[rank] == 2:
-            raise UserError(f"rank {rank}: {text.removeprefix('error: ')}")
-        raise RuntimeError(f"rank {rank} of {size} ended with exit code {codes[rank]}: {text[-2000:]}")
     for path in errors:
         path.unlink(missing_ok=True)
     finished = store.read(record.id)
@@ -93,26 +103,56 @@ def run_ranks(
     return finished
 
 
-def rank_of_run(run: Run, record: Record, root: Path, threads: int, *, server: ForkServer) -> None:
-    """One rank, in its own process."""
+@dataclass(frozen=True)
+class Rank:
+    """A rank that has ended. at: when, by the clock that all processes of a machine have in common.
+
+    ours: it was killed because another had failed."""
+
+    rank: int
+    code: int
+    result: Result
+    at: float
+    ours: bool = False
+
+
+def rank_of_run(run: Run, record: Record, root: Path, threads: int, *, server: ForkServer) -> tuple[Result, float]:
+    """One rank, in its own process: what became of it, and when."""
     import torch
 
     torch.set_num_threads(threads)
-    sys.exit(guarded(lambda: execute(run, record, Store(root))))
+    try:
+        execute(run, record, Store(root))
+        return Result("done"), time.monotonic()
+    except Interrupted as stop:
+        say(str(stop))
+        raise
+    except UserError as error:
+        return Result("invalid", message=str(error)), time.monotonic()
+    except Exception as error:
+        at = time.monotonic()
+        if is_complaint(error):
+            return Result("invalid", message=explain(error)), at
+        say(redacted_text(traceback.format_exc(), run.resolved))
+        reason = redacted_text(named(error), run.resolved)
+        return Result(failure_type(error), message=reason, traceback=short(error)), at
 
 
-def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event) -> dict[int, int]:
-    """Exit codes by rank, in the order of ending; when one fails, the others get ten seconds to end by themselves.
+def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event) -> list[Rank]:
+    """The ranks, in the order of ending; when one fails, the others get ten seconds to end by themselves.
 
     stop: set when the ranks should save and stop. Raises Interrupted on KeyboardInterrupt: the ranks are killed then.
     """
-    codes: dict[int, int] = {}
+    found: dict[int, Rank] = {}
+    killed: set[int] = set()
     deadline = None
     told = False
-    while len(codes) < len(keys):
+    while len(found) < len(keys):
         try:
             for ended in server.ended(0.2):
-                codes[keys[ended.key]] = ended.code
+                rank = keys[ended.key]
+                result, at = ended.result or (_without_a_word(ended.code), math.inf)
+                found[rank] = Rank(rank, ended.code, result, at, rank in killed)
         except KeyboardInterrupt as error:
             for key in keys:
                 server.kill(key)
@@ -121,14 +161,40 @@ def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event
             told = True
             for key in keys:
                 server.stop(key)
-        if deadline is None and any(codes.values()):
+        if deadline is None and any(each.result.kind != "done" for each in found.values()):
             deadline = time.monotonic() + GRACE
         if deadline is not None and time.monotonic() > deadline:
             for key, rank in keys.items():
-                if rank not in codes:
+                if rank not in found:
+                    killed.add(rank)
                     server.kill(key)
             deadline = time.monotonic() + GRACE
-    return codes
+    return list(found.values())
+
+
+def _without_a_word(code: int) -> Result:
+    """Of a rank that left no result: it was killed, has stopped, or ended itself."""
+    if code < 0:
+        return Result("killed", message=death(code))
+    return Result("stopped") if code == 130 else Result("bug", message=f"ended with exit code {code}")
+
+
+def cause(ended: Sequence[Rank]) -> Rank | None:
+    """The rank that failed by itself; None where none did.
+
+    One that is gone breaks the connections of the others, which fail for that, or abort. So what can't be a consequence
+    comes first: a kill, a mistake in the configuration, memory, a disk. Of other errors the earliest counts.
+    """
+    failures = [each for each in ended if each.result.kind not in ("done", "stopped") and not each.ours]
+
+    def order(each: Rank) -> tuple[int, float]:
+        if each.code < 0:
+            return (3 if each.code == -signal.SIGABRT else 0), each.at
+        if each.result.kind != "bug":
+            return 1, each.at
+        return 2, each.at
+
+    return min(failures, key=order, default=None)
 
 
 def free_port() -> int:

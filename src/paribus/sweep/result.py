@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,12 @@ class Result:
     message: str = ""
     traceback: str = ""
     imported: tuple[str, ...] = ()
+
+
+def death(code: int) -> str:
+    """What a negative exit code says."""
+    name = signal.Signals(-code).name
+    return f"ended by {name}{' (perhaps by the system, for lack of memory)' if name == 'SIGKILL' else ''}"
 
 
 def short(error: BaseException) -> str:
