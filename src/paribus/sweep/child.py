@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import traceback
@@ -119,10 +118,3 @@ def count_gpus(*, server: ForkServer) -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def visible(number: int) -> tuple[str, ...]:
-    """What CUDA_VISIBLE_DEVICES calls the first `number` GPUs."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = given.split(",") if given else [str(index) for index in range(number)]
-    return tuple(name.strip() for name in names[:number])

@@ -23,8 +23,9 @@ from paribus.run.bookkeeping import declared, failed, new_record, summary
 from paribus.store.lock import Busy
 from paribus.store.record import FINISHED, Record
 from paribus.sweep.board import Board, Running
-from paribus.sweep.child import count_gpus, prepare, targets_of, train_job, visible
+from paribus.sweep.child import count_gpus, prepare, targets_of, train_job
 from paribus.sweep.fork import ForkServer, close_shared
+from paribus.sweep.gpus import VISIBLE, names_of_gpus
 from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
 from paribus.sweep.libraries import import_once
@@ -122,8 +123,14 @@ class LocalLauncher:
         if accelerator not in ("gpu", "cuda"):
             return self.mps if accelerator == "mps" else self.cpu
         if self.gpus is None:
-            self.gpus = Slots(self.options.gpus or visible(self.ask(count_gpus)), self.options.jobs_per_gpu)
+            names = names_of_gpus(self.options.gpus, lambda: self.ask(count_gpus))
+            self.gpus = Slots(names, self.options.jobs_per_gpu)
             self.board.at_a_time = max(1, self.gpus.capacity)
+        if job.run.trainer.devices > 1 and any(name.startswith("MIG-") for name in self.gpus.free):
+            raise UserError(
+                f"trainer.devices={job.run.trainer.devices}: a run uses one instance of a GPU that MIG has cut, since "
+                "CUDA gives a process no more. Use trainer.devices=1, or a machine whose GPUs are whole"
+            )
         return self.gpus
 
     def ask(self, function: Any) -> Any:
@@ -161,7 +168,7 @@ class LocalLauncher:
             return False
         environment = {**scrubbed(os.environ), "OMP_NUM_THREADS": str(threads)}
         if job.slots is self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.place.units)
+            environment[VISIBLE] = ",".join(job.place.units)
         job.started, job.out_of_time = time.monotonic(), None
         arguments = (job.run, dict(job.composed.choices), job.overrides, threads, job.kind in self.checked)
         before: list[Any] = [(prepare, (job.run.data, sorted(set(targets_of(job.run)))))]

@@ -7,7 +7,7 @@ from pathlib import Path
 import fake_slurm
 import pytest
 
-from paribus.extras.cluster.remote import Collection, Order, Returned, orders, portable
+from paribus.extras.cluster.remote import Collection, Order, Returned, cpus_of, orders, portable
 from paribus.extras.cluster.slurm import Arrays
 from paribus.store.store import Store
 
@@ -27,7 +27,36 @@ def test_orders_hold_runs_of_equal_resources(monkeypatch, tmp_path):
     assert [(order.devices, order.on_gpu) for order in made] == [(1, False), (1, False), (2, False), (4, True)]
     assert {order.folder for order in made} == {str(tmp_path)}
     assert made[0].environment["PARIBUS_OUTPUTS"] == "elsewhere"
-    assert [Arrays.resources(order) for order in made[2:]] == [{"cpus_per_task": 2}, {"gpus_per_node": 4}]
+    assert [order.cpus for order in made] == [1, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("line", "cpus"),
+    [
+        ([], 1),
+        (["data.workers=3"], 4),
+        (["trainer=gpu", "data.workers=3"], 4),
+        (["trainer=ddp", "trainer.devices=4", "data.workers=2"], 12),
+        (["trainer=ddp_sim", "trainer.threads=4", "data.workers=1"], 10),
+    ],
+)
+def test_cpus_are_those_of_all_processes_and_of_the_workers_that_read_for_them(run_of, line, cpus):
+    assert cpus_of(run_of(*line)) == cpus
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({}, {"cpus_per_task": 6, "gpus_per_node": 2}),
+        ({"cpus_per_gpu": 8}, {"gpus_per_node": 2}),
+        ({"gres": "gpu:a100:2"}, {"cpus_per_task": 6}),
+        ({"additional_parameters": {"gpus": 2, "cpus-per-gpu": 8}}, {}),
+        ({"mem_gb": 64, "qos": "high"}, {"cpus_per_task": 6, "gpus_per_node": 2}),
+    ],
+)
+def test_what_a_job_asks_slurm_for(given, needed):
+    order = Order((("seed=0",),), (0,), ".", {}, devices=2, on_gpu=True, cpus=6)
+    assert Arrays({"cluster": "slurm", "folder": "jobs"}, given).resources(order) == needed
 
 
 def test_an_error_that_can_not_travel_is_told():
@@ -56,9 +85,10 @@ class Ticket:
         self.cancelled = True
 
 
-def order(*runs, devices=1):
+def order(*runs, devices=1, on_gpu=False, cpus=1):
     """Runs called by their number and what they do."""
-    return Order(tuple((run,) for run in runs), tuple(int(run[0]) for run in runs), ".", {}, devices)
+    lines, numbers = tuple((run,) for run in runs), tuple(int(run[0]) for run in runs)
+    return Order(lines, numbers, ".", {}, devices, on_gpu, cpus)
 
 
 def test_a_dead_job_takes_no_other_with_it(capsys):
@@ -102,16 +132,18 @@ def test_an_array_of_slurm_for_each_number_of_devices(tmp_path, monkeypatch, cap
     monkeypatch.setenv("PATH", f"{slurm}:{os.environ['PATH']}")
     submit = Arrays(
         {"cluster": "slurm", "folder": str(tmp_path / "jobs" / "%j")},
-        {"partition": "long", "timeout_min": 90, "array_parallelism": 7, "mem_gb": None},
+        {"partition": "long", "timeout_min": 90, "array_parallelism": 7, "mem_gb": 5, "qos": None, "nodelist": "n1"},
     )
-    sent = [order("0=", "3="), order("1=", devices=2), order("2=")]
+    sent = [order("0=", "3="), order("1=", devices=2, on_gpu=True, cpus=6), order("2=")]
     results = Collection(submit).run(sent)
     assert [list(result.overrides) for result in results] == [["0="], ["1="], ["2="], ["3="]]
     assert all("is not an override" in str(result._return_value) for result in results), results
     scripts = [path.read_text() for path in sorted(slurm.glob("*.sh"))]
-    assert [re.findall(r"--(array|cpus-per-task|partition|time)=(\S+)", text) for text in scripts] == [
-        [("array", "0-1%2"), ("cpus-per-task", "1"), ("partition", "long"), ("time", "90")],
-        [("cpus-per-task", "2"), ("partition", "long"), ("time", "90")],
+    options = r"--(array|cpus-per-task|gpus-per-node|mem|nodelist|partition|qos|time)=(\S+)"
+    same = {"mem": "5GB", "nodelist": "n1", "partition": "long", "time": "90"}
+    assert [dict(re.findall(options, text)) for text in scripts] == [
+        {"array": "0-1%2", "cpus-per-task": "1", **same},
+        {"cpus-per-task": "6", "gpus-per-node": "2", **same},
     ]
 
 

@@ -1,5 +1,6 @@
 """The jobs of a sweep that goes on: the same runs stay together."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from paribus.ablation.cells import Cell, Plan
 from paribus.config.compose import load, resolved
 from paribus.config.composed import Composed
+from paribus.extras.stack import jobs
 from paribus.extras.stack.jobs import jobs_of
 from paribus.store.record import Record
 from paribus.store.store import Store
@@ -28,9 +30,9 @@ def grouped(tmp_path):
     """The runs of each job, as positions in `of`."""
     store = Store(tmp_path / "outputs")
 
-    def plan(cells, of, stack="auto", slots=2):
+    def plan(cells, of, stack="auto", slots=2, **launcher):
         settings = SimpleNamespace(
-            hydra=SimpleNamespace(launcher={"slots": slots}),
+            hydra=SimpleNamespace(launcher={"slots": slots, **launcher}),
             paths=SimpleNamespace(outputs=str(store.root)),
             stack=stack,
         )
@@ -67,6 +69,19 @@ def test_groups_that_have_not_begun_are_planned_anew_for_other_slots_and_sizes(g
     assert grouped.plan(cells, cells, stack="off") == [[k] for k in range(10)]
     grouped.begin(cells[5:6])
     assert grouped.plan(cells, cells, stack=4, slots=1)[-1] == [7, 8, 9]
+
+
+def test_runs_on_gpus_are_cut_for_as_many_jobs_as_the_gpus_take(grouped, monkeypatch):
+    """Forty runs on four GPUs with room for two jobs each are eight stacks of five, whatever the cores of the CPU."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    monkeypatch.setattr(jobs, "shared_server", lambda: SimpleNamespace(call=lambda function: 4))
+    first, other = cell("model=mlp", "trainer=gpu"), cell("model=mlp", "norm=layer")
+    on_gpu = [replace(first, id=f"gpu-{k}") for k in range(40)]
+    on_cpu = [replace(other, id=f"cpu-{k}") for k in range(8)]
+    found = grouped.plan([*on_gpu, *on_cpu], [*on_gpu, *on_cpu], slots=4, gpus="auto", jobs_per_gpu=2)
+    assert [len(group) for group in found] == [5] * 8 + [2] * 4
+    chosen = grouped.plan(on_gpu, on_gpu, slots=4, gpus=[0, 1], jobs_per_gpu=1)
+    assert [len(group) for group in chosen] == [20, 20]
 
 
 def test_what_has_ended_is_forgotten(grouped, cells):

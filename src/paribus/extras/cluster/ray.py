@@ -10,7 +10,7 @@ from paribus.extras.cluster.remote import Order, Returned
 
 
 class Tasks:
-    """Sends each order as a Ray task, which asks for as many GPUs or CPUs as its runs need.
+    """Sends each order as a Ray task, which asks for as many GPUs and CPUs as its runs need.
 
     init: arguments of ray.init. remote: options of the tasks. retries: of a task whose machine or process died.
 
@@ -39,7 +39,7 @@ class Tasks:
 
     def resources(self, order: Order) -> dict[str, Any]:
         """What a run needs, unless `remote` says otherwise."""
-        needed = {"num_gpus": order.devices} if order.on_gpu else {"num_cpus": order.devices}
+        needed = {"num_cpus": order.cpus, **({"num_gpus": order.devices} if order.on_gpu else {})}
         return {**needed, **self.options}
 
 

@@ -44,7 +44,7 @@ class Order:
 
     numbers: where these runs stand among those that were asked for.
     folder: the working directory, which holds ./conf and relative paths. environment: variables of Paribus.
-    devices: processes, and so devices or CPUs, that each of these runs needs; on_gpu says which.
+    devices: processes that each of these runs has, on a GPU each if on_gpu. cpus: for all of its processes.
     """
 
     runs: tuple[CommandLine, ...]
@@ -53,6 +53,7 @@ class Order:
     environment: Mapping[str, str]
     devices: int = 1
     on_gpu: bool = False
+    cpus: int = 1
 
     def __call__(self) -> list[Returned]:
         os.chdir(self.folder)
@@ -98,17 +99,22 @@ def orders(command_lines: Sequence[Sequence[str]], runs_per_job: int = 1) -> lis
     """The jobs for these command lines; runs that need other resources never share one."""
     composer = Composer()
     environment = {key: value for key, value in os.environ.items() if key.startswith("PARIBUS_")}
-    alike: dict[tuple[int, bool], list[tuple[int, CommandLine]]] = {}
+    alike: dict[tuple[int, bool, int], list[tuple[int, CommandLine]]] = {}
     for number, command_line in enumerate(command_lines):
         run = composer(command_line).run
-        needed = (run.processes, run.trainer.on_gpu)
+        needed = (run.processes, run.trainer.on_gpu, cpus_of(run))
         alike.setdefault(needed, []).append((number, tuple(command_line)))
     made = []
-    for (devices, on_gpu), runs in alike.items():
+    for (devices, on_gpu, cpus), runs in alike.items():
         for first in range(0, len(runs), runs_per_job):
             numbers, lines = zip(*runs[first : first + runs_per_job], strict=True)
-            made.append(Order(lines, numbers, str(Path.cwd()), environment, devices, on_gpu))
+            made.append(Order(lines, numbers, str(Path.cwd()), environment, devices, on_gpu, cpus))
     return made
+
+
+def cpus_of(run: Run) -> int:
+    """CPUs for a run: for each process one, or `trainer.threads`, and one for each worker that reads its samples."""
+    return run.processes * ((run.trainer.threads or 1) + run.data.workers)
 
 
 class Ticket(Protocol):

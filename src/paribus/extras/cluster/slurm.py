@@ -18,10 +18,13 @@ from paribus.sweep.jobs import JobLost
 # What submitit calls the same on every cluster; all else is SLURM's own.
 GENERIC = ("name", "timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "stderr_to_stdout")
 LARGEST_ARRAY = 1000  # SLURM's default of MaxArraySize is 1001
+# Options of sbatch that say how many CPUs or GPUs a job gets: where somebody gives one, it gets no other from us.
+_CPUS = {"cpus_per_task", "cpus_per_gpu", "exclusive"}
+_GPUS = {"gpus_per_node", "gpus_per_task", "gpus", "num_gpus", "gres"}
 
 
 class Arrays:
-    """Submits orders as job arrays, one for each number of devices that runs need.
+    """Submits orders as job arrays, one for each number of devices and CPUs that runs need.
 
     settings: what submitit's AutoExecutor takes. parameters: what its update_parameters takes, without prefixes.
 
@@ -33,9 +36,9 @@ class Arrays:
         self.parameters = {key: value for key, value in parameters.items() if value is not None}
 
     def __call__(self, orders: Sequence[Order]) -> list[Job]:
-        alike: dict[tuple[int, bool], list[int]] = {}
+        alike: dict[tuple[int, bool, int], list[int]] = {}
         for number, order in enumerate(orders):
-            alike.setdefault((order.devices, order.on_gpu), []).append(number)
+            alike.setdefault((order.devices, order.on_gpu, order.cpus), []).append(number)
         jobs: dict[int, Job] = {}
         for numbers in alike.values():
             for first in range(0, len(numbers), LARGEST_ARRAY):
@@ -67,10 +70,19 @@ class Arrays:
         except RuntimeError as error:
             raise UserError(f"{error} Without SLURM use hydra/launcher=submitit_local") from error
 
-    @staticmethod
-    def resources(order: Order) -> dict[str, Any]:
-        """What a run needs, unless hydra.launcher says otherwise. All ranks of a run are started by one task."""
-        return {"gpus_per_node": order.devices} if order.on_gpu else {"cpus_per_task": order.devices}
+    def resources(self, order: Order) -> dict[str, Any]:
+        """What a run needs, unless hydra.launcher says otherwise, by this name or another that SLURM has for it.
+
+        All ranks of a run are started by one task.
+        """
+        given = {*self.parameters, *(self.parameters.get("additional_parameters") or {})}
+        given = {name.replace("-", "_") for name in given}
+        needed: dict[str, Any] = {}
+        if not given & _CPUS:
+            needed["cpus_per_task"] = order.cpus
+        if order.on_gpu and not given & _GPUS:
+            needed["gpus_per_node"] = order.devices
+        return needed
 
 
 def writable(order: Order) -> Order:

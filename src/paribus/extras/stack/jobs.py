@@ -17,6 +17,9 @@ from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.planning import LONELY, alone_because, checked, program, stacks
 from paribus.extras.stack.withheld import withhold
 from paribus.store.store import Store
+from paribus.sweep.child import count_gpus
+from paribus.sweep.fork import shared_server
+from paribus.sweep.gpus import at_a_time as gpus_at_a_time
 from paribus.sweep.grouping import Lines
 from paribus.sweep.jobs import Job
 from paribus.sweep.slots import cores
@@ -39,7 +42,30 @@ def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) ->
 
 def _grouped(cells: Sequence[Cell], settings: Any) -> list[tuple[Sequence[Cell], Sequence[str]]]:
     """(cells of a job, all runs of the group that they belong to), in the order of the cells."""
-    slots, store = at_a_time(settings.hydra.launcher), Store(Path(settings.paths.outputs))
+    by_device: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_device.setdefault(cell.run.device, []).append(cell)
+    found = [
+        each
+        for device, own in by_device.items()
+        for each in _grouped_on(own, _slots(device, settings.hydra.launcher), settings)
+    ]
+    order = {cell.id: number for number, cell in enumerate(cells)}
+    return sorted(found, key=lambda pair: order[pair[0][0].id])
+
+
+def _slots(device: str, launcher: Mapping[str, Any]) -> int:
+    """Jobs that run at a time on a kind of device. Other launchers than the local one have room of one kind."""
+    if device == "cpu" or "jobs_per_gpu" not in launcher:
+        return at_a_time(launcher)
+    if device == "mps":
+        return int(launcher["jobs_per_gpu"])
+    return gpus_at_a_time(launcher, lambda: shared_server().call(count_gpus))
+
+
+def _grouped_on(cells: Sequence[Cell], slots: int, settings: Any) -> list[tuple[Sequence[Cell], Sequence[str]]]:
+    """`_grouped` of cells of one kind of device."""
+    store = Store(Path(settings.paths.outputs))
     measured, groups = Measured(store.root), Groups(store.root)
     limit, terms = checked(settings.stack), json.dumps([slots, str(settings.stack)])
     own = {cell.id: cell for cell in cells}
@@ -57,9 +83,7 @@ def _grouped(cells: Sequence[Cell], settings: Any) -> list[tuple[Sequence[Cell],
         # A run without company today may have some tomorrow; one that can't be stacked has none ever.
         planned = [group.cells for group in new if len(group.cells) > 1 or group.reason == LONELY]
         groups.remember([tuple(cell.id for cell in members) for members in planned], terms)
-    found += [(group.cells, [cell.id for cell in group.cells]) for group in new]
-    order = {id: number for number, id in enumerate(own)}
-    return sorted(found, key=lambda pair: order[pair[0][0].id])
+    return [*found, *((group.cells, [cell.id for cell in group.cells]) for group in new)]
 
 
 def _has_begun(store: Store, id: str) -> bool:
