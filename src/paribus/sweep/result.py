@@ -1,4 +1,4 @@
-"""What became of a process that trains: kind, message and the end of a traceback."""
+"""The result of a process that trains: kind, message and the end of a traceback."""
 
 from __future__ import annotations
 
