@@ -12,6 +12,10 @@ class UserError(Exception):
     """
 
 
+class StandsStill(UserError):
+    """A training has ended and its weights are where they were: its record says that it failed, and why."""
+
+
 class StorageFailed(OSError):
     """The files of a run can't be written, or somebody has removed them: a full or read-only disk. Exit code 1."""
 

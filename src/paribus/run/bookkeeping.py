@@ -15,7 +15,7 @@ import yaml
 
 from paribus.ablation.inputs import Inputs
 from paribus.base.atomic import write_atomically
-from paribus.base.errors import RankFailed, StorageFailed, UserError, is_storage
+from paribus.base.errors import RankFailed, StandsStill, StorageFailed, UserError, is_storage
 from paribus.base.metrics import kind
 from paribus.base.plain_yaml import DUMPER
 from paribus.base.redaction import redacted, redacted_override, redacted_text
@@ -149,9 +149,12 @@ def write_config(folder: Path, run: Run) -> None:
 
 
 def failure_type(error: BaseException) -> str:
-    """out_of_memory, timeout, storage (a full or read-only disk), killed, or bug for what has no better name."""
+    """out_of_memory, timeout, storage (a full or read-only disk), killed, still (training moves no weights), or bug for
+    what has no better name."""
     if isinstance(error, RankFailed):
         return error.kind
+    if isinstance(error, StandsStill):
+        return "still"
     if type(error).__name__ == "UncompletedJobError":  # submitit's, raised where a run is when a job's last time is up
         return "timeout"
     text = f"{type(error).__name__} {error}".lower()

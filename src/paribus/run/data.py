@@ -246,9 +246,11 @@ class RunData(pl.LightningDataModule):
     def last_of_epoch(self) -> bool:
         """Whether the update under way is the last before the epoch's end, as far as that can be known."""
         cursor = self.cursor
-        if self.updates is not None and cursor.step + 1 >= self.updates:
-            return True
-        return cursor.update + 1 >= self.plan.updates_in(cursor.epoch)
+        return self.last_of_run() or cursor.update + 1 >= self.plan.updates_in(cursor.epoch)
+
+    def last_of_run(self) -> bool:
+        """Whether the update under way is the last of the budget; never known where the clock ends it."""
+        return self.updates is not None and self.cursor.step + 1 >= self.updates
 
     def end_epoch(self) -> None:
         self.cursor.epoch += 1

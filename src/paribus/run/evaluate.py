@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def reloadable(record: Record, store: Store, trust: bool) -> Run:
 
 def _on_a_device_of_this_machine(run: Run, id: str) -> Run:
     """Where a run was trained on is no part of what it is: what is lacking here is replaced by the CPU."""
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if run.device not in there or there[run.device]():
         return run
     say(f"{id} was trained with trainer.accelerator={run.trainer.accelerator}, which is not here: the CPU is used")

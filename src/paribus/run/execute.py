@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from paribus.base.errors import Interrupted, RankFailed, UserError, is_storage
+from paribus.base.errors import Interrupted, RankFailed, StandsStill, UserError, is_storage
 from paribus.base.extras import offered
 from paribus.base.memory import uncollected
 from paribus.base.processes import by_itself
@@ -136,6 +136,10 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
             outcome = fit(record, folder)
             record.checksums = checksums(folder) if main else {}
         except (Interrupted, KeyboardInterrupt):
+            raise
+        except StandsStill as error:
+            if main:
+                store.write(failed(record, failure_type(error), str(error), run))
             raise
         except UserError:
             if new and main:

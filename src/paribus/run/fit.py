@@ -19,11 +19,11 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.strategies import ModelParallelStrategy
 
-from paribus.base.errors import UserError
+from paribus.base.errors import StandsStill, UserError
 from paribus.base.lightning_internals import leave_signals, own_arguments
 from paribus.base.redaction import redacted
 from paribus.base.signals import graceful_stop
-from paribus.config.nodes import monitored
+from paribus.config.nodes import monitored, name_of
 from paribus.config.run import Run
 from paribus.run import build
 from paribus.run.callbacks.checkpoints import Checkpoints
@@ -32,6 +32,7 @@ from paribus.run.frozen import freeze
 from paribus.run.journal import Journal
 from paribus.run.loggers import finish, make_logger
 from paribus.run.loop import Loop
+from paribus.run.movement import STILL, complaint
 from paribus.run.restart import NEXT, usable_checkpoint
 from paribus.run.scaling import precision_of
 from paribus.run.segments import largest_stack
@@ -88,6 +89,8 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
                 trainer.fit(loop, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
             except MisconfigurationException as error:  # a callback that can't work
                 raise UserError(f"Lightning can't train this: {error}") from error
+        if loop.still > STILL:
+            raise StandsStill(complaint(loop.still, run.precision, name_of(run.optimizer)))
         outcome = outcome_of(run, loop, data, time.perf_counter() - started)
         return outcome
     finally:

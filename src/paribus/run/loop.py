@@ -26,6 +26,7 @@ from paribus.run.data import Chunk, RunData
 from paribus.run.engine import Engine
 from paribus.run.journal import Journal
 from paribus.run.metrics import Totals
+from paribus.run.movement import STILL, UPDATES, Movement
 from paribus.run.sharding import is_sharded, shard
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
@@ -81,6 +82,7 @@ class Loop(pl.LightningModule):
         self.diverged = False  # nobody is left to train
         self.ended: list[int] = []  # trainees, since the last checkpoint
         self.begun = False  # an update has been taken
+        self.still = 0.0  # share of the weights that training should have moved and did not, at its end
         self.stop_requested = False  # in this process; several agree on it
         self.agreement = Agreement(1, torch.device("cpu"))
         self.agrees_now = True  # whether all processes are at a point where they may decide something together
@@ -89,6 +91,7 @@ class Loop(pl.LightningModule):
         self.data: RunData
         self._grad_norms = torch.full((len(self.trainees),), math.nan)
         self._lost = False  # this process met numbers that are not finite
+        self._movement: Movement | None = None  # of a run by itself
         self._restored: list[dict[str, Any]] | None = None
         self._restored_streams: list[list[dict[str, Tensor]]] | None = None
 
@@ -125,6 +128,7 @@ class Loop(pl.LightningModule):
         if not self.engine.replicas:
             self.trainees[0].loggers = self.trainer.loggers if self.trainer.is_global_zero else None
             self.trainees[0].observers = [c for c in callbacks if isinstance(c, Observer)]
+            self._movement = Movement(self.network)
         self._watched = any(observer.every_update for run in self.trainees for observer in run.observers)
         self._last_check = time.monotonic()
         if self._restored is not None:
@@ -247,6 +251,10 @@ class Loop(pl.LightningModule):
         """Test metrics, from the weights that evaluation.checkpoint names. Here the device is still ours."""
         if not (living := self.living()):
             return
+        if self._movement is not None and self.data.cursor.step >= UPDATES:
+            self.still = -self.agreement.largest(-self._movement.still())[0]
+            if self.still > STILL:  # there is no network to test
+                return
         with self.hooks.around("test"), self.engine.final_weights(self.test_weights == "best"):
             results = {k: self.engine.test(k) for k in living}
         for k, found in results.items():
@@ -277,6 +285,8 @@ class Loop(pl.LightningModule):
             hook(self)
         if self.data.last_of_epoch():
             self._grad_norms = engine.gradient_norms()
+            if self._movement is not None and (cursor.epoch == 0 or self.data.last_of_run()):
+                self._movement.look(self.optimizer)
         for k, reason in engine.step().items():
             if self.world > 1:
                 self._lost = True  # the others may hold shards that are finite: they hear of it when all agree
@@ -400,6 +410,7 @@ class Loop(pl.LightningModule):
             "diverged": run.ended == "diverged",
             "finished": self.data.exhausted or self.trainer.should_stop or run.ended == "diverged",
             "segments": run.segments.until(cursor["step"]),
+            **({"movement": self._movement.state()} if self._movement is not None else {}),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -420,6 +431,8 @@ class Loop(pl.LightningModule):
             run.schedule.load_state_dict(state["schedule"])
             run.journal.load(state, data.cursor if self.trainer.is_global_zero else None)
             run.segments.load(state.get("segments"), data.cursor.step)
+            if self._movement is not None:
+                self._movement.load(state.get("movement"))
             if state.get("diverged", False):
                 run.ended = "diverged"
                 self.ended.append(k)

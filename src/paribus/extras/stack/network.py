@@ -45,7 +45,7 @@ class StackedNetwork(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StackedNetwork:
         """Of conversions to another device or type: each buffer has the type that it has in a network by itself, where
         moving statistics stay in float32."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, buffer in self.program._apply(fn).named_buffers():
             own = getattr(self, flat(name))
             if own.dtype != buffer.dtype:

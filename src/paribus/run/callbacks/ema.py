@@ -54,7 +54,8 @@ class EMA(pl.Callback):
         if self.warmup:
             beta = min(beta, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averages, current = self._pairs
+        averages: list[Tensor] = self._pairs[0]
+        current: list[Tensor] = [*self._pairs[1]]
         with torch.no_grad():
             if self._of_two_bytes:
                 current = [p.to(average) for p, average in zip(current, averages, strict=True)]

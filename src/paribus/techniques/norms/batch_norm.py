@@ -41,7 +41,7 @@ class BatchNorm(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BatchNorm:
         """Of conversions, such as `.to(torch.bfloat16)`: the moving statistics have four bytes at least, or steps of a
         few per cent would be lost in their rounding."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.running_mean, self.running_var = wide(self.running_mean), wide(self.running_var)
         return self
 
