@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from paribus.base.errors import UserError
+from paribus.base.scaling import Scaler
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run import build
-from paribus.run.scaling import Scaler
 
 CONF = Path(__file__).parents[1] / "conf"
 NORMS = sorted(file.stem for file in (CONF / "norm").glob("*.yaml") if file.stem not in ("own", "sync_batch"))

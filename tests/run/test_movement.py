@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from paribus.base.movement import Movement
 from paribus.run import single
-from paribus.run.movement import Movement
 from paribus.store.store import Store
 
 SMALL = [

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from paribus.base.errors import UserError
+from paribus.base.scaling import Scaler
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.run import build
 from paribus.run.fit import build_loop, build_trainer, quiet_lightning
-from paribus.run.scaling import Scaler, precision_of
 from paribus.store.history import HistoryWriter
 
 SMALL = [
@@ -71,9 +71,8 @@ def test_gradients_are_unscaled_once_for_each_step():
 
 @pytest.mark.parametrize("precision", ["16-mixed", "64-true"])
 def test_what_a_strategy_does_not_have_is_refused(run_of, precision):
-    run = run_of("trainer=fsdp", f"trainer.precision={precision}")
     with pytest.raises(UserError, match=rf"fsdp has no trainer\.precision={precision}\. Use bf16-mixed"):
-        precision_of(run)
+        run_of("trainer=fsdp", f"trainer.precision={precision}")
 
 
 def test_a_module_of_lightnings_trains_in_float16_on_a_cpu_as_well(run_of, tmp_path):

@@ -152,6 +152,11 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.strategy == "auto" and self.processes > 1:
             raise UserError(f"{self.processes} processes need a strategy: add trainer.strategy=ddp, or use trainer=ddp")
+        if self.strategy == "fsdp" and self.precision in ("16-mixed", "64-true"):
+            raise UserError(
+                f"trainer.strategy=fsdp has no trainer.precision={self.precision}. Use bf16-mixed or 32-true, or "
+                "trainer=ddp"
+            )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 
 from paribus.base.errors import StandsStill, UserError
 from paribus.base.lightning_internals import leave_signals, own_arguments
+from paribus.base.movement import STILL, complaint
 from paribus.base.redaction import redacted
+from paribus.base.scaling import mixed_in_float16
 from paribus.base.signals import graceful_stop
 from paribus.config.nodes import monitored, name_of
 from paribus.config.run import Run
@@ -32,9 +34,7 @@ from paribus.run.frozen import freeze
 from paribus.run.journal import Journal
 from paribus.run.loggers import finish, make_logger
 from paribus.run.loop import Loop
-from paribus.run.movement import STILL, complaint
 from paribus.run.restart import NEXT, usable_checkpoint
-from paribus.run.scaling import precision_of
 from paribus.run.segments import largest_stack
 from paribus.run.single import SingleEngine
 from paribus.run.trainee import Trainee
@@ -227,7 +227,7 @@ def build_trainer(
     if strategy == "fsdp":
         # Its default is tensor parallelism within a machine, where every process would see the same samples.
         strategy = ModelParallelStrategy(run.processes, tensor_parallel_size=1, save_distributed_checkpoint=False)
-    precision = precision_of(run)
+    scaled = own.precision == "16-mixed"
     with quiet_lightning(), build.as_user_error("trainer"), own_arguments():
         try:
             trainer = pl.Trainer(
@@ -236,8 +236,8 @@ def build_trainer(
                 num_nodes=own.num_nodes,
                 strategy=strategy,
                 # Ranks are ours, whatever cluster's variables they see.
-                plugins=[LightningEnvironment(), *precision.pop("plugins", ()), *plugins],
-                **precision,
+                plugins=[LightningEnvironment(), *([mixed_in_float16(run.device)] if scaled else []), *plugins],
+                precision=None if scaled else own.precision,
                 deterministic=own.deterministic,
                 profiler=own.profiler,
                 max_epochs=-1,  # the data knows where the budget ends

@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from paribus.base.lightning_hooks import Hooks
+from paribus.base.movement import STILL, UPDATES, Movement
 from paribus.run.agreement import Agreement
 from paribus.run.callbacks.observer import Observer
 from paribus.run.data import Chunk, RunData
 from paribus.run.engine import Engine
 from paribus.run.journal import Journal
 from paribus.run.metrics import Totals
-from paribus.run.movement import STILL, UPDATES, Movement
 from paribus.run.sharding import is_sharded, shard
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C

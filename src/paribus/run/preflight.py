@@ -20,7 +20,6 @@ from paribus.run.data import RunData
 from paribus.run.drivers import driver_of
 from paribus.run.instantiate import check_arguments
 from paribus.run.passes import check_callbacks, check_statistics, on_meta, take_step
-from paribus.run.scaling import precision_of
 
 T = TypeVar("T")
 
@@ -55,7 +54,6 @@ class Preflight:
         """`check` for a setting and data that are there already, but for callbacks and loggers. The network, on the
         meta device; None where it was tried elsewhere."""
         _check_sharding(run)
-        precision_of(run)
         build.check_monitors(run, setting.task)
         judged = (run.measures, run.data.source, run.loss, run.task.node)
         self._once(lambda: build.build_measures(run, setting), "measures", *judged)

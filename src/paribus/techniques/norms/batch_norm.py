@@ -54,16 +54,11 @@ class BatchNorm(nn.Module):
         """(M, C) or (M, C, H, W)."""
         if self.training:
             self.check(x)
-        weight, bias = self.wide_affine()
+        # Scale and shift in the type of the statistics, as torch's kernels want them.
+        weight, bias = (None if p is None else wide(p) for p in (self.weight, self.bias))
         return F.batch_norm(
             x, self.running_mean, self.running_var, weight, bias, self.training, self.momentum, self.eps
         )
-
-    def wide_affine(self) -> tuple[Tensor | None, Tensor | None]:
-        """Scale and shift in the type of the statistics, as torch's kernels want them."""
-        if self.weight is None or self.bias is None:
-            return None, None
-        return wide(self.weight), wide(self.bias)
 
     def check(self, x: Tensor) -> None:
         if x.numel() == x.shape[1]:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from pytorch_lightning.plugins import MixedPrecision
 from torch.optim import Optimizer
-
-from paribus.base.errors import UserError
-from paribus.config.run import Run
 
 
 class Scaler(torch.amp.GradScaler):
@@ -33,18 +28,6 @@ class Scaler(torch.amp.GradScaler):
         self._unscaled.clear()
 
 
-def precision_of(run: Run) -> dict[str, Any]:
-    """What Lightning's Trainer is told of the precision.
-
-    Lightning turns 16-mixed on a CPU into bf16-mixed with a warning, and the record would hold what was not done.
-
-    Raises UserError for a precision that the strategy does not have.
-    """
-    precision = run.precision
-    if run.trainer.strategy == "fsdp" and precision in ("16-mixed", "64-true"):
-        raise UserError(
-            f"trainer.strategy=fsdp has no trainer.precision={precision}. Use bf16-mixed or 32-true, or trainer=ddp"
-        )
-    if precision != "16-mixed":
-        return {"precision": precision}
-    return {"plugins": [MixedPrecision("16-mixed", run.device, Scaler(run.device))]}
+def mixed_in_float16(device: str) -> MixedPrecision:
+    """What Lightning is given for 16-mixed. By itself it would train in bf16-mixed on a CPU, under the other name."""
+    return MixedPrecision("16-mixed", device, Scaler(device))
