@@ -92,7 +92,10 @@ def test_a_cap_that_is_raised_spends_what_is_left_and_is_said(study):
     study.write("{report: 10, cap: 90, step: 80}")
     assert "CAUTION: the file has changed since it was registered (cap 20 -> 90)." in study.said()
     asked = study.paribus("plan", "ablation=mine").out
-    assert "training would register an amendment (20 seeds of an arm have results):\n    cap 20 -> 90" in asked
+    assert (
+        "training would register an amendment (20 seeds of an arm have results):\n    cap 20 -> 90\n"
+        "    the looks that come may spend 0 % of the error\n"
+    ) in asked
     assert study.register()[0].startswith("mine: amended (cap 20 -> 90), ")
     assert (
         "amended once: cap 20 -> 90, after 20 seeds. Amended looks spend only the error that was left." in study.said()

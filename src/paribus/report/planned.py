@@ -11,6 +11,7 @@ from typing import Any
 
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.changes import REMEDY, Changed, changed_runs, listed
+from paribus.ablation.findings import looks_of
 from paribus.ablation.inputs import Inputs
 from paribus.base.durations import duration
 from paribus.base.errors import UserError
@@ -176,6 +177,10 @@ def _lines(plan: Plan, states: Mapping[str, str], shared: Counter[str]) -> Itera
             yield f"  training would register {what} ({plan.entry.seen} seeds of an arm have results):"
             lines = changed(entries[-1], plan.entry) if entries else in_words(plan.entry)
             yield from (f"    {line}" for line in lines)
+            if entries and (looks := looks_of(plan.ablation)) is not None:
+                sizes = zip(looks.sizes, looks.shares, strict=True)
+                left = sum(share for size, share in sizes if size > plan.entry.seen)
+                yield f"    the looks that come may spend {100 * left:.0f} % of the error"
         yield from (f"  {said}" for said in plan.registered[0 if entries else 1 :])
     if plan.duplicates:
         yield f"  duplicates, trained once: {len(plan.duplicates)} runs"
