@@ -369,6 +369,7 @@ def test_a_live_page_follows_the_records_and_keeps_the_readers_choices(browser, 
         browser.get(watcher.url)
         one(browser, ".regimes input[value='1']").click()
         one(browser, ".arms input[value='1']").click()
+        one(browser, ".legend summary").click()
         assert one(browser, "#progress-text").text == "3 of 9 runs over"
         made.studies[1] = make(seeds=4).studies[1]
         state |= {"text": "9 of 9 runs over", "version": "2"}
@@ -376,6 +377,7 @@ def test_a_live_page_follows_the_records_and_keeps_the_readers_choices(browser, 
         assert one(browser, "#progress-text").text == "9 of 9 runs over"
         assert one(browser, ".study:not([hidden])").get_attribute("data-study") == "1"
         assert not one(browser, ".arms input[value='1']").is_selected()
+        assert not one(browser, ".arms").is_displayed()
         assert lines(browser) == 2
         assert one(browser, ".study:not([hidden]) .numbers tbody tr td:last-child").text == "4"
     finally:

@@ -51,6 +51,23 @@ for (const title of document.querySelectorAll("h1, h3")) {
 }
 return found;
 """
+# Texts of charts that lie over each other, and ticks with more digits than anybody writes.
+CROWDED = r"""
+const found = [];
+for (const chart of document.querySelectorAll(".chart > svg, .forest svg")) {
+  if (!chart.checkVisibility()) continue;
+  const texts = [...chart.querySelectorAll("text:not([transform])")].map((t) => [t, t.getBoundingClientRect()]);
+  for (const [k, [node, box]] of texts.entries()) {
+    if (/\d{6}|\.\d{5}/.test(node.textContent)) found.push(node.textContent);
+    for (const [other, near] of texts.slice(k + 1)) {
+      const wide = Math.min(box.right, near.right) - Math.max(box.left, near.left);
+      const high = Math.min(box.bottom, near.bottom) - Math.max(box.top, near.top);
+      if (wide > 2 && high > 4) found.push(`${node.textContent} over ${other.textContent}`);
+    }
+  }
+}
+return found;
+"""
 
 
 @cache
@@ -85,4 +102,6 @@ def test_a_report_fits_every_width(browser, tmp_path, name):
         assert browser.execute_script(f"{root}.scrollWidth") == browser.execute_script(f"{root}.clientWidth"), width
         assert browser.execute_script(BROKEN) == [], width
         assert browser.execute_script(ALONE) == [], width
+        assert browser.execute_script(CROWDED) == [], width
+        assert browser.execute_script("return document.querySelectorAll('.legend').length") == 1
     assert browser.get_log("browser") == []

@@ -121,9 +121,12 @@ class Chart {
 
   axes(plot, inner, yTicks, yTexts, rows) {
     const { x, y } = this.spec;
+    let above = Infinity;
     yTicks.forEach((v, k) => {
       const at = this.toY(v);
       plot.append(svg("line", { class: "tick", x1: 0, x2: inner.width, y1: at, y2: at }));
+      if (!rows && above - at < 13) return; // no room for its number
+      above = at;
       const full = yTexts[k], most = Math.floor((inner.left - 10) / (rows ? 7.9 : 7.1)); // names of arms have wider letters than numbers
       const label = this.text(shortened(full, most), -8, at + 4, "end", rows ? "label" : undefined);
       if (full.length > most) label.append(svg("title", {}, full));

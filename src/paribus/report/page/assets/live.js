@@ -15,7 +15,7 @@
     const checked = new Map(), chosen = new Map();
     for (const node of document.querySelectorAll("main input")) checked.set(key(node), node.checked);
     for (const node of document.querySelectorAll("main select")) chosen.set(key(node), node.value);
-    const open = [...document.querySelectorAll("main details[open][id]")].map((node) => node.id);
+    const open = [...document.querySelectorAll("main details[id]")].map((node) => [node.id, node.open]);
     const find = document.getElementById("find").value, at = scrollY;
     for (const id of ["main", "data"]) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
     for (const node of document.querySelectorAll("main input")) if (checked.has(key(node))) node.checked = checked.get(key(node));
@@ -24,7 +24,7 @@
       if (chosen.has(key(node))) node.value = chosen.get(key(node));
       node.dispatchEvent(new Event("change", { bubbles: true }));
     }
-    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const [id, was] of open) document.getElementById(id)?.toggleAttribute("open", was);
     const search = document.getElementById("find");
     search.value = find;
     if (find) search.dispatchEvent(new Event("input"));

@@ -34,9 +34,12 @@ class Parallel extends Chart {
       const { x, ends, at } = this.places[k], marks = ticks(axis, ...ends, this.inner.height / 22);
       const texts = axis.kind === "band" ? axis.names : tickTexts(axis, marks), most = Math.max(3, Math.floor((gap - 12) / 6.9));
       plot.append(svg("path", { class: "frame", d: `M${x} 0V${this.inner.height}` }));
+      let above = Infinity;
       marks.forEach((v, n) => {
         const last = k === axes.length - 1, room = k > 0 ? most : Math.floor((this.inner.left - 10) / 7.4);
         plot.append(svg("path", { class: "frame", d: `M${x} ${at(v)}h${last ? 4 : -4}` }));
+        if (axis.kind !== "band" && above - at(v) < 13) return; // no room for its number
+        above = at(v);
         const text = this.text(shortened(texts[n], room), x + (last ? 7 : -7), at(v) + 4, last ? "start" : "end", "halo");
         text.append(svg("title", {}, texts[n]));
         plot.append(text);
