@@ -29,6 +29,7 @@ Figures = Literal[
     "path",
     "heat_map",
     "interaction",
+    "over_numbers",
     "regimes",
     "speed_profile",
     "critical_difference",
@@ -45,6 +46,7 @@ def figure(
     regime: str | None = None,
     metrics: Sequence[str] = (),
     mix: Sequence[str] = (),
+    width: str | float = "column",
     **settings: Any,
 ) -> Figure:
     """One of the figures that `paribus figures` writes.
@@ -55,14 +57,19 @@ def figure(
     title: of runs that you put together. regime: which one, where an ablation has several.
     metrics: of curves, those that are drawn; else the first is the one that arms are compared by.
     mix: something that the runs may differ in.
+    width: column, text or inches, as in `paribus figures --width`.
+
+    The caption, which says what was compared, how often and how sure, is the figure's label: `figure.get_label()`.
 
     Raises UserError for an unknown kind, and where the records don't support the figure, with the reason.
     """
     from paribus.report.figures import catalogue, named
+    from paribus.report.figures.style import inches
 
+    wide = inches(str(width))
     with own_hydra():
         if kind in named.OF_RUNS:
-            return _found(kind, dict(catalogue.of_run(*_history(kind, what, words((), settings))))[kind])
+            return _found(kind, dict(catalogue.of_run(*_history(kind, what, words((), settings)), wide))[kind])
         if kind not in named.OF_ABLATIONS:
             raise UserError(f"a figure is one of {', '.join((*named.OF_ABLATIONS, *named.OF_RUNS))}, got {kind!r}")
         groups = [each for each in what if isinstance(each, Mapping)]
@@ -71,13 +78,13 @@ def figure(
                 raise UserError("runs that you put together are one mapping, name -> runs, and nothing beside it")
             runs = {name: [_run(each) for each in of] for name, of in groups[0].items()}
             if (x := _AXES.get(kind)) is not None:
-                return _curves(title or " and ".join(runs), runs, metrics, x)
+                return _curves(title or " and ".join(runs), runs, metrics, x, wide)
             studies = [_put_together(runs, title, metrics, mix)]
         else:
             studies = _studies(tuple(str(each) for each in what), settings, mix)
         if kind in catalogue.OF_STUDIES:
-            return _found(kind, catalogue.OF_STUDIES[kind](studies[0].name.partition(" [")[0], studies))
-        [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind])
+            return _found(kind, catalogue.OF_STUDIES[kind](studies[0].name.partition(" [")[0], studies, wide))
+        [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind], wide)
         return _found(kind, drawn)
 
 
@@ -88,7 +95,9 @@ _AXES = {
 }
 
 
-def _curves(title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Sequence[str], x: str) -> Figure:
+def _curves(
+    title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Sequence[str], x: str, width: float
+) -> Figure:
     """Curves need no comparison of their runs, so any runs may stand beside each other."""
     from paribus.base.metrics import Metrics
     from paribus.report.curves import curve_keys
@@ -100,7 +109,7 @@ def _curves(title: str, runs: Mapping[str, Sequence[TrainedRun]], metrics: Seque
     known = Metrics(metric for record in records for metric in record.known.values())
     logged = {column for of in histories.values() for history in of for column in history}
     keys = [agreed(metric, records) for metric in tuple(metrics) or curve_keys(known, logged)]
-    return learning_curves(title, histories, keys, x)
+    return learning_curves(title, histories, keys, x, width=width)
 
 
 def _run(given: TrainedRun | str) -> TrainedRun:

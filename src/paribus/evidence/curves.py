@@ -13,7 +13,8 @@ from paribus.stats.intervals import t_quantile
 
 @dataclass
 class Curve:
-    """Mean over n runs, its t interval [low, high] (nan at n = 1); `partial` has runs that ended early."""
+    """Mean over n runs, its t interval [low, high] (nan at n = 1); `whole` has these runs, `partial` those that ended
+    early."""
 
     x: np.ndarray
     mean: np.ndarray
@@ -21,6 +22,7 @@ class Curve:
     high: np.ndarray
     n: int
     partial: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    whole: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a run that nearly diverged logs 1e300, whose square is inf
@@ -60,4 +62,4 @@ def mean_curve(
     if log:
         with np.errstate(over="ignore"):
             mean, low, high = np.exp(mean), np.exp(low), np.exp(high)
-    return Curve(points, mean, low, high, n, partial)
+    return Curve(points, mean, low, high, n, partial, whole)

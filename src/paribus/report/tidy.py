@@ -6,8 +6,8 @@ import itertools
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from paribus.ablation.tuning import best_point
 from paribus.evidence.targets import TargetTimes
@@ -15,6 +15,7 @@ from paribus.report.study import Study, batch_size
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.paired import paired_difference
 
+Of = TypeVar("Of")
 TIMES = ("ms_per_update", "seconds_per_epoch")
 FACTORS = (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)  # of the fastest arm, which profiles are read at
 SATURATED = 1.5  # an update that costs this many times one of the smallest batch
@@ -53,7 +54,8 @@ class Crossed:
     """Two factors of a grid: the mean and t interval over seeds at each of their places, as recorded.
 
     rows, columns: name and levels. means: by (row, column), of the places that have arms. averaged: the other factors,
-    over whose levels each place is averaged. p: of the interaction, adjusted by Holm over all terms.
+    over whose levels each place is averaged. p: of the interaction, adjusted by Holm over all terms. scores: by place,
+    of each seed.
     """
 
     rows: tuple[str, tuple[str, ...]]
@@ -61,6 +63,7 @@ class Crossed:
     means: Mapping[tuple[int, int], Mean]
     averaged: tuple[str, ...]
     p: float
+    scores: Mapping[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -87,6 +90,10 @@ class Crossed:
         """The mean at a place of a line; of no runs, where the grid has no arm there."""
         return self.means.get((across, line) if self.turned else (line, across), mean_interval([]))
 
+    def seeds(self, line: int, across: int) -> tuple[float, ...]:
+        """What that mean is of, by seed."""
+        return self.scores.get((across, line) if self.turned else (line, across), ())
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -102,6 +109,94 @@ class Searched:
     chosen: Mapping[str, int]
 
 
+def factor_name(key: str) -> str:
+    """Of a key, as it is drawn: optimizer.weight_decay is weight decay."""
+    return key.rpartition(".")[2].replace("_", " ") or key
+
+
+def factor_words(key: str, level: str) -> str:
+    """A level with the name of its factor: momentum 0.9, batch size 64."""
+    return f"{factor_name(key)} {_level(key, level)}"
+
+
+def arm_words(study: Study) -> dict[str, str]:
+    """arm -> what it is called in figures. A number has the name of its factor, and so has each level of several
+    factors; what the file itself calls an arm stays. Where two would be called alike, all keep their names."""
+    found = {}
+    for arm, levels in study.plan.levels.items():
+        own = ", ".join(f"{key}={level}" for key, level in levels.items())
+        if arm == own and levels:
+            found[arm] = ", ".join(factor_words(key, level) for key, level in levels.items())
+        elif (
+            len(levels) == 1
+            and arm == next(iter(levels.values()))
+            and as_number(*next(iter(levels.items()))) is not None
+        ):
+            found[arm] = factor_words(*next(iter(levels.items())))
+        else:
+            found[arm] = in_words(arm)
+    return found if len(set(found.values())) == len(found) else {}
+
+
+def in_words(name: str) -> str:
+    """+ norm=batch, of a path, is + norm batch."""
+    return _SETTING.sub(lambda each: factor_words(each[1], each[2]), name)
+
+
+def as_number(key: str, level: str) -> float | None:
+    """That a level is, and b64 of a batch size is 64; None where it is none."""
+    try:
+        found = float(_level(key, level))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _level(key: str, level: str) -> str:
+    return level[1:] if factor_name(key) == "batch size" and re.fullmatch(r"b\d+", level) else level
+
+
+_SETTING = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)=([^\s,]+)")  # + norm=batch, of a path
+
+
+@dataclass(frozen=True)
+class OverNumbers:
+    """The metric over a factor whose levels are numbers.
+
+    means, seeds: line (a setting of the other factors, in words) -> level -> mean, and the values that it is of.
+    """
+
+    key: str
+    means: Mapping[str, Mapping[float, Mean]]
+    seeds: Mapping[str, Mapping[float, tuple[float, ...]]]
+
+
+def over_numbers(study: Study) -> OverNumbers | None:
+    """Over the factor with most levels of those that are numbers; None where none has three."""
+    if study.table is None or study.ablation is None or study.ablation.design not in ("grid", "one_factor"):
+        return None
+    cells = {row.arm: row.cells[study.metric] for row in study.table.rows}
+    levels = {arm: of for arm, of in study.plan.levels.items() if arm in cells}
+    numbers: dict[str, set[float]] = {}
+    for key in dict.fromkeys(key for of in levels.values() for key in of):
+        found = [as_number(key, of[key]) if key in of else None for of in levels.values()]
+        if None not in found:
+            numbers[key] = {each for each in found if each is not None}
+    key = max(numbers, key=lambda each: len(numbers[each]), default="")
+    if len(numbers.get(key, ())) < 3:
+        return None
+    means: dict[str, dict[float, Mean]] = {}
+    seeds: dict[str, dict[float, tuple[float, ...]]] = {}
+    for arm, of in levels.items():
+        line = ", ".join(factor_words(other, level) for other, level in of.items() if other != key) or "all"
+        at = as_number(key, of[key])
+        if at is None or at in means.setdefault(line, {}):
+            return None
+        means[line][at] = cells[arm].mean
+        seeds.setdefault(line, {})[at] = tuple(cells[arm].values.values())
+    return OverNumbers(key, means, seeds)
+
+
 def crossed(study: Study) -> Crossed | None:
     """The two factors of a grid whose interaction has the largest share; None where the design is no grid."""
     grid = study.grid
@@ -113,14 +208,15 @@ def crossed(study: Study) -> Crossed | None:
     chosen = max(pairs, key=lambda each: -1.0 if math.isnan(each.share) else each.share)
     factors = list(grid.factors.items())
     (rows, down), (columns, across) = ((factors[k][0], in_order(factors[k][1])) for k in chosen.term)
-    means = {}
+    scores = {}
     for place in itertools.product(range(len(down)), range(len(across))):
         there = (grid.places[:, chosen.term] == (down[place[0]][0], across[place[1]][0])).all(1)
         if there.any():
-            means[place] = mean_interval(grid.scores[:, there].mean(1).tolist(), grid.level)
+            scores[place] = tuple(grid.scores[:, there].mean(1).tolist())
+    means = {place: mean_interval(own, grid.level) for place, own in scores.items()}
     others = tuple(name for k, (name, _) in enumerate(factors) if k not in chosen.term)
     first, second = (tuple(level for _, level in of) for of in (down, across))
-    return Crossed((rows, first), (columns, second), means, others, chosen.p)
+    return Crossed((rows, first), (columns, second), means, others, chosen.p, scores)
 
 
 _NUMBERED = re.compile(r"(\D*?)([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(\D*)", re.I)
@@ -181,10 +277,19 @@ def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]
             at = points.setdefault(trial.arm, {}).setdefault(float(trial.point[key]), {})
             at.setdefault(others, []).append(trial.score)
     higher = bool(study.select_on.metric.higher)
+    points = _on_the_path(points, study)
     return key, {
         arm: {value: list(at.values())[best_point(list(at.values()), higher)] for value, at in sorted(of.items())}
         for arm, of in points.items()
     }
+
+
+def _on_the_path(of: Mapping[str, Of], study: Study) -> Mapping[str, Of]:
+    """Of a path, the candidates that it took, by the names of its steps; of other designs, all arms."""
+    if study.ablation is None or study.ablation.design != "path":
+        return of
+    steps = {arm: f"step {k}: {arm.removeprefix('+ ')}" if k else arm for k, arm in enumerate(study.plan.arms)}
+    return {arm: of[tried] for arm, tried in steps.items() if tried in of} or of
 
 
 def searched(study: Study) -> list[Searched]:

@@ -1,4 +1,4 @@
-"""Every figure of an ablation (ablation=NAME), of the last sweep, or of runs (their ids), as PDF and PNG."""
+"""Every figure of an ablation (ablation=NAME), of the last sweep, or of runs (their ids), with its caption."""
 
 from __future__ import annotations
 
@@ -21,16 +21,33 @@ SECTION = "Look"
 @click.option(
     "--only", multiple=True, metavar="NAME", help="Draw only this figure, or figures by a pattern such as 'learning_*'."
 )
+@click.option(
+    "--width", default="column", show_default=True, metavar="column|text|INCHES",
+    help="As printed: a column (3.25 inches), all columns (6.75), or so many inches. Type has 7 or 8 points.",
+)  # fmt: skip
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(("png", "pdf", "svg")),
+    help="Of the pictures; may be given several times. Without it, PNG and PDF.",
+)  # fmt: skip
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
-def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix: tuple[str, ...]) -> None:
+def command(
+    overrides: tuple[str, ...],
+    output: str,
+    only: tuple[str, ...],
+    width: str,
+    formats: tuple[str, ...],
+    mix: tuple[str, ...],
+) -> None:
     check_folder(output)
     from paribus.config.outputs import outputs_folder
     from paribus.report.collect import is_setting
     from paribus.report.figures import named
     from paribus.report.figures.catalogue import Missing
     from paribus.report.figures.saving import save
+    from paribus.report.figures.style import inches
     from paribus.store.store import Store
 
+    wide = inches(width)
     names = [item for item in overrides if "=" not in item]
     if names and (others := [item for item in overrides if "=" in item and not is_setting(item)]):
         raise UserError(
@@ -45,12 +62,12 @@ def command(overrides: tuple[str, ...], output: str, only: tuple[str, ...], mix:
             raise UserError(f"--only names figures, got {pattern}. There are {', '.join(known)}")
     wanted = [name for name in known if not only or any(fnmatchcase(name, pattern) for pattern in only)]
     written = 0
-    drawn = named.of_runs(store, names, wanted) if names else named.of_ablation(overrides, wanted, mix)
+    drawn = named.of_runs(store, names, wanted, wide) if names else named.of_ablation(overrides, wanted, mix, wide)
     for stem, figure in drawn:
         if isinstance(figure, Missing):
             say(f"left out: {stem}: {figure.reason}")
             continue
-        for path in save(figure, Path(output) / stem):
+        for path in save(figure, Path(output) / stem, formats or ("png", "pdf")):
             show(str(path))
         written += 1
     if not written:

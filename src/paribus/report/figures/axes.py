@@ -1,27 +1,28 @@
-"""The common parts of figures: headings, legends beside the panels, axes in percent, names as they stand."""
+"""The common parts of figures: names as they stand, axes in percent and in powers, ticks that leave room."""
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from paribus.report.escape import plain
-from paribus.report.figures.style import look
+from paribus.report.figures.style import RC, SMALL
 
 LONGEST = 40  # characters of a name
 SECTIONS = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=\w+=)")  # of the key in a.b.key=value
-LETTER = 0.075  # inches, of an average letter at 8.5 points
-ROWS = 24  # of a legend, in one column
+PIECES = re.compile(r"[^=_.:/+-]+[=_.:/+-]*|[=_.:/+-]+")  # of a word, behind which it may be broken
+LINE = 1.25 / 72  # inches that a line of text takes, for each point of its size
+FENCES = 4.0  # what lies so many interquartile ranges beyond the quartiles does not stretch an axis
+FEW = 0.1  # of the values, which may lie beyond
 
 
 def shortened(name: str) -> str:
@@ -35,18 +36,44 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
-def letters(names: Sequence[str]) -> float:
-    """Inches that the longest of these names takes."""
-    return LETTER * max((len(shortened(name)) for name in names), default=0)
+@functools.lru_cache(4096)
+def across(text: str, points: float = SMALL) -> float:
+    """Inches that the longest line of a text takes."""
+    font = FontProperties(family=RC.get("font.family"), size=points)
+    return max(text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")) / 72
 
 
-def legend_width(names: Sequence[str]) -> float:
-    return math.ceil(len(names) / ROWS) * (0.75 + letters(names))
+def wrapped(name: str, room: float, points: float = SMALL) -> str:
+    """A name in lines of so many inches, broken behind a comma, or else at spaces. A word is broken only where it is
+    longer than a line, behind a sign if there is one."""
+    lines = [""]
+    for part in re.findall(r"(?:[^,]|,(?! ))+,? ?", shortened(name)):
+        part = part.strip()
+        if lines[-1] and across(f"{lines[-1]} {part}", points) > room:
+            lines.append("")
+        for word in part.split(" "):
+            _add(lines, word, room, points)
+    return "\n".join(lines)
 
 
-def size(width: float, names: Sequence[str], least: float = 2.7) -> tuple[float, float]:
-    """Of a figure with panels of this width and a legend beside them, in inches."""
-    return width + legend_width(names), max(least, 0.7 + 0.19 * min(ROWS, len(names)))
+def _add(lines: list[str], word: str, room: float, points: float) -> None:
+    longer = f"{lines[-1]} {word}".lstrip()
+    if across(longer, points) <= room:
+        lines[-1] = longer
+        return
+    lines += [""] if lines[-1] else []
+    for piece in PIECES.findall(word):
+        if lines[-1] and across(lines[-1] + piece, points) > room:
+            lines.append("")
+        for letter in piece:
+            if lines[-1] and across(lines[-1] + letter, points) > room:
+                lines.append("")
+            lines[-1] += letter
+
+
+def height(text: str, points: float = SMALL) -> float:
+    """Inches that its lines take."""
+    return (text.count("\n") + 1) * points * LINE
 
 
 def counted(numbers: Sequence[int]) -> str:
@@ -55,63 +82,18 @@ def counted(numbers: Sequence[int]) -> str:
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
-def legend(figure: Figure, names: Sequence[str], numbers: Sequence[int] | None = None, line: bool = True) -> None:
-    """Beside the panels, in the order of the arms.
-
-    numbers: of the looks, where the names are not all arms. line: markers on lines, or alone.
-    """
-    drawn = [look(k) for k in (range(len(names)) if numbers is None else numbers)]
-    handles = [Line2D([], [], **(style if line else {**style, "linestyle": "none"})) for style in drawn]
-    # Given as numbers and then replaced, because a legend leaves out labels that begin with an underscore.
-    made = figure.legend(
-        handles,
-        [str(k) for k in range(len(names))],
-        loc="outside right upper",
-        ncols=math.ceil(len(names) / ROWS),
-        handlelength=3.2 if line else 1.2,
-    )
-    for written, name in zip(made.get_texts(), names, strict=True):
-        as_it_stands(written, shortened(name))
-
-
 def as_it_stands(written: Text, name: str) -> None:
     """A name is never taken for a formula."""
     written.set_text(name)
     written.set_parse_math(False)
 
 
-def heading(figure: Figure, name: str, *said: str) -> None:
-    """The name of the ablation and what the reader must know, a line for each, wrapped so that it ends before a legend
-    that stands beside the panels. Call it after `legend`.
-    """
-    first, *others = said
-    taken = sum(legend_width([written.get_text() for written in made.get_texts()]) for made in figure.legends)
-    across = max(20, int((figure.get_figwidth() - taken) / LETTER))
-    lines = [line for text in (f"{shortened(name)}: {first}", *others) for line in balanced(text, across)]
-    figure.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
-
-
-def balanced(text: str, across: int) -> list[str]:
-    """Lines of at most so many characters, as few as there can be and about equally long, so that no word stands alone
-    in the last one. An equation stays in one line, and so does a word, unless it is too long for any.
-    """
-    text = text.replace(" = ", "\u00a0=\u00a0")
-    lines = textwrap.wrap(text, across)
-    for shorter in range(across - 1, max(map(len, text.split(" "))), -1):
-        narrower = textwrap.wrap(text, shorter)
-        if len(narrower) > len(lines):
-            break
-        lines = narrower
-    return [line.replace("\u00a0", " ") for line in lines]
-
-
-def name_ticks(panel: Axes, names: Sequence[str], axis: str = "y") -> None:
-    """One tick for each name, as it stands; on x they are turned where they would touch."""
+def name_ticks(panel: Axes, names: Sequence[str], axis: str = "y", room: float = 1.0) -> None:
+    """One tick for each name, as it stands, in lines of so many inches; on x they are turned where they would touch."""
     which = panel.yaxis if axis == "y" else panel.xaxis
-    turned: dict[str, Any] = {}
-    if axis == "x" and max(map(len, names), default=0) > 7:
-        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-    which.set_ticks(range(len(names)), [shortened(name) for name in names], parse_math=False, **turned)
+    turned = axis == "x" and max((across(shortened(name)) for name in names), default=0.0) > room
+    lines = [shortened(name) if turned else wrapped(name, room) for name in names]
+    which.set_ticks(range(len(names)), lines, parse_math=False, **({"rotation": 90} if turned else {}))
     which.set_tick_params(length=0)
 
 
@@ -122,6 +104,18 @@ def room(panel: Axes, values: Sequence[float], log: bool = False) -> None:
         margin = 0.06 * (high - low)
         limits = low - margin, high + margin
         panel.set_ylim(*(map(math.exp, limits) if log else limits))
+
+
+def without_outliers(values: Sequence[float]) -> list[float]:
+    """The values that an axis spans: all, or all but the few that would more than double it."""
+    finite = sorted(value for value in values if math.isfinite(value))
+    if len(finite) < 8:
+        return finite
+    low, high = (float(each) for each in np.quantile(finite, (0.25, 0.75)))
+    reach = FENCES * (high - low)
+    kept = [value for value in finite if low - reach <= value <= high + reach]
+    many = len(finite) - len(kept) > FEW * len(finite)
+    return finite if many or finite[-1] - finite[0] <= 2 * (kept[-1] - kept[0]) else kept
 
 
 def error_scale(panel: Axes, lowest: float) -> None:
@@ -145,30 +139,27 @@ def plain_logs(panel: Axes) -> None:
     low, high = panel.get_ylim()
     wide = high / max(low, 1e-300) > 1e3
     panel.yaxis.set_major_locator(LogLocator(10, (1.0,) if wide else (1.0, 2.0, 5.0), numticks=9 if wide else 12))
-    if not wide:
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value) if wide else tick(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def log_ticks(panel: Axes, axis: str, values: Sequence[float]) -> None:
-    """A logarithmic axis whose ticks are the values themselves, as many as there is room for."""
+    """A logarithmic axis whose ticks are the values themselves; `sheet.Sheet` thins them to those there is room for."""
     which = panel.xaxis if axis == "x" else panel.yaxis
     (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
-    shown = sorted(set(values))
-    shown = shown[:: max(1, math.ceil(len(shown) / 7))]
-    if axis == "x" and len(shown) > 1:
-        span = math.log(shown[-1] / shown[0])
-        apart = span * (0.04 + 0.025 * max(len(tick(value)) for value in shown))
-        kept = shown[-1:]  # the ends stay, and between them what leaves room for the numbers
-        for value in reversed(shown[1:-1]):
-            if math.log(kept[0] / value) >= apart and math.log(value / shown[0]) >= apart:
-                kept.insert(0, value)
-        shown = [shown[0], *kept]
-    which.set_major_locator(FixedLocator(shown))
+    which.set_major_locator(FixedLocator(sorted(set(values))))
     which.set_minor_locator(NullLocator())
     which.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
 def tick(value: float) -> str:
-    """Three digits, but whole numbers as they stand: 0.00316, 1024 and not 1.02e+03."""
-    return f"{value:.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
+    """Three digits, but whole numbers as they stand: 0.00316, 1024 and not 1.02e+03; 3.16e-5."""
+    return (
+        f"{value:.0f}" if 1000 <= value < 1e6 else re.sub(r"e([+-])0?", lambda e: f"e{e[1].strip('+')}", f"{value:.3g}")
+    )
+
+
+def power(value: float) -> str:
+    """10⁻³, in digits that are as large as the others of the figure."""
+    exponent = f"{math.log10(value):.0f}" if value > 0 else "0"
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

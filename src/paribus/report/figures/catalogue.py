@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,16 +16,20 @@ from paribus.evidence.data_sets import across
 from paribus.report import tidy
 from paribus.report.curves import curve_keys
 from paribus.report.figures.differences import forest, regimes, seed_dots, waterfall
-from paribus.report.figures.factors import heat_map, interaction
+from paribus.report.figures.factors import heat_map, interaction, over_numbers
 from paribus.report.figures.learning import History, learning_curves
 from paribus.report.figures.ranks import critical_difference
 from paribus.report.figures.runs import edge_of_stability, gradient_over_loss, training
 from paribus.report.figures.search import best_of_k, budgets, profile, sensitivity, trials
+from paribus.report.figures.sheet import caption, captioned
 from paribus.report.figures.speed import speed_profile, time_to_target
+from paribus.report.figures.style import COLUMN
 from paribus.report.figures.timing import batch_times
 from paribus.report.study import Study
+from paribus.report.tables.caption import facts
 from paribus.report.tidy import (
     Crossed,
+    arm_words,
     comparisons,
     crossed,
     grid_scores,
@@ -45,117 +50,158 @@ class Missing:
 
 
 Drawn = Figure | Missing
-FIGURES: dict[str, Callable[[Study], Drawn]] = {}
+FIGURES: dict[str, Callable[[Study, float], Drawn]] = {}
+Of = TypeVar("Of")
 
 
-def of_study(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
-    """The figures of an ablation in one regime, one at a time."""
+def of_study(study: Study, names: Sequence[str], width: float = COLUMN) -> Iterator[tuple[str, Drawn]]:
+    """The figures of an ablation in one regime, one at a time, so many inches wide, each with its caption."""
     for name in names:
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                drawn = FIGURES[name](study)
-            yield name, drawn
+                drawn = FIGURES[name](study, width)
+            yield name, _told(drawn, study)
         except ReportError as error:
             yield name, Missing(str(error))
 
 
-def of_run(name: str, history: History, known: Metrics) -> Iterator[tuple[str, Drawn]]:
+def of_run(name: str, history: History, known: Metrics, width: float = COLUMN) -> Iterator[tuple[str, Drawn]]:
     """The figures of one run. known: the metrics that it declares."""
     for stem, draw in RUN_FIGURES.items():
         try:
-            yield stem, draw(name, history, known)
+            yield stem, draw(name, history, known, width)
         except ReportError as error:
             yield stem, Missing(str(error))
 
 
-RUN_FIGURES: dict[str, Callable[[str, History, Metrics], Figure]] = {
-    "training": training,
-    "gradient_over_loss": lambda name, history, known: gradient_over_loss(name, history),
-    "edge_of_stability": lambda name, history, known: edge_of_stability(name, history),
+RUN_FIGURES: dict[str, Callable[[str, History, Metrics, float], Figure]] = {
+    "training": lambda name, history, known, width: training(name, history, known, width=width),
+    "gradient_over_loss": lambda name, history, known, width: gradient_over_loss(name, history, width=width),
+    "edge_of_stability": lambda name, history, known, width: edge_of_stability(name, history, width=width),
 }
 
 
-def _curves(x: str) -> Callable[[Study], Drawn]:
-    def draw(study: Study) -> Drawn:
+def _told(drawn: Drawn, study: Study) -> Drawn:
+    """The caption of a figure, and behind it what holds for every figure of this study."""
+    if isinstance(drawn, Figure) and study.table is not None:
+        captioned(drawn, caption(drawn), *facts(study.table))
+    return drawn
+
+
+def _called(of: Mapping[str, Of], study: Study) -> dict[str, Of]:
+    """Arms by the names that figures give them."""
+    words = arm_words(study)
+    return {words.get(arm, arm): each for arm, each in of.items()}
+
+
+def _curves(x: str) -> Callable[[Study, float], Drawn]:
+    def draw(study: Study, width: float) -> Drawn:
         curves = {arm: runs for arm, runs in study.curves().items() if runs}
         logged = {key for runs in curves.values() for run in runs for key in run}
         metrics = curve_keys(study.known, logged, (study.metric, study.select_on))
         if not metrics:
             return Missing("no run has a history of a declared metric")
-        return learning_curves(study.name, curves, [study.key(metric) for metric in metrics], x)
+        keys = [study.key(metric) for metric in metrics]
+        return learning_curves(study.name, _called(curves, study), keys, x, width=width)
 
     return draw
 
 
-def _sensitivity(study: Study) -> Drawn:
+def _sensitivity(study: Study, width: float) -> Drawn:
     if several := searched(study):
-        return trials(study.name, several, study.select_on)
+        called = [
+            replace(each, trials=_called(each.trials, study), chosen=_called(each.chosen, study)) for each in several
+        ]
+        return trials(study.name, called, study.select_on, width)
     found = tuned_scores(study)
     if found is None:
         return Missing("the ablation tunes no numeric key (ablation.tune)")
     key, scores = found
     tuned = study.plan.tuned
-    chosen = {arm: float(t.point[key]) for arm, t in tuned.items() if key in t.point}
-    return sensitivity(study.name, scores, key, study.select_on, chosen)
+    chosen = _called({arm: float(t.point[key]) for arm, t in tuned.items() if key in t.point}, study)
+    return sensitivity(study.name, _called(scores, study), key, study.select_on, chosen, width)
 
 
-def _best_of_k(study: Study) -> Drawn:
+def _best_of_k(study: Study, width: float) -> Drawn:
     if study.budgets is not None:
-        return budgets(study.name, study.budgets)
+        words = arm_words(study)
+        arms = _called(study.budgets.arms, study)
+        base = words.get(study.budgets.baseline, study.budgets.baseline)
+        return budgets(study.name, replace(study.budgets, arms=arms, baseline=base), width)
     scores = grid_scores(study)
     if max((len(of) for of in scores.values()), default=0) < 2:
         return Missing("it needs tuning runs at two or more points (ablation.tune)")
     lost = any(not math.isfinite(trial.score) for trial in study.trials)
-    return best_of_k(study.name, scores, study.select_on, "diverged runs score at chance" if lost else "")
+    note = "diverged runs score at chance" if lost else ""
+    return best_of_k(study.name, _called(scores, study), study.select_on, note, width)
 
 
-def _forest(study: Study) -> Drawn:
+def _forest(study: Study, width: float) -> Drawn:
     compared = comparisons(study)
     if not compared or study.table is None:
         return Missing("no arm has two finished seeds in common with the baseline")
-    return forest(study.name, compared, study.metric, study.table.baseline.arm, study.smallest, study.table.level)
+    words, base = arm_words(study), study.table.baseline.arm
+    called = [replace(each, arm=words.get(each.arm, each.arm)) for each in compared]
+    level = study.table.level
+    return forest(study.name, called, study.metric, words.get(base, base), study.smallest, level, width)
 
 
-def _seeds(study: Study) -> Drawn:
+def _seeds(study: Study, width: float) -> Drawn:
     values = seed_values(study)
     if max((len(of) for of in values.values()), default=0) < 2:
         return Missing("no arm has two finished runs")
-    return seed_dots(study.name, values, study.metric)
+    return seed_dots(study.name, _called(values, study), study.metric, width)
 
 
-def _profile(study: Study) -> Drawn:
+def _profile(study: Study, width: float) -> Drawn:
     scores = run_scores(study)
     if not any(math.isfinite(score) for of in scores.values() for score in of) or max(map(len, scores.values())) < 2:
         return Missing("no arm has two finished runs")
-    return profile(study.name, scores, study.metric)
+    return profile(study.name, _called(scores, study), study.metric, width=width)
 
 
-def _time_to_target(study: Study) -> Drawn:
+def _time_to_target(study: Study, width: float) -> Drawn:
     if not study.times:
         return Missing("no run has a time to a target (ablation.targets)")
-    return time_to_target(study.name, study.times)
+    called = [replace(each, arms=_called(each.arms, study)) for each in study.times]
+    return time_to_target(study.name, called, width)
 
 
-def _batch_times(study: Study) -> Drawn:
+def _batch_times(study: Study, width: float) -> Drawn:
     updates, epochs = tidy.batch_times(study).values()
     if max((len(of) for of in updates.values()), default=0) < 2:
         return Missing("the batch size does not vary")
-    return batch_times(study.name, updates, epochs)
+    named = [{tidy.in_words(series): each for series, each in of.items()} for of in (updates, epochs)]
+    return batch_times(study.name, *named, width)
 
 
-def _path(study: Study) -> Drawn:
+def _path(study: Study, width: float) -> Drawn:
     steps = path_steps(study)
     if len(steps) < 2:
         return Missing("the design is not a path of two or more steps (ablation.design)")
-    return waterfall(study.name, steps, study.metric)
+    words = arm_words(study)
+    return waterfall(
+        study.name, [replace(each, arm=words.get(each.arm, each.arm)) for each in steps], study.metric, width=width
+    )
 
 
-def _crossed(draw: Callable[[str, Crossed, Key], Figure]) -> Callable[[Study], Drawn]:
-    def drawn(study: Study) -> Drawn:
+def _over_numbers(study: Study, width: float) -> Drawn:
+    found = tidy.over_numbers(study)
+    if found is None:
+        return Missing("no factor has three levels that are numbers (ablation.factors)")
+    return over_numbers(study.name, found.key, found.means, found.seeds, study.metric, width=width)
+
+
+def _crossed(draw: Callable[[str, Crossed, Key, float], Figure]) -> Callable[[Study, float], Drawn]:
+    def drawn(study: Study, width: float) -> Drawn:
         if isinstance(study.grid, str):
             return Missing(study.grid)
         found = crossed(study)
-        return Missing("no two factors interact in any way") if found is None else draw(study.name, found, study.metric)
+        return (
+            Missing("no two factors interact in any way")
+            if found is None
+            else draw(study.name, found, study.metric, width)
+        )
 
     return drawn
 
@@ -173,35 +219,48 @@ FIGURES |= {
     "time_to_target": _time_to_target,
     "path": _path,
     "heat_map": _crossed(heat_map),
-    "interaction": _crossed(interaction),
+    "interaction": _crossed(lambda name, found, metric, width: interaction(name, found, metric, width=width)),
+    "over_numbers": _over_numbers,
 }
 
 
-def of_regimes(name: str, studies: Sequence[Study]) -> Drawn:
+def of_regimes(name: str, studies: Sequence[Study], width: float = COLUMN) -> Drawn:
     """The panel over the regimes of one ablation."""
-    tables = {each.regime or each.name: each.table for each in studies if each.table is not None}
-    if len(tables) < 2:
+    found = {each.regime or each.name: each for each in studies if each.table is not None}
+    if len(found) < 2:
         return Missing("there is one regime (ablation.regimes)")
     metric = studies[0].metric
-    means = {regime: {row.arm: row.cells[metric].mean for row in table.rows} for regime, table in tables.items()}
-    return regimes(name, means, metric)
+    means = {
+        regime: _called({row.arm: row.cells[metric].mean for row in each.table.rows}, each)
+        for regime, each in found.items()
+        if each.table is not None
+    }
+    about = [
+        f"{regime}: {each.ablation.about}" for regime, each in found.items() if each.ablation and each.ablation.about
+    ]
+    drawn = regimes(name, means, metric, width=width)
+    return _told(captioned(drawn, caption(drawn), *about), next(iter(found.values())))
 
 
-def of_tasks(name: str, studies: Sequence[Study]) -> Drawn:
+def of_tasks(name: str, studies: Sequence[Study], width: float = COLUMN) -> Drawn:
     """The profile over the targets of several regimes, data sets or ablations with the same arms."""
     tasks, times = task_times(studies)
     if len(tasks) < 2 or len(times) < 2:
         return Missing("it needs two targets or more, each of a regime, data set or ablation, and arms that all have")
-    return speed_profile(name, times, len(tasks))
+    return _told(speed_profile(name, _called(times, studies[0]), len(tasks), width), studies[0])
 
 
-def of_data_sets(name: str, studies: Sequence[Study]) -> Drawn:
+def of_data_sets(name: str, studies: Sequence[Study], width: float = COLUMN) -> Drawn:
     """Mean ranks of the arms over the regimes of one ablation."""
     found = across([each.table for each in studies if each.table is not None])
-    return Missing(found) if isinstance(found, str) else critical_difference(name, found)
+    if isinstance(found, str):
+        return Missing(found)
+    words = arm_words(studies[0])
+    called = replace(found, arms=tuple(words.get(arm, arm) for arm in found.arms))
+    return _told(critical_difference(name, called, width=width), studies[0])
 
 
-OF_STUDIES: dict[str, Callable[[str, Sequence[Study]], Drawn]] = {
+OF_STUDIES: dict[str, Callable[[str, Sequence[Study], float], Drawn]] = {
     "regimes": of_regimes,
     "speed_profile": of_tasks,
     "critical_difference": of_data_sets,

@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from paribus.base.metrics import Key
-from paribus.report.figures.axes import as_it_stands, counted, heading, letters, name_ticks, shortened
-from paribus.report.figures.style import RC, look
-from paribus.report.numbers import decimals, difference_unit, p_value, possible, scale, text, title
+from paribus.report.figures.axes import across, as_it_stands, counted, height, name_ticks, shortened, wrapped
+from paribus.report.figures.axes import without_outliers as inliers
+from paribus.report.figures.sheet import captioned, drawing
+from paribus.report.figures.style import COLUMN, NORMAL, SMALL, TALLEST
+from paribus.report.numbers import decimals, difference_unit, p_value, possible, scale, short, text, title
 from paribus.report.numbers import name as name_of
 from paribus.report.tidy import Compared, Step
 from paribus.stats.intervals import Mean
 
 SOFT = "#8a8a8a"  # lines of reference
-GAIN, LOSS = "#0072B2", "#D55E00"
+GAIN, LOSS, BASE = "#0072B2", "#D55E00", "#000000"
+NAMES = 0.3  # of the width, at most, for the names of arms
+WORDS = 1.1  # inches, for the numbers beside a forest in a column
 
 
 def forest(
@@ -29,92 +35,193 @@ def forest(
     baseline: str,
     smallest: float | None = None,
     level: float = 0.95,
+    width: float = COLUMN,
 ) -> Figure:
     """A row for each arm: its paired difference from the baseline, the t interval, and the verdict in words.
 
     A solid line stands at 0, dashed ones at the smallest effect of interest, on both sides: an interval between
-    them says that the arms are as good as equal. An interval that crosses 0 has an open marker.
+    them says that the arms are as good as equal. An interval that crosses 0 has an open marker. The few intervals that
+    would more than double the axis end in an arrow at its edge; their numbers stand beside them.
 
     smallest: in the unit of the metric; no lines without it.
     """
     factor = scale(metric)
-    words = [_in_words(each, factor) for each in compared]
-    left = letters([each.arm for each in compared])
-    right = 0.068 * max(len(word) for word in words)
-    with rc_context(RC):
-        figure = Figure(figsize=(left + 3.2 + right, 1.15 + 0.24 * len(compared)), layout="constrained")
+    left = _room([each.arm for each in compared], width)
+    words, beside, row = _beside(compared, factor, left, width)
+    ends = [end * factor for each in compared for end in (each.low, each.mean, each.high) if math.isfinite(end)]
+    reach = [*inliers(ends), 0.0, *(side * smallest * factor for side in (-1, 1) if smallest is not None)]
+    margin = 0.06 * (max(reach) - min(reach) or 1.0)
+    low, high = min(reach) - margin, max(reach) + margin
+    unit = f" ({of.strip()})" if (of := difference_unit(metric)) else ""
+    axis = wrapped(f"{name_of(metric)}: difference from", width - 0.2, NORMAL)
+    axis = f"{axis}\n{wrapped(shortened(baseline) + unit, width - 0.2, NORMAL)}"
+    clipped = False
+    with drawing(width, row * len(compared) + 0.4 + height(axis, NORMAL)) as sheet:
+        figure = sheet.figure
         panel = figure.subplots()
         panel.axvline(0, color="#000000", linewidth=0.9, zorder=2)
         if smallest is not None:
             for side in (-smallest, smallest):
                 panel.axvline(side * factor, color=SOFT, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
-        for row, each in enumerate(compared):
+        for at, each in enumerate(compared):
             crosses = each.low <= 0 <= each.high
-            colour = "#000000" if crosses else GAIN if (each.mean > 0) != (metric.metric.better == "lower") else LOSS
+            colour = BASE if crosses else GAIN if (each.mean > 0) != (metric.metric.better == "lower") else LOSS
             if math.isfinite(each.low):
-                panel.plot([each.low * factor, each.high * factor], [row, row], color=colour, linewidth=1.4, zorder=3)
-            face = "white" if crosses else colour
-            panel.plot([each.mean * factor], [row], "o", color=colour, mfc=face, mec=colour, mew=1.2, ms=5, zorder=4)
-        name_ticks(panel, [each.arm for each in compared])
-        panel.set_ylim(len(compared) - 0.4, -0.6)
-        panel.grid(axis="y", visible=False)
-        panel.spines["left"].set_visible(False)
-        unit = f" ({of.strip()})" if (of := difference_unit(metric)) else ""
-        as_it_stands(panel.xaxis.label, f"{name_of(metric)}: difference from {shortened(baseline)}{unit}")
-        beside = panel.secondary_yaxis("right")
-        beside.set_yticks(range(len(words)), words)
-        beside.tick_params(length=0)
-        beside.spines["right"].set_visible(False)
-        n = counted([each.n for each in compared])
-        said = [f"paired differences, {100 * level:g} % t interval, n = {n} shared seeds; p after Holm"]
-        if any(hypothesis == "" for each in compared for hypothesis, _ in each.verdicts):
-            said.append(f"the ablation has no hypotheses; the verdicts answer “better than {shortened(baseline)}?”")
-        if smallest is not None:
-            places = decimals(smallest * factor)
-            said.append(f"dashed: the smallest effect of interest, ±{text(smallest * factor, min(places, 3))}{unit}")
-        heading(figure, name, *said)
-    return figure
+                own = [min(max(end * factor, low), high) for end in (each.low, each.high)]
+                panel.plot(own, [at, at], color=colour, linewidth=1.3, zorder=3)
+                for end, edge, arrow in ((each.low, low, "<"), (each.high, high, ">")):
+                    if (end * factor < low) if arrow == "<" else (end * factor > high):
+                        clipped = True
+                        panel.plot([edge], [at], arrow, color=colour, ms=4.5, clip_on=False, zorder=4)
+            if low <= each.mean * factor <= high:
+                face = "white" if crosses else colour
+                panel.plot(
+                    [each.mean * factor], [at], "o", color=colour, mfc=face, mec=colour, mew=1.1, ms=4.5, zorder=4
+                )
+        panel.set_xlim(low, high)
+        _rows(panel, [each.arm for each in compared], left)
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        as_it_stands(figure.supxlabel("", fontsize=NORMAL), axis)
+        if any(words):
+            _right(panel, words)
+    n = counted([each.n for each in compared])
+    said = [f"paired differences from {baseline} with their {100 * level:g} % t intervals, n = {n} shared seeds"]
+    if beside:
+        said.append("p after Holm")
+    said.append("open markers: the interval holds 0; blue is better, orange is worse")
+    if any(hypothesis == "" for each in compared for hypothesis, _ in each.verdicts):
+        said.append(f"the ablation has no hypotheses; the verdicts answer “better than {baseline}?”")
+    if smallest is not None:
+        places = decimals(smallest * factor)
+        said.append(f"dashed: the smallest effect of interest, ±{text(smallest * factor, min(places, 3))}{unit}")
+    if clipped:
+        said.append("arrows: intervals that leave the axis; their ends stand beside them")
+    return captioned(figure, f"{name}: {name_of(metric)}", *said)
 
 
-def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric: Key) -> Figure:
-    """Every run as a dot in the column of its arm; a line joins the runs of one seed, a bar marks the arm's mean.
+def _beside(compared: Sequence[Compared], factor: float, left: float, width: float) -> tuple[list[str], bool, float]:
+    """What stands beside each row, whether p and verdicts are there, and inches of a row: all in one line where there
+    is room, in several in a column, and the numbers alone where rows would not fit a page."""
+    numbers = [_numbers(each, factor) for each in compared]
+    judged = [_judged(each) for each in compared]
+    whole = ["  ".join(filter(None, both)) for both in zip(numbers, judged, strict=True)]
+    names = [height(wrapped(each.arm, left)) for each in compared]
+    if max(map(across, whole)) <= width - left - 1.6:
+        return whole, any(judged), max(0.19, max(names) + 0.05)
+    stacked = [f"{each}\n{wrapped(said, WORDS)}" if said else each for each, said in zip(numbers, judged, strict=True)]
+    row = max(0.19, max(map(height, stacked)) + 0.05, max(names) + 0.05)
+    if row * len(compared) <= TALLEST - 0.8:
+        return stacked, any(judged), row
+    return numbers, False, max(0.19, max(names) + 0.05)
 
-    values: arm -> seed -> value, as recorded. Parallel lines say that what differs between runs is the seed, and
-    not the arm.
+
+def _numbers(each: Compared, factor: float) -> str:
+    places = min(5, decimals((each.high - each.low) / 2 * factor))
+    mean, low, high = (text(value * factor, places, sign=True) for value in (each.mean, each.low, each.high))
+    return f"{mean} ({low} to {high})" if math.isfinite(each.low) else mean
+
+
+def _judged(each: Compared) -> str:
+    p = "" if math.isnan(each.p_holm) else f"p {p_value(each.p_holm)}"
+    verdicts = ", ".join(f"{hypothesis} {outcome}".strip() for hypothesis, outcome in each.verdicts)
+    return "  ".join(filter(None, (p, verdicts)))
+
+
+def _rows(panel: Axes, arms: Sequence[str], left: float) -> None:
+    """Arms below each other, the first above."""
+    name_ticks(panel, arms, room=left)
+    panel.set_ylim(len(arms) - 0.4, -0.6)
+    panel.grid(axis="y", visible=False)
+    panel.spines["left"].set_visible(False)
+
+
+def _right(panel: Axes, words: Sequence[str]) -> None:
+    beside = panel.secondary_yaxis("right")
+    beside.set_yticks(range(len(words)), words, parse_math=False)
+    beside.tick_params(length=0)
+    beside.spines["right"].set_visible(False)
+    for label in beside.get_yticklabels():
+        label.set_linespacing(1.15)
+
+
+def _room(arms: Sequence[str], width: float) -> float:
+    """Inches for the names of arms, beside the panel."""
+    return min(NAMES * width, max((across(shortened(arm)) for arm in arms), default=0.5))
+
+
+def _row(arms: Sequence[str], left: float, least: float = 0.2) -> float:
+    """Inches of a row, so that names of several lines don't touch."""
+    return max(least, max((height(wrapped(arm, left)) + 0.05 for arm in arms), default=0.0))
+
+
+def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric: Key, width: float = COLUMN) -> Figure:
+    """Every run as a dot in the row of its arm; a line joins the runs of one seed, a bar marks the arm's mean.
+
+    Parallel lines say that what differs between runs is the seed, and not the arm. The few runs that would more than
+    double the axis are arrows at its edge, with their values.
+
+    values: arm -> seed -> value, as recorded.
     """
     factor = scale(metric)
     arms = list(values)
     seeds = sorted({seed for of in values.values() for seed in of}, key=str)
-    with rc_context(RC):
-        width = max(3.4, 1.1 + 0.42 * len(arms))
-        figure = Figure(figsize=(width, 2.5 + min(0.55 * letters(arms), 2.0)), layout="constrained")
-        panel = figure.subplots()
+    drawn = [factor * value for of in values.values() for value in of.values() if math.isfinite(value)]
+    kept = inliers([*drawn, *(factor * float(np.mean(list(of.values()))) for of in values.values() if of)])
+    margin = 0.05 * (kept[-1] - kept[0]) or 0.05 * abs(kept[0]) or 1.0
+    low, high = kept[0] - margin, kept[-1] + margin
+    left = _room(arms, width)
+    beyond = 0
+    with drawing(width, 0.5 + _row(arms, left) * len(arms)) as sheet:
+        panel = sheet.figure.subplots()
         for seed in seeds:
-            across = [factor * values[arm].get(seed, math.nan) for arm in arms]
-            panel.plot(range(len(arms)), across, color=SOFT, linewidth=0.6, alpha=0.6, zorder=2)
+            across_arms = [factor * values[arm].get(seed, math.nan) for arm in arms]
+            panel.plot(
+                across_arms, range(len(arms)), color=SOFT, linewidth=0.5, alpha=min(0.6, 12 / len(seeds)), zorder=2
+            )
         for number, arm in enumerate(arms):
             own = [factor * value for value in values[arm].values()]
-            style = look(number)
-            panel.plot(
-                [number] * len(own),
-                own,
-                linestyle="none",
-                marker=style["marker"],
-                color=style["color"],
-                ms=4.6,
-                zorder=3,
-            )
-            if own:
-                panel.plot([number - 0.3, number + 0.3], [np.mean(own)] * 2, color=style["color"], lw=1.6, zorder=4)
-        name_ticks(panel, arms, "x")
-        panel.set_xlim(-0.6, len(arms) - 0.4)
-        panel.grid(axis="x", visible=False)
-        panel.set_ylabel(title(metric))
-        heading(figure, name, f"dots: runs; lines join the {len(seeds)} seeds,", "bars: means over seeds")
-    return figure
+            colour = GAIN if number else BASE
+            inside = [value for value in own if low <= value <= high]
+            dot = {"linestyle": "none", "marker": "o", "color": colour, "ms": 3.6, "zorder": 3}
+            panel.plot(inside, [number] * len(inside), **dot, alpha=min(1.0, max(0.35, 20 / len(seeds))))
+            beyond += _arrows(panel, number, own, (low, high), colour)
+            if own and low <= float(np.mean(own)) <= high:
+                panel.plot([np.mean(own)] * 2, [number - 0.32, number + 0.32], color=colour, lw=1.6, zorder=4)
+        panel.set_xlim(low, high)
+        _rows(panel, arms, left)
+        panel.set_xlabel(title(metric))
+    n = counted([len(of) for of in values.values() if of])
+    return captioned(
+        sheet.figure,
+        f"{name}: {name_of(metric)} of every run (dots), n = {n} per arm",
+        f"lines join the {len(seeds)} seeds, bars are means over seeds",
+        f"arrows: {beyond} runs lie beyond the axis, at the values beside them" if beyond else "",
+    )
 
 
-def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, level: float = 0.95) -> Figure:
+def _arrows(panel: Axes, row: int, own: Sequence[float], limits: tuple[float, float], colour: str) -> int:
+    """An arrow at each edge that values of a row lie beyond, with these values. How many there are."""
+    low, high = limits
+    found = 0
+    for beyond, edge, arrow, side in (
+        ([value for value in own if value < low], low, "<", 1),
+        ([value for value in own if value > high], high, ">", -1),
+    ):
+        if beyond:
+            found += len(beyond)
+            ends = [short(float(f"{value:.3g}")) for value in (min(beyond), max(beyond))]
+            said = ends[0] if len(beyond) == 1 else f"{len(beyond)}: {ends[0]} to {ends[1]}"
+            panel.plot([edge], [row], arrow, color=colour, ms=4.5, clip_on=False, zorder=5)
+            panel.annotate(
+                said, (edge, row), (5 * side, 0), textcoords="offset points", va="center",
+                ha="left" if side > 0 else "right", fontsize=SMALL,
+            )  # fmt: skip
+    return found
+
+
+def regimes(
+    name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, level: float = 0.95, width: float = COLUMN
+) -> Figure:
     """A panel for each regime with the mean and t interval of every arm.
 
     All panels span the same range, so lengths compare, each about its own middle: regimes may differ in the task.
@@ -125,36 +232,52 @@ def regimes(name: str, means: Mapping[str, Mapping[str, Mean]], metric: Key, lev
     factor = scale(metric)
     means = {regime: {arm: _drawn(metric, mean) for arm, mean in of.items()} for regime, of in means.items()}
     arms = list(dict.fromkeys(arm for of in means.values() for arm in of))
-    with rc_context(RC):
-        figure = Figure(
-            figsize=(letters(arms) + 0.3 + 1.75 * max(2, len(means)), 1.2 + 0.22 * len(arms)), layout="constrained"
-        )
-        panels = figure.subplots(1, len(means), sharey=True, squeeze=False)[0]
+    left = _room(arms, width)
+    columns = max(1, min(len(means), int((width - left - 0.1) // 0.55)))
+    rows = math.ceil(len(means) / columns)
+    heads = [wrapped(regime, (width - left - 0.1) / columns - 0.1, NORMAL) for regime in means]
+    high = _row(arms, left) * len(arms) + max(height(head, NORMAL) for head in heads) + 0.3
+    with drawing(width, rows * high + 0.25) as sheet:
+        figure = sheet.figure
+        grid = figure.subplots(rows, columns, squeeze=False)
+        panels = list(grid.flat)
         ends = [_reach(of.values(), factor) for of in means.values()]
         # Where all are equal, wide enough for the axis to have two ends that differ in floating point.
         largest = max((abs(end) for both in ends for end in both), default=0.0)
         half = max(0.54 * max((high - low for low, high in ends), default=0.0), 1e-9 * largest) or 0.5
-        for panel, (low, high) in zip(panels, ends, strict=True):
-            panel.set_xlim((low + high) / 2 - half, (low + high) / 2 + half)
-        for panel, (regime, of) in zip(panels, means.items(), strict=True):
+        for panel, (low, top) in zip(panels, ends, strict=False):
+            panel.set_xlim(*_within(metric, (low + top) / 2, half))
+        for k, (panel, of) in enumerate(zip(panels, means.values(), strict=False)):
             for number, arm in enumerate(arms):
                 if arm not in of or not math.isfinite(of[arm].mean):
                     continue
-                style, mean = look(number), of[arm]
+                mean, colour = of[arm], GAIN if number else BASE
                 if math.isfinite(mean.low):
-                    panel.plot([mean.low * factor, mean.high * factor], [number] * 2, color=style["color"], lw=1.3)
-                panel.plot([mean.mean * factor], [number], marker=style["marker"], color=style["color"], ms=5.2)
-            as_it_stands(panel.title, shortened(regime))
-            panel.title.set_fontsize(9)
-            panel.grid(axis="y", visible=False)
-        name_ticks(panels[0], arms)
-        panels[0].set_ylim(len(arms) - 0.4, -0.6)
-        for panel in panels[1:]:
-            panel.tick_params(axis="y", length=0)
-        figure.supxlabel(title(metric), fontsize=9)
-        n = counted([mean.n for of in means.values() for mean in of.values() if mean.n])
-        heading(figure, name, f"mean and {100 * level:g} % t interval in each regime, n = {n}")
-    return figure
+                    panel.plot([mean.low * factor, mean.high * factor], [number] * 2, color=colour, lw=1.2)
+                panel.plot([mean.mean * factor], [number], marker="o" if number else "s", color=colour, ms=4.2)
+            as_it_stands(panel.title, heads[k])
+            panel.title.set_linespacing(1.15)
+            _rows(panel, arms, left)
+            panel.tick_params(axis="y", labelleft=k % columns == 0)
+            panel.xaxis.set_major_locator(MaxNLocator(3))
+        for panel in panels[len(means) :]:
+            panel.remove()
+        figure.supxlabel(title(metric), fontsize=NORMAL)
+    n = counted([mean.n for of in means.values() for mean in of.values() if mean.n])
+    return captioned(
+        figure,
+        f"{name}: mean {name_of(metric)} and its {100 * level:g} % t interval in each regime, n = {n} runs",
+        "all panels span the same range",
+    )
+
+
+def _within(metric: Key, middle: float, half: float) -> tuple[float, float]:
+    """An axis of 2 half, moved to where the metric goes."""
+    low, high = middle - half, middle + half
+    if metric.metric.is_percent and 2 * half <= 104:
+        over = max(0.0, high - 102) or min(0.0, low + 2)
+        return low - over, high - over
+    return low, high
 
 
 def _drawn(metric: Key, mean: Mean) -> Mean:
@@ -167,51 +290,38 @@ def _reach(means: Iterable[Mean], factor: float) -> tuple[float, float]:
     return (min(ends), max(ends)) if ends else (0.0, 0.0)
 
 
-def waterfall(name: str, steps: Sequence[Step], metric: Key, level: float = 0.95) -> Figure:
-    """The greedy path: a bar from each step to the next, its height the gain, a whisker its paired t interval."""
+def waterfall(name: str, steps: Sequence[Step], metric: Key, level: float = 0.95, width: float = COLUMN) -> Figure:
+    """The greedy path: a bar from each step to the next, as long as the gain, a whisker its paired t interval."""
     factor = scale(metric)
     arms = [step.arm for step in steps]
-    with rc_context(RC):
-        width = max(3.4, 1.2 + 0.62 * len(steps))
-        figure = Figure(figsize=(width, 2.5 + min(0.55 * letters(arms), 2.0)), layout="constrained")
-        panel = figure.subplots()
+    left = _room(arms, width)
+    words = [short(float(f"{steps[0].mean * factor:.4g}"))]
+    with drawing(width, 0.5 + _row(arms, left, 0.24) * len(steps)) as sheet:
+        panel = sheet.figure.subplots()
         before = steps[0].mean * factor
-        panel.plot([-0.35, 0.35], [before] * 2, color="#000000", linewidth=2)
+        panel.plot([before] * 2, [-0.35, 0.35], color=BASE, linewidth=2)
         reach = [before]
-        for column, step in enumerate(steps[1:], start=1):
+        for row, step in enumerate(steps[1:], start=1):
             here = before + step.gain * factor
             up = here == before or (here > before) != (metric.metric.better == "lower")
-            panel.bar(
-                column, here - before, 0.62, before, color=GAIN if up else LOSS, hatch="" if up else "///", ec="white"
-            )
-            panel.plot([column - 1 + 0.35, column + 0.31], [before] * 2, color=SOFT, linewidth=0.8)
-            low, high = before + step.low * factor, before + step.high * factor
-            panel.plot([column] * 2, [low, high], color="#000000", linewidth=1.1, marker="_", ms=6, mec="auto", mew=1.1)
-            said = text(step.gain * factor, min(3, decimals((step.high - step.low) / 2 * factor)), sign=True)
-            top = max(value for value in (here, before, high) if math.isfinite(value))
-            panel.annotate(said, (column, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+            bar: dict[str, Any] = {"color": GAIN if up else LOSS, "hatch": "" if up else "////", "ec": "white"}
+            panel.barh(row, here - before, 0.62, before, **bar)
+            panel.plot([before] * 2, [row - 1 + 0.35, row + 0.31], color=SOFT, linewidth=0.8)
+            low, high = (factor * float(possible(metric, before / factor + end)) for end in (step.low, step.high))
+            panel.plot([low, high], [row] * 2, color=BASE, linewidth=1.0, marker="|", ms=5, mec="auto", mew=1.0)
+            words.append(text(step.gain * factor, min(3, decimals((step.high - step.low) / 2 * factor)), sign=True))
             reach += [here, *(value for value in (low, high) if math.isfinite(value))]
             before = here
         low, high = min(reach), max(reach)
-        margin = (high - low or 1.0) * 0.12
-        panel.set_ylim(low - margin, high + 1.6 * margin)
-        panel.set_xlim(-0.6, len(steps) - 0.4)
-        name_ticks(panel, arms, "x")
-        panel.grid(axis="x", visible=False)
-        panel.set_ylabel(title(metric))
-        heading(
-            figure,
-            name,
-            "gain of each step of the path, over shared seeds",
-            f"whisker: its {100 * level:g} % t interval",
-        )
-    return figure
-
-
-def _in_words(each: Compared, factor: float) -> str:
-    places = min(5, decimals((each.high - each.low) / 2 * factor))
-    mean, low, high = (text(value * factor, places, sign=True) for value in (each.mean, each.low, each.high))
-    said = f"{mean} ({low} to {high})" if math.isfinite(each.low) else mean
-    said += "" if math.isnan(each.p_holm) else f", p {p_value(each.p_holm).lstrip()}"
-    verdicts = ", ".join(f"{hypothesis} {outcome}".strip() for hypothesis, outcome in each.verdicts)
-    return f"{said}  {verdicts}".rstrip()
+        margin = (high - low or 1.0) * 0.06
+        panel.set_xlim(low - margin, high + margin)
+        _rows(panel, arms, left)
+        _right(panel, words)
+        panel.set_xlabel(title(metric))
+    return captioned(
+        sheet.figure,
+        f"{name}: {name_of(metric)} of {arms[0]}, and the gain of each further step of the path over shared seeds",
+        f"whisker: the {100 * level:g} % t interval of the gain"
+        + (", as far as the metric goes" if metric.metric.is_percent else ""),
+        "hatched: a loss" if any(step.gain < 0 for step in steps[1:]) and metric.metric.better != "lower" else "",
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from paribus.report.collect import studies
 from paribus.report.figures import catalogue
 from paribus.report.figures.catalogue import Drawn
+from paribus.report.figures.style import COLUMN
 from paribus.store.record import Record
 from paribus.store.store import Store
 
@@ -15,24 +16,28 @@ OF_ABLATIONS = (*catalogue.FIGURES, *catalogue.OF_STUDIES)
 OF_RUNS = (*catalogue.RUN_FIGURES,)
 
 
-def of_ablation(overrides: Sequence[str], wanted: Sequence[str], mix: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
-    """The figures of what a command line names, one at a time, each with the name of its file."""
+def of_ablation(
+    overrides: Sequence[str], wanted: Sequence[str], mix: Sequence[str], width: float = COLUMN
+) -> Iterator[tuple[str, Drawn]]:
+    """The figures of what a command line names, one at a time, each with the name of its file. width: in inches."""
     found = studies(overrides, mix)
     for number, each in enumerate(found):
         part = each.regime or (f"{number + 1}" if number else "")
         suffix = f"-{file_name(part)}" if part else ""
-        for name, figure in catalogue.of_study(each, [n for n in wanted if n in catalogue.FIGURES]):
+        for name, figure in catalogue.of_study(each, [n for n in wanted if n in catalogue.FIGURES], width):
             yield name + suffix, figure
     for name in catalogue.OF_STUDIES:
         if name in wanted:
-            yield name, catalogue.OF_STUDIES[name](found[0].name.partition(" [")[0], found)
+            yield name, catalogue.OF_STUDIES[name](found[0].name.partition(" [")[0], found, width)
 
 
-def of_runs(store: Store, names: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
+def of_runs(
+    store: Store, names: Sequence[str], wanted: Sequence[str], width: float = COLUMN
+) -> Iterator[tuple[str, Drawn]]:
     """The figures of runs, one at a time, each with the name of its file."""
     for name in names:
         record = store.find(name)
-        for stem, figure in catalogue.of_run(title_of(record), store.history(record.id), record.known):
+        for stem, figure in catalogue.of_run(title_of(record), store.history(record.id), record.known, width):
             if stem in wanted:
                 yield f"{record.id}-{stem}", figure
 

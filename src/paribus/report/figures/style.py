@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from paribus.base.errors import UserError
+
+COLUMN = 3.25  # inches: a column of ICML's and CVPR's pages, as wide as a table (report/tables/latex.py)
+TEXT = 6.75  # both columns of these pages
+WIDTHS = {"column": COLUMN, "text": TEXT}
+NARROWEST, WIDEST, TALLEST = 2.5, 14.0, 9.0  # inches; a page of text is nine high
+SMALL, NORMAL = 7, 8  # points, at the size at which a figure is printed
+
 # Okabe & Ito 2008, "Color universal design", without yellow, which white paper swallows, and with a brown and
 # a grey.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4A1E", "#7F7F7F")
@@ -11,11 +19,12 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 
 RC: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8.5,
+    "font.size": NORMAL,
+    "axes.labelsize": NORMAL,
+    "axes.titlesize": NORMAL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -23,8 +32,8 @@ RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#d9d9d9",
     "grid.linewidth": 0.5,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.4,
     "lines.markeredgecolor": "white",
     "lines.markeredgewidth": 0.4,
     "legend.frameon": False,
@@ -37,7 +46,27 @@ SAVING: dict[Any, Any] = {
     "ps.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "paribus",
+    "savefig.dpi": 300,
 }
+
+
+def inches(width: str) -> float:
+    """Of a figure that is a column wide, as wide as the text, or as wide as a number says.
+
+    Raises UserError for what is none of these.
+    """
+    if width in WIDTHS:
+        return WIDTHS[width]
+    try:
+        found = float(width)
+    except ValueError:
+        found = float("nan")
+    if not NARROWEST <= found <= WIDEST:
+        raise UserError(
+            f"a figure's width is column ({COLUMN:g} inches), text ({TEXT:g} inches) or a number of inches from "
+            f"{NARROWEST:g} to {WIDEST:g}, got {width}. In a paper of one column, such as NeurIPS's: --width 5.5"
+        )
+    return found
 
 
 def look(number: int) -> dict[str, Any]:

@@ -89,6 +89,27 @@ def short_caption(table: Aggregate, view: View, shown: Sequence[str] = ()) -> st
     return f"{question}{end} {_cells(table, shown)} ± {what} over {n} run{'s' if counts[-1] > 1 else ''}."
 
 
+def facts(table: Aggregate) -> list[str]:
+    """What was compared, on what, how often, how tuned, and what is missing: what stands below every figure."""
+    asked = table.plan.ablation if table.plan is not None else None
+    regime = f", regime {asked.regime}" if asked is not None and asked.regime else ""
+    parts = [f"Asked: {asked.claim}"] if asked is not None and asked.claim else []
+    main = table.metrics[0]
+    compared = [row for row in table.rows if row.cells[main].difference is not None]
+    parts += [
+        f"Compared, in ablation {table.name.partition(' [')[0]}{regime}: {_factors(table)}, everything else being equal"
+        f"{_held(table)}; the first arm is {table.baseline.arm}, {_runs(table)}.",
+        *_tuning(table),
+    ]
+    lost = [
+        f"{row.arm} ({gone})" for row in table.rows if (gone := row.diverged + row.failed + row.running + row.missing)
+    ]
+    if lost:
+        shown = f"{', '.join(lost[:6])}{f' and {len(lost) - 6} more arms' if len(lost) > 6 else ''}"
+        parts.append(f"Diverged, failed or not finished, and in no mean (runs): {shown}.")
+    return [*parts, *_power(table, compared)]
+
+
 def clean_runs(sizes: Sequence[int], level: float = 0.95) -> list[str]:
     """What arms of so many runs without a collapse leave open, in a sentence."""
     if not sizes:
