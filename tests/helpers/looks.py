@@ -19,7 +19,7 @@ def visible(figure) -> list[Text]:
     figure.draw_without_rendering()
     found = [each for each in figure.findobj(Text) if each.get_text().strip() and each.get_visible()]
     drawn = []
-    for panel in [*figure.axes, *(child for panel in figure.axes for child in panel.child_axes)]:
+    for panel in [*figure.axes, *(child for each in figure.axes for child in each.child_axes)]:
         for axis in (panel.xaxis, panel.yaxis):
             low, high = sorted(axis.get_view_interval())
             beyond = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]

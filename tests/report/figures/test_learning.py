@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from looks import check_figure, texts
 from scipy import stats
 
 from paribus.base.metrics import FIRST, Key
@@ -14,7 +15,8 @@ from paribus.evidence.arms import ReportError
 from paribus.evidence.curves import mean_curve
 from paribus.report.figures.learning import learning_curves
 from paribus.report.figures.saving import save
-from paribus.report.figures.style import look
+from paribus.report.figures.sheet import caption
+from paribus.report.figures.style import COLUMN, look
 
 KEYS = [FIRST.key("train/loss"), FIRST.key("val/acc")]
 
@@ -81,21 +83,40 @@ def test_a_line_for_each_arm_and_panel():
     figure = learning_curves("norm", arms("abc"), KEYS)
     loss, accuracy = figure.axes
     assert loss.get_yscale() == "log"
-    assert [len(panel.lines) for panel in figure.axes] == [3, 3]
+    assert [len(panel.lines) for panel in figure.axes] == [12, 12]  # a mean, and three runs
     assert [panel.get_ylabel() for panel in figure.axes] == ["training loss", "validation accuracy (%)"]
     runs = arms("abc")["b"]
-    np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 * np.mean([run["val/acc"] for run in runs], axis=0))
-    assert "n = 3 per arm" in figure.get_suptitle()
-    assert "95 % t interval" in figure.get_suptitle()
+    np.testing.assert_allclose(accuracy.lines[7].get_ydata(), 100 * np.mean([run["val/acc"] for run in runs], axis=0))
+    assert "n = 3 per arm" in caption(figure)
 
 
 def test_single_and_interrupted_runs_are_called_so():
-    assert learning_curves("norm", arms("a", n=1), KEYS).get_suptitle() == "norm: single runs"
+    assert caption(learning_curves("norm", arms("a", n=1), KEYS)).endswith("Single runs.")
     given = arms("ab")
     given["a"][0] = {k: v[:4] for k, v in given["a"][0].items()}
-    title = learning_curves("norm", given, KEYS).get_suptitle()
+    title = caption(learning_curves("norm", given, KEYS))
     assert "n = 2 to 3 per arm" in title
     assert "ended early" in title
+
+
+def test_few_runs_are_lines_and_five_a_band():
+    few, many = (learning_curves("norm", arms("a", n=n), KEYS) for n in (4, 5))
+    assert [(len(panel.lines), len(panel.collections)) for panel in few.axes] == [(5, 0)] * 2
+    assert [(len(panel.lines), len(panel.collections)) for panel in many.axes] == [(1, 1)] * 2
+    assert "thin lines: the runs themselves" in caption(few)
+    assert "band: 95 % t interval of the mean" in caption(many)
+
+
+def test_a_mean_that_leaves_the_panel_becomes_an_arrow():
+    given = {name: runs for name, runs in arms("abcdefghijkl", n=1).items()}
+    for run in given["e"]:
+        run["train/loss"][-1] = 1e9
+    figure = learning_curves("norm", given, KEYS[:1])
+    panel = figure.axes[4]
+    assert panel.get_ylim()[1] < 10
+    [arrow] = [line for line in panel.lines if line.get_marker() == "^" and len(line.get_xdata()) == 1][:1]
+    assert arrow.get_xdata()[0] == 8
+    assert "Arrows: 1 means leave the axis there" in caption(figure)
 
 
 def test_looks_differ():
@@ -105,16 +126,15 @@ def test_looks_differ():
 
 
 @pytest.mark.parametrize("x", ["epoch", "step", "seconds"])
-def test_eleven_arms_are_saved_as_vectors_and_pixels(tmp_path, x):
-    figure = learning_curves("norm", arms([f"arm{k}" for k in range(11)]), KEYS, x=x)
+@pytest.mark.parametrize("number", [3, 11])
+def test_arms_are_saved_as_vectors_and_pixels_with_a_caption(tmp_path, x, number):
+    figure = learning_curves("norm", arms([f"arm{k}" for k in range(number)]), KEYS, x=x)
     paths = save(figure, tmp_path / "new" / "curves.v1", ("png", "pdf", "svg"))
-    assert [path.name for path in paths] == ["curves.v1.png", "curves.v1.pdf", "curves.v1.svg"]
-    assert [path.read_bytes()[:4] for path in paths] == [b"\x89PNG", b"%PDF", b"<?xm"]
-    assert "arm10" in paths[2].read_text()
-    figure.canvas.draw()
-    right = figure.legends[0].get_window_extent().x1
-    assert right <= figure.bbox.x1  # nothing is cut off
-    assert figure.legends[0].get_window_extent().x0 >= max(panel.get_window_extent().x1 for panel in figure.axes)
+    assert [path.name for path in paths] == ["curves.v1.png", "curves.v1.pdf", "curves.v1.svg", "curves.v1.txt"]
+    assert [path.read_bytes()[:4] for path in paths[:3]] == [b"\x89PNG", b"%PDF", b"<?xm"]
+    assert f">arm{number - 1}</text>" in paths[2].read_text()  # text that can be edited
+    assert b"/Type42" in paths[1].read_bytes() or b"/FontFile2" in paths[1].read_bytes()
+    check_figure(figure, COLUMN)
 
 
 def test_the_same_histories_give_the_same_bytes(tmp_path):
@@ -132,8 +152,8 @@ def test_the_same_histories_give_the_same_bytes(tmp_path):
 def test_hostile_names_are_drawn_as_they_stand(tmp_path, name):
     figure = learning_curves(name, arms([name, "other"]), KEYS)
     save(figure, tmp_path / "curves", ("png", "svg"))
-    shown = figure.legends[0].get_texts()[0].get_text()
-    assert shown == (" ".join(name.split()) or "(no name)")[:39] + ("…" if len(name) > 40 else "")
+    shown = "".join("".join(texts(figure)).split())
+    assert ("".join(name.split()) or "(noname)")[:39] + ("…" if len(name) > 40 else "") in shown
 
 
 def test_odd_histories(tmp_path):

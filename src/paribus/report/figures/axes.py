@@ -107,7 +107,7 @@ def room(panel: Axes, values: Sequence[float], log: bool = False) -> None:
 
 
 def without_outliers(values: Sequence[float]) -> list[float]:
-    """The values that an axis spans: all, or all but the few that would more than double it."""
+    """The values that an axis spans, in order: all, or all but the few that would more than double it."""
     finite = sorted(value for value in values if math.isfinite(value))
     if len(finite) < 8:
         return finite

@@ -166,7 +166,7 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
     arms = list(values)
     seeds = sorted({seed for of in values.values() for seed in of}, key=str)
     drawn = [factor * value for of in values.values() for value in of.values() if math.isfinite(value)]
-    kept = inliers([*drawn, *(factor * float(np.mean(list(of.values()))) for of in values.values() if of)])
+    kept = sorted([*inliers(drawn), *(factor * float(np.mean(list(of.values()))) for of in values.values() if of)])
     margin = 0.05 * (kept[-1] - kept[0]) or 0.05 * abs(kept[0]) or 1.0
     low, high = kept[0] - margin, kept[-1] + margin
     left = _room(arms, width)

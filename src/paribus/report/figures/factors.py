@@ -76,6 +76,8 @@ def interaction(name: str, crossed: Crossed, metric: Key, level: float = 0.95, w
     across_name, across = crossed.across
     arms = [factor_words(crossed.lines[0], line) for line in crossed.lines[1]]
     drawn: list[float] = []
+    cell = 0.55 * width / len(across)
+    longest = max(inches(shortened(level)) for level in across)
 
     def draw(panel: Axes, _: None, number: int, style: dict[str, Any], full: bool) -> tuple[float, float] | None:
         means = [crossed.at(number, k) for k in range(len(across))]
@@ -86,13 +88,13 @@ def interaction(name: str, crossed: Crossed, metric: Key, level: float = 0.95, w
 
     def dress(panel: Axes, _: None) -> None:
         room(panel, drawn)
-        name_ticks(panel, across, "x", 0.55 * width / len(across))
+        name_ticks(panel, across, "x", cell)
         panel.set_xlim(-0.5, len(across) - 0.5)
         panel.grid(axis="x", visible=False)
         as_it_stands(panel.xaxis.label, shortened(factor_name(across_name)))
         panel.set_ylabel(title(metric))
 
-    figure, _, said = lines(width, arms, [None], draw, dress)
+    figure, _, said = lines(width, arms, [None], draw, dress, below=longest if longest > cell else 0.0)
     p = p_value(crossed.p)
     test = f"lines are parallel where factors do not interact (p {p if p.startswith('<') else f'= {p}'}, Holm)"
     what = f"{name}: {name_of(metric)} over {factor_name(across_name)}, a line for each {factor_name(crossed.lines[0])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,14 +59,13 @@ def learning_curves(
         for metric in metrics
     }
     opacity = max(0.05, min(0.16, 0.8 / max(1, len(arms))))  # bands of many arms add up
-    clipped = 0
+    clipped: dict[Key, int] = {}
 
     def draw(panel: Axes, metric: Key, number: int, style: dict[str, Any], full: bool) -> tuple[float, float] | None:
         return _draw(panel, curves[metric][number], metric, number, style, full, opacity)
 
     def dress(panel: Axes, metric: Key) -> None:
-        nonlocal clipped
-        clipped += _dress(panel, curves[metric], metric, x)
+        clipped[metric] = _dress(panel, curves[metric], metric, x)
 
     # Of small panels there may be room for one metric only: the last, by which arms are compared.
     shown_first = [*metrics[-1:], *metrics[:-1]] if small(arms) else list(metrics)
@@ -73,7 +73,7 @@ def learning_curves(
     drawn = [curve for metric in kept for curve in curves[metric]]
     shown = " and ".join(dict.fromkeys(name_of(metric) for metric in kept))
     what = f"{name}: {shown} over {'training time' if x == 'seconds' else AXES.get(x, x) + 's'}"
-    return captioned(figure, what, said, *_said(drawn, level, clipped))
+    return captioned(figure, what, said, *_said(drawn, level, sum(clipped.values())))
 
 
 def _draw(
@@ -105,8 +105,7 @@ def _dress(panel: Axes, curves: Sequence[Curve], metric: Key, x: str) -> int:
     factor = scale(metric)
     shown = [curve for curve in curves if len(curve.x)]
     log = metric.metric.falls and all((curve.mean > 0).all() for curve in shown)
-    ends = [float(value) for curve in shown for value in curve.mean * factor]
-    means = without_outliers(ends)
+    means = _span([curve.mean * factor for curve in shown], log)
     if log:
         log_losses(panel, means)
     elif metric.metric.is_percent and means and max(means) > 90:
@@ -122,14 +121,25 @@ def _dress(panel: Axes, curves: Sequence[Curve], metric: Key, x: str) -> int:
     if means:
         for curve in shown:
             for beyond, edge, marker in (
-                (curve.mean * factor > max(means), 0.98, "^"),
-                (curve.mean * factor < min(means), 0.02, "v"),
+                (curve.mean * factor > max(means) * (1 + 1e-9), 0.98, "^"),
+                (curve.mean * factor < min(means) * (1 - 1e-9), 0.02, "v"),
             ):
                 if beyond.any():
                     left += 1
                     at = curve.x[int(np.argmax(beyond))]
                     panel.plot(at, edge, marker, color="#000000", ms=4, transform=panel.get_xaxis_transform(), zorder=6)
     return left
+
+
+def _span(means: Sequence[np.ndarray], log: bool) -> list[float]:
+    """The ends of an axis for these curves; where there are many, without the few that would more than double it."""
+    if not means:
+        return []
+    lows, highs = ([float(end(each)) for each in means] for end in (np.min, np.max))
+    if log:
+        lows, highs = ([math.log(each) for each in ends] for ends in (lows, highs))
+    span = [without_outliers(lows)[0], without_outliers(highs)[-1]]
+    return [math.exp(each) for each in span] if log else span
 
 
 def _said(curves: Sequence[Curve], level: float, clipped: int) -> list[str]:

@@ -30,14 +30,13 @@ def critical_difference(name: str, found: Across, level: float = 0.95, width: fl
     half = math.ceil(arms / 2)
     widest = max(inches(f"{shortened(arm)}  00.00") for arm in found.arms)
     side = min(0.34 * width, widest + 0.02)
-    names = {arm: wrapped(f"{found.arms[arm]} ({ranks.mean[arm]:.2f})", side) for arm in range(arms)}
+    names = {arm: _ranked(found.arms[arm], float(ranks.mean[arm]), side) for arm in range(arms)}
     row = max(map(height, names.values())) + 0.04
     down = 0.3 + BAR * len(groups) + row * half
     out = 0.14  # inches from the end of the axis to a name
     axis = width - 2 * (side + out + 0.05)
-    with drawing(width, down + 0.42) as sheet:
+    with drawing(width, down + 0.42, placed=True) as sheet:
         figure = sheet.figure
-        figure.set_layout_engine("none")
         high = figure.get_figheight()
         panel = figure.add_axes(((side + out + 0.05) / width, 0.06 / high, axis / width, down / high))
         panel.set_xlim(1, arms)
@@ -70,3 +69,10 @@ def critical_difference(name: str, found: Across, level: float = 0.95, width: fl
         f"Friedman p {p if p.startswith('<') else f'= {p}'}",
         "bars join arms of which no two differ (Wilcoxon, Holm)" if groups else "all arms differ (Wilcoxon, Holm)",
     )
+
+
+def _ranked(name: str, rank: float, room: float) -> str:
+    """A name with its rank behind it, in the same line where there is room."""
+    lines = wrapped(name, room)
+    last = f"{lines.rpartition(chr(10))[2]} ({rank:.2f})"
+    return f"{lines}{' ' if inches(last) <= room else chr(10)}({rank:.2f})"

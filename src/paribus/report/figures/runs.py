@@ -126,7 +126,7 @@ def edge_of_stability(name: str, history: History, x: str = "step", width: float
             top = max(top, 1.1 * float(values.max()))
         panel.set_ylim(0, top)
         panel.set_xlabel(AXES.get(x, x))
-        panel.set_ylabel("sharpness × learning rate / 2" if plain else "1 is the edge of stability")
+        panel.set_ylabel("sharpness × lr / 2" if plain else "1 is the edge of stability")
         if not plain:
             sheet.label_ends(panel, list(lines.values()), [look(number) for number in range(2)], ends, 1.0)
     if plain:

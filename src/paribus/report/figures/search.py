@@ -15,7 +15,7 @@ from paribus.base.metrics import Key
 from paribus.evidence.budgets import Budgets
 from paribus.report.figures.axes import as_it_stands, counted, error_scale, log_losses, log_ticks, room, shortened
 from paribus.report.figures.learning import BANDED
-from paribus.report.figures.sheet import HIGH, LOW, captioned, lines, small, strip
+from paribus.report.figures.sheet import captioned, lines, room_below, small, strip
 from paribus.report.figures.style import COLUMN, look
 from paribus.report.numbers import name as name_of
 from paribus.report.numbers import possible, scale, title
@@ -53,6 +53,7 @@ def sensitivity(
     lost = {
         arm: [v for v in sorted(of) if not all(math.isfinite(score) for score in of[v])] for arm, of in scores.items()
     }
+    rows = min(sum(map(bool, lost.values())), 1 if small(arms) else len(arms))
     crosses: dict[Axes, list[tuple[float, int, str]]] = {}
     rings = False
 
@@ -77,18 +78,17 @@ def sensitivity(
             log_ticks(panel, "x", values)
         as_it_stands(panel.xaxis.label, shortened(factor_name(key)))
         panel.set_ylabel(title(metric))
-        if any(lost.values()):
-            rows = 1 if small(arms) else sum(map(bool, lost.values()))
-            strip(panel, crosses.get(panel, []), rows, LOW if small(arms) else HIGH)
+        if rows:
+            strip(panel, crosses.get(panel, []), rows)
 
-    figure, _, said = lines(width, arms, [None], draw, dress)
+    figure, _, said = lines(width, arms, [None], draw, dress, below=room_below(rows))
     n = counted([len(own) for of in scores.values() for own in of.values()])
     return captioned(
         figure,
         f"{name}: {name_of(metric)} over {factor_name(key)}, mean over {n} tuning seeds",
         said,
         "ring: the value chosen" if rings else "",
-        "crosses below: runs diverged there, and are in no mean" if any(lost.values()) else "",
+        "crosses below: runs diverged there, and are in no mean" if rows else "",
     )
 
 
@@ -132,9 +132,10 @@ def trials(name: str, found: Sequence[Searched], metric: Key, width: float = COL
         as_it_stands(panel.xaxis.label, shortened(factor_name(each.key)))
         panel.set_ylabel(title(metric))
         if some:
-            strip(panel, crosses.get(panel, []), 1 if small(arms) else len(arms), LOW if small(arms) else HIGH)
+            strip(panel, crosses.get(panel, []), 1 if small(arms) else len(arms))
 
-    figure, kept, said = lines(width, arms, list(found), draw, dress)
+    below = room_below(1 if small(arms) else len(arms)) if some else 0.0
+    figure, kept, said = lines(width, arms, list(found), draw, dress, below=below)
     n = counted([len(scores) for each in found for of in each.trials.values() for _, scores in of])
     return captioned(
         figure,

@@ -17,19 +17,19 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
 from paribus.evidence.arms import ReportError
 from paribus.report.figures.axes import across, as_it_stands, height, wrapped
 from paribus.report.figures.style import NORMAL, RC, SMALL, TALLEST, look
 
 MOST = 6  # arms that share a panel
-PANEL, LITTLE = 2.8, 0.92  # inches, the least width of a panel, and of one of many small ones
-HIGH, LOW = 1.75, 0.72  # inches, their heights
+PANEL, LITTLE = 2.8, 0.85  # inches, the least width of a panel, and of one of many small ones
+HIGH, LOW, LOWEST = 1.75, 0.72, 0.5  # inches, their heights; small ones get lower where they are many
 GAP, SAMPLE = 0.09, 0.24  # inches: beside a panel, and of the line in front of a name
 OTHERS, STRONG, FIRST = "#c4c4c4", "#0072B2", "#000000"  # in small panels: all arms, the arm, the baseline
 Part = TypeVar("Part")
@@ -70,7 +70,8 @@ class Sheet:
 
     def settle(self) -> None:
         """Places what depends on the layout: names at the ends of lines, and ticks as far as there is room."""
-        for _ in range(3):  # the numbers of an axis take room from the panels
+        before: list[float] = []
+        for _ in range(6):  # the numbers of an axis take room from the panels, and which there are depends on it
             self.figure.draw_without_rendering()
             thinned = False
             seen = set()  # panels share their axes, and numbers are old until they are drawn again
@@ -78,20 +79,23 @@ class Sheet:
                 if axis.major not in seen and _thin(axis):
                     thinned = True
                     seen.add(axis.major)
-            if not thinned:
+            now = [edge for panel in self.figure.axes for edge in panel.get_position().bounds]
+            if not thinned and (self.figure.get_layout_engine() is None or np.allclose(now, before or 0.0, atol=1e-4)):
                 break
+            before = now
         self.figure.set_layout_engine("none")  # everything has its place
         for panel in dict.fromkeys(end.panel for end in self.ends):
             _place(self.figure, panel, [end for end in self.ends if end.panel is panel])
 
 
 @contextmanager
-def drawing(width: float, high: float) -> Iterator[Sheet]:
-    """A sheet of this size in inches, which is settled at the end."""
+def drawing(width: float, high: float, placed: bool = False) -> Iterator[Sheet]:
+    """A sheet of this size in inches, which is settled at the end. placed: whether its panels have their places."""
     with rc_context(RC):
-        sheet = Sheet(Figure(figsize=(width, max(1.0, high)), layout="constrained"))
-        engine: Any = sheet.figure.get_layout_engine()
-        engine.set(w_pad=0.03, h_pad=0.03, hspace=0.02, wspace=0.02)
+        sheet = Sheet(Figure(figsize=(width, max(1.0, high)), layout="none" if placed else "constrained"))
+        if not placed:
+            engine: Any = sheet.figure.get_layout_engine()
+            engine.set(w_pad=0.03, h_pad=0.03, hspace=0.02, wspace=0.02)
         yield sheet
         sheet.settle()
 
@@ -118,22 +122,24 @@ def lines(
     draw: Draw[Part],
     dress: Callable[[Axes, Part], None],
     heads: Sequence[str] = (),
+    below: float = 0.0,
 ) -> tuple[Figure, Sequence[Part], str]:
     """A panel for each part (a metric, say) with a line for each arm; or one for each arm of each part.
 
     draw: one arm, in a style; the last argument says whether it is more than a shape in the background. It returns
-    where the line ends, or None where its end says nothing. dress: the axes of a panel. heads: of the parts.
+    where the line ends, or None where its end says nothing. dress: the axes of a panel. heads: of the parts. below:
+    inches that names below a panel take beyond a line.
 
     Returns the figure, the parts that there was room for, the first ones, and what a caption says of small panels.
     """
     if small(arms):
-        return _little(width, arms, parts, draw, dress, heads)
+        return _little(width, arms, parts, draw, dress, heads, below)
     columns = max(1, min(len(parts), int(width // PANEL)))
     rows = math.ceil(len(parts) / columns)
     beside = min(0.38 * width / columns, max(across(wrapped(arm, 9.0)) for arm in arms)) if len(arms) > 1 else 0.0
     names = [wrapped(arm, beside) for arm in arms]
     high = max(HIGH, sum(height(name) + 0.02 for name in names) + 0.1)
-    with drawing(width, rows * (high + 0.42 + (0.16 if heads else 0))) as sheet:
+    with drawing(width, rows * (high + 0.42 + below + (0.16 if heads else 0))) as sheet:
         panels = list(sheet.figure.subplots(rows, columns, squeeze=False).flat)
         for k, (panel, part) in enumerate(zip(panels, parts, strict=False)):
             ends = [draw(panel, part, number, look(number), True) for number in range(len(arms))]
@@ -154,43 +160,67 @@ def _little(
     draw: Draw[Part],
     dress: Callable[[Axes, Part], None],
     heads: Sequence[str],
+    below: float,
 ) -> tuple[Figure, Sequence[Part], str]:
-    columns = max(1, int((width - 0.45) // LITTLE))
+    left = 0.52 + (0.12 if below else 0)  # inches, for the numbers of an axis and its name
+    columns = max(1, int((width - left) // LITTLE))
     rows = math.ceil(len(arms) / columns)
-    named = [wrapped(arm, (width - 0.45) / columns - 0.06) for arm in arms]
-    tops = [max(map(height, named[columns * row : columns * (row + 1)])) for row in range(rows)]
-    each = sum(LOW + top + 0.1 for top in tops) + 0.45 + (0.2 if heads else 0)
-    if each > TALLEST:
+    wide = (width - left - 0.06) / columns
+    named = [wrapped(arm, wide - 0.08) for arm in arms]
+    tops = [max(map(height, named[columns * row : columns * (row + 1)])) + 0.07 for row in range(rows)]
+    under = room_below(1) if below else 0.0
+    foot = 0.42 + under
+    around = sum(tops) + rows * under + foot + (0.2 if heads else 0)
+    low = min(LOW, max(LOWEST, (TALLEST - around) / rows))
+    each = around + rows * low
+    if each > TALLEST + 1e-9:
         raise ReportError(
             f"{len(arms)} arms have a small panel each, which needs {each:.0f} inches of height, got {TALLEST:g}. "
             f"Draw it with --width text, or compare fewer arms"
         )
     kept = parts[: max(1, int(TALLEST // each))]
-    with drawing(width, len(kept) * each) as sheet:
-        blocks = sheet.figure.subfigures(len(kept), 1, squeeze=False)[:, 0]
-        for block, part in zip(blocks, kept, strict=True):
+    high = len(kept) * each
+    with drawing(width, high, placed=True) as sheet:
+        for block, part in enumerate(kept):
+            top = high - block * each
             if heads:
-                as_it_stands(block.suptitle("", fontsize=NORMAL), heads[list(parts).index(part)])
-            _block(block, named, rows, columns, part, draw, dress)
+                as_it_stands(_at(sheet, width / 2, top - 0.12, fontsize=NORMAL), heads[block])
+                top -= 0.2
+            boxes = []
+            for number in range(len(named)):
+                row, column = divmod(number, columns)
+                bottom = top - sum(tops[: row + 1]) - (row + 1) * low - row * under
+                boxes.append((left + column * wide, bottom, wide - 0.08, low))
+            _block(sheet, boxes, named, columns, foot, part, draw, dress)
     said = "each arm (blue) has a panel of its own, with all others in grey and the first (black, dashed) in each"
     return sheet.figure, kept, said
 
 
+def _at(sheet: Sheet, x: float, y: float, **style: Any) -> Text:
+    """Empty words in the middle of a place in inches."""
+    return sheet.figure.text(x, y, "", transform=sheet.figure.dpi_scale_trans, ha="center", va="center", **style)
+
+
 def _block(
-    block: SubFigure,
+    sheet: Sheet,
+    boxes: Sequence[tuple[float, float, float, float]],
     named: Sequence[str],
-    rows: int,
     columns: int,
+    foot: float,
     part: Part,
     draw: Draw[Part],
     dress: Callable[[Axes, Part], None],
 ) -> None:
-    panels = list(block.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    """Small panels at these places: left, bottom, width and height in inches. foot: of what stands below the last."""
+    width, high = sheet.figure.get_size_inches()
     behind = {"color": OTHERS, "linestyle": "-", "marker": "", "linewidth": 0.5, "zorder": 1.5}
     base = {"color": FIRST, "linestyle": (0, (3, 1.2)), "marker": "", "linewidth": 0.8, "zorder": 2.5}
     strong = {"color": STRONG, "linestyle": "-", "marker": "o", "markersize": 2.2, "linewidth": 1.3, "zorder": 3}
+    first: Axes | None = None
     labels = ("", "")
-    for number, panel in enumerate(panels[: len(named)]):
+    for number, (x, y, wide, tall) in enumerate(boxes):
+        panel = sheet.figure.add_axes((x / width, y / high, wide / width, tall / high), sharex=first, sharey=first)
+        first = first or panel
         for other in range(1, len(named)):
             if other != number:
                 draw(panel, part, other, behind, False)
@@ -198,36 +228,37 @@ def _block(
             draw(panel, part, 0, base, False)
         draw(panel, part, number, strong if number else {**strong, "color": FIRST}, True)
         dress(panel, part)
-        below = [each for each in panel.child_axes if isinstance(each, Axes)]
-        labels = (below[-1] if below else panel).get_xlabel(), panel.get_ylabel()
-        for each in below:
-            each.set_xlabel("")
+        labels = panel.get_xlabel(), panel.get_ylabel()
         panel.set(xlabel="", ylabel="")
         as_it_stands(panel.title, named[number])
         panel.title.set(fontsize=SMALL, linespacing=1.15)
-    for panel in panels[len(named) :]:
-        panel.remove()
-    for number, panel in enumerate(panels[: len(named)]):
+        panel.set_title(panel.get_title(), pad=2.5)
         last = number + columns >= len(named)
-        for low in (panel, *panel.child_axes):
-            low.tick_params(
-                labelbottom=last and low is (panel.child_axes or [panel])[-1], labelleft=number % columns == 0
-            )
-    as_it_stands(block.supxlabel("", fontsize=NORMAL), labels[0])
-    as_it_stands(block.supylabel("", fontsize=NORMAL), labels[1])
+        inner = [each for each in panel.child_axes if isinstance(each, Axes)]
+        for each in (panel, *inner):
+            lowest = each is [panel, *inner][-1]
+            each.tick_params(labelbottom=last and lowest, labelleft=number % columns == 0)
+    across_middle = (boxes[0][0] + max(x + wide for x, _, wide, _ in boxes)) / 2
+    as_it_stands(_at(sheet, across_middle, boxes[-1][1] - foot + 0.1, fontsize=NORMAL), labels[0])
+    middle = (boxes[0][1] + boxes[0][3] + boxes[-1][1]) / 2
+    as_it_stands(_at(sheet, 0.09, middle, fontsize=NORMAL, rotation=90), labels[1])
 
 
 def _head(panel: Axes, name: str, room: float) -> None:
     as_it_stands(panel.title, wrapped(name, max(1.0, room), NORMAL))
 
 
-def strip(panel: Axes, crosses: Sequence[tuple[float, int, str]], rows: int, high: float = HIGH) -> Axes:
+def strip(panel: Axes, crosses: Sequence[tuple[float, int, str]], rows: int) -> Axes:
     """A strip below a panel, in which runs that diverged have a cross: they have no value, so they stand at none.
 
-    crosses: of each, its x, its row and its colour. high: inches, of the panel.
+    crosses: of each, its x, its row and its colour.
     """
-    tall = 0.06 + 0.075 * max(rows, 1)
-    below = panel.inset_axes((0, -(tall + 0.05) / high, 1, tall / high), sharex=panel)
+    figure: Any = panel.get_figure(root=True)
+    # Inches below the panel, however high that gets.
+    down = figure.dpi_scale_trans + ScaledTranslation(0, 0, panel.transAxes)
+    tall = room_below(rows) - 0.05
+    place = blended_transform_factory(panel.transAxes, down)
+    below = panel.inset_axes((0, -tall - 0.05, 1, tall), transform=place, sharex=panel)
     below.set_ylim(rows - 0.25, -0.75)
     below.set_facecolor("#f0f0f0")
     below.grid(visible=False)
@@ -236,9 +267,13 @@ def strip(panel: Axes, crosses: Sequence[tuple[float, int, str]], rows: int, hig
     for x, row, colour in crosses:
         below.plot([x], [row], "x", color=colour, mec="auto", mew=1.1, ms=4, clip_on=False, zorder=5)
     panel.tick_params(axis="x", labelbottom=False, length=0)
-    below.set_xlabel(panel.get_xlabel(), parse_math=False)
-    panel.set_xlabel("")
+    panel.xaxis.labelpad = 72 * room_below(rows) + 2.5 * SMALL  # below the numbers of the strip
     return below
+
+
+def room_below(rows: int) -> float:
+    """Inches that a strip of so many rows takes, nothing without a row."""
+    return 0.11 + 0.075 * rows if rows else 0.0
 
 
 def _sentence(said: str) -> str:
@@ -312,7 +347,7 @@ def _place(figure: Figure, panel: Axes, ends: Sequence[End]) -> None:
                 )
         for mark in marks:
             mark.set_in_layout(False)
-            panel.add_artist(mark)
+            figure.add_artist(mark)
 
 
 def spread(wanted: Sequence[float], tall: Sequence[float], high: float) -> list[float]:

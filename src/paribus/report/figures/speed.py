@@ -25,7 +25,7 @@ def time_to_target(name: str, times: Sequence[TargetTimes], width: float = COLUM
     it took them, 1 - S of the Kaplan-Meier estimate S. Bands, of up to four arms of five runs or more, hold at each
     time alone."""
     arms = list(times[0].arms)
-    banded = len(arms) <= BANDS and all(arm.n >= BANDED for each in times for arm in each.arms.values())
+    banded = len(arms) <= BANDS and all(arm.curve.n >= BANDED for each in times for arm in each.arms.values())
 
     def draw(
         panel: Axes, each: TargetTimes, number: int, style: dict[str, Any], full: bool
