@@ -52,7 +52,7 @@ def test_from_training_to_page_and_figures(tiny, paribus, tmp_path):
     assert result.code == 0
     written = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     names = ("learning_curves_epochs", "sensitivity")
-    assert written == sorted(f"{name}.{form}" for name in names for form in ("pdf", "png"))
+    assert written == sorted(f"{name}.{form}" for name in names for form in ("pdf", "png", "txt"))
     assert "left out: path: the design is not a path" in result.err
 
     run = re.search(r'href="#run-(\w+)"', text).group(1)
@@ -60,6 +60,14 @@ def test_from_training_to_page_and_figures(tiny, paribus, tmp_path):
     assert result.code == 0
     assert (tmp_path / f"one/{run}-training.pdf").exists()
     assert f"left out: {run}-edge_of_stability: the history of this run has no sharpness" in result.err
+
+    said = (tmp_path / "pictures" / "sensitivity.txt").read_text()
+    assert "Asked: " in said or "Compared, in ablation " in said
+    wide = tiny("figures", "-o", "wide", "--only", "sensitivity", "--width", "5.5", "--format", "svg")
+    assert 'width="396pt"' in (tmp_path / "wide" / "sensitivity.svg").read_text()
+    assert wide.code == 0
+    wrong = tiny("figures", "--width", "wide")
+    assert (wrong.code, "a figure's width is column" in wrong.err) == (2, True)
 
     wrong = tiny("figures", "--only", "forst")
     assert wrong.code == 2

@@ -76,7 +76,7 @@ def test_the_page_has_dots_a_ring_and_crosses_for_each_key(drawn):
 
 def test_the_figure_of_sensitivity_is_that_of_the_trials(drawn):
     [(_, figure)] = of_study(drawn, ["sensitivity"])
-    assert [panel.get_xlabel() for panel in figure.axes] == ["model.width", "optimizer.lr", "optimizer.weight_decay"]
+    assert [panel.get_xlabel() for panel in figure.axes] == ["width", "lr", "weight decay"]
     assert "best_of_k" in FIGURES
 
 

@@ -277,10 +277,10 @@ def tuned_scores(study: Study) -> tuple[str, dict[str, dict[float, list[float]]]
             at = points.setdefault(trial.arm, {}).setdefault(float(trial.point[key]), {})
             at.setdefault(others, []).append(trial.score)
     higher = bool(study.select_on.metric.higher)
-    points = _on_the_path(points, study)
+    taken = _on_the_path(points, study)
     return key, {
         arm: {value: list(at.values())[best_point(list(at.values()), higher)] for value, at in sorted(of.items())}
-        for arm, of in points.items()
+        for arm, of in taken.items()
     }
 
 

@@ -6,6 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -93,7 +94,8 @@ def name_ticks(panel: Axes, names: Sequence[str], axis: str = "y", room: float =
     which = panel.yaxis if axis == "y" else panel.xaxis
     turned = axis == "x" and max((across(shortened(name)) for name in names), default=0.0) > room
     lines = [shortened(name) if turned else wrapped(name, room) for name in names]
-    which.set_ticks(range(len(names)), lines, parse_math=False, **({"rotation": 90} if turned else {}))
+    style: dict[str, Any] = {"rotation": 90} if turned else {}
+    which.set_ticks(range(len(names)), lines, parse_math=False, **style)
     which.set_tick_params(length=0)
 
 

@@ -171,8 +171,8 @@ def _batch_times(study: Study, width: float) -> Drawn:
     updates, epochs = tidy.batch_times(study).values()
     if max((len(of) for of in updates.values()), default=0) < 2:
         return Missing("the batch size does not vary")
-    named = [{tidy.in_words(series): each for series, each in of.items()} for of in (updates, epochs)]
-    return batch_times(study.name, *named, width)
+    updates, epochs = ({tidy.in_words(series): each for series, each in of.items()} for of in (updates, epochs))
+    return batch_times(study.name, updates, epochs, width)
 
 
 def _path(study: Study, width: float) -> Drawn:

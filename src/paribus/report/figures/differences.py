@@ -182,7 +182,7 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
             own = [factor * value for value in values[arm].values()]
             colour = GAIN if number else BASE
             inside = [value for value in own if low <= value <= high]
-            dot = {"linestyle": "none", "marker": "o", "color": colour, "ms": 3.6, "zorder": 3}
+            dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": colour, "ms": 3.6, "zorder": 3}
             panel.plot(inside, [number] * len(inside), **dot, alpha=min(1.0, max(0.35, 20 / len(seeds))))
             beyond += _arrows(panel, number, own, (low, high), colour)
             if own and low <= float(np.mean(own)) <= high:

@@ -255,7 +255,7 @@ def profile(
             low, high = ([getattr(exact[k], side) for k in counts] for side in ("low", "high"))
             panel.fill_between(taus, low, high, color=style["color"], alpha=0.1, linewidth=0, step="post")
         gap = max(1, len(taus) // 5)
-        steps = {"drawstyle": "steps-post", "markevery": (number * 7 % gap, gap)}
+        steps: dict[str, Any] = {"drawstyle": "steps-post", "markevery": (number * 7 % gap, gap)}
         panel.plot(taus, [k / len(own) for k in counts], **style, **steps)
 
     def dress(panel: Axes, _: None) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -83,7 +83,12 @@ class Sheet:
             if not thinned and (self.figure.get_layout_engine() is None or np.allclose(now, before or 0.0, atol=1e-4)):
                 break
             before = now
-        self.figure.set_layout_engine("none")  # everything has its place
+        self.figure.set_layout_engine("none")  # everything has its place, and stays there where another style rules
+        for axis in {
+            axis.major: axis for panel in _panels(self.figure) for axis in (panel.xaxis, panel.yaxis)
+        }.values():
+            if not _named(axis):
+                _keep(axis, [float(at) for at in axis.get_majorticklocs()])
         for panel in dict.fromkeys(end.panel for end in self.ends):
             _place(self.figure, panel, [end for end in self.ends if end.panel is panel])
 
@@ -92,7 +97,7 @@ class Sheet:
 def drawing(width: float, high: float, placed: bool = False) -> Iterator[Sheet]:
     """A sheet of this size in inches, which is settled at the end. placed: whether its panels have their places."""
     with rc_context(RC):
-        sheet = Sheet(Figure(figsize=(width, max(1.0, high)), layout="none" if placed else "constrained"))
+        sheet = Sheet(Figure(figsize=(width, max(1.0, high)), layout=None if placed else "constrained"))
         if not placed:
             engine: Any = sheet.figure.get_layout_engine()
             engine.set(w_pad=0.03, h_pad=0.03, hspace=0.02, wspace=0.02)
@@ -254,8 +259,8 @@ def strip(panel: Axes, crosses: Sequence[tuple[float, int, str]], rows: int) -> 
     crosses: of each, its x, its row and its colour.
     """
     figure: Any = panel.get_figure(root=True)
-    # Inches below the panel, however high that gets.
-    down = figure.dpi_scale_trans + ScaledTranslation(0, 0, panel.transAxes)
+    corner: Any = panel.transAxes
+    down = figure.dpi_scale_trans + ScaledTranslation(0, 0, corner)  # inches below the panel, however high that gets
     tall = room_below(rows) - 0.05
     place = blended_transform_factory(panel.transAxes, down)
     below = panel.inset_axes((0, -tall - 0.05, 1, tall), transform=place, sharex=panel)
@@ -290,10 +295,10 @@ def _panels(figure: Figure) -> Iterator[Axes]:
 
 def _thin(axis: Axis) -> bool:
     """Every tick whose number touches that of the one before goes; names are no numbers, and stay. Whether any went."""
-    if isinstance(axis.get_major_formatter(), FixedFormatter) or isinstance(axis.get_major_locator(), NullLocator):
+    if _named(axis):
         return False
     low, high = sorted(axis.get_view_interval())
-    upright = axis.axis_name == "y"
+    upright = isinstance(axis, YAxis)
     shown = []
     for each in axis.get_major_ticks():
         label = each.label1
@@ -310,10 +315,18 @@ def _thin(axis: Axis) -> bool:
             end = stop
     if len(kept) == len(shown):
         return False
-    formatter = axis.get_major_formatter()
-    axis.set_major_locator(FixedLocator(kept))
-    axis.set_major_formatter(formatter)
+    _keep(axis, kept)
     return True
+
+
+def _named(axis: Axis) -> bool:
+    return isinstance(axis.get_major_formatter(), FixedFormatter) or isinstance(axis.get_major_locator(), NullLocator)
+
+
+def _keep(axis: Axis, ticks: Sequence[float]) -> None:
+    formatter = axis.get_major_formatter()
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(formatter)
 
 
 def _place(figure: Figure, panel: Axes, ends: Sequence[End]) -> None:

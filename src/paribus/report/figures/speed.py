@@ -37,7 +37,7 @@ def time_to_target(name: str, times: Sequence[TargetTimes], width: float = COLUM
             panel.fill_between(x, low, high, color=style["color"], alpha=0.1, linewidth=0, step="post")
         gap = max(1, len(x) // 5)
         top = {"zorder": 4} if number == 0 else {}
-        steps = {"drawstyle": "steps-post", "markevery": (number * 7 % gap, gap)}
+        steps: dict[str, Any] = {"drawstyle": "steps-post", "markevery": (number * 7 % gap, gap)}
         panel.plot(x, share, **{"zorder": 3, **style, **top}, **steps)
         return x[-1], share[-1]
 
