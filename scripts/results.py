@@ -103,7 +103,7 @@ def draw(name: str, composer: Composer) -> None:
     from paribus.report.figures.saving import save
 
     folder = ROOT / "docs" / "results"
-    for old in folder.glob(f"{name}-*.png"):
+    for old in (*folder.glob(f"{name}-*.png"), *folder.glob(f"{name}-*.txt")):
         old.unlink()
     found = studies([f"ablation={notes.whole(name)}"], composer=composer)
     drawn: list[tuple[str, catalogue.Drawn]] = [("regimes", catalogue.of_regimes(name, found))]
