@@ -26,7 +26,7 @@ from paribus.report.figures.speed import speed_profile, time_to_target
 from paribus.report.figures.style import COLUMN
 from paribus.report.figures.timing import batch_times
 from paribus.report.study import Study
-from paribus.report.tables.caption import facts
+from paribus.report.tables.caption import facts, how_tuned
 from paribus.report.tidy import (
     Crossed,
     arm_words,
@@ -239,7 +239,10 @@ def of_regimes(name: str, studies: Sequence[Study], width: float = COLUMN) -> Dr
         f"{regime}: {each.ablation.about}" for regime, each in found.items() if each.ablation and each.ablation.about
     ]
     drawn = regimes(name, means, metric, width=width)
-    return _told(captioned(drawn, caption(drawn), *about), next(iter(found.values())))
+    _told(captioned(drawn, caption(drawn), *about), next(iter(found.values())))
+    # What is said of the first holds for it; the others may be tuned in other ways.
+    others = {regime: how_tuned(each.table) for regime, each in list(found.items())[1:] if each.table is not None}
+    return captioned(drawn, caption(drawn), *(f"Regime {regime}: {how}" for regime, how in others.items() if how))
 
 
 def of_tasks(name: str, studies: Sequence[Study], width: float = COLUMN) -> Drawn:

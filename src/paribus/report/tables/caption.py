@@ -110,6 +110,11 @@ def facts(table: Aggregate) -> list[str]:
     return [*parts, *_power(table, compared)]
 
 
+def how_tuned(table: Aggregate) -> str:
+    """In a sentence; empty where nothing is known of it."""
+    return next(iter(_tuning(table)), "")
+
+
 def clean_runs(sizes: Sequence[int], level: float = 0.95) -> list[str]:
     """What arms of so many runs without a collapse leave open, in a sentence."""
     if not sizes:
