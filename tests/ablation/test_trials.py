@@ -9,8 +9,14 @@ from made_ablations import Made
 
 from paribus.ablation.file import AblationError
 from paribus.ablation.kept import Scored
+from paribus.evidence.aggregate import aggregate_plan
+from paribus.evidence.budgets import tuning_budgets
+from paribus.evidence.registered import in_words
+from paribus.report.tables.caption import caption
+from paribus.report.tables.columns import View
 from paribus.report.tables.source import pack, unpack
 from paribus.stats.spaces import Range, Search, points
+from paribus.store.registration import Entry, plain
 
 SECTION = {
     "name": "t",
@@ -22,7 +28,10 @@ SECTION = {
 
 def accuracy(cell):
     """Best at a rate of 0.1; three other rates are nearly as good."""
-    lr = cell.run.optimizer["lr"]
+    return rated(cell.run.optimizer["lr"])
+
+
+def rated(lr):
     return 0.9 - (0.01 if 0.02 < lr < 0.5 else 0.3) * abs(lr - 0.1)
 
 
@@ -165,3 +174,77 @@ def test_a_path_draws_the_same_trials_at_every_step():
 def test_what_can_not_be_drawn_is_said_with_file_key_and_arm(tune, message):
     with pytest.raises(AblationError, match=message):
         made(tune={"trials": 6, "space": tune})
+
+
+HALVED = {"trials": 8, "halving": 2, "space": {"optimizer.lr": {"log": [1e-3, 1]}}}
+
+
+def test_rungs_of_halving():
+    assert Search(27, halving=3).rungs == [(27, 9), (9, 3), (3, 1)]
+    assert Search(8, halving=2).rungs == [(8, 4), (4, 2), (2, 1)]
+    assert Search(5, halving=2).rungs == [(5, 2), (2, 1)]
+    assert Search(6).rungs == [(6, 1)]
+
+
+def test_halving_gives_every_arm_the_same_number_of_runs_of_each_length():
+    ablation = Made({**SECTION, "tune": HALVED}, accuracy, noise=0.0, line=["budget.epochs=8"])
+    [plan] = ablation.plans
+    drawn = [point["optimizer.lr"] for point in points({"optimizer.lr": Range("log", (1e-3, 1))}, Search(8))]
+    for arm, tuned in plan.tuned.items():
+        rungs = {}
+        for cell in plan.tuning:
+            if cell.arm == arm:
+                rungs.setdefault(cell.run.length.amount, []).append(cell.run.optimizer["lr"])
+        assert {epochs: len(rates) for epochs, rates in rungs.items()} == {2: 8 * 3, 4: 4 * 3, 8: 2 * 3}
+        best = sorted(drawn, key=rated, reverse=True)
+        assert list(dict.fromkeys(rungs[4])) == [lr for lr in drawn if lr in best[:4]]
+        assert list(dict.fromkeys(rungs[8])) == [lr for lr in drawn if lr in best[:2]]
+        assert [point["optimizer.lr"] for point, _ in tuned.trials] == list(dict.fromkeys(rungs[8]))
+        assert tuned.point["optimizer.lr"] == best[0]
+        assert {cell.run.length.amount for cell in plan.arms[arm]} == {8}
+    again = unpack(pack(plan, ablation.read), ablation.read)
+    assert (again.tuned, again.ablation.search) == (plan.tuned, Search(8, "sobol", 0, 2))
+    assert tuning_budgets(plan, ablation.read) is None  # what is left is no sample of the trials
+
+
+def test_a_run_that_diverged_in_a_short_training_goes_no_further():
+    ablation = Made(
+        {**SECTION, "tune": HALVED},
+        lambda cell: None if cell.run.optimizer["lr"] > 0.05 else accuracy(cell),
+        line=["budget.epochs=8"],
+    )
+    [plan] = ablation.plans
+    assert all(point["optimizer.lr"] < 0.05 for tuned in plan.tuned.values() for point, _ in tuned.trials)
+
+
+def test_halving_that_leaves_nothing_to_train_is_refused():
+    with pytest.raises(
+        AblationError, match=r"halving begins with 1/4 of the budget, and budget.epochs=3 leaves nothing"
+    ):
+        Made({**SECTION, "tune": HALVED}, accuracy, line=["budget.epochs=3"])
+
+
+@pytest.mark.parametrize("halving", [1, 5, 2.0, True, "2"])
+def test_what_halving_may_be(halving):
+    with pytest.raises(
+        AblationError, match=r"ablation.tune.halving must be the number by which the trials are divided"
+    ):
+        made(tune={**HALVED, "halving": halving})
+
+
+def test_the_caption_and_the_registration_tell_the_rungs():
+    ablation = Made({**SECTION, "tune": HALVED}, accuracy, line=["budget.epochs=8"])
+    [plan] = ablation.plans
+    content = plain(plan.ablation)
+    assert content["search"] == {"trials": 8, "sampler": "sobol", "seed": 0, "halving": 2}
+    assert "halving" not in plain(made().plans[0].ablation)["search"]  # as it was registered before
+    lines = in_words(Entry("", "", 0, content))
+    assert any("8 sobol trials" in line and "halved by 2 from rung to rung" in line for line in lines)
+    table = aggregate_plan(
+        plan, Made({**SECTION, "tune": HALVED}, accuracy, line=["budget.epochs=8"]).read, ("test/acc",)
+    )
+    said = caption(table, View(), ("metrics",))
+    assert (
+        "by successive halving: 8 trials with 1/4 of the budget, the best 4 with 1/2 of it, the best 2 with all of it"
+    ) in said
+    assert "Intervals hold for the trials that halving left; another seed of the sampler draws others." in said

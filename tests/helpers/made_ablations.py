@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,17 @@ COMPOSER = Composer()
 class Made:
     """The plans of an ablation and the records of its runs.
 
-    accuracy: of a cell, before what the seed and chance add; None where the run diverges.
+    accuracy: of a cell, before what the seed and chance add; None where the run diverges. line: further overrides.
     """
 
-    def __init__(self, section: Mapping[str, Any], accuracy: Callable[[Cell], float | None], noise: float = 0.004):
-        self.section, self.accuracy, self.noise = section, accuracy, noise
+    def __init__(
+        self,
+        section: Mapping[str, Any],
+        accuracy: Callable[[Cell], float | None],
+        noise: float = 0.004,
+        line: Sequence[str] = (),
+    ):
+        self.section, self.accuracy, self.noise, self.line = section, accuracy, noise, line
         self.records: dict[str, Record] = {}
         self.plans = self.plan()
         while missing := [cell for plan in self.plans for cell in plan.cells if cell.id not in self.records]:
@@ -34,7 +40,7 @@ class Made:
 
     def plan(self) -> list[Plan]:
         with hydra_context():
-            return [plan_ablation(each, ["model=mlp"], self.read, COMPOSER) for each in parse(self.section)]
+            return [plan_ablation(each, ["model=mlp", *self.line], self.read, COMPOSER) for each in parse(self.section)]
 
     def read(self, id: str) -> Record | None:
         return self.records.get(id)

@@ -34,7 +34,7 @@ MOST_SEEDS = 100_000
 TUNING_SEEDS = 5  # default number of them
 FIRST_TUNING_SEED = 1000  # tuning and reporting never share a seed
 SEEDS = ("tune", "report", "cap", "step", "vary", "tuning")
-SEARCH = ("trials", "sampler", "seed", "space")
+SEARCH = ("trials", "sampler", "seed", "halving", "space")
 NESTED = "gives each reporting seed a tuning of its own: tune is a number of seeds for each, and there is no cap"
 Tune = Mapping[str, Axis | Range]
 HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
@@ -226,8 +226,15 @@ class _Parser:
             raise self.error(f"{where}.trials", f"{what}{trials!r}")
         if not is_whole(seed, 0, 2**63 - 1):
             raise self.error(f"{where}.seed", f"must be a whole number from 0 to 2^63 - 1, got {seed!r}")
+        halving = section.get("halving", 0)
+        if "halving" in section and not (is_whole(halving, 2, trials) and trials // halving >= 2):
+            raise self.error(
+                f"{where}.halving",
+                f"must be the number by which the trials are divided from rung to rung, 2 to {max(2, trials // 2)}, "
+                f"got {halving!r}",
+            )
         sampler = self.one_of(f"{where}.sampler", section.get("sampler", SAMPLERS[0]), SAMPLERS)
-        return self.space(where, section.get("space")), Search(trials, sampler, seed)
+        return self.space(where, section.get("space")), Search(trials, sampler, seed, halving)
 
     def space(self, where: str, section: Any) -> Tune:
         # In the order of names, so that the order in the file does not decide on the points.

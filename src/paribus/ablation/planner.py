@@ -22,7 +22,7 @@ from paribus.ablation.file import SPLIT, STREAMS, Ablation, AblationError, overr
 from paribus.ablation.kept import Scored
 from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
-from paribus.ablation.tuning import Point, best_point, on_edge
+from paribus.ablation.tuning import Point, best_point, best_points, on_edge
 from paribus.base.errors import UserError
 from paribus.base.metrics import TIMES
 from paribus.base.redaction import redacted_names, redacted_override
@@ -183,18 +183,42 @@ class _Planner:
 
     def tune(self, each: Arm, points: Sequence[Point]) -> Tuned | None:
         """The best point; None while some of its runs have no result."""
+        higher = bool(self.ablation.select_on.metric.higher)
+        rungs = self.ablation.search.rungs if self.ablation.search is not None else [(len(points), 1)]
         scores: list[list[float]] = []
         trials: list[tuple[Point, tuple[str, ...]]] = []
-        for point in points:
-            cells = [self.cell(each, point, seed, "tune") for seed in self.ablation.seeds.tune]
-            self.result.tuning += cells
-            trials.append((point, tuple(cell.id for cell in cells)))
-            scores.append([value for cell in cells if (value := self.score(cell)) is not None])
-        self.tried[each.name] = [id for _, ids in trials for id in ids]
-        if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
-            return None
-        higher = bool(self.ablation.select_on.metric.higher)
+        self.tried[each.name] = []
+        for number, divisor in rungs:
+            if trials:  # the best of the rung before
+                points = [points[k] for k in best_points(scores, higher, number)]
+            part = self.part_of_budget(each, divisor)
+            scores, trials = [], []
+            for point in points:
+                cells = [self.cell(each, point, seed, "tune", part) for seed in self.ablation.seeds.tune]
+                self.result.tuning += cells
+                trials.append((point, tuple(cell.id for cell in cells)))
+                scores.append([value for cell in cells if (value := self.score(cell)) is not None])
+            self.tried[each.name] += [id for _, ids in trials for id in ids]
+            if any(len(values) < len(self.ablation.seeds.tune) for values in scores):
+                return None
         return winner(trials, scores, higher, self.spaces.get(each.name, {}))
+
+    def part_of_budget(self, each: Arm, divisor: int) -> tuple[str, ...]:
+        """The override of a rung of halving: whole trainings that are shorter, with schedules of their own.
+
+        Raises AblationError where nothing would be left to train.
+        """
+        if divisor == 1:
+            return ()
+        length = self.composer((*self.overrides, *each.overrides)).run.length
+        amount = length.amount / divisor if length.unit == "seconds" else length.amount // divisor
+        if amount <= 0:
+            raise AblationError(
+                f"{self.ablation.source}: ablation.tune.halving begins with 1/{divisor} of the budget, and "
+                f"budget.{length.unit}={length.amount} leaves nothing of it. Give the budget in updates, or take "
+                "fewer trials"
+            )
+        return (f"budget.{length.unit}={amount}",)
 
     def score(self, cell: Cell) -> float | None:
         record = self.read(cell.id)
@@ -237,9 +261,11 @@ class _Planner:
         scores = [[tuning_score(self.read(id), metric) or 0.0 for id in ids[own]] for _, ids in tuned.trials]
         return tuned.trials[best_point(scores, bool(metric.metric.higher))][0]
 
-    def cell(self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"]) -> Cell:
+    def cell(
+        self, each: Arm, point: Point, seed: int, purpose: Literal["tune", "report"], part: tuple[str, ...] = ()
+    ) -> Cell:
         split = [f"data.split_seed={seed}", *self.redraw] if SPLIT in self.ablation.seeds.vary else []
-        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *self.still, *split)
+        overrides = (*self.overrides, *each.overrides, *overrides_of(point), f"seed={seed}", *self.still, *split, *part)
         id, composed = self.composer.run(overrides)
         self.check_measured(composed)
         return Cell(each.name, seed, purpose, overrides, id, composed)

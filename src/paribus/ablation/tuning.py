@@ -20,6 +20,14 @@ def best_point(scores: Sequence[Sequence[float]], higher: bool) -> int:
     return select_best([[sign * value for value in values] for values in scores]).index
 
 
+def best_points(scores: Sequence[Sequence[float]], higher: bool, number: int) -> list[int]:
+    """The indices of so many points, each the best of those that are left; in the order of the points."""
+    left, found = list(range(len(scores))), list[int]()
+    while left and len(found) < number:
+        found.append(left.pop(best_point([scores[k] for k in left], higher)))
+    return sorted(found)
+
+
 def on_edge(
     axes: Iterable[str], points: Sequence[Point], best: Point, space: Mapping[str, Range] | None = None
 ) -> list[str]:

@@ -71,13 +71,14 @@ class Budgets:
 
 
 def tuning_budgets(plan: Plan, read: Read, level: float = 0.95, baseline: str | None = None) -> Budgets | None:
-    """The curves of a plan whose arms draw trials; None where they have a grid, which is no sample of anything, while
-    fewer than two arms are tuned, and where nobody knows how good the metric is of a run that diverged.
+    """The curves of a plan whose arms draw trials; None where they have a grid, which is no sample of anything, and
+    where halving leaves the good ones; while fewer than two arms are tuned, and where nobody knows how good the metric
+    is of a run that diverged.
 
     baseline: label of the arm that others are compared with; default the first.
     """
     ablation = plan.ablation
-    if ablation is None or ablation.search is None or ablation.metric in DURATIONS:
+    if ablation is None or ablation.search is None or ablation.search.halving or ablation.metric in DURATIONS:
         return None
     metric, select_on = ablation.metric, ablation.select_on
     found: dict[str, Search] = {}

@@ -103,8 +103,9 @@ def in_words(entry: Entry) -> list[str]:
         axes = [f"{key} {each['kind']} {_list(each['values'])}" for key, each in content["tune"].items()]
         search = content.get("search")
         drawn = f"{search['trials']} {search['sampler']} trials (seed {search['seed']}) of " if search else ""
+        halved = f", halved by {search['halving']} from rung to rung" if search and search.get("halving") else ""
         lines.append(
-            f"tuned over {drawn}{'; '.join(axes)} by {content['select_on']} on {len(seeds['tune'])} seeds "
+            f"tuned over {drawn}{'; '.join(axes)}{halved} by {content['select_on']} on {len(seeds['tune'])} seeds "
             f"(tuning: {seeds['tuning']})"
         )
     tested = f"tested at {_list(looks)}" if len(looks) > 1 else "tested once"

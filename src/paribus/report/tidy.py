@@ -333,10 +333,13 @@ def _series(arm: str, study: Study) -> str:
 
 
 def grid_scores(study: Study) -> dict[str, list[float]]:
-    """arm -> score of each grid point: the mean over its tuning seeds, diverged runs at chance.
+    """arm -> score of each grid point: the mean over its tuning seeds, diverged runs at chance. Empty where halving has
+    left the best ones, which are no sample of the points.
 
     Where nobody knows what guessing scores, they are as bad as the worst run of all.
     """
+    if study.plan.ablation is not None and study.plan.ablation.search and study.plan.ablation.search.halving:
+        return {}
     finite = [trial.at_chance for trial in study.trials if math.isfinite(trial.at_chance)]
     worst = (max if study.select_on.metric.higher is False else min)(finite, default=math.nan)
     points: dict[str, dict[str, list[float]]] = {}

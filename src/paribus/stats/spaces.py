@@ -25,11 +25,27 @@ _DRAWS = 64  # of a trial, at most, until its point is one that no earlier trial
 
 @dataclass(frozen=True)
 class Search:
-    """How many points each arm tries, from which sequence, and the seed of that."""
+    """How many points each arm tries, from which sequence, and the seed of that.
+
+    halving: by what the trials are divided from rung to rung, and the budget multiplied; 0 for one rung.
+    """
 
     trials: int
     sampler: str = "sobol"
     seed: int = 0
+    halving: int = 0
+
+    @property
+    def rungs(self) -> list[tuple[int, int]]:
+        r"""(trials, divisor of the budget) of each rung of successive halving, the last with the whole budget:
+        $\lfloor T / \eta^r \rfloor$ trials with $B / \eta^{R-r}$, r = 0, ..., R; at least two trials are left.
+
+        Source: Jamieson & Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization".
+        """
+        last = 0
+        while self.halving and self.trials // self.halving ** (last + 1) >= 2:
+            last += 1
+        return [(self.trials // self.halving**r, self.halving ** (last - r)) for r in range(last + 1)]
 
 
 @dataclass(frozen=True)

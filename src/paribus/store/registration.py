@@ -125,6 +125,8 @@ def plain(ablation: Any) -> dict[str, Any]:
     for key in ("targets", "search"):  # registrations of before know none
         if not content[key]:
             del content[key]
+    if "search" in content and not content["search"]["halving"]:
+        del content["search"]["halving"]
     for each in content["hypotheses"]:
         del each["literature"]
     return content

@@ -130,7 +130,7 @@ def _best_of_k(study: Study, width: float) -> Drawn:
         return budgets(study.name, replace(study.budgets, arms=arms, baseline=base), width)
     scores = grid_scores(study)
     if max((len(of) for of in scores.values()), default=0) < 2:
-        return Missing("it needs tuning runs at two or more points (ablation.tune)")
+        return Missing("it needs tuning runs at two or more points (ablation.tune), without halving")
     lost = any(not math.isfinite(trial.score) for trial in study.trials)
     note = "diverged runs score at chance" if lost else ""
     return best_of_k(study.name, _called(scores, study), study.select_on, note, width)

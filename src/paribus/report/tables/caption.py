@@ -14,7 +14,7 @@ from paribus.report.numbers import amount, difference_unit, p_value, ranges, sca
 from paribus.report.tables.columns import View, detectable, smallest
 from paribus.stats.collapse import not_excluded
 from paribus.stats.signflip import DRAWS, LARGEST_EXACT, sign_flip_floor
-from paribus.stats.spaces import EDGE
+from paribus.stats.spaces import EDGE, Search
 from paribus.store.company import DURATIONS
 
 _WEIGHTS = {
@@ -220,13 +220,29 @@ def _tuning(table: Aggregate) -> list[str]:
     if search is not None:
         seed = f", seed {search.seed}" if search.seed else ""
         said = f"{search.trials} {SAMPLER[search.sampler]} trials{seed} over {said}, the same for arms of equal ranges"
+        said += _halved(search)
     seeds, by = plan.ablation.seeds.tune, title(plan.ablation.select_on)
     return [
         f"Tuned for each arm: {said}, by the mean {by} over {len(seeds)} "
         f"seed{'s' if len(seeds) > 1 else ''} ({ranges(list(seeds))}) that are not used for reporting.",
         *_luck(table, plan.ablation),
-        *(["Intervals hold for these trials; another seed of the sampler draws others."] if search is not None else []),
+        *([f"Intervals hold for {_drawn(search)}; another seed of the sampler draws others."] if search else []),
     ]
+
+
+def _drawn(search: Search) -> str:
+    return "the trials that halving left" if search.halving else "these trials"
+
+
+def _halved(search: Search) -> str:
+    """The rungs of successive halving, in words."""
+    (first, divisor), *later = search.rungs
+    if not later:
+        return ""
+    steps = ", ".join(
+        f"the best {number} with {f'1/{part} of it' if part > 1 else 'all of it'}" for number, part in later
+    )
+    return f", by successive halving: {first} trials with 1/{divisor} of the budget, {steps}"
 
 
 def _grid(plan: Plan) -> str:
