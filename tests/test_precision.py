@@ -39,6 +39,15 @@ NOT_IN_FLOAT16 = {
 }
 
 
+def in_turn(options):
+    """Every option in every precision; a third of the pairs every time, in which each option has its turn."""
+    return [
+        pytest.param(option, precision, marks=() if (k + place) % 3 == 0 else pytest.mark.slow)
+        for k, option in enumerate(options)
+        for place, precision in enumerate(PRECISIONS)
+    ]
+
+
 @functools.cache
 def composed(option):
     small = [f"data.subset={2 * SAMPLES}", f"data.batch_size={SAMPLES}"]
@@ -103,15 +112,13 @@ def check(trained, norm, optimizer, precision):
     assert float((found - expected).norm() / expected.norm()) < limit
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("norm", "precision"), in_turn(NORMS))
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
 def test_every_norm(trained, norm, precision):
     check(trained, norm, "sgd", precision)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "precision"), in_turn(OPTIMIZERS))
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of optimizers of others, which every run ignores
 def test_every_optimizer(trained, optimizer, precision):
     check(trained, "batch", optimizer, precision)
