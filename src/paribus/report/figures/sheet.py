@@ -75,6 +75,8 @@ class Sheet:
             self.figure.draw_without_rendering()
             thinned = False
             seen = set()  # panels share their axes, and numbers are old until they are drawn again
+            for panel in _panels(self.figure) if self.figure.get_layout_engine() is None else ():
+                _inward(panel)
             for axis in (axis for panel in _panels(self.figure) for axis in (panel.xaxis, panel.yaxis)):
                 if axis.major not in seen and _thin(axis):
                     thinned = True
@@ -171,8 +173,10 @@ def _little(
     columns = max(1, int((width - left) // LITTLE))
     rows = math.ceil(len(arms) / columns)
     wide = (width - left - 0.06) / columns
-    named = [wrapped(arm, wide - 0.08) for arm in arms]
+    named = [wrapped(arm, 0.95 * (wide - 0.08)) for arm in arms]
     tops = [max(map(height, named[columns * row : columns * (row + 1)])) + 0.07 for row in range(rows)]
+    if rows > 1 and len(arms) % columns:  # numbers of an axis stand above the gap in the last row
+        tops[-1] += 0.16
     under = room_below(1) if below else 0.0
     foot = 0.42 + under
     around = sum(tops) + rows * under + foot + (0.2 if heads else 0)
@@ -291,6 +295,20 @@ def _panels(figure: Figure) -> Iterator[Axes]:
     for panel in figure.axes:
         yield panel
         yield from (each for each in panel.child_axes if isinstance(each, Axes))
+
+
+def _inward(panel: Axes) -> None:
+    """Numbers at the ends of an x axis stay above it, where a panel stands close to the next."""
+    if _named(panel.xaxis):
+        return
+    box = panel.get_window_extent()
+    for each in panel.xaxis.get_major_ticks():
+        each.label1.set_horizontalalignment("center")
+        own = each.label1.get_window_extent()
+        if own.x0 < box.x0:
+            each.label1.set_horizontalalignment("left")
+        elif own.x1 > box.x1:
+            each.label1.set_horizontalalignment("right")
 
 
 def _thin(axis: Axis) -> bool:
