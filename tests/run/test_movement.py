@@ -46,6 +46,7 @@ def test_a_step_that_does_nothing_is_found_in_every_precision(paribus, tmp_path,
         {"trainer.precision": "bf16-true"},
         {"trainer.precision": "16-true"},
         {"optimizer.lr": "1e-6"},  # in float32 it moves some, for whatever it is worth
+        {"optimizer.lr": "1e-12"},  # and this none: the lowest rate of a wide grid
     ],
     ids=lambda options: "-".join(options),
 )
@@ -68,17 +69,18 @@ def moved(network, gradients, lr=0.1):
 def test_an_entry_counts_where_it_has_a_gradient_and_a_rate():
     make = lambda: nn.Sequential(nn.Linear(100, 100), nn.Linear(100, 64)).to(torch.bfloat16)  # noqa: E731
     assert moved(make(), [1.0, 1.0, 1.0, 1.0]).still() == 0
-    assert moved(make(), [1e-9, 1e-9, 1e-9, 1e-9]).still() == 1
-    assert moved(make(), [1e-9, 1e-9, None, 0.0]).still() == 1  # of what has gradients
+    assert moved(make(), [1e-7, 1e-7, 1e-7, 1e-7]).still() == 1
+    assert moved(make(), [1e-7, 1e-7, None, 0.0]).still() == 1  # of what has gradients
     assert moved(make(), [None, None, 1.0, 0.0]).still() == 0
-    assert moved(make(), [1e-9, 1.0, 1.0, 1.0]).still() == pytest.approx(0.25, abs=0.02)
+    assert moved(make(), [1e-7, 1.0, 1.0, 1.0]).still() == pytest.approx(0.25, abs=0.02)
     assert moved(make(), [1.0] * 4, lr=0.0).still() == 0
     assert Movement(make()).still() == 0  # nobody has looked
+    assert moved(make().float(), [1e-7] * 4, lr=1e-3).still() == 0  # too small a step for float32 as well: a setting
 
 
 def test_what_was_looked_at_is_saved():
     network = nn.Linear(8, 8).to(torch.bfloat16)
-    movement = moved(network, [1e-9, 1e-9])
+    movement = moved(network, [1e-6, 1e-6])
     again = Movement(network)
     again.load(movement.state())
     assert again.still() == 1

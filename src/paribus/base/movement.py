@@ -17,14 +17,16 @@ from torch.optim import Optimizer
 ENTRIES = 64  # of each parameter that are looked at
 STILL = 0.75  # share of these, of which training may leave no more as they were: usual runs of 20 updates leave 0.35
 UPDATES = 10  # fewer say nothing
+LOST = 2.0**-24  # of a weight: a step of less is lost in float32
 
 
 class Movement:
     """A few entries of each parameter as they are when training begins, and as they are at its end.
 
     It costs a look at the end of the first epoch and one before the last update, and nothing in between. An entry
-    counts if it has a gradient and a rate then. So frozen parameters, units that are off, and a warm-up that begins
-    with a rate of 0 are no reason to complain.
+    counts if rate times gradient is then a step that float32 would not lose. So frozen parameters, units that are off,
+    a warm-up that begins with a rate of 0, and a rate that is too small for any precision are no reason to complain:
+    the last of them is a setting like others, which a grid may hold.
     """
 
     def __init__(self, network: nn.Module):
@@ -36,7 +38,7 @@ class Movement:
         """Between a backward pass and the step: which entries are to move."""
         rates = {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
         pulled = [
-            _entries(p.grad) != 0
+            rates[id(p)] * _entries(p.grad).float().abs() > LOST * _entries(p).float().abs()
             if p.grad is not None and not p.grad.is_sparse and rates.get(id(p))
             else torch.zeros_like(_entries(p), dtype=torch.bool)
             for p in self._parameters
