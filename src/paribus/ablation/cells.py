@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from paribus.ablation.designs import Excluded
 from paribus.ablation.file import Ablation
-from paribus.ablation.tuning import Point
 from paribus.config.composed import Composed
 from paribus.config.run import Run
+from paribus.stats.choice import Point
 from paribus.stats.spaces import Range
 from paribus.store.record import Record
 from paribus.store.registration import Entry, Registration

@@ -22,7 +22,6 @@ from paribus.ablation.file import SPLIT, STREAMS, Ablation, AblationError, overr
 from paribus.ablation.kept import Scored
 from paribus.ablation.parser import parse
 from paribus.ablation.sequential import extend
-from paribus.ablation.tuning import Point, best_point, best_points, on_edge
 from paribus.base.errors import UserError
 from paribus.base.metrics import TIMES
 from paribus.base.redaction import redacted_names, redacted_override
@@ -32,6 +31,7 @@ from paribus.config.composed import Composed
 from paribus.config.composer import Composer
 from paribus.config.dotted import at
 from paribus.config.grammar import key_and_value, parsed
+from paribus.stats.choice import Point, best_point, best_points, on_edge
 from paribus.stats.grids import Axis, grid
 from paribus.stats.spaces import Range, points, space_of
 from paribus.store.declared import agreed

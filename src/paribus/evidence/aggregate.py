@@ -12,10 +12,10 @@ import numpy as np
 
 from paribus.ablation.findings import Finding, family, looks_of
 from paribus.ablation.kept import Scored
-from paribus.ablation.tuning import Point
 from paribus.base.metrics import Key
 from paribus.evidence.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.evidence.comparable import factors, held_equal, shared_facts
+from paribus.stats.choice import Point
 from paribus.stats.collapse import Collapses, collapses
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.multiple import not_beaten

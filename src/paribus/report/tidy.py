@@ -9,9 +9,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from paribus.ablation.tuning import best_point
 from paribus.evidence.targets import TargetTimes
 from paribus.report.study import Study, batch_size
+from paribus.stats.choice import best_point
 from paribus.stats.intervals import Mean, mean_interval
 from paribus.stats.paired import paired_difference
 

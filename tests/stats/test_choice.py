@@ -2,7 +2,7 @@
 
 import math
 
-from paribus.ablation.tuning import best_point, on_edge
+from paribus.stats.choice import best_point, on_edge
 from paribus.stats.grids import Axis, grid
 
 
