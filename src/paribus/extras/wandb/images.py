@@ -59,7 +59,7 @@ def upload(images: Images, boards: Sequence[Board], entity: str, project: str, w
         for number, key in images.keys.items():
             [(_, drawn)] = of_study(boards[number].study, [FIGURE])
             assert not isinstance(drawn, Missing), drawn.reason
-            [path] = save(drawn, f"{folder}/{key}", ["png"])
+            [path] = [each for each in save(drawn, f"{folder}/{key}", ["png"]) if each.suffix == ".png"]
             logged[key] = wandb.Image(str(path), caption=boards[number].name)
         wandb.setup(wandb.Settings(silent=True))
         run = wandb.init(
