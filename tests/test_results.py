@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import scripts
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,7 @@ def test_shipped_files_are_small_and_pictures_are_there():
     assert named == {path.name for path in (ROOT / "docs" / "results").glob("*.png")}
 
 
+@pytest.mark.slow
 def test_every_shipped_ablation_has_its_page_and_its_tables():
     """Also those with runs that diverged, whose losses are nan."""
     from paribus.ablation.command import plan_command

@@ -106,6 +106,7 @@ def test_a_client_that_sends_a_letter_now_and_then(watcher):
         assert time.monotonic() - began < 9
 
 
+@pytest.mark.slow
 def test_more_clients_than_are_served(watcher):
     many = [connected(watcher) for _ in range(3 * serve.AT_ONCE)]
     assert set(closed(many)) == {""}

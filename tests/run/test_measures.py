@@ -160,6 +160,7 @@ def test_in_a_stack_each_member_has_its_own(paribus, tmp_path, labels):
     assert len({record.metrics["test/auroc"] for record in records}) == 3
 
 
+@pytest.mark.slow
 def test_processes_are_merged(paribus, tmp_path, labels):
     """Validation has 31 samples, so that the processes have different numbers of them."""
     result = paribus("train", *labels, LABELS, "trainer=ddp_sim", "evaluation.monitor=val/auroc")

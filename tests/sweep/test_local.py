@@ -122,6 +122,7 @@ def start(folder, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_two_launchers_train_no_run_twice_and_both_finish(tmp_path, trouble):
     commands = [start(tmp_path, *QUICK[:-1], trouble, "budget.epochs=20", "seed=range(5,11)") for _ in range(2)]
     errors = [command.communicate(timeout=300)[1] for command in commands]

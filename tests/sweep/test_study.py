@@ -74,6 +74,7 @@ def test_a_longer_study_begins_with_the_shorter_one(paribus, training):
     assert [line.endswith("(recorded)") for line in trials(longer)] == [True] * 8 + [False] * 2
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_reported_and_tried_again_by_the_same_command(paribus, training):
     def broken(number, rate):
         if number == 3:

@@ -155,6 +155,7 @@ def test_a_server_that_fails_is_said_and_nothing_is_marked(paribus, wandb_server
     assert not (store.run_dir("a" * 16) / "wandb" / MARK).exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_in_the_middle(paribus, wandb_server, store):
     trained(store, "a" * 16)
     wandb_server.failure = lambda path: "500" if path.endswith("file_stream") else None
