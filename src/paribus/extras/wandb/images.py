@@ -14,6 +14,7 @@ from typing import Any
 
 from paribus.extras.wandb.board import Board
 from paribus.extras.wandb.limits import MAX_GROUP, MAX_NAME, shortened
+from paribus.extras.wandb.sync import opened
 
 JOB_TYPE = "figures"
 FIGURE = "forest"
@@ -62,26 +63,14 @@ def upload(images: Images, boards: Sequence[Board], entity: str, project: str, w
             [path] = [each for each in save(drawn, f"{folder}/{key}", ["png"]) if each.suffix == ".png"]
             logged[key] = wandb.Image(str(path), caption=boards[number].name)
         wandb.setup(wandb.Settings(silent=True))
-        run = wandb.init(
-            entity=entity,
-            project=project,
-            id=images.id,
+        run = opened(
+            f"{entity}/{project}/{images.id}",
+            folder,
+            wait,
+            raises=True,
             name=shortened(f"Figures of {images.name}", MAX_NAME),
             group=shortened(images.name, MAX_GROUP),
             job_type=images.job_type,
-            dir=folder,
-            mode="online",
-            resume="allow",
-            reinit="create_new",
-            settings=wandb.Settings(
-                console="off",
-                silent=True,
-                init_timeout=wait,
-                finish_timeout=wait,
-                finish_timeout_raises=True,
-                x_disable_stats=True,
-                x_disable_meta=True,
-            ),
         )
         run.log(logged)
         run.finish()

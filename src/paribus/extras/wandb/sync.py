@@ -134,36 +134,44 @@ def _patience(wait: float) -> dict[str, str]:
 
 def _fill_in(upload: Upload, path: str, missing: Difference, wait: float) -> None:
     """Log what W&B lacks from the record."""
-    import wandb
-
-    entity, project, id = path.split("/")
+    labels = upload.labels
+    named = {"name": labels.name, "group": labels.group, "job_type": labels.job_type, "tags": labels.tags}
     with tempfile.TemporaryDirectory() as folder:
-        run = wandb.init(
-            entity=entity,
-            project=project,
-            id=id,
-            name=upload.labels.name,
-            group=upload.labels.group,
-            job_type=upload.labels.job_type,
-            tags=upload.labels.tags,
-            config=dict(upload.shown),
-            dir=folder,
-            mode="online",
-            resume="allow",
-            reinit="create_new",
-            settings=wandb.Settings(
-                console="off",
-                silent=True,
-                init_timeout=wait,
-                finish_timeout=wait,
-                x_disable_stats=True,
-                x_disable_meta=True,
-            ),
-        )
+        run = opened(path, folder, wait, **named, config=dict(upload.shown))
         for row in missing.rows:
             run.log(row)
         run.summary.update(accepted(final(upload.record)))
         run.finish(exit_code=int(upload.record.status == "failed"))
+
+
+def opened(path: str, folder: str, wait: float, raises: bool = False, **described: Any) -> Any:
+    """A W&B run that is filled from here, beside others of this process. Raises what W&B raises.
+
+    path: entity/project/id. wait: seconds for W&B to start, and again for what is uploaded; raises: where that is not
+    enough at the end. described: name, group and the like, as of wandb.init.
+    """
+    import wandb
+
+    entity, project, id = path.split("/")
+    return wandb.init(
+        entity=entity,
+        project=project,
+        id=id,
+        dir=folder,
+        mode="online",
+        resume="allow",
+        reinit="create_new",
+        settings=wandb.Settings(
+            console="off",
+            silent=True,
+            init_timeout=wait,
+            finish_timeout=wait,
+            finish_timeout_raises=raises,
+            x_disable_stats=True,
+            x_disable_meta=True,
+        ),
+        **described,
+    )
 
 
 def _asked(question: Callable[[], Any]) -> Any:
