@@ -87,6 +87,7 @@ def test_what_the_program_is_made_of_parts_them(run_of, shared):
         (["scheduler=plateau"], "scheduler=plateau"),
         (["budget.seconds=10"], "budget.seconds"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed"),
+        (["trainer.precision=bf16-true"], "trainer.precision=bf16-true: only a run by itself notices"),
         (["trainer.channels_last=true"], "channels_last"),
         (["trainer.profiler=simple"], "profiler"),
         (["data.resident=false"], "data.resident=false"),

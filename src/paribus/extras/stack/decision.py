@@ -130,9 +130,8 @@ def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData, c
 
 
 def dtype_of(run: Run) -> torch.dtype | None:
-    """The type of weights, where the precision changes it."""
-    types = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
-    return types.get(run.precision)
+    """The type of weights, where the precision changes it; those of two bytes train alone."""
+    return torch.float64 if run.precision == "64-true" else None
 
 
 def machine_name(run: Run) -> str:

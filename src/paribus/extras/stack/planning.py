@@ -138,6 +138,8 @@ def alone_because(run: Run) -> str | None:
         return "budget.seconds: the runs of a stack share the clock"
     if run.precision.startswith("16-"):
         return f"trainer.precision={run.precision}: half precision scales all losses of a program by one factor"
+    if run.precision == "bf16-true":
+        return "trainer.precision=bf16-true: only a run by itself notices that rounding loses its steps"
     if trainer.channels_last:
         return "trainer.channels_last=true: a stack has a memory format of its own"
     if trainer.profiler:
