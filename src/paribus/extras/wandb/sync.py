@@ -135,7 +135,12 @@ def _patience(wait: float) -> dict[str, str]:
 def _fill_in(upload: Upload, path: str, missing: Difference, wait: float) -> None:
     """Log what W&B lacks from the record."""
     labels = upload.labels
-    named = {"name": labels.name, "group": labels.group, "job_type": labels.job_type, "tags": labels.tags}
+    named: dict[str, Any] = {
+        "name": labels.name,
+        "group": labels.group,
+        "job_type": labels.job_type,
+        "tags": labels.tags,
+    }
     with tempfile.TemporaryDirectory() as folder:
         run = opened(path, folder, wait, **named, config=dict(upload.shown))
         for row in missing.rows:
