@@ -191,6 +191,9 @@ def test_figures_of_a_sweep_of_a_run_and_of_runs_put_together(run, sweep):
     assert isinstance(paribus.figure("seeds"), Figure)
     assert isinstance(paribus.figure("training", run), Figure)
     assert isinstance(paribus.figure("training", run.id), Figure)
+    one = paribus.figure("learning_curves_updates", metrics=["train/loss"])
+    assert {axes.get_ylabel() for axes in one.axes} - {""} == {"training loss"}
+    assert "test loss" in paribus.figure("seeds", metrics=["test/loss"]).get_label()
     runs = {name: [paribus.load(id) for id in of["id"]] for name, of in sweep.groupby("optimizer")}
     drawn = paribus.figure("learning_curves_updates", runs, title="mine")
     labels = {text.get_text() for legend in drawn.legends for text in legend.get_texts()}

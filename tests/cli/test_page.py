@@ -66,6 +66,15 @@ def test_from_training_to_page_and_figures(tiny, paribus, tmp_path):
     wide = tiny("figures", "-o", "wide", "--only", "sensitivity", "--width", "5.5", "--format", "svg")
     assert 'width="396pt"' in (tmp_path / "wide" / "sensitivity.svg").read_text()
     assert wide.code == 0
+    lost = tiny("figures", "-o", "lost", "--only", "forest", "--only", "seeds", "--metric", "test/loss")
+    assert lost.code == 0
+    assert "test loss" in (tmp_path / "lost" / "seeds.txt").read_text()
+    drawn = tiny("figures", "-o", "drawn", "--only", "*_epochs", "--metric", "val/loss")
+    assert drawn.code == 0
+    assert "validation loss over epochs" in (tmp_path / "drawn" / "learning_curves_epochs.txt").read_text()
+    wrong = tiny("figures", "--only", "*_epochs", "--metric", "test/loss")
+    assert wrong.code == 2
+    assert "a curve is a column of the histories, got test/loss. There are " in wrong.err
     wrong = tiny("figures", "--width", "wide")
     assert (wrong.code, "a figure's width is column" in wrong.err) == (2, True)
 

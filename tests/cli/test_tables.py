@@ -223,3 +223,9 @@ def test_a_pipe_gets_no_comments_and_a_table_without_its_trace_is_named(study):
         assert study("verify", "paper.tex").code == 2
     Path("tables/norm.tex.trace.json").rename("paper.tex.trace.json")
     assert study("verify", "paper.tex").code == 0
+
+
+def test_only_a_grid_is_shaded(study):
+    done = study("table", "ablation=study", "--format", "latex", "--heat")
+    assert done.code == 2
+    assert "--heat shades a grid of two factors" in done.err

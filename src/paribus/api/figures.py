@@ -55,7 +55,7 @@ def figure(
         Of a run ("training", "gradient_over_loss", "edge_of_stability"), the run or its id.
         Of runs that you put together, a mapping of runs or ids: figure("seeds", {"small": runs, "large": others}).
     title: of runs that you put together. regime: which one, where an ablation has several.
-    metrics: of curves, those that are drawn; else the first is the one that arms are compared by.
+    metrics: of learning curves, those that are drawn; of other figures, the first is what arms are compared by.
     mix: something that the runs may differ in.
     width: column, text or inches, as in `paribus figures --width`.
 
@@ -77,22 +77,16 @@ def figure(
             if len(what) > 1 or settings:
                 raise UserError("runs that you put together are one mapping, name -> runs, and nothing beside it")
             runs = {name: [_run(each) for each in of] for name, of in groups[0].items()}
-            if (x := _AXES.get(kind)) is not None:
+            if (x := catalogue.CURVES.get(kind)) is not None:
                 return _curves(title or " and ".join(runs), runs, metrics, x, wide)
             studies = [_put_together(runs, title, metrics, mix)]
         else:
-            studies = _studies(tuple(str(each) for each in what), settings, mix)
+            compared = () if kind in catalogue.CURVES else metrics
+            studies = _studies(tuple(str(each) for each in what), settings, mix, compared)
         if kind in catalogue.OF_STUDIES:
             return _found(kind, catalogue.OF_STUDIES[kind](studies[0].name.partition(" [")[0], studies, wide))
-        [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind], wide)
+        [(_, drawn)] = catalogue.of_study(_one(studies, regime), [kind], wide, metrics)
         return _found(kind, drawn)
-
-
-_AXES = {
-    "learning_curves_epochs": "epoch",
-    "learning_curves_updates": "step",
-    "learning_curves_seconds": "seconds",
-}
 
 
 def _curves(
@@ -146,10 +140,12 @@ def _history(kind: str, what: Sequence[Any], settings: Sequence[str]) -> tuple[s
     return title_of(run.record), run.store.history(run.id), run.record.known
 
 
-def _studies(overrides: tuple[str, ...], settings: Mapping[str, Any], mix: Sequence[str]) -> list[Study]:
+def _studies(
+    overrides: tuple[str, ...], settings: Mapping[str, Any], mix: Sequence[str], metrics: Sequence[str]
+) -> list[Study]:
     from paribus.report.collect import studies
 
-    return studies(words(overrides, settings), mix)
+    return studies(words(overrides, settings), mix, metrics=metrics)
 
 
 def _put_together(

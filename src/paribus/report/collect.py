@@ -185,18 +185,30 @@ def shown_metrics(found: Collected) -> tuple[str, ...]:
 
 
 def studies(
-    overrides: Sequence[str], mix: Sequence[str] = (), by: Sequence[str] = (), composer: Composer | None = None
+    overrides: Sequence[str],
+    mix: Sequence[str] = (),
+    by: Sequence[str] = (),
+    composer: Composer | None = None,
+    metrics: Sequence[str] = (),
 ) -> list[Study]:
     """What the command line names, ready to be drawn: one entry for each regime.
 
-    composer: remembers what it composed, for those who ask again.
+    composer: remembers what it composed, for those who ask again. metrics: arms are compared by the first one (default:
+    that of the ablation, and what `default_metrics` shows beside it).
     """
     from paribus.report.study import study
 
     read = Reader(Store(outputs_folder(overrides, composer)))
     return [
         study(
-            found.name, found.arms, shown_metrics(found), found.plan, read, read.store.history, mix, read.store.curves
+            found.name,
+            found.arms,
+            tuple(metrics) or shown_metrics(found),
+            found.plan,
+            read,
+            read.store.history,
+            mix,
+            read.store.curves,
         )
         for found in collect(overrides, by, mix, read, composer)
     ]

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from axe_core_python.selenium import Axe
 from browsers import screen
 
 from paribus.config.composer import Composer
@@ -84,16 +85,7 @@ def composer() -> Composer:
     "name", [name if k % 3 == 0 else pytest.param(name, marks=pytest.mark.slow) for k, name in enumerate(notes.names())]
 )
 def test_a_report_fits_every_width(browser, tmp_path, name):
-    read = shipped().record
-    found = []
-    for plan in plans_of([f"ablation={name}"], read, composer()):
-        arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
-        metrics = shown_metrics(Collected(plan.name, arms, plan.metric, plan))
-        found.append(study(plan.name, arms, metrics, plan, read, lambda id: {}))
-    claimed = [each for each in found if each.ablation.hypotheses]
-    verdicts = claims([each.plan for each in claimed], read, known=[each.findings for each in claimed])
-    path = tmp_path / "report.html"
-    path.write_text(page(name, found, verdicts, f"paribus train -m ablation={name}"))
+    path = report(name, tmp_path)
     browser.get_log("browser")
     for width in WIDTHS:
         screen(browser, width, "light")
@@ -105,3 +97,30 @@ def test_a_report_fits_every_width(browser, tmp_path, name):
         assert browser.execute_script(CROWDED) == [], width
         assert browser.execute_script("return document.querySelectorAll('.legend').length") == 1
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", notes.names())
+def test_a_report_is_accessible(browser, tmp_path, name):
+    path = report(name, tmp_path)
+    for width, theme in ((390, "light"), (1400, "dark")):
+        screen(browser, width, theme)
+        browser.get(path.as_uri())
+        browser.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+        found = Axe().run(browser)
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == [], (width, theme)
+
+
+def report(name: str, folder: Path) -> Path:
+    """The file of the page about an ablation."""
+    read = shipped().record
+    found = []
+    for plan in plans_of([f"ablation={name}"], read, composer()):
+        arms = {arm: [None if cell is None else read(cell.id) for cell in cells] for arm, cells in plan.arms.items()}
+        metrics = shown_metrics(Collected(plan.name, arms, plan.metric, plan))
+        found.append(study(plan.name, arms, metrics, plan, read, lambda id: {}))
+    claimed = [each for each in found if each.ablation.hypotheses]
+    verdicts = claims([each.plan for each in claimed], read, known=[each.findings for each in claimed])
+    path = folder / "report.html"
+    path.write_text(page(name, found, verdicts, f"paribus train -m ablation={name}"))
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from paribus.ablation.parser import parse
 from paribus.evidence.aggregate import aggregate
 from paribus.report.packed import Shipped
 from paribus.report.tables.columns import COLUMNS, View
-from paribus.report.tables.latex import fitting, latex, notes_of
+from paribus.report.tables.latex import SHADED, fitting, latex, notes_of
 from paribus.report.tables.sheet import Column, Entry, Sheet
 from paribus.report.tables.sheets import arms_sheet
 from paribus.report.tables.source import Options, sheets
+from paribus.report.tables.table import document
+from paribus.report.tables.verify import verify
 from paribus.store.record import Record
 
 HOSTILE = [
@@ -194,22 +197,70 @@ def test_what_does_not_fit_a_column_is_left_out_and_said():
     assert full.count("0.125") == 6
 
 
-def test_every_level_of_a_grid_is_shown():
-    """A grid that is wider than a column takes both."""
-    [ablation] = parse(
-        {"name": "g", "design": "grid", "factors": {"norm": ["a", "b"], "size": [*"cdefghij"]}, "seeds": 2}
-    )
+def a_grid(columns: str) -> tuple[Plan, dict[str, Record]]:
+    """Two rows, of which the second is two points better, and each column three points better than the one before."""
+    [ablation] = parse({"name": "g", "design": "grid", "factors": {"norm": ["a", "b"], "size": [*columns]}, "seeds": 2})
     plan, records = Plan("g", ablation.metric, ablation=ablation), {}
-    for norm in "ab":
-        for size in "cdefghij":
+    for row, norm in enumerate("ab"):
+        for column, size in enumerate(columns):
             arm, ids = f"norm={norm}, size={size}", [f"{norm}{size}{seed}" for seed in range(2)]
             plan.levels[arm] = {"norm": norm, "size": size}
             plan.arms[arm] = [Cell(arm, seed, "report", (), id) for seed, id in enumerate(ids)]
             for seed, id in enumerate(ids):
-                metrics = {"test/acc": 0.9 + seed / 100}
+                metrics = {"test/acc": 0.7 + (2 * row + 3 * column + seed) / 100}
                 records[id] = Record(id, "done", seed=seed, arm=arm, choices=plan.levels[arm], metrics=metrics)
+    return plan, records
+
+
+def test_every_level_of_a_grid_is_shown():
+    """A grid that is wider than a column takes both."""
+    plan, records = a_grid("cdefghij")
     [grid, *_] = sheets([plan], records.get, Options(("test/acc",)))
     text = latex(grid)
     assert r"\begin{table*}" in text
     assert "Not shown" not in text
     assert all(rf"\multicolumn{{2}}{{c}}{{{size}}}" in text for size in "cdefghij")
+
+
+def test_a_grid_is_shaded_from_its_worst_to_its_best():
+    plan, records = a_grid("cde")
+    [grid, *_] = sheets([plan], records.get, Options(("test/acc",)))
+    shades = [entry.shade for row in grid.rows for entry in row[1:]]
+    assert shades == pytest.approx([0, 3 / 8, 6 / 8, 2 / 8, 5 / 8, 1])
+    text = latex(grid, heat=True)
+    assert text.count(r"\cellcolor") == 6
+    assert r"\cellcolor[RGB]{247,251,255}" in text
+    assert r"\cellcolor[RGB]{107,174,214}" in text
+    assert SHADED in text
+    assert r"\cellcolor" not in latex(grid)
+    assert SHADED not in latex(grid)
+    losses = {id: replace(record, metrics={"test/loss": record.metrics["test/acc"]}) for id, record in records.items()}
+    [falling, *_] = sheets([plan], losses.get, Options(("test/loss",)))
+    assert [entry.shade for row in falling.rows for entry in row[1:]] == pytest.approx([1 - each for each in shades])
+
+
+@needs_latex
+def test_a_shaded_grid_is_printed_as_it_is_unshaded(tmp_path):
+    plan, records = a_grid("cde")
+    [grid, *_] = sheets([plan], records.get, Options(("test/acc",)))
+    shading = DOCUMENT.replace(r"\begin{document}", "\\usepackage[table]{xcolor}\n\\begin{document}")
+    text, log = printed(latex(grid, heat=True), tmp_path, shading)
+    assert "Overfull" not in log
+    wanted = [entry.text for row in grid.rows for entry in row[1:]]
+    assert [
+        each
+        for line in text.split("\n")
+        if re.match(r"\s*[ab]\s", line)
+        for each in re.findall(r"\d+\.\d+(?= ±)", line)
+    ] == wanted
+
+
+def test_a_shaded_grid_is_verified():
+    plan, records = a_grid("cde")
+    found = sheets([plan], records.get, Options(("test/acc",)))
+    text = document(found, "latex", heat=True)
+    assert [each.drift for each in verify(text, records.get)] == [[] for _ in found]
+    wrong = text.replace("76.5", "76.6", 1)
+    assert wrong != text
+    [said] = verify(wrong, records.get)[0].drift
+    assert said == "row 'a', column 'e': says 76.60, the records say 76.50"

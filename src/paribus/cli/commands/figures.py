@@ -29,6 +29,11 @@ SECTION = "Look"
     "--format", "formats", multiple=True, type=click.Choice(("png", "pdf", "svg")),
     help="Of the pictures; may be given several times. Without it, PNG and PDF.",
 )  # fmt: skip
+@click.option(
+    "--metric", "metrics", multiple=True,
+    help="A metric such as test/loss, by which arms are compared; of learning curves, one that is drawn. May be given "
+    "several times.",
+)  # fmt: skip
 @click.option("--mix", multiple=True, help="Allow runs that differ in this: budget, data, world_size, ...")
 def command(
     overrides: tuple[str, ...],
@@ -36,6 +41,7 @@ def command(
     only: tuple[str, ...],
     width: str,
     formats: tuple[str, ...],
+    metrics: tuple[str, ...],
     mix: tuple[str, ...],
 ) -> None:
     check_folder(output)
@@ -53,8 +59,11 @@ def command(
         raise UserError(
             f"{others[0]}: paribus figures takes run ids or an ablation, got both. Drop {names[0]}, or the override"
         )
-    if names and mix:
-        raise UserError(f"--mix {mix[0]}: --mix has no effect on the figures of a single run. Drop --mix")
+    for option, given in (("--mix", mix), ("--metric", metrics)):
+        if names and given:
+            raise UserError(
+                f"{option} {given[0]}: {option} has no effect on the figures of a single run. Drop {option}"
+            )
     store = Store(outputs_folder([item for item in overrides if "=" in item]))
     known = named.OF_RUNS if names else named.OF_ABLATIONS
     for pattern in only:
@@ -62,7 +71,9 @@ def command(
             raise UserError(f"--only names figures, got {pattern}. There are {', '.join(known)}")
     wanted = [name for name in known if not only or any(fnmatchcase(name, pattern) for pattern in only)]
     written = 0
-    drawn = named.of_runs(store, names, wanted, wide) if names else named.of_ablation(overrides, wanted, mix, wide)
+    drawn = (
+        named.of_runs(store, names, wanted, wide) if names else named.of_ablation(overrides, wanted, mix, wide, metrics)
+    )
     for stem, figure in drawn:
         if isinstance(figure, Missing):
             say(f"left out: {stem}: {figure.reason}")

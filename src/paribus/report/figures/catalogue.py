@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -51,15 +52,26 @@ class Missing:
 
 Drawn = Figure | Missing
 FIGURES: dict[str, Callable[[Study, float], Drawn]] = {}
+# Learning curves: the column of a history that is their time.
+CURVES = {
+    "learning_curves_epochs": "epoch",
+    "learning_curves_updates": "step",
+    "learning_curves_seconds": "seconds",
+}
 Of = TypeVar("Of")
 
 
-def of_study(study: Study, names: Sequence[str], width: float = COLUMN) -> Iterator[tuple[str, Drawn]]:
-    """The figures of an ablation in one regime, one at a time, so many inches wide, each with its caption."""
+def of_study(
+    study: Study, names: Sequence[str], width: float = COLUMN, curves: Sequence[str] = ()
+) -> Iterator[tuple[str, Drawn]]:
+    """The figures of an ablation in one regime, one at a time, so many inches wide, each with its caption.
+
+    curves: the metrics of learning curves (default: the loss, and what arms are compared by and selected on).
+    """
     for name in names:
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                drawn = FIGURES[name](study, width)
+                drawn = _curves(CURVES[name], study, width, curves) if name in CURVES else FIGURES[name](study, width)
             yield name, _told(drawn, study)
         except ReportError as error:
             yield name, Missing(str(error))
@@ -94,17 +106,14 @@ def _called(of: Mapping[str, Of], study: Study) -> dict[str, Of]:
     return {words.get(arm, arm): each for arm, each in of.items()}
 
 
-def _curves(x: str) -> Callable[[Study, float], Drawn]:
-    def draw(study: Study, width: float) -> Drawn:
-        curves = {arm: runs for arm, runs in study.curves().items() if runs}
-        logged = {key for runs in curves.values() for run in runs for key in run}
-        metrics = curve_keys(study.known, logged, (study.metric, study.select_on))
-        if not metrics:
-            return Missing("no run has a history of a declared metric")
-        keys = [study.key(metric) for metric in metrics]
-        return learning_curves(study.name, _called(curves, study), keys, x, width=width)
-
-    return draw
+def _curves(x: str, study: Study, width: float, asked: Sequence[str] = ()) -> Drawn:
+    curves = {arm: runs for arm, runs in study.curves().items() if runs}
+    logged = {key for runs in curves.values() for run in runs for key in run}
+    metrics = asked or curve_keys(study.known, logged, (study.metric, study.select_on))
+    if not curves or not metrics:
+        return Missing("no run has a history of a declared metric")
+    keys = [study.key(metric) for metric in metrics]
+    return learning_curves(study.name, _called(curves, study), keys, x, width=width)
 
 
 def _sensitivity(study: Study, width: float) -> Drawn:
@@ -206,10 +215,7 @@ def _crossed(draw: Callable[[str, Crossed, Key, float], Figure]) -> Callable[[St
     return drawn
 
 
-FIGURES |= {
-    "learning_curves_epochs": _curves("epoch"),
-    "learning_curves_updates": _curves("step"),
-    "learning_curves_seconds": _curves("seconds"),
+FIGURES |= {name: partial(_curves, x) for name, x in CURVES.items()} | {
     "sensitivity": _sensitivity,
     "forest": _forest,
     "seeds": _seeds,

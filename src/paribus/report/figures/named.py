@@ -17,14 +17,22 @@ OF_RUNS = (*catalogue.RUN_FIGURES,)
 
 
 def of_ablation(
-    overrides: Sequence[str], wanted: Sequence[str], mix: Sequence[str], width: float = COLUMN
+    overrides: Sequence[str],
+    wanted: Sequence[str],
+    mix: Sequence[str],
+    width: float = COLUMN,
+    metrics: Sequence[str] = (),
 ) -> Iterator[tuple[str, Drawn]]:
-    """The figures of what a command line names, one at a time, each with the name of its file. width: in inches."""
-    found = studies(overrides, mix)
+    """The figures of what a command line names, one at a time, each with the name of its file. width: in inches.
+
+    metrics: of learning curves, those that are drawn; of all other figures, the first is what arms are compared by.
+    """
+    compared = () if set(wanted) <= set(catalogue.CURVES) else metrics
+    found = studies(overrides, mix, metrics=compared)
     for number, each in enumerate(found):
         part = each.regime or (f"{number + 1}" if number else "")
         suffix = f"-{file_name(part)}" if part else ""
-        for name, figure in catalogue.of_study(each, [n for n in wanted if n in catalogue.FIGURES], width):
+        for name, figure in catalogue.of_study(each, [n for n in wanted if n in catalogue.FIGURES], width, metrics):
             yield name + suffix, figure
     for name in catalogue.OF_STUDIES:
         if name in wanted:

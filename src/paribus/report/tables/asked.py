@@ -76,9 +76,9 @@ class Tables:
         """What is printed; made once, for a table and its notes."""
         return sheets(self.plans, self.read, self.options, self.read.store.history)
 
-    def notes(self, width: str = "column") -> str:
+    def notes(self, width: str = "column", heat: bool = False) -> str:
         """LaTeX of what stands below its tables."""
-        return notes_text(self.sheets, width)
+        return notes_text(self.sheets, width, heat)
 
     def __str__(self) -> str:
         return self.text("markdown")

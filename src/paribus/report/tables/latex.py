@@ -18,12 +18,16 @@ SIZES = {r"\footnotesize": 8, r"\scriptsize": 7}  # points, in a document of 10
 _LETTER = 0.53  # of the size of the type: a digit is as wide as that, and letters are in the mean
 _GAP = 6.0  # points between columns
 _NARROW = 12  # letters: words are broken into lines no shorter than that
+# Red, green and blue of the worst and of the best of a grid: one hue, and light enough for black letters.
+_PALE, _STRONG = (247, 251, 255), (107, 174, 214)
+SHADED = "The darker, the better, from the worst to the best of this table."
 
 
-def latex(sheet: Sheet, heading: bool = False, width: str = "column", notes: bool = True) -> str:
+def latex(sheet: Sheet, heading: bool = False, width: str = "column", notes: bool = True, heat: bool = False) -> str:
     r"""A table environment for \usepackage{booktabs,siunitx}; `table*` where it is wider than a column.
 
-    width: column or full. notes: whether what a caption of two lines does not hold stands below.
+    width: column or full. notes: whether what a caption of two lines does not hold stands below. heat: whether a grid's
+    numbers are shaded, which needs \usepackage[table]{xcolor}.
     """
     shown, dropped = fitting(sheet, width)
     wide = width == "full" or _points(shown, 7, narrow=True) > WIDTHS["column"]
@@ -38,20 +42,24 @@ def latex(sheet: Sheet, heading: bool = False, width: str = "column", notes: boo
         rf"  {size}\setlength{{\tabcolsep}}{{{_GAP / 2:g}pt}}%",
         r"  \sisetup{detect-weight, retain-explicit-plus, group-digits=integer,",
         r"    group-minimum-digits=4, group-separator={,}}%",
-        *(f"  {line}" for line in _tabular(shown, room, SIZES[size])),
+        *(f"  {line}" for line in _tabular(shown, room, SIZES[size], heat)),
     ]
     if notes:
-        lines += [rf"  \par\smallskip{{\raggedright\scriptsize {note}\par}}" for note in notes_of(sheet, dropped)]
+        lines += [
+            rf"  \par\smallskip{{\raggedright\scriptsize {note}\par}}" for note in notes_of(sheet, dropped, heat=heat)
+        ]
     return "\n".join([*lines, rf"\end{{{environment}}}"]) + "\n"
 
 
-def notes_of(sheet: Sheet, dropped: list[Column] | None = None, width: str = "column") -> list[str]:
-    """What stands below the table, each a paragraph: the long caption, footnotes, and what was left out.
+def notes_of(sheet: Sheet, dropped: list[Column] | None = None, width: str = "column", heat: bool = False) -> list[str]:
+    """What stands below the table, each a paragraph: the long caption, what its shades mean, footnotes, and what was
+    left out.
 
     dropped: default what is too wide for `width`.
     """
     dropped = fitting(sheet, width)[1] if dropped is None else dropped
     said = [escape.latex(sheet.caption)] if sheet.short else []
+    said += [SHADED] if heat and has_shades(sheet) else []
     for column, entries in columns_of(sheet):
         if column in dropped and column.noted:
             pairs = zip(sheet.rows, entries, strict=True)
@@ -91,7 +99,25 @@ def _points(sheet: Sheet, size: int, narrow: bool = False) -> float:
     return letters * _LETTER * size + _GAP * (len(sheet.columns) - 1)
 
 
-def _tabular(sheet: Sheet, room: float, size: int) -> list[str]:
+def has_shades(sheet: Sheet) -> bool:
+    """Whether any of its entries can be shaded."""
+    return any(map(_shaded, sheet.rows))
+
+
+def fields(sheet: Sheet, heat: bool = False) -> list[str]:
+    """The heads of what stands between LaTeX's ampersands: a number and what follows it are two, unless shaded."""
+    return [
+        column.head
+        for column, entries in columns_of(sheet)
+        for _ in range(2 if follows(column, entries) and not (heat and _shaded(entries)) else 1)
+    ]
+
+
+def _shaded(entries: list[Entry]) -> bool:
+    return any(entry.shade is not None for entry in entries)
+
+
+def _tabular(sheet: Sheet, room: float, size: int, heat: bool) -> list[str]:
     broken: set[int] = set()  # columns of words that are broken into lines, the longest first
     sizes = [_letters(*each, narrow=False) for each in columns_of(sheet)]
     least = [_letters(*each, narrow=True) for each in columns_of(sheet)]
@@ -113,6 +139,12 @@ def _tabular(sheet: Sheet, room: float, size: int) -> list[str]:
             for line, entry in zip(body, entries, strict=True):
                 line.append(_words(entry))
             continue
+        if heat and _shaded(entries):
+            preamble.append("c")
+            head.append(_head(column.head, "c"))
+            for line, entry in zip(body, entries, strict=True):
+                line.append(_color(entry.shade) + _words(entry))
+            continue
         two = follows(column, entries)
         preamble.append(f"S[table-format={_format(entries)}]")
         preamble += [r"@{\,}l"] if two else []
@@ -130,6 +162,13 @@ def _tabular(sheet: Sheet, room: float, size: int) -> list[str]:
         r"  \bottomrule",
         r"\end{tabular}",
     ]
+
+
+def _color(shade: float | None) -> str:
+    if shade is None:
+        return ""
+    parts = (round(pale + shade * (strong - pale)) for pale, strong in zip(_PALE, _STRONG, strict=True))
+    return rf"\cellcolor[RGB]{{{','.join(map(str, parts))}}}"
 
 
 def _up(marks: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ class Entry:
 
     text: words or one number; rest: what follows a number, "± 0.96" or "(−1.5 to +0.6)".
     marks: numbers of the footnotes it has. bold: whether the text is. runs: ids behind the number.
+    shade: of a number in a grid, how far it is from the worst (0) to the best (1) of them.
     """
 
     text: str = ""
@@ -23,6 +24,7 @@ class Entry:
     bold: bool = False
     marks: tuple[int, ...] = ()
     runs: tuple[str, ...] = ()
+    shade: float | None = None
 
     @property
     def number(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from paribus.report.tables.sheet import Column, Entry, Sheet, label_of
 
 if TYPE_CHECKING:
     from paribus.ablation.cells import Plan
+    from paribus.base.metrics import Key
 
 
 def arms_sheet(table: Aggregate, view: View | None = None) -> Sheet:
@@ -77,6 +79,7 @@ def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = N
     significant = f"Differs from {table.baseline.arm} (p ≤ {1 - table.level:.2g} after Holm)."
     if any(row.cells[main].p_holm <= 1 - table.level for row in table.rows):
         notes.append(significant)
+    shades = _shades(table, main)
     across = list(dict.fromkeys(levels[row.arm][factors[1]] for row in table.rows))
     rows = []
     for level in dict.fromkeys(levels[row.arm][factors[0]] for row in table.rows):
@@ -88,7 +91,7 @@ def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = N
             row, cell = table.rows[k], cells[k]
             own = marks.get(row.arm, ())
             own += (notes.index(significant) + 1,) if row.cells[main].p_holm <= 1 - table.level else ()
-            line.append(Entry(cell.text, cell.rest, cell.bold, own, cell.runs))
+            line.append(replace(cell, marks=own, shade=shades.get(k)))
         rows.append(line)
     return Sheet(
         f"{table.name}: {title(main)}",
@@ -99,3 +102,14 @@ def grid_sheet(table: Aggregate, factors: tuple[str, str], view: View | None = N
         [*notes, *excluded(table)],
         short=short_caption(table, view, ("grid",)),
     )
+
+
+def _shades(table: Aggregate, metric: Key) -> dict[int, float]:
+    """How far the mean of each row is from the worst to the best of all; from the lowest where neither is better."""
+    means = {k: row.cells[metric].mean.mean for k, row in enumerate(table.rows)}
+    known = {k: mean for k, mean in means.items() if math.isfinite(mean)}
+    low, high = min(known.values(), default=0.0), max(known.values(), default=0.0)
+    if low == high:
+        return {}
+    falling = metric.metric.higher is False
+    return {k: (high - mean if falling else mean - low) / (high - low) for k, mean in known.items()}

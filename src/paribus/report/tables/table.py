@@ -50,26 +50,28 @@ def document(
     trace: bool = True,
     width: str = "column",
     notes: bool = True,
+    heat: bool = False,
     traces: dict[str, Any] | None = None,
 ) -> str:
     """All sheets, with headings where they are several.
 
-    trace: with the comments that `paribus verify` reads. traces: see `trace.traced`. width, notes: of
-    LaTeX, see `latex.latex`.
+    trace: with the comments that `paribus verify` reads. traces: see `trace.traced`. width, notes,
+    heat: of LaTeX, see `latex.latex`.
     """
-    layout: dict[str, Any] = {"width": width, "notes": notes} if form == "latex" else {}
+    layout: dict[str, Any] = {"width": width, "notes": notes, "heat": heat} if form == "latex" else {}
     parts = []
     for sheet in sheets:
         text = RENDER[form](sheet, heading=len(sheets) > 1, **layout)
         if trace and sheet.source is not None:
-            text = traced(text, sheet.source | ({"width": width} if layout else {}), form, traces)
+            kept = {"width": width, **({"heat": True} if heat else {})} if layout else {}
+            text = traced(text, sheet.source | kept, form, traces)
         parts.append(text)
     return "\n".join(parts)
 
 
-def notes_text(sheets: Sequence[Sheet], width: str = "column") -> str:
+def notes_text(sheets: Sequence[Sheet], width: str = "column", heat: bool = False) -> str:
     """What `document` leaves out of LaTeX's tables without notes: a paragraph for each."""
-    return "\n\n".join(note for sheet in sheets for note in paper.notes_of(sheet, width=width)) + "\n"
+    return "\n\n".join(note for sheet in sheets for note in paper.notes_of(sheet, width=width, heat=heat)) + "\n"
 
 
 def csv_text(

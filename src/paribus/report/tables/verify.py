@@ -10,8 +10,8 @@ from typing import Any
 from paribus.ablation.cells import Read
 from paribus.evidence.arms import ReportError
 from paribus.evidence.targets import Histories
-from paribus.report.tables.latex import fitting, latex
-from paribus.report.tables.render import columns_of, follows, html, markdown
+from paribus.report.tables.latex import fields, fitting, latex
+from paribus.report.tables.render import html, markdown
 from paribus.report.tables.source import absent, build
 from paribus.report.tables.trace import SUFFIX, Region, regions
 from paribus.store.history import HistoryError
@@ -74,12 +74,13 @@ def _check(region: Region, read: Read, histories: Histories | None) -> Checked:
     split = {latex: _latex, html: _html, markdown: _markdown}[form]
     theirs, words = split(region.text)
     width = source.get("width", "column")
-    layout = {"width": width} if form is latex else {}
+    heat = bool(source.get("heat", False))
+    layout = {"width": width, "heat": heat} if form is latex else {}
     ours, own_words = split(form(sheet, **layout))
     heads = [column.head for column in sheet.columns]
     if form is latex:
         fitted, _ = fitting(sheet, width)
-        heads = [c.head for c, entries in columns_of(fitted) for _ in range(2 if follows(c, entries) else 1)]
+        heads = fields(fitted, heat)
     _compare_rows(theirs, ours, heads, result)
     _compare_words(words, own_words, result)
     return result
@@ -152,6 +153,7 @@ def _near(text: str, token: str) -> str:
 
 def _tokens(text: str) -> list[str]:
     bare = re.sub(r"\$([+−-])\$", r"\1", text).replace("−", "-").replace("\u2007", "")
+    bare = re.sub(r"\\cellcolor\[RGB\]\{[^}]*\}", "", bare)
     bare = re.sub(r"\\textsuperscript\{[^}]*\}|<sup>.*?</sup>|data-runs=\"[^\"]*\"|&#?\w+;", " ", bare)
     return [token.replace(",", "").lstrip("+") for token in _TOKEN.findall(bare.replace("$", ""))]
 
