@@ -52,6 +52,85 @@ def test_two_processes_under_a_sweep_give_the_result_of_one(paribus, tmp_path, n
     assert len(list(tmp_path.glob("outputs/runs/*"))) == 3
 
 
+COUNTED = """
+from pathlib import Path
+
+import pytorch_lightning as pl
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+
+class Counted(pl.Callback):
+    def on_fit_start(self, trainer, loop):
+        self.exchanges = 0
+        trainer.strategy.model.register_comm_hook(None, self.exchange)
+
+    def exchange(self, state, bucket):
+        self.exchanges += 1
+        return allreduce_hook(None, bucket)
+
+    def on_train_end(self, trainer, loop):
+        if trainer.is_global_zero:
+            Path("exchanges").write_text(f"{self.exchanges} {loop.data.cursor.step} {self.steps(trainer)}")
+
+    def steps(self, trainer):
+        return trainer.fit_loop.epoch_loop.batch_progress.total.completed
+"""
+
+
+def test_gradients_are_exchanged_once_for_all_parts_of_a_batch(paribus, tmp_path, monkeypatch):
+    (tmp_path / "counted_exchanges.py").write_text(COUNTED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    common = [*BASE, "norm=layer", "trainer.accumulate=3", "data.drop_last=true"]
+    assert paribus("train", *common).code == 0
+    two = paribus("train", *common, "trainer=ddp_sim", "+callbacks.counted._target_=counted_exchanges.Counted")
+    assert two.code == 0, two.err
+    exchanges, updates, steps = map(int, (tmp_path / "exchanges").read_text().split())
+    assert exchanges == updates == 10  # all gradients lie in one bucket
+    assert steps < updates  # several of them in a step of Lightning's loop
+    first, second = sorted(Store(tmp_path / "outputs").scan(), key=lambda r: r.provenance["world_size"])
+    assert second.provenance["world_size"] == 2
+    for key in ("train/loss", "val/loss", "test/loss", "grad_norm"):
+        assert second.metrics[key] == pytest.approx(first.metrics[key], rel=1e-9)
+
+
+EACH = """
+import pytorch_lightning as pl
+import torch
+
+
+class Each(pl.Callback):
+    def on_fit_start(self, trainer, loop):
+        for module in loop.network.modules():
+            if type(module).__name__ == "BatchRenorm":
+                module.register_forward_pre_hook(self.follows)
+
+    def follows(self, norm, inputs):
+        if norm.training:
+            first = norm.running_mean.clone()
+            torch.distributed.broadcast(first, 0)
+            assert torch.equal(first, norm.running_mean)
+
+    def on_train_batch_end(self, trainer, loop, outputs, batch, batch_idx):
+        assert not loop.data.in_chunks
+"""
+
+
+@pytest.mark.parametrize(
+    "norm", ["batch_renorm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("batch", "spectral"))]
+)
+def test_updates_of_one_step_or_of_many_give_the_same_bits(paribus, tmp_path, monkeypatch, norm):
+    """Batch renorm reads its moving statistics in training: those of the first process, before each update."""
+    (tmp_path / "each_batch.py").write_text(EACH)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    common = [*BASE, f"norm={norm}", "data.drop_last=true", "trainer=ddp_sim"]
+    assert paribus("train", *common).code == 0
+    assert paribus("train", *common, "+callbacks.each._target_=each_batch.Each").code == 0
+    store = Store(tmp_path / "outputs")
+    many, single = (state(store.run_dir(record.id)) for record in store.scan())
+    for key, value in many.items():
+        torch.testing.assert_close(single[key], value, rtol=0, atol=0)
+
+
 SHARDS = pytest.mark.skipif(not shards_on_cpu(), reason="this torch shards on GPUs only")
 
 

@@ -55,7 +55,12 @@ class TensorSet:
 
 def placed(x: Tensor, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> Tensor:
     """Samples on a device: numbers in the floating type that the network computes in, bytes and tokens as they are."""
-    return x.to(device, dtype if x.is_floating_point() else None, memory_format=memory_format)
+    return x.to(
+        device,
+        dtype if x.is_floating_point() else None,
+        non_blocking=device.type == "cuda",
+        memory_format=memory_format,
+    )
 
 
 @dataclass

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 SECONDS = 0.5  # between two decisions
 
@@ -32,8 +34,12 @@ class Agreement:
         return state.tolist()
 
     def due(self, step: int) -> bool:
-        """Whether the processes decide after update number `step`."""
+        """Whether the processes decide after update number `step`, or the first one at which all can."""
         return step >= self._next
+
+    def updates_left(self, step: int) -> int:
+        """After update number `step`, how many updates there are until the next decision."""
+        return max(1, self._next - step)
 
     def decide(self, step: int, flag: bool) -> bool:
         """Whether any process has raised the flag. Also finds out when they decide next."""
@@ -43,3 +49,13 @@ class Agreement:
         self._next = step + max(1, min(2 * updates + 1, int(SECONDS / max(seconds, 1e-6))))
         self._step, self._time = step, now
         return bool(raised)
+
+
+def follow_first(tensors: Sequence[Tensor]) -> None:
+    """Every process gets the values of the first, in one message for each type; in place."""
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        alike = [tensor for tensor in tensors if tensor.dtype == dtype]
+        flat = torch.cat([tensor.flatten() for tensor in alike])
+        torch.distributed.broadcast(flat, 0)
+        for tensor, part in zip(alike, flat.split([tensor.numel() for tensor in alike]), strict=True):
+            tensor.copy_(part.view_as(tensor))

@@ -119,7 +119,7 @@ class RunData(pl.LightningDataModule):
         self.exhausted = False
         self.device = torch.device("cpu")
         self.dtype = torch.float32
-        self.loader: ChunkLoader | None = None
+        self._evaluation_loaders: dict[str, DataLoader[Any]] = {}
 
     def _plan(self, rank: int) -> BatchPlan:
         size: int | Callable[[int], int] = self.base_batch_size
@@ -210,16 +210,28 @@ class RunData(pl.LightningDataModule):
                 yield share.slice(step * len(share) // steps, (step + 1) * len(share) // steps)
         else:
             batches = equally_many(len(part), min(batch_size, 256), rank, world)
-            loader = DataLoader(
-                cast(Dataset[Any], part),
-                batch_sampler=[list(batch) for batch in batches if batch],
-                num_workers=self.workers,
-                worker_init_fn=leave_signals,
-            )
-            for x, y in loader:
-                yield placed(x, self.device, self.dtype, self.memory_format), y.to(self.device)
+            for x, y in self._evaluation_loader(split, [list(batch) for batch in batches if batch]):
+                yield (
+                    placed(x, self.device, self.dtype, self.memory_format),
+                    y.to(self.device, non_blocking=self.device.type == "cuda"),
+                )
             if not batches[-1]:  # the others have one sample more
                 yield placed(x[:0], self.device, self.dtype, self.memory_format), y[:0].to(self.device)
+
+    def _evaluation_loader(self, split: str, batches: list[list[int]]) -> Iterable[tuple[Tensor, Tensor]]:
+        """Samples that are read from a split. The workers of the validation set wait for its next evaluation."""
+        found = self._evaluation_loaders.get(split)
+        if found is None or found.batch_sampler != batches:
+            found = self._evaluation_loaders[split] = DataLoader(
+                cast(Dataset[Any], getattr(self.splits, split)),
+                batch_sampler=batches,
+                num_workers=self.workers,
+                pin_memory=self.device.type == "cuda",
+                persistent_workers=self.workers > 0 and split == "val",
+                worker_init_fn=leave_signals,
+                generator=torch.Generator(),  # so that an evaluation draws nothing from the stream of the training
+            )
+        return found
 
     # ------------------------------------------------------------------------------------------ position
 

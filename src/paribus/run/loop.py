@@ -17,17 +17,19 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from paribus.base.lightning_hooks import Hooks
 from paribus.base.movement import STILL, UPDATES, Movement
-from paribus.run.agreement import Agreement
+from paribus.run.agreement import Agreement, follow_first
 from paribus.run.callbacks.observer import Observer
 from paribus.run.data import Chunk, RunData
 from paribus.run.engine import Engine
 from paribus.run.journal import Journal
 from paribus.run.metrics import Totals
 from paribus.run.sharding import is_sharded, shard
+from paribus.techniques.norms.statistics import read_in_training
 
 CHUNK_SECONDS = 0.25  # length of a training step: short enough for progress, checkpoints and Ctrl-C
 DIVERGENCE_CHECK_SECONDS = 10.0
@@ -91,6 +93,10 @@ class Loop(pl.LightningModule):
         self.data: RunData
         self._grad_norms = torch.full((len(self.trainees),), math.nan)
         self._lost = False  # this process met numbers that are not finite
+        # For all parts of a batch but the last: processes exchange its gradients once. (Those of FSDP exchange shards
+        # for each part, since a whole gradient might not fit.)
+        self._unsynchronised: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._shares_buffers = False  # of the first process, with the others
         self._movement: Movement | None = None  # of a run by itself
         self._restored: list[dict[str, Any]] | None = None
         self._restored_streams: list[list[dict[str, Tensor]]] | None = None
@@ -118,6 +124,11 @@ class Loop(pl.LightningModule):
             run.schedule.follow(data)
         self.totals = Totals(self.task, self.device, self.engine.replicas)
         callbacks: list[Any] = getattr(self.trainer, "callbacks", [])
+        model = self.trainer.strategy.model if self.world > 1 else None
+        if isinstance(model, DistributedDataParallel):
+            self._unsynchronised = model.no_sync
+            model.broadcast_buffers = False  # at each training step, and we do so at each update
+            self._shares_buffers = bool(read_in_training(self.network))
         self.hooks = Hooks(self)
         data.in_chunks = not self.hooks.every_update
         self._gradient_hooks = [c.on_gradients for c in callbacks if hasattr(c, "on_gradients")]
@@ -147,7 +158,7 @@ class Loop(pl.LightningModule):
             self._update(x, y, size)
             updates += 1
             cursor.seconds = seconds_before + time.perf_counter() - started - self.observed_seconds
-            if self.stop_requested or self.diverged or data.spent():
+            if data.spent() or self.diverged or (self.stop_requested and self.world == 1):
                 break
         if self.world > 1:
             self._agree()
@@ -164,7 +175,7 @@ class Loop(pl.LightningModule):
         return None if data.in_chunks else {"loss": self._loss}
 
     def _agree(self) -> None:
-        """After an update of several processes: they end together."""
+        """After a training step of several processes: they end together, and take as many updates in the next one."""
         cursor = self.data.cursor
         if self.data.updates is None:  # the schedule and the end follow the clock: that of the slowest
             [cursor.seconds] = self.agreement.largest(cursor.seconds)
@@ -173,6 +184,8 @@ class Loop(pl.LightningModule):
             lost = self._lost or not math.isfinite(float(self.totals.state()[0]))
             if self.agreement.decide(cursor.step, lost):
                 self._end(0, "diverged")
+        if self.data.in_chunks and self.data.updates is not None:
+            self.data.updates_per_chunk = self.agreement.updates_left(cursor.step)
 
     def _set_streams(self) -> None:
         """Not in on_train_epoch_start, which Lightning leaves out after some restarts, and which comes before a
@@ -214,8 +227,7 @@ class Loop(pl.LightningModule):
     def _training_rows(self) -> dict[int, dict[str, float]]:
         """The row of the history of each trainee, from the totals of the epoch."""
         if self.world > 1:
-            for buffer in self.network.buffers():  # statistics of each process's own share until here
-                torch.distributed.broadcast(buffer, 0)
+            follow_first(list(self.network.buffers()))  # statistics of each process's own share until here
         self.agrees_now = True
         state = self.totals.state()
         if self.world > 1:
@@ -266,6 +278,8 @@ class Loop(pl.LightningModule):
         """One update of every trainee, from this process's share (x, y) of global batches of `size` samples."""
         engine, cursor = self.engine, self.data.cursor
         engine.set_position(*self.data.position())
+        if self._shares_buffers:
+            follow_first(read_in_training(self.network))
         if self.task.augments:
             x, y = engine.augment(x, y, cursor.step)
         if self.accumulate == 1:
@@ -273,8 +287,9 @@ class Loop(pl.LightningModule):
         else:
             dim = len(engine.replicas)
             parts = x.tensor_split(self.accumulate, dim), y.tensor_split(self.accumulate, dim)
-            for part_x, part_y in zip(*parts, strict=True):
-                self._backward(part_x, part_y, size)
+            for k, (part_x, part_y) in enumerate(zip(*parts, strict=True), 1):
+                with nullcontext() if k == self.accumulate else self._unsynchronised():
+                    self._backward(part_x, part_y, size)
         engine.clip()
         if self._watched:
             engine.show_gradients()

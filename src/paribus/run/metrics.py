@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -45,7 +46,9 @@ class Totals:
             return
         losses, outputs, targets = zip(*self._waiting, strict=True)
         dim = self._dim
-        sizes = self._sums.new_tensor([batch.shape[dim] for batch in outputs])
+        # Filled on the device: a list that is copied there would make the host wait for all that it has asked for.
+        alike = [(size, len(list(of))) for size, of in groupby(batch.shape[dim] for batch in outputs)]
+        sizes = torch.cat([self._sums.new_full((number,), size) for size, number in alike])
         terms = torch.stack(losses).to(self._sums) * sizes.view(-1, *[1] * dim)
         # A running sum adds one after another: the same bits wherever batches are parted.
         self._sums[0] = torch.cat([self._sums[:1], terms]).cumsum(0)[-1]

@@ -153,8 +153,9 @@ def _tabular(sheet: Sheet, room: float, size: int, heat: bool) -> list[str]:
             line.append(_number(entry))
             if two:
                 line.append(escape.latex(entry.rest) + (_up(entry.marks) if entry.number else ""))
+    last_is_shaded = heat and _shaded([row[-1] for row in sheet.rows])
     return [
-        rf"\begin{{tabular}}{{@{{}}{' '.join(preamble)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{' '.join(preamble)}{'' if last_is_shaded else '@{}'}}}",  # rules as wide as shades
         r"  \toprule",
         rf"  {' & '.join(head)} \\",
         r"  \midrule",

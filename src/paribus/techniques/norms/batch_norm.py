@@ -187,7 +187,7 @@ class SyncBatchNorm(BatchNorm):
         values = wide(x)
         local = values.numel() // values.shape[1]
         # Two rounds, mean first: the difference of mean squares would cancel.
-        sums = _AllReduceSum.apply(torch.cat([values.sum(axes), values.new_tensor([local])]))  # type: ignore[no-untyped-call]
+        sums = _AllReduceSum.apply(torch.cat([values.sum(axes), values.new_full((1,), local)]))  # type: ignore[no-untyped-call]
         count = sums[-1]
         mean = sums[:-1] / count
         centred = values - _column(mean, values)

@@ -24,6 +24,13 @@ def running_norms(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if _is_known(module)]
 
 
+def read_in_training(network: nn.Module) -> list[Tensor]:
+    """The buffers that training may read: all but the moving statistics that only evaluations read."""
+    norms = [norm for norm in running_norms(network) if not isinstance(norm, BatchRenorm)]
+    unread = {id(buffer) for norm in norms for buffer in norm.buffers(recurse=False)}
+    return [buffer for buffer in network.buffers() if id(buffer) not in unread]
+
+
 def unknown_statistics(network: nn.Module, versions: Sequence[int] | None = None) -> list[str]:
     """What else keeps statistics of the data, as "name (Class)": modules whose buffers are called so.
 
