@@ -448,6 +448,8 @@ def test_names_are_broken_behind_commas_then_at_spaces_then_behind_signs():
     assert wrapped("loss=label_smoothing", 0.8) == "loss=label_\nsmoothing"
     assert set(map(len, wrapped("x" * 20, 0.3).split("\n")[:-1])) == {5}
     assert wrapped("a,b, c,", 0.1).replace("\n", "") == "a,b,c,"
+    long = "optimizer adagrad_rms, scheduler constant"  # more than a line may have
+    assert wrapped(long, 1.0) == "optimizer\nadagrad_rms,\nscheduler constant"
 
 
 def test_ticks_are_numbers_as_people_write_them():
@@ -522,3 +524,28 @@ def test_a_unit_stands_on_the_axis():
     drawn = forest("x", [Compared("a", 5, -0.1, -0.15, -0.05)], key, "base")
     assert "test RMSE: difference from\nbase (km)" in texts(drawn)
     assert seed_dots("x", {"a": {0: 1.0, 1: 2.0}}, key).axes[0].get_xlabel() == "test RMSE (km)"
+
+
+def test_a_loss_that_falls_by_decades_stands_on_logarithmic_axes():
+    """Regimes span the same ratio, an interval that reaches below zero ends at the axis, and no number is 0.0000."""
+    key = FIRST.key("test/loss")
+    small, large = mean_interval([1e-6, 2e-6, 9e-5]), mean_interval([0.02, 0.03, 0.04])
+    panels = regimes("x", {"easy": {"a": small}, "hard": {"a": large}}, key).axes
+    ends = [panel.get_xlim() for panel in panels]
+    assert all(panel.get_xscale() == "log" for panel in panels)
+    assert ends[0][1] / ends[0][0] == pytest.approx(ends[1][1] / ends[1][0])
+    assert small.low < 0 < ends[0][0] == pytest.approx(panels[0].lines[0].get_xdata()[0])
+    dots = seed_dots("x", {"a": {0: 1e-6, 1: 2e-6}, "b": {0: 0.01, 1: 0.5}}, key)
+    assert dots.axes[0].get_xscale() == "log"
+    assert dots.axes[0].get_xlim()[0] > 0
+    means = {(0, 0): small, (0, 1): large, (1, 0): large, (1, 1): large}
+    grid = heat_map("x", Crossed(("norm", ("a", "b")), ("size", ("c", "d")), means, (), 0.5), key)
+    assert [text.get_text() for text in grid.axes[0].texts] == ["3.1e-5", "0.03", "0.03", "0.03"]
+    for figure in (panels[0].figure, dots, grid):
+        check_figure(figure, COLUMN)
+
+
+def test_values_within_a_decade_stand_on_linear_axes():
+    key = FIRST.key("test/loss")
+    assert seed_dots("x", {"a": {0: 0.1, 1: 0.2}}, key).axes[0].get_xscale() == "linear"
+    assert regimes("x", {r: {"a": mean_interval([0.1, 0.2])} for r in "ef"}, key).axes[0].get_xscale() == "linear"

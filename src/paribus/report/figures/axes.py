@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from paribus.base.metrics import Key
 from paribus.report.escape import plain
 from paribus.report.figures.style import RC, SMALL
 
-LONGEST = 40  # characters of a name
+LONGEST = 40  # characters of a name in one line
+LONGEST_IN_LINES = 64  # of one that is broken into lines
 SECTIONS = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=\w+=)")  # of the key in a.b.key=value
 PIECES = re.compile(r"[^=_.:/+-]+[=_.:/+-]*|[=_.:/+-]+")  # of a word, behind which it may be broken
 LINE = 1.25 / 72  # inches that a line of text takes, for each point of its size
@@ -26,15 +28,15 @@ FENCES = 4.0  # what lies so many interquartile ranges beyond the quartiles does
 FEW = 0.1  # of the values, which may lie beyond
 
 
-def shortened(name: str) -> str:
-    """A user's name as it is drawn: one line, never empty, never longer than `LONGEST`.
+def shortened(name: str, longest: int = LONGEST) -> str:
+    """A user's name as it is drawn: one line, never empty, never of more characters than that.
 
     A longer one loses the sections of its keys first: what tells arms apart is often the last value.
     """
     name = plain(name) or "(no name)"
-    if len(name) > LONGEST:
+    if len(name) > longest:
         name = SECTIONS.sub("", name)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 @functools.lru_cache(4096)
@@ -48,7 +50,7 @@ def wrapped(name: str, room: float, points: float = SMALL) -> str:
     """A name in lines of so many inches, broken behind a comma, or else at spaces. A word is broken only where it is
     longer than a line, behind a sign if there is one."""
     lines = [""]
-    for part in re.findall(r"(?:[^,]|,(?! ))+,? ?", shortened(name)):
+    for part in re.findall(r"(?:[^,]|,(?! ))+,? ?", shortened(name, LONGEST_IN_LINES)):
         part = part.strip()
         if lines[-1] and across(f"{lines[-1]} {part}", points) > room:
             lines.append("")
@@ -120,6 +122,12 @@ def without_outliers(values: Sequence[float]) -> list[float]:
     return finite if many or finite[-1] - finite[0] <= 2 * (kept[-1] - kept[0]) else kept
 
 
+def is_wide(metric: Key, values: Iterable[float]) -> bool:
+    """Whether values stand on a logarithmic axis: of what falls towards zero, all positive, over a decade or more."""
+    finite = [value for value in values if math.isfinite(value)]
+    return metric.metric.falls and min(finite, default=0.0) > 0 and max(finite) >= 10 * min(finite)
+
+
 def error_scale(panel: Axes, lowest: float) -> None:
     """y -> -log(101 - y) for percent: the error on a logarithmic axis that reaches zero."""
     panel.set_yscale("function", functions=(lambda y: -np.log(np.maximum(101 - y, 1e-3)), lambda z: 101 - np.exp(-z)))
@@ -143,6 +151,13 @@ def plain_logs(panel: Axes) -> None:
     panel.yaxis.set_major_locator(LogLocator(10, (1.0,) if wide else (1.0, 2.0, 5.0), numticks=9 if wide else 12))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value) if wide else tick(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
+
+
+def few_powers(panel: Axes, most: int = 3) -> None:
+    """Ticks of a logarithmic x axis at powers of ten, a few of them where there is no room for more."""
+    panel.xaxis.set_major_locator(LogLocator(10, numticks=most))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    panel.xaxis.set_minor_locator(NullLocator())
 
 
 def log_ticks(panel: Axes, axis: str, values: Sequence[float]) -> None:

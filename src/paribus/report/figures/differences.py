@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from paribus.base.metrics import Key
-from paribus.report.figures.axes import across, as_it_stands, counted, height, name_ticks, shortened, wrapped
+from paribus.report.figures.axes import (
+    across,
+    as_it_stands,
+    counted,
+    few_powers,
+    height,
+    is_wide,
+    name_ticks,
+    shortened,
+    wrapped,
+)
 from paribus.report.figures.axes import without_outliers as inliers
 from paribus.report.figures.sheet import captioned, drawing
 from paribus.report.figures.style import COLUMN, NORMAL, SMALL, TALLEST
@@ -157,7 +167,8 @@ def _row(arms: Sequence[str], left: float, least: float = 0.2) -> float:
 def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric: Key, width: float = COLUMN) -> Figure:
     """Every run as a dot in the row of its arm; a line joins the runs of one seed, a bar marks the arm's mean.
 
-    Parallel lines say that what differs between runs is the seed, and not the arm. The few runs that would more than
+    Parallel lines say that what differs between runs is the seed, and not the arm. What falls by decades, such as a
+    loss, stands on a logarithmic axis. The few runs that would more than
     double the axis are arrows at its edge, with their values.
 
     values: arm -> seed -> value, as recorded.
@@ -166,9 +177,12 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
     arms = list(values)
     seeds = sorted({seed for of in values.values() for seed in of}, key=str)
     drawn = [factor * value for of in values.values() for value in of.values() if math.isfinite(value)]
-    kept = sorted([*inliers(drawn), *(factor * float(np.mean(list(of.values()))) for of in values.values() if of)])
+    log = is_wide(metric, drawn)
+    means = [factor * float(np.mean(list(of.values()))) for of in values.values() if of]
+    kept = sorted(drawn if log else [*inliers(drawn), *means])
     margin = 0.05 * (kept[-1] - kept[0]) or 0.05 * abs(kept[0]) or 1.0
-    low, high = kept[0] - margin, kept[-1] + margin
+    stretch = (kept[-1] / kept[0]) ** 0.05 if log else 1.0
+    low, high = (kept[0] / stretch, kept[-1] * stretch) if log else (kept[0] - margin, kept[-1] + margin)
     left = _room(arms, width)
     beyond = 0
     with drawing(width, 0.5 + _row(arms, left) * len(arms)) as sheet:
@@ -187,6 +201,9 @@ def seed_dots(name: str, values: Mapping[str, Mapping[Hashable, float]], metric:
             beyond += _arrows(panel, number, own, (low, high), colour)
             if own and low <= float(np.mean(own)) <= high:
                 panel.plot([np.mean(own)] * 2, [number - 0.32, number + 0.32], color=colour, lw=1.6, zorder=4)
+        if log:
+            panel.set_xscale("log")
+            few_powers(panel, 6)
         panel.set_xlim(low, high)
         _rows(panel, arms, left)
         panel.set_xlabel(title(metric))
@@ -224,8 +241,9 @@ def regimes(
 ) -> Figure:
     """A panel for each regime with the mean and t interval of every arm.
 
-    All panels span the same range, so lengths compare, each about its own middle: regimes may differ in the task.
-    A rule of thumb that holds only in one regime shows as an order of the arms that changes from panel to panel.
+    All panels span the same range, so lengths compare, each about its own middle: regimes may differ in the task. What
+    falls towards zero by decades, such as a loss, stands on logarithmic axes that span the same ratio. A rule of thumb
+    that holds only in one regime shows as an order of the arms that changes from panel to panel.
 
     means: regime -> arm -> mean, as recorded.
     """
@@ -241,25 +259,30 @@ def regimes(
         figure = sheet.figure
         grid = figure.subplots(rows, columns, squeeze=False)
         panels = list(grid.flat)
-        ends = [_reach(of.values(), factor) for of in means.values()]
+        log = is_wide(metric, (mean.mean for of in means.values() for mean in of.values()))
+        ends = [_reach(of.values(), factor, log) for of in means.values()]
         # Where all are equal, wide enough for the axis to have two ends that differ in floating point.
         largest = max((abs(end) for both in ends for end in both), default=0.0)
         half = max(0.54 * max((high - low for low, high in ends), default=0.0), 1e-9 * largest) or 0.5
         for panel, (low, top) in zip(panels, ends, strict=False):
-            panel.set_xlim(*_within(metric, (low + top) / 2, half))
+            limits = _within(metric, (low + top) / 2, half)
+            if log:
+                panel.set_xscale("log")
+            panel.set_xlim(*(math.exp(limit) for limit in limits) if log else limits)
         for k, (panel, of) in enumerate(zip(panels, means.values(), strict=False)):
             for number, arm in enumerate(arms):
                 if arm not in of or not math.isfinite(of[arm].mean):
                     continue
                 mean, colour = of[arm], GAIN if number else BASE
                 if math.isfinite(mean.low):
-                    panel.plot([mean.low * factor, mean.high * factor], [number] * 2, color=colour, lw=1.2)
+                    low = max(mean.low * factor, panel.get_xlim()[0]) if log else mean.low * factor
+                    panel.plot([low, mean.high * factor], [number] * 2, color=colour, lw=1.2)
                 panel.plot([mean.mean * factor], [number], marker="o" if number else "s", color=colour, ms=4.2)
             as_it_stands(panel.title, heads[k])
             panel.title.set_linespacing(1.15)
             _rows(panel, arms, left)
             panel.tick_params(axis="y", labelleft=k % columns == 0)
-            panel.xaxis.set_major_locator(MaxNLocator(3))
+            few_powers(panel) if log else panel.xaxis.set_major_locator(MaxNLocator(3))
         for panel in panels[len(means) :]:
             panel.remove()
         figure.supxlabel(title(metric), fontsize=NORMAL)
@@ -267,7 +290,9 @@ def regimes(
     return captioned(
         figure,
         f"{name}: mean {name_of(metric)} and its {100 * level:g} % t interval in each regime, n = {n} runs",
-        "all panels span the same range",
+        "all panels span the same ratio; intervals that reach the left edge go on to zero"
+        if log
+        else "all panels span the same range",
     )
 
 
@@ -284,9 +309,11 @@ def _drawn(metric: Key, mean: Mean) -> Mean:
     return replace(mean, low=float(possible(metric, mean.low)), high=float(possible(metric, mean.high)))
 
 
-def _reach(means: Iterable[Mean], factor: float) -> tuple[float, float]:
-    """From the lowest to the highest end of an interval, or mean where there is none."""
+def _reach(means: Iterable[Mean], factor: float, log: bool) -> tuple[float, float]:
+    """From the lowest to the highest end of an interval, or mean where there is none; of logarithms, and of those ends
+    that have one, if log."""
     ends = [end * factor for mean in means for end in (mean.low, mean.mean, mean.high) if math.isfinite(end)]
+    ends = [math.log(end) for end in ends if end > 0] if log else ends
     return (min(ends), max(ends)) if ends else (0.0, 0.0)
 
 

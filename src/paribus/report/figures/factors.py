@@ -12,7 +12,19 @@ from matplotlib.figure import Figure
 
 from paribus.base.metrics import Key
 from paribus.report.figures.axes import across as inches
-from paribus.report.figures.axes import as_it_stands, counted, height, log_ticks, name_ticks, room, shortened, wrapped
+from paribus.report.figures.axes import (
+    as_it_stands,
+    counted,
+    few_powers,
+    height,
+    is_wide,
+    log_ticks,
+    name_ticks,
+    room,
+    shortened,
+    tick,
+    wrapped,
+)
 from paribus.report.figures.learning import BANDED
 from paribus.report.figures.sheet import captioned, drawing, lines
 from paribus.report.figures.style import COLUMN, SMALL
@@ -27,6 +39,7 @@ LEAST = 0.16  # inches, of a cell
 
 def heat_map(name: str, crossed: Crossed, metric: Key, width: float = COLUMN) -> Figure:
     """The mean over seeds at each combination of two levels, as a colour and a number; a dash where there is no arm.
+    Colours are logarithmic for what falls by decades, such as a loss.
 
     Numbers lose decimals where cells are narrow, and are left out where not even whole ones fit.
     """
@@ -36,23 +49,29 @@ def heat_map(name: str, crossed: Crossed, metric: Key, width: float = COLUMN) ->
     for place, mean in crossed.means.items():
         values[place] = factor * mean.mean
     spread = [factor * mean.sd for mean in crossed.means.values() if math.isfinite(mean.sd)]
-    places = min(4, decimals(float(np.median(spread)))) if spread else 2
+    log = is_wide(metric, values.flat)
+    places = 1 if log else min(4, decimals(float(np.median(spread)))) if spread else 2
     left = min(0.3 * width, max(inches(shortened(row)) for row in rows))
     cell = (width - left - 0.45) / len(columns)
     named = [wrapped(row, left) for row in rows]
     turned = max(inches(shortened(column)) for column in columns) > cell - 0.04
     under = max(inches(shortened(column)) for column in columns) if turned else 0.15
-    widest = [max(inches(text(float(v), p)) for v in values.flat if math.isfinite(v)) for p in range(places + 1)]
+
+    def written(value: float, places: int) -> str:
+        return tick(float(f"{value:.{places}e}")) if log else text(value, places)
+
+    widest = [max(inches(written(float(v), p)) for v in values.flat if math.isfinite(v)) for p in range(places + 1)]
     fitting = [p for p, needed in enumerate(widest) if needed <= cell - 0.05]
     down = sum(max(height(row) + 0.06, 0.22) for row in named)
     with drawing(width, down + under + 0.95) as sheet:
         figure = sheet.figure
         panel = figure.subplots()
-        image = panel.imshow(values, cmap=COLOURS, aspect="auto")
-        middle = (np.nanmin(values) + np.nanmax(values)) / 2
+        image = panel.imshow(values, cmap=COLOURS, aspect="auto", norm="log" if log else "linear")
+        ends = np.nanmin(values), np.nanmax(values)
+        middle = math.sqrt(ends[0] * ends[1]) if log else (ends[0] + ends[1]) / 2
         for row, column in np.ndindex(values.shape):
             value = float(values[row, column])
-            said = (text(value, fitting[-1]) if fitting else "") if math.isfinite(value) else "–"
+            said = (written(value, fitting[-1]) if fitting else "") if math.isfinite(value) else "–"
             colour = "white" if value < middle else "black"
             panel.text(column, row, said, ha="center", va="center", fontsize=SMALL, color=colour)
         name_ticks(panel, rows, room=left)
@@ -61,6 +80,8 @@ def heat_map(name: str, crossed: Crossed, metric: Key, width: float = COLUMN) ->
         as_it_stands(panel.xaxis.label, shortened(factor_name(column_name)))
         as_it_stands(panel.yaxis.label, shortened(factor_name(row_name)))
         bar = figure.colorbar(image, ax=panel, location="top", aspect=40, pad=0.02)
+        if log:
+            few_powers(bar.ax, 6)
         as_it_stands(bar.ax.xaxis.label, title(metric))
     crossing = f"{name_of(metric)} at each {factor_name(row_name)} and {factor_name(column_name)}"
     return captioned(figure, f"{name}: {crossing}, mean over n = {crossed.n} seeds", *_said(crossed))
