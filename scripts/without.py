@@ -4,8 +4,8 @@
     python scripts/without.py surfaces curvature                 # both at once
     python scripts/without.py all -- tests/cli tests/sweep       # all at once; these tests only
 
-Deleted with src/paribus/extras/NAME: its tests, the options of conf/ that name its classes, their cards, and for
-cluster its launchers. Tests of the rest that use a deleted extra are skipped, and the last line counts them. Takes the
+Deleted with src/paribus/extras/NAME: its tests, the options of conf/ that name its classes, their cards, for cluster
+its launchers, and for search the sweeper with its samplers. Tests of the rest that use a deleted extra are skipped, and the last line counts them. Takes the
 packages of the Python that runs it. Ends with exit code 1 where anything fails.
 """
 
@@ -25,7 +25,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = sorted(path.parent.name for path in ROOT.glob("src/paribus/extras/*/__init__.py"))
-PLUGINS = {"cluster": "src/hydra_plugins/paribus/cluster.py"}
+PLUGINS = {"cluster": "src/hydra_plugins/paribus/cluster.py", "search": "src/hydra_plugins/paribus/study.py"}
+OPTIONS = {"search": ["conf/hparams_search", "conf/hydra/sweeper/sampler", "conf/hydra/sweeper/pruner"]}
 _PIP = (sys.executable, "-m", "pip", "--python")  # of this Python, for another one
 DEMO = ("train", "-m", "ablation=demo", "budget.epochs=1", "ablation.seeds=2")
 
@@ -55,11 +56,8 @@ def delete(extra: str, root: Path) -> list[Path]:
         root / "docs" / "cards" / path.parent.name / f"{path.stem}{end}" for path in options for end in (".md", ".yaml")
     ]
     folders = [root / "src" / "paribus" / "extras" / extra, root / "tests" / "extras" / extra]
-    found = [
-        path
-        for path in (*folders, *options, *cards, *(root / each for each in (PLUGINS.get(extra),) if each))
-        if path.exists()
-    ]
+    others = [root / each for each in (PLUGINS.get(extra), *OPTIONS.get(extra, ())) if each]
+    found = [path for path in (*folders, *options, *cards, *others) if path.exists()]
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return found

@@ -61,9 +61,9 @@ def imported(code):
 
 
 def targets(text):
-    """The packages that a YAML names as `_target_`, and those of plugins of Hydra that it chooses."""
+    """The packages that a YAML names as `_target_`."""
     for target in re.findall(r"_target_: *['\"]?([\w.]+)", text):
-        yield "hydra_optuna_sweeper" if target.startswith("hydra_plugins.hydra_optuna") else target.split(".")[0]
+        yield target.split(".")[0]
 
 
 @functools.cache

@@ -24,6 +24,7 @@ LAYERS = [
         "extras.curvature",
         "extras.exchange",
         "extras.lightning",
+        "extras.search",
         "extras.stack",
         "extras.surfaces",
         "extras.wandb",

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1"]
 
 
@@ -100,6 +102,7 @@ def test_an_ablation_of_the_users_own_folder(paribus, tmp_path):
     assert "4 runs: 2 done, 2 to train" in paribus("train", "-m", "ablation=other").err
 
 
+@pytest.mark.needs("search")
 def test_optuna_searches_over_recorded_runs(paribus, tmp_path):
     result = paribus(
         "train",

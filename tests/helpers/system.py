@@ -17,7 +17,7 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSER = Path("/Applications/Google Chrome.app")
-EXTRAS = ("stack", "curvature", "surfaces", "lightning", "wandb", "exchange", "cluster")
+EXTRAS = ("stack", "curvature", "surfaces", "lightning", "wandb", "exchange", "cluster", "search")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ COMMANDS = {
     **dict.fromkeys(("landscape", "surface"), "surfaces"),
     **dict.fromkeys(("dashboard", "sync"), "wandb"),
     "curvature": "curvature",
+    "search": "search",
 }
 NEEDS = {
     "browser": Need("a browser with its driver", _browser, ("chromium", "chromium-driver")),

@@ -25,15 +25,13 @@ def node_of(option):
 
 
 OF_CLUSTER = [
-    pytest.param(option, id=name, marks=[pytest.mark.needs("cluster")] * (name != "optuna"))
+    pytest.param(option, id=name, marks=pytest.mark.needs("search" if name == "optuna" else "cluster"))
     for name, option in SHIPPED.items()
 ]
 
 
 @pytest.mark.parametrize("option", OF_CLUSTER)
 def test_each_setting_refuses_what_it_cannot_hold(option):
-    if option.startswith("hparams_search"):
-        pytest.importorskip("optuna")
     where, node = node_of(option)
     check_settings(where, node)
     for name in keys(_SCHEMAS[node["_target_"]]):

@@ -16,9 +16,7 @@ class ClusterLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from paribus.sweep.settings import check_settings, plain
-        from paribus.sweep.study import check_sweeper
 
-        check_sweeper(config)
         check_settings("hydra.launcher", plain(config.hydra.launcher))
         # Where a job is trained it is composed as well: nothing else of this process goes there.
 

@@ -22,9 +22,7 @@ class ParibusLauncher(Launcher):
         from paribus.config.composer import Composer
         from paribus.sweep.fork import shared_server
         from paribus.sweep.options import Options
-        from paribus.sweep.study import check_sweeper
 
-        check_sweeper(config)
         self.options = Options.parse(self.given)
         self.settings = config
         self.composer = Composer(

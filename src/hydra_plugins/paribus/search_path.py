@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from paribus.base.hydra_internals import watch
@@ -21,6 +22,15 @@ class ParibusSearchPath(SearchPathPlugin):
             search_path.append(provider="paribus-local", path=f"file://{local}")
         if ours:
             watch(check_name)
+            hide_plugin()
             # Hydra puts --config-dir before the first place of this provider, so ours comes after it.
             search_path.append(provider="schema", path="paribus://ablation")
             search_path.append(provider="own", path="paribus-own://train")
+
+
+def hide_plugin() -> None:
+    """Take away the options of hydra-optuna-sweeper: ours have the same names, and Hydra would mix both."""
+    if (config_dir() / "hydra" / "sweeper" / "optuna.yaml").exists():
+        registered = ConfigStore.instance().repo.get("hydra", {}).get("sweeper", {})
+        for name in ("optuna.yaml", "sampler"):
+            registered.pop(name, None)

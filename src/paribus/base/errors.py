@@ -85,3 +85,7 @@ class StackFailed(Exception):
 
 class Interrupted(BaseException):
     """The user asked to stop (Ctrl-C, SIGTERM); the run is saved and the same command resumes it."""
+
+
+class Pruned(Interrupted):
+    """A search has no further use for the run; it is saved, and its record says so."""

@@ -88,6 +88,11 @@ def explain(error: BaseException) -> str:
     text = str(error).strip()
     if not isinstance(error, OverrideParseException) and (broken := broken_file()):
         return broken
+    if "hydra_plugins.hydra_optuna_sweeper." in text:
+        return (
+            "the sweeper of hydra-optuna-sweeper is not used: it needs optuna 2.10, and takes the direction from its user. "
+            "Leave hydra.sweeper._target_ out, and choose hydra/sweeper=optuna or hparams_search=optuna"
+        )
     if isinstance(error, RecursionError):
         return "the defaults of an option file, or the interpolations of a value, form a circle"
     if isinstance(error, OverrideParseException):

@@ -250,7 +250,7 @@ def keys(metrics: Sequence[str], records: Iterable[Record | None]) -> list[Key]:
 
 
 def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[Key], level: float) -> Row:
-    every = [record for record in records if record is not None]
+    every = [record for record in records if record is not None and record.status != "pruned"]  # those are no results
     present = [record for record in every if record.excluded is None]
     done = sorted((r for r in present if r.status == "done"), key=lambda r: (r.seed is None, r.seed or 0, r.id))
     diverged, failed, running = (

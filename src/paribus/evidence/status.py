@@ -15,7 +15,7 @@ from paribus.store.history import HistoryError
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-STATES = ("done", "diverged", "changed", "running", "interrupted", "failed", "missing")
+STATES = ("done", "diverged", "changed", "running", "interrupted", "pruned", "failed", "missing")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def progress(plan: Plan, store: Store, inputs: Inputs | None = None) -> Progress
             folder = str(store.run_dir(cell.id))
             kind, message = failure.get("type", "unknown"), failure.get("message", "its record does not say why")
             found.failures.append(Failure(cell.id, cell.arm, cell.seed, kind, message, folder))
-    left = sum(found.total.get(state, 0) for state in ("missing", "interrupted", "failed", "changed"))
+    left = sum(found.total.get(state, 0) for state in ("missing", "interrupted", "pruned", "failed", "changed"))
     found.seconds_left = seconds_left(
         [record for record in records.values() if record and record.has_result],
         found.running,

@@ -297,12 +297,8 @@ def _add_search(adopted: Adopted, script: Script, parts: Parts, option: str) -> 
     shipped = {path.stem for path in (config_dir() / "hparams_search").glob("*.yaml")}
     name = f"{adopted.name}_{option}" if option in shipped else option
     search = {
-        "_target_": "hydra_plugins.paribus.study.StudySweeper",
-        "direction": None,
         "n_trials": sweeper.get("n_trials", 20),
         "n_jobs": sweeper.get("n_jobs", 1),
-        "max_failure_rate": 1.0,
-        "sampler": {"seed": 0},
         "params": params,
     }
     says = f"@package _global_\n# Made by `paribus adopt` from {file.relative_to(script.root)}. Needs the extra hpo."

@@ -151,7 +151,8 @@ def execute(run: Run, record: Record, store: Store, *, checked: bool = False) ->
                 with suppress(OSError):  # a full disk takes no record: the run counts as not trained
                     store.write(failed(record, failure_type(error), named(error), run))
             raise
-    record.status = "diverged" if outcome.diverged else "done"
+    record.status = "pruned" if outcome.pruned else "diverged" if outcome.diverged else "done"
+    record.failure = {"type": "pruned", **outcome.pruned} if outcome.pruned else None
     record.metrics, record.declared = outcome.metrics, declared(run, outcome.chance)
     record.timing = {**outcome.timing, "total_seconds": time.perf_counter() - started}
     record.parameters = outcome.parameters

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.strategies import ModelParallelStrategy
 
-from paribus.base.errors import StandsStill, UserError
+from paribus.base.errors import Pruned, StandsStill, UserError
+from paribus.base.extras import offered
 from paribus.base.lightning_internals import leave_signals, own_arguments
 from paribus.base.movement import STILL, complaint
 from paribus.base.redaction import redacted
@@ -64,6 +65,7 @@ class Outcome:
     device: str
     threads: int  # sums of another number of threads may differ in their last bits
     segments: list[dict[str, Any]]  # see `paribus.run.segments`
+    pruned: dict[str, str] = field(default_factory=dict)  # why a search has stopped it, and which
 
 
 def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder: Path) -> Outcome:
@@ -71,7 +73,7 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
     set_threads(run)
     history = HistoryWriter(folder / "history.csv")
     loop = build_loop(run, setting, history)
-    callbacks = build_callbacks(run, folder)
+    callbacks = build_callbacks(run, folder) + [each for watch in offered("callbacks") for each in watch(run)]
     loggers = build_loggers(run, record, folder)
     outcome: Outcome | None = None
     try:
@@ -89,6 +91,8 @@ def fit(run: Run, setting: build.Setting, data: RunData, record: Record, folder:
                 trainer.fit(loop, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
             except MisconfigurationException as error:  # a callback that can't work
                 raise UserError(f"Lightning can't train this: {error}") from error
+            except Pruned:
+                pass
         if loop.still > STILL:
             raise StandsStill(complaint(loop.still, run.precision, name_of(run.optimizer)))
         outcome = outcome_of(run, loop, data, time.perf_counter() - started)
@@ -135,6 +139,7 @@ def outcome_of(run: Run, loop: Loop, data: RunData, fit_seconds: float) -> Outco
         device=torch.cuda.get_device_name() if run.trainer.on_gpu else "cpu",
         threads=torch.get_num_threads(),
         segments=segments,
+        pruned=loop.pruned,
     )
 
 
@@ -142,7 +147,7 @@ def final_summary(outcome: Outcome | None, metrics: Mapping[str, float]) -> dict
     """What loggers keep as the result of a run: the numbers of its record, and its status."""
     if outcome is None:
         return {**metrics, "status": "failed"}
-    status = "diverged" if outcome.diverged else "done"
+    status = "pruned" if outcome.pruned else "diverged" if outcome.diverged else "done"
     return {**outcome.metrics, **outcome.timing, "parameters": outcome.parameters, "status": status}
 
 

@@ -45,7 +45,8 @@ class Loop(pl.LightningModule):
 
         on_gradients(loop)   after the backward pass and clipping, before the optimizer's step
         on_update(loop)      after it
-        on_validated(loop, metrics)   after each validation, with the row of the history; may call end_training()
+        on_validated(loop, metrics)   after each validation, with the row of the history; may call end_training() or
+            prune()
         evaluation_weights(loop)   a context manager: the weights to evaluate with (an average, say)
 
     Those that only watch are of the type `Observer`, and work in stacks too.
@@ -86,6 +87,7 @@ class Loop(pl.LightningModule):
         self.begun = False  # an update has been taken
         self.still = 0.0  # share of the weights that training should have moved and did not, at its end
         self.stop_requested = False  # in this process; several agree on it
+        self.pruned: dict[str, str] = {}  # why a search has stopped it, and which
         self.agreement = Agreement(1, torch.device("cpu"))
         self.agrees_now = True  # whether all processes are at a point where they may decide something together
         self.observed_seconds = 0.0  # that callbacks took for measurements; no part of the training time
@@ -369,6 +371,11 @@ class Loop(pl.LightningModule):
     def end_training(self) -> None:
         """Called within on_validated: the run is complete, as if its budget ended here."""
         self.data.exhausted = True
+
+    def prune(self, why: str, study: str) -> None:
+        """Called within on_validated: the run saves and ends here, and its numbers are no result."""
+        self.pruned = {"message": why, "study": study}
+        self.request_stop()
 
     def request_stop(self) -> None:
         """Stop after the update under way; the next checkpoint hook saves and ends the run."""

@@ -12,8 +12,8 @@ from paribus.base.errors import UserError
 from paribus.base.metrics import FIRST, Metric, Metrics, chance_of, is_declaration
 from paribus.store.names import DEPTH, bounded, is_id
 
-Status = Literal["running", "done", "diverged", "failed"]
-STATUSES = ("running", "done", "diverged", "failed")
+Status = Literal["running", "done", "diverged", "failed", "pruned"]
+STATUSES = ("running", "done", "diverged", "failed", "pruned")
 FINISHED = ("done", "diverged")  # divergence is a result
 SCHEMA = 1
 # Place of the declared metrics in memory, classes, whether the loss is one of the first cross-entropies.
@@ -28,7 +28,8 @@ class RecordError(UserError, ValueError):
 class Record:
     """The content of outputs/runs/<id>/record.json.
 
-    failure: its `type` (out_of_memory, bug, ...) and `message`, where status is failed.
+    failure: its `type` (out_of_memory, bug, ...) and `message`, where status is failed; the `study` too, where a search
+        has pruned the run, which is then no result.
     choices: what a table of a sweep can vary: chosen options and values given on the command line, flat,
         e.g. {"norm": "batch", "optimizer.lr": 0.1}.
     comparable: what the runs of one table must share unless the table varies it.

@@ -188,7 +188,7 @@ class LocalLauncher:
         assert job.place is not None
         job.slots.give_back(job.place)
         seconds = time.monotonic() - job.started
-        if result is not None and result.kind in FINISHED:
+        if result is not None and result.kind in (*FINISHED, "pruned"):
             self.checked.add(job.kind)
             self.libraries = tuple(dict.fromkeys((*self.libraries, *result.imported)))
             known = declared(job.run, {})
@@ -258,8 +258,8 @@ class LocalLauncher:
     def complete(self, job: Job, record: Record, seconds: float | None) -> None:
         value = record.metrics.get(job.run.optimized_metric)
         self.results[job.number] = JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
-        diverged = "diverged" if record.status == "diverged" else summary(record)
-        self.board.finished(seconds, f"{job.name}: {diverged}", len(job.runs))
+        result = summary(record) if record.status == "done" else record.status
+        self.board.finished(seconds, f"{job.name}: {result}", len(job.runs))
         self.keep_output(job)
 
     def left(self, job: Job, result: Result, seconds: float) -> None:

@@ -13,8 +13,8 @@ FRAMES = 4  # of a traceback on the terminal; train.log has them all
 
 @dataclass(frozen=True)
 class Result:
-    """How a job went. kind: done, diverged, busy, invalid, left (runs of a stack, to be trained alone), or a type of
-    failure. imported: modules that the fork server did not have."""
+    """How a job went. kind: done, diverged, pruned, busy, invalid, left (runs of a stack, to be trained alone), or a
+    type of failure. imported: modules that the fork server did not have."""
 
     kind: str
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from paribus.config.schema import Count, Fraction, Free, Positive, Range, Whole, keys, value
+from paribus.config.schema import Count, Free, Positive, Range, Whole, keys, value
 
 Jobs = Annotated[int, Range(least=1, most=100_000)]
 
@@ -58,11 +58,14 @@ class Ray:
 
 @dataclass(frozen=True)
 class Study:
-    """A search by Optuna."""
+    """A search by Optuna, without the nodes of its sampler and its pruner."""
 
     n_trials: Count
     n_jobs: Jobs
-    max_failure_rate: Fraction
+    seeds: Jobs
+    objectives: tuple[str, ...] | None
+    storage: str | None
+    study_name: str | None
     params: Free | None
 
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from paribus.base.atomic import write_file_atomically
-from paribus.base.errors import Interrupted
+from paribus.base.errors import Interrupted, Pruned
 from paribus.run.journal import Journal
 
 
@@ -58,6 +58,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if stop or late:
             self.save(trainer)
         if stop and not loop.data.exhausted:
+            if loop.pruned:
+                raise Pruned(loop.pruned["message"])
             raise Interrupted(
                 f"stopped after {loop.data.cursor.step} updates and saved; the same command resumes from there"
             )
