@@ -5,8 +5,8 @@
     python scripts/without.py all -- tests/cli tests/sweep       # all at once; these tests only
 
 Deleted with src/paribus/extras/NAME: its tests, the options of conf/ that name its classes, their cards, for cluster
-its launchers, and for search the sweeper with its samplers. Tests of the rest that use a deleted extra are skipped, and the last line counts them. Takes the
-packages of the Python that runs it. Ends with exit code 1 where anything fails.
+its launchers, and for search the sweeper with its samplers. Tests of the rest that use a deleted extra are skipped, and
+the last line counts them. Takes the packages of the Python that runs it. Ends with exit code 1 where anything fails.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def explain(error: BaseException) -> str:
         return broken
     if "hydra_plugins.hydra_optuna_sweeper." in text:
         return (
-            "the sweeper of hydra-optuna-sweeper is not used: it needs optuna 2.10, and takes the direction from its user. "
-            "Leave hydra.sweeper._target_ out, and choose hydra/sweeper=optuna or hparams_search=optuna"
+            "the sweeper of hydra-optuna-sweeper is not used: it needs optuna 2.10, and minimizes unless told. Leave "
+            "hydra.sweeper._target_ out, and choose hydra/sweeper=optuna or hparams_search=optuna"
         )
     if isinstance(error, RecursionError):
         return "the defaults of an option file, or the interpolations of a value, form a circle"

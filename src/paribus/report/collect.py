@@ -102,7 +102,7 @@ def collect(
     plans = newest_sweep(store)
     if by:
         ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]
-        records = [r for r in map(read, ids or store.ids()) if r is not None]
+        records = [r for r in map(read, ids or store.ids()) if r is not None and r.status != "pruned"]
         note_changes(changed_records(records, store))
         return [Collected(plans[0]["name"] if plans else "all runs", arms_by(records, by, mix))]
     if not plans:

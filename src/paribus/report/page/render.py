@@ -289,7 +289,7 @@ def _counts(studies: Sequence[Study]) -> dict[str, int]:
     states = [record.status for _, record in everyone(studies).values()]
     counts = {status: states.count(status) for status in ("done", "running", "diverged", "failed")}
     waiting = {cell.id for each in studies for cell in each.plan.cells} - set(everyone(studies))
-    return {**counts, "not trained yet": len(waiting)}
+    return {**counts, "not trained yet": len(waiting) + states.count("pruned")}
 
 
 def _looks(arms: int) -> list[list[Any]]:
