@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
-from paribus.ablation.cells import Cell, Plan
+from paribus.ablation.cells import Cell, Plan, Read
 from paribus.ablation.changes import changed_runs
 from paribus.ablation.inputs import Inputs
 from paribus.base.durations import seconds_since
@@ -67,10 +67,14 @@ class Progress:
         return asdict(self)
 
 
-def progress(plan: Plan, store: Store, inputs: Inputs | None = None) -> Progress:
-    """Read the state of every run of a plan. inputs: of now, where several plans share them."""
+def progress(plan: Plan, store: Store, inputs: Inputs | None = None, read: Read | None = None) -> Progress:
+    """Read the state of every run of a plan.
+
+    inputs: of now, where several plans share them. read: of a record, where the caller remembers them.
+    """
+    read = read or store.read
     found = Progress(plan.name, waiting={arm: cells.count(None) for arm, cells in plan.arms.items() if None in cells})
-    records = {cell.id: store.read(cell.id) for cell in plan.cells}
+    records = {cell.id: read(cell.id) for cell in plan.cells}
     states = {id: store.state(record) if record else "missing" for id, record in records.items()}
     changed = changed_runs([plan], records.get, inputs or Inputs(store.root))
     states |= {each.id: "changed" for each in changed if each.on_change != "reuse"}

@@ -82,7 +82,7 @@ def collect(
             f"--by {by[0]} has no effect with an ablation, whose arms are the rows. Drop --by, or ablation=NAME"
         )
     store = Store(outputs_folder(overrides, composer))
-    read = read or store.read
+    read = read or Reader(store)
     if names_ablation(overrides):
         from paribus.evidence.plans import plans_of
 
@@ -102,7 +102,8 @@ def collect(
     plans = newest_sweep(store)
     if by:
         ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]
-        records = [r for r in map(read, ids or store.ids()) if r is not None and r.status != "pruned"]
+        found = map(read, ids) if ids else store.scan()
+        records = [record for record in found if record is not None and record.status != "pruned"]
         note_changes(changed_records(records, store))
         return [Collected(plans[0]["name"] if plans else "all runs", arms_by(records, by, mix))]
     if not plans:

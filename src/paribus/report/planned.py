@@ -26,6 +26,7 @@ from paribus.evidence.registered import changed, in_words, sentences
 from paribus.report.tables.columns import MOST_NEAR
 from paribus.run.later import lacking
 from paribus.stats.spaces import EDGE
+from paribus.store.reader import Reader
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
 from paribus.sweep.grouping import Outlook, grouping
@@ -95,14 +96,15 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     """
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
-    plans = plans_of(overrides, store.read, composer)
+    read = Reader(store)
+    plans = plans_of(overrides, read, composer)
     for plan in plans:
-        plan.registered = sentences(plan, store.read)
+        plan.registered = sentences(plan, read)
     _check_hydra(overrides)
     if not any(plan.arms or plan.tuning for plan in plans):  # how should it train, where nothing of it can work?
         raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
-    changed = changed_runs(plans, store.read, Inputs(store.root))
-    states = {cell.id: _state(store, cell) for plan in plans for cell in plan.cells}
+    changed = changed_runs(plans, read, Inputs(store.root))
+    states = {cell.id: _state(read, cell) for plan in plans for cell in plan.cells}
     states |= {each.id: "changed" for each in changed if each.on_change != "reuse"}
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())
@@ -117,7 +119,7 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
             say(f"measuring {number + 1} of {len(estimate.unknown)}: {cell.arm or 'the run'}, for {runs} runs")
             costs.add(*measured(cell, outlook.sizes.get(cell.id, 1)))
         estimate = costs.estimate(missing.values())
-    return Planned(plans, states, changed, missing, estimate, outlook, slots, _unmeasured(plans, store))
+    return Planned(plans, states, changed, missing, estimate, outlook, slots, _unmeasured(plans, read))
 
 
 def _check_hydra(overrides: Sequence[str]) -> None:
@@ -131,18 +133,18 @@ def _check_hydra(overrides: Sequence[str]) -> None:
         check_hydra(load([each.input_line for each in single]).hydra)
 
 
-def _unmeasured(plans: Sequence[Plan], store: Store) -> dict[str, bool]:
+def _unmeasured(plans: Sequence[Plan], read: Reader) -> dict[str, bool]:
     found = {}
     for cell in {cell.id: cell for plan in plans for cell in plan.cells}.values():
-        record = store.read(cell.id) if cell.composed.measures_more else None
+        record = read(cell.id) if cell.composed.measures_more else None
         if record is not None and lacking(record, cell.run.metrics.only(cell.run.measures)):
-            weights = store.run_dir(cell.id) / "checkpoints" / f"{record.evaluated}.ckpt"
+            weights = read.store.run_dir(cell.id) / "checkpoints" / f"{record.evaluated}.ckpt"
             found[cell.id] = weights.exists()
     return found
 
 
-def _state(store: Store, cell: Cell) -> str:
-    record = store.read(cell.id)
+def _state(read: Reader, cell: Cell) -> str:
+    record = read(cell.id)
     return record.status if record else "missing"
 
 

@@ -137,7 +137,7 @@ class Record:
                     if type(value) is not float:
                         numbers[key] = _number(name, key, value)
         if declared := content.get("declared"):
-            content["declared"] = _shared_declared(declared)
+            content["declared"] = shared_declared(declared)
         _check_within(content)
         return Record(**content)
 
@@ -151,7 +151,7 @@ _by_place: dict[int, Metrics] = {}  # of those that are shared
 _declarations: dict[tuple[str, Declares], Metric | None] = {}
 
 
-def _shared_declared(declared: dict[str, Any]) -> dict[str, Any]:
+def shared_declared(declared: dict[str, Any]) -> dict[str, Any]:
     """What a record declares, the same object for the same content. Raises RecordError for what can't be declared."""
     text = str(declared)
     if text not in _shared:

@@ -13,6 +13,7 @@ from paribus.base.atomic import remove_leftovers, write_atomically
 from paribus.base.errors import UserError
 from paribus.store.checksums import SMALL, changed
 from paribus.store.history import read_history, write_history
+from paribus.store.index import Index, mark
 from paribus.store.lock import exclusive, is_held
 from paribus.store.names import FILE_BYTES, checked_id, is_id, read_beyond, read_yaml
 from paribus.store.record import Record, RecordError
@@ -98,10 +99,18 @@ class Store:
             return []
 
     def scan(self) -> Iterator[Record]:
-        """All readable records, in the order of their ids."""
-        for id in self.ids():
-            if (record := self.read(id)) is not None:
+        """All readable records, in the order of their ids: by the index, where that has them as they are."""
+        index = Index(self.root)
+        for id, row in index.beside(self.ids()):
+            if (now := mark(f"{self.runs}/{id}/record.json")) is None:
+                continue
+            record = index.record(row, now) if row is not None else None
+            if record is None and (record := self.read(id)) is not None:
+                index.learn(record, now)
+            if record is not None:
                 yield record
+        index.write_if_due(enough=True)
+        index.close()
 
     def history(self, id: str) -> dict[str, list[float]]:
         """The columns of history.csv; {} where there is none. Raises HistoryError for a damaged one."""

@@ -23,14 +23,15 @@ def command(overrides: tuple[str, ...], as_json: bool) -> None:
     from paribus.evidence.status import progress
     from paribus.report.collect import names_ablation
     from paribus.report.progress import text
+    from paribus.store.reader import Reader
     from paribus.store.store import Store
 
     if not names_ablation(overrides):
         raise UserError("paribus status needs an ablation: paribus status ablation=NAME. For single runs: paribus runs")
     composer = Composer()
     store = Store(outputs_folder(overrides, composer))
-    inputs = Inputs(store.root)
-    found = [progress(plan, store, inputs) for plan in plans_of(overrides, store.read, composer)]
+    inputs, read = Inputs(store.root), Reader(store)
+    found = [progress(plan, store, inputs, read) for plan in plans_of(overrides, read, composer)]
     if as_json:
         show_json([each.to_dict() for each in found])
     else:
