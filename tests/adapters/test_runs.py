@@ -104,8 +104,8 @@ def test_a_run_learns_what_torch_learns(option):
     network.eval()
     assert record.metrics["test/loss"] == pytest.approx(float(loss(network(x), y).detach()), rel=1e-5)
     # The surface that is analysed is that of the whole split, however it is cut.
+    from paribus.base.weights import flatten
     from paribus.extras.curvature.recorded import build_risk
-    from paribus.run.weights import flatten
 
     again = reload(record, Store("outputs"), double=True)
     risk = build_risk(replace(again, configured=again.configured.but({"evaluation.batch_size": 77})), "test", None)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from paribus.base.weights import flatten
 from paribus.config.compose import load, resolved
 from paribus.config.identity import run_id
 from paribus.config.run import Run
@@ -16,7 +17,6 @@ from paribus.extras.curvature.probe import training_risk
 from paribus.extras.curvature.sharpness import decay_on_diagonal
 from paribus.run import build
 from paribus.run.fit import build_callbacks, build_loop, build_trainer, quiet_lightning
-from paribus.run.weights import flatten
 from paribus.store.history import HistoryWriter
 from paribus.store.store import Store
 from paribus.techniques.optimizers.notes import AdagradRMS, RMSPropNotes

@@ -6,13 +6,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from paribus.base.weights import flatten, unflatten_into
 from paribus.config import config_dir
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.extras.curvature.objective import Function, Risk
 from paribus.run import build
 from paribus.run.targets import locate
-from paribus.run.weights import flatten, unflatten_into
 from paribus.techniques.augment import soft
 from paribus.techniques.label_losses import BinaryCrossEntropy
 from paribus.techniques.losses import Loss

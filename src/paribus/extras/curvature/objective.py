@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.parametrize import ParametrizationList
 
 from paribus.base.torch_internals import RUNNING_NORMS, SPECTRAL_NORMS
-from paribus.run.weights import flatten
+from paribus.base.weights import flatten
 from paribus.techniques.norms.batch_norm import BatchNorm
 from paribus.techniques.norms.parametrize import SpectralNorm
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import UserError
+from paribus.base.stages import load_stages
+from paribus.base.weights import flatten, unflatten_into
 from paribus.extras.curvature.analysis import Analysis, Effort, analyse
 from paribus.extras.curvature.escape import follow
 from paribus.extras.curvature.objective import Risk
 from paribus.run import build
 from paribus.run.evaluate import Reloaded, reload
-from paribus.run.stages import load_stages
 from paribus.run.ticker import Ticker
-from paribus.run.weights import flatten, unflatten_into
 from paribus.store.record import Record
 from paribus.store.store import Store
 

@@ -17,15 +17,15 @@ from paribus.base import archive
 from paribus.base.atomic import write_file_atomically
 from paribus.base.errors import UserError
 from paribus.base.metrics import kind
+from paribus.base.stages import load_stages
+from paribus.base.weights import flatten, unflatten_into
 from paribus.datasets.prepare import LazySet, TensorSet
 from paribus.extras.surfaces.slices import evaluate_grid, filter_normalised, principal_plane
 from paribus.report.numbers import name, title
 from paribus.run.evaluate import Reloaded, reload
 from paribus.run.evaluation import evaluate
 from paribus.run.single import STATISTICS_BATCHES
-from paribus.run.stages import load_stages
 from paribus.run.ticker import Ticker
-from paribus.run.weights import flatten, unflatten_into
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.techniques.norms.statistics import recomputed_statistics, unknown_statistics

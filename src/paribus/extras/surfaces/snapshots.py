@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 import torch
 
 from paribus.base.errors import UserError
+from paribus.base.weights import flatten
 from paribus.run.sharding import is_sharded
-from paribus.run.weights import flatten
 
 if TYPE_CHECKING:
     from paribus.run.loop import Loop
