@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from paribus.config.run import Run
+from paribus.extras.search.variable import PRUNING
 
 __all__ = ["callbacks"]
-
-PRUNING = "PARIBUS_PRUNING"  # in the environment of a process: the file of `paribus.extras.search.standings.judged`
 
 
 def callbacks(run: Run) -> list[Any]:

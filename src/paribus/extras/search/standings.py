@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paribus.base.atomic import write_atomically
-from paribus.extras.search.offers import PRUNING
 from paribus.extras.search.study import Study
+from paribus.extras.search.variable import PRUNING
 from paribus.store.record import Record
 
 
