@@ -1,7 +1,10 @@
 """The index of the records: never the truth, whatever becomes of it."""
 
+import copy as copy_module
+import dataclasses
 import math
 import os
+import pickle
 import random
 import sqlite3
 import threading
@@ -84,10 +87,24 @@ def test_records_of_the_index_are_those_of_the_files(store, monkeypatch):
     assert {*vars(again[0])} == {*vars(made(1))}
 
 
+def test_a_record_of_the_index_is_like_any_other(store):
+    list(store.scan())
+    found, same = [list(store.scan())[-1] for _ in range(2)], store.read(made(39).id)
+    assert found[0] == same
+    assert dataclasses.replace(found[1], arm="b") == dataclasses.replace(same, arm="b")
+    first, second = list(store.scan())[-2:]
+    assert pickle.loads(pickle.dumps(second)) == same
+    assert copy_module.deepcopy(first) == store.read(made(38).id)
+    with pytest.raises(AttributeError, match="a record has no colour"):
+        first.colour  # noqa: B018
+    with pytest.raises(AttributeError, match="a record has no colour"):
+        same.colour  # noqa: B018
+
+
 def test_records_of_one_kind_share_nothing_that_changes(store):
     list(store.scan())
     first, second = list(store.scan())[-2:]
-    for part in ("choices", "comparable", "provenance", "metrics", "timing", "checksums"):
+    for part in ("provenance", "metrics", "timing", "checksums"):
         getattr(first, part)["new"] = 1.0
         assert "new" not in getattr(second, part)
 

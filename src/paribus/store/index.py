@@ -21,6 +21,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, time INTEGER, size INTE
     seed INTEGER, created TEXT, finished TEXT, command TEXT, checksums TEXT, numbers BLOB, sum INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kinds (number INTEGER PRIMARY KEY, text TEXT UNIQUE, sum INTEGER);
 """
-_OWN = ("id", "seed", "created", "finished", "checksums", "metrics", "timing")  # what a record has by itself
+_OWN = ("id", "seed", "created", "finished")  # what a record has by itself
+_PACKED = ("provenance", "checksums", "metrics", "timing")  # and what is unpacked when it is asked for
 
 # What comes of files that are no database any more, or somebody else's.
 BROKEN = (sqlite3.Error, ValueError, LookupError, TypeError, ArithmeticError)
@@ -200,7 +202,8 @@ class Index:
         content = json.loads(text)
         if content["fields"]["declared"]:
             content["fields"]["declared"] = shared_declared(content["fields"]["declared"])
-        content["fields"] = {each.name: content["fields"].get(each.name, each.default) for each in fields(Record)}
+        names = [each.name for each in fields(Record) if each.name not in _PACKED]
+        content["fields"] = {name: content["fields"].get(name) for name in names}
         return _Kind(**content)
 
 
@@ -208,54 +211,63 @@ class Index:
 class _Kind:
     """What records have in common that differ in their seeds, say: all but what they have by themselves.
 
-    fields: with the command as null. metrics, timing: the names of their numbers. whole: places of whole numbers.
+    provenance: with the command as null. metrics, timing: the names of their numbers. whole: places of whole numbers.
+    files: that have checksums.
     """
 
     fields: dict[str, Any]
+    provenance: dict[str, Any]
     metrics: list[str]
     timing: list[str]
     whole: list[int]
+    files: list[str]
 
     def record(self, row: Row) -> Record:
-        """A record of this kind. Built without __init__, which takes as long as all the rest."""
-        id, _, _, _, _, seed, created, finished, command, checksums, content, _ = row
-        numbers: list[float] = array("d", content).tolist()
-        for k in self.whole:
-            numbers[k] = int(numbers[k])
-        first = len(self.metrics)
-        if len(numbers) != first + len(self.timing):
+        """A record of this kind. It shares its choices with others, as nobody changes those of a record.
+
+        It is built without __init__, and what it has of its own is unpacked when it is asked for: both take longer than
+        all the rest, and a list of runs shows few of them whole.
+        """
+        if len(row[10]) != 8 * (len(self.metrics) + len(self.timing)):
             raise ValueError("an entry has a number for each name of its kind")
         values = self.fields.copy()
-        values["id"], values["seed"], values["created"], values["finished"] = id, seed, created, finished
-        values["choices"] = values["choices"].copy()
-        values["comparable"] = values["comparable"].copy()
-        values["provenance"] = provenance = values["provenance"].copy()
-        if command is not None:
-            provenance["command"] = command
-        values["checksums"] = json.loads(checksums) if checksums else {}
-        values["metrics"] = dict(zip(self.metrics, numbers, strict=False))
-        values["timing"] = dict(zip(self.timing, numbers[first:], strict=False))
+        values["id"], values["seed"], values["created"], values["finished"] = row[0], row[5], row[6], row[7]
+        values["_unpack"] = partial(self.unpacked, row)
         record = Record.__new__(Record)
         record.__dict__ = values
         return record
 
+    def unpacked(self, row: Row) -> dict[str, Any]:
+        """The fields that hold what a record has of its own."""
+        command, checksums, content = row[8:11]
+        numbers: list[float] = array("d", content).tolist()
+        for k in self.whole:
+            numbers[k] = int(numbers[k])
+        first = len(self.metrics)
+        return {
+            "provenance": {**self.provenance, **({} if command is None else {"command": command})},
+            "checksums": dict(zip(self.files, checksums.split(), strict=True)),
+            "metrics": dict(zip(self.metrics, numbers, strict=False)),
+            "timing": dict(zip(self.timing, numbers[first:], strict=True)),
+        }
+
 
 def _row(record: Record, then: Mark, kinds: dict[str, int]) -> Row:
     """The entry of a record. kinds: text -> number, added to."""
-    shared = {each.name: getattr(record, each.name) for each in fields(Record) if each.name not in _OWN}
+    shared = {each.name: getattr(record, each.name) for each in fields(Record) if each.name not in (*_OWN, *_PACKED)}
     command = record.provenance.get("command")
-    if command is not None:
-        shared["provenance"] = {**record.provenance, "command": None}
     numbers = [*record.metrics.values(), *record.timing.values()]
     kind = {
         "fields": shared,
+        "provenance": record.provenance if command is None else {**record.provenance, "command": None},
         "metrics": list(record.metrics),
         "timing": list(record.timing),
         "whole": [k for k, number in enumerate(numbers) if type(number) is int],
+        "files": list(record.checksums),
     }
     text = json.dumps(kind, separators=(",", ":"), ensure_ascii=False)
     number = kinds.setdefault(text, len(kinds) + 1)
-    checksums = json.dumps(record.checksums, separators=(",", ":")) if record.checksums else ""
+    checksums = " ".join(record.checksums.values())
     own = (record.seed, record.created, record.finished, command, checksums, array("d", numbers).tobytes())
     row = (record.id, *then, number, *own)
     return (*row, _sum(row))
@@ -269,5 +281,8 @@ def _sum(row: tuple[Any, ...]) -> int:
 
 
 def _fits(record: Record) -> bool:
-    """Whether all its numbers are floats: larger whole numbers are none."""
-    return all(type(n) is float or abs(n) < 2**53 for n in (*record.metrics.values(), *record.timing.values()))
+    """Whether an entry can hold it: larger whole numbers are no floats, and checksums are words."""
+    numbers = (*record.metrics.values(), *record.timing.values())
+    return all(type(number) is float or abs(number) < 2**53 for number in numbers) and all(
+        isinstance(word, str) and word.isalnum() for word in record.checksums.values()
+    )

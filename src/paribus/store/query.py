@@ -57,18 +57,12 @@ def runs(store: Store, filters: Sequence[str] = (), *, newer: float = math.inf, 
                 f"{key} is given twice. Write all its values once: {key}={','.join(wanted[key] + patterns)}"
             )
         wanted[key] = patterns
-    found = []
-    known: set[str] = set()
-    for record in store.scan():
-        run = run_of(record, store)
-        known.update(FIELDS, record.choices, record.metrics, record.timing)
-        if older <= run.age <= newer:
-            found.append(run)
-    listed = sorted(found, key=lambda run: run.age)
+    every = [run_of(record, store) for record in store.scan()]
+    listed = sorted((run for run in every if older <= run.age <= newer), key=lambda run: run.age)
     for key, patterns in wanted.items():
         values = {run.record.id: _value(run, key, store) for run in listed}
         if listed and all(value is _NOTHING for value in values.values()):
-            raise _unknown(key, known)
+            raise _unknown(key, every)
         listed = [run for run in listed if any(_matches(values[run.record.id], pattern) for pattern in patterns)]
     return listed
 
@@ -81,7 +75,7 @@ def sort(listed: Iterable[Run], key: str, descending: bool = False) -> list[Run]
     listed = list(listed)
     having = [run for run in listed if run.value(key) is not None]
     if listed and not having:
-        raise _unknown(key, {name for run in listed for name in (*FIELDS, *run.record.choices, *run.record.metrics)})
+        raise _unknown(key, listed)
     having.sort(key=lambda run: _order(run.value(key)), reverse=descending)
     return having + [run for run in listed if run.value(key) is None]
 
@@ -135,7 +129,9 @@ def _order(value: Any) -> tuple[int, Any]:
     return (1, str(value))
 
 
-def _unknown(key: str, known: set[str]) -> UserError:
+def _unknown(key: str, listed: Iterable[Run]) -> UserError:
+    records = [run.record for run in listed]
+    known = {*FIELDS, *(name for each in records for name in (*each.choices, *each.metrics, *each.timing))}
     return UserError(
         f"no run has a {key}.{near(key, known, 3)} "
         "Keys are status, ablation, arm, seed, choices such as norm, and metrics"

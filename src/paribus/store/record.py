@@ -66,6 +66,14 @@ class Record:
     excluded: str | None = None
     schema: int = SCHEMA
 
+    def __getattr__(self, name: str) -> Any:
+        """A field that a record of the index has not unpacked so far, see `paribus.store.index`."""
+        unpack = self.__dict__.pop("_unpack", None)
+        if unpack is None:
+            raise AttributeError(f"a record has no {name}", name=name, obj=self)
+        self.__dict__.update(unpack())
+        return getattr(self, name)
+
     @property
     def has_result(self) -> bool:
         """Whether the run is over and its numbers count."""

@@ -11,6 +11,7 @@ import click
 from paribus.base.commands import Command
 from paribus.base.durations import duration, in_seconds
 from paribus.base.errors import UserError
+from paribus.base.memory import uncollected
 from paribus.base.options import JSON, show_json
 from paribus.base.terminal import show
 
@@ -40,6 +41,7 @@ MOST_METRICS = 3  # columns, of runs of several kinds of task
 )
 @click.option("--why", metavar="TEXT", help="The reason for --exclude.")
 @click.option("--include", metavar="RUN", help="Take the mark of --exclude back.")
+@uncollected()
 def command(
     filters: tuple[str, ...],
     newer: str | None,

@@ -6,6 +6,7 @@ import click
 
 from paribus.base.commands import Command
 from paribus.base.errors import UserError
+from paribus.base.memory import uncollected
 from paribus.base.options import JSON, show_json
 from paribus.base.terminal import show
 
@@ -15,6 +16,7 @@ SECTION = "Plan and train"
 @click.command(cls=Command)
 @click.argument("overrides", nargs=-1)
 @JSON
+@uncollected()
 def command(overrides: tuple[str, ...], as_json: bool) -> None:
     from paribus.ablation.inputs import Inputs
     from paribus.config.composer import Composer
