@@ -102,7 +102,7 @@ def test_what_the_files_say(project, paribus):
     assert "model.name: ${shout:quiet} is computed by the resolver shout" in said.out
     assert yaml_of("conf/task/module/loud.yaml")["name"] == "???"
     assert "model=broken is left out" in said.out
-    [search] = Path("conf/hparams_search").glob("*_optuna.yaml")
+    [search] = Path("conf/hparams_search").glob("*optuna.yaml")
     assert yaml_of(search)["hydra"]["sweeper"]["params"] == {"task.module.optimizer.lr": "interval(0.001, 0.1)"}
     assert "trainer.max_epochs is no argument" in said.out
 

@@ -2,6 +2,10 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import optuna
@@ -201,3 +205,43 @@ def test_a_run_that_another_search_has_pruned_is_trained_to_its_end(paribus, tmp
     without = [item for item in search if "pruner" not in item]
     assert paribus(*without).code == 0
     assert Store(tmp_path / "outputs").read(pruned).status == "done"
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_with_its_process_ends_as_if_it_had_not(tmp_path):
+    """SIGKILL in the middle of real trainings, several at a time, with pruning and two seeds for each trial."""
+    search = [
+        *("train", "-m", "hydra/sweeper=optuna", *QUICK[:-1], "budget.epochs=40", SPACE, "hydra/sweeper/pruner=median"),
+        *("hydra.sweeper.pruner.n_startup_trials=2", "hydra.sweeper.seeds=2", "hydra.sweeper.n_trials=10"),
+        *("hydra.sweeper.n_jobs=2", "hydra.launcher.slots=2"),
+    ]
+
+    def command(outputs):
+        return subprocess.Popen([sys.executable, "-m", "paribus", *search, f"paths.outputs={outputs}"], cwd=tmp_path)
+
+    for done in (2, 5):
+        process = command("killed")
+        while process.poll() is None and sum(trial.state.is_finished() for trial in begun(tmp_path / "killed")) < done:
+            time.sleep(1)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert command("killed").wait() == 0
+    assert command("whole").wait() == 0
+
+    def told(place):
+        return [(t.params, t.state, t.values, t.intermediate_values, t.user_attrs["runs"]) for t in begun(place)]
+
+    assert told(tmp_path / "killed") == told(tmp_path / "whole")
+    records = [
+        {record.id: (record.status, record.metrics) for record in Store(tmp_path / place).scan()}
+        for place in ("killed", "whole")
+    ]
+    assert records[0] == records[1]
+
+
+def begun(outputs):
+    """The trials so far; none before there is a study."""
+    try:
+        return stored(outputs).trials
+    except Exception:  # the file or its tables are being made
+        return []

@@ -236,7 +236,7 @@ def importances(study: optuna.Study, objectives: Sequence[str]) -> dict[str, dic
     for k, objective in enumerate(objectives):
 
         def value(trial: FrozenTrial, k: int = k) -> float:
-            return trial.values[k]
+            return float(trial.values[k])
 
         values = {value(trial) for trial in complete if math.isfinite(value(trial))}
         found[objective] = {}
