@@ -1,4 +1,4 @@
-"""docs/data.md: what it tells a reader to write and type works as it stands there."""
+"""docs/data.md and data-source.md: what they tell a reader to write and type works as it stands there."""
 
 import re
 import shlex
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("data.md", "data-source.md"))
 BLOCKS = re.findall(r"(?:^    .*\n|^\n(?=    ))+", PAGE, re.MULTILINE)
 FAST = ("budget.updates=2", "norm=none", "stack=off")
 

@@ -1,4 +1,4 @@
-"""docs/model.md: what it tells a reader to write and type works as it stands there."""
+"""docs/model.md and torch-classes.md: what they tell a reader to write and type works as it stands there."""
 
 import re
 import textwrap
@@ -11,7 +11,8 @@ import yaml
 from paribus.run.evaluate import load_weights
 from paribus.store.store import Store
 
-PAGE = (Path(__file__).parents[1] / "docs" / "model.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("model.md", "torch-classes.md"))
 INDENTED = re.compile(r"(?:^    .*\n|^\n(?=\n*    ))+", re.MULTILINE)
 BLOCKS = [textwrap.dedent(each).strip("\n") + "\n" for each in INDENTED.findall(PAGE)]
 SMALL = ("data.subset=100", "data.validation=60", "budget.epochs=2", "seed=1")
