@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow test-lowest test-newest system check format lock fuzz bench docs notebooks clean
+.PHONY: help install demo test test-slow test-lowest test-newest system check format lock fuzz bench docs site notebooks clean
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -78,9 +78,12 @@ bench: $(STAMP)  ## training loop and start-up against plain PyTorch and the usu
 docs: $(STAMP)   ## the method cards, from the configuration and docs/cards/*.yaml
 	$(BIN)/python scripts/cards.py
 
+site: $(STAMP)   ## the site, in site/; a broken link is an error, and nothing comes from the network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 notebooks: $(STAMP) ## execute the notebooks, and give the Chinese edition their code and pictures
 	$(BIN)/python scripts/notebooks.py
 
 clean:           ## remove what the tools leave behind; never outputs/
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """From GitHub's Markdown, in which the documents are written, to that of the site; formulas as MathML.
 
-Python-Markdown wants an empty line before a list and four spaces before a nested one. Indented code gets a language, and
-code that begins with the name of its file gets it as its title.
+Python-Markdown wants an empty line before a list and four spaces before a nested one. Indented code gets a language,
+and code that begins with the name of its file gets it as its title.
 """
 
 from __future__ import annotations

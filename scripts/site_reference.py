@@ -38,7 +38,9 @@ def pages() -> dict[str, str]:
 
 def option_page(group: str) -> str:
     """Where the options of a config group are listed."""
-    return f"reference/options/{group.partition('/')[0] if group.startswith('ablation') else group.replace('/', '_')}.md"
+    return (
+        f"reference/options/{group.partition('/')[0] if group.startswith('ablation') else group.replace('/', '_')}.md"
+    )
 
 
 # Commands
@@ -55,7 +57,9 @@ def command(name: str) -> str:
     if rows:
         parts.append("\n".join(["| option | |", "|---|---|", *rows]))
     if "[OVERRIDES]" in usage:
-        parts.append("OVERRIDES are those of Hydra: [all keys](../configuration.md), [config groups](../../options.md).")
+        parts.append(
+            "OVERRIDES are those of Hydra: [all keys](../configuration.md), [config groups](../../options.md)."
+        )
     return "\n\n".join([*parts, "[Examples of commands](../../commands.md)."]) + "\n"
 
 
@@ -72,18 +76,21 @@ def configuration() -> str:
         for group, option in entry.items()
         if option and not group.startswith("optional")
     ]
-    return "\n\n".join(
-        [
-            "# Keys of a run",
-            "Everything that can change the result of a run has a key, and so has the place of its record. `paribus "
-            "train KEY=VALUE` sets one. This is `conf/train.yaml`; the options of config groups add theirs "
-            "([options](../options.md)).",
-            "## Keys",
-            table(keys(text, ""), "key"),
-            "## Options that are chosen",
-            "\n".join(["| group | option |", "|---|---|", *chosen]),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# Keys of a run",
+                "Everything that can change the result of a run has a key, and so has the place of its record. "
+                "`paribus train KEY=VALUE` sets one. This is `conf/train.yaml`; the options of config groups add "
+                "theirs ([options](../options.md)).",
+                "## Keys",
+                table(keys(text, ""), "key"),
+                "## Options that are chosen",
+                "\n".join(["| group | option |", "|---|---|", *chosen]),
+            ]
+        )
+        + "\n"
+    )
 
 
 def options(group: str) -> str:
@@ -137,8 +144,11 @@ def of_group(group: str) -> dict[str, str]:
 
 def ablations(folders: list[str]) -> str:
     """The ablations that Paribus brings: question, time and command."""
-    parts = ["# Ablations of Paribus", "`paribus train -m ablation=NAME` trains one. [The ablation file](../../ablation.md)"
-             " says how to write your own."]
+    parts = [
+        "# Ablations of Paribus",
+        "`paribus train -m ablation=NAME` trains one. [The ablation file](../../ablation.md)"
+        " says how to write your own.",
+    ]
     for folder in folders:
         parts.append(f"## {folder.removeprefix('ablation/')}")
         for path in sorted((CONF / folder).glob("*.yaml")):
@@ -178,10 +188,10 @@ def _keys(node: yaml.MappingNode, text: str, prefix: str) -> Iterator[tuple[str,
             yield from _keys(value, text, f"{prefix}{key.value}.")
         else:
             written = text[value.start_mark.index : value.end_mark.index].strip()
+            beside = _beside(text, value.end_mark.index)
             if "\n" in written:
-                written = inline(yaml.safe_load(written))
-            said = " ".join(part for part in (above, _beside(text, value.end_mark.index)) if part)
-            yield f"{prefix}{key.value}", written, said
+                written, beside = inline(yaml.safe_load(yaml.serialize(value))), ""
+            yield f"{prefix}{key.value}", written, " ".join(part for part in (above, beside) if part)
 
 
 def _above(text: str, mark: Any) -> str:

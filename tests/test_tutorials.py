@@ -13,8 +13,7 @@ import pytest
 from paribus.store.store import Store
 
 DOCS = Path(__file__).parents[1] / "docs"
-EDITIONS = [folder for folder in ("tutorials", "zh/tutorials") if (DOCS / folder).exists()]
-PAGES = [f"{folder}/{name}" for folder in EDITIONS for name in ("first-ablation", "own-module", "paper", "slurm")]
+PAGES = [f"tutorials/{name}" for name in ("first-ablation", "own-module", "paper", "slurm")]
 INDENTED = re.compile(r"(?:^    .*\n|^\n(?=\n*    ))+", re.MULTILINE)
 FILE = re.compile(r"[#%] ([\w/.-]+\.(?:py|yaml|tex))\n")
 SMALLER = (
@@ -54,6 +53,16 @@ def smaller(block):
     return block
 
 
+def test_chinese_editions_have_the_same_code_and_tables_of_equal_length():
+    for path in sorted((DOCS / "tutorials").glob("[!i]*.md")):
+        name = f"tutorials/{path.stem}"
+        assert blocks(name) == blocks(f"zh/{name}")
+        rows = [
+            len(re.findall(r"^\|", (DOCS / f"{each}.md").read_text("utf-8"), re.M)) for each in (name, f"zh/{name}")
+        ]
+        assert rows[0] == rows[1], name
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -83,23 +92,22 @@ def test_a_tutorial_from_its_first_command_to_its_last(page, paribus, here):
                 done = paribus(*arguments)
                 assert done.code == 0, (arguments, done.err)
                 said[arguments[0]] = done.out + done.err
-    assert re.search(r"\| \*\*[A-Z]+\*\* ", said["table"]) or "-o" in str(blocks(page))
-    records = list(Store(here / "outputs").scan())
-    assert {record.status for record in records} == {"done"}
+    assert " ± " in said["table"] or "-o" in str(blocks(page))
+    statuses = {record.status for record in Store(here / "outputs").scan()}
+    assert "done" in statuses <= {"done", "diverged"}  # at the largest rate
     if "verify" in said:
         assert "agree with the records" in said["verify"]
 
 
 @pytest.mark.slow
 @pytest.mark.needs("lightning")
-@pytest.mark.parametrize("page", [f"{folder}/template" for folder in EDITIONS])
-def test_the_tutorial_on_projects_of_others(page, paribus, here, monkeypatch):
+def test_the_tutorial_on_projects_of_others(paribus, here, monkeypatch):
     monkeypatch.delenv("PROJECT_ROOT", raising=False)
     folder = hydra_template.project(here / "name")
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
-    for block in blocks(page):
+    for block in blocks("tutorials/template"):
         for arguments in commands(block):
-            quick = ["budget.epochs=1"] if arguments[0] == "train" else []
+            quick = ["budget.epochs=1"] if arguments[0] in ("train", "table") else []
             done = paribus(*(word.replace("=NAME", "=name") for word in arguments), *quick)
             assert done.code == 0, (arguments, done.err)
