@@ -17,12 +17,14 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from site_markdown import mathml, python_markdown
-from site_reference import CONFIGURATION, option_page, pages
+from site_reference import API, CONFIGURATION, option_page, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("AGENTS.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "RESULTS.md")
 # Where links to these lead.
 STARTS = {"README.md": "index.md", "README.zh.md": "zh/index.md", "docs/internals": "ARCHITECTURE.md"}
+KEY = re.compile(r"(<td[^>]*><code>)([\w.]+|-[^<]*)</code>")
+ARGUMENT = re.compile(r"\n(?=[a-z_, ]+: )")  # of a function, in its docstring
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -48,7 +50,9 @@ def filled(entries: list[Any], names: list[str]) -> Iterator[Any]:
             }
         elif entry.endswith("/*"):
             folder = PurePosixPath(entry).parent
-            yield from (name for name in names if PurePosixPath(name).parent == folder and name[-3:] != "png")
+            yield from (
+                name for name in names if PurePosixPath(name).parent == folder and name.endswith((".md", ".ipynb"))
+            )
         else:
             yield entry
 
@@ -56,6 +60,8 @@ def filled(entries: list[Any], names: list[str]) -> Iterator[Any]:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     if page.file.src_uri.endswith(".ipynb"):
         return markdown  # mkdocs-jupyter reads the file
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation"]
     markdown = re.sub(r"\A<!--.*?-->\s*", "", markdown)  # so that the page begins with its title
     return python_markdown(LINK.sub(lambda link: linked(link, page.file.src_uri, files), markdown))
 
@@ -95,4 +101,11 @@ def page_of(place: str) -> tuple[str, str]:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    return mathml(html, notebook=page.file.src_uri.endswith(".ipynb"))
+    if page.file.src_uri == API:
+        html = ARGUMENT.sub("<br>", html)
+    return mathml(KEY.sub(breakable, html), notebook=page.file.src_uri.endswith(".ipynb"))
+
+
+def breakable(key: re.Match[str]) -> str:
+    """A key or an option in a table, which may be broken where its parts begin."""
+    return f"{key[1]}{re.sub(r'(?<=[.|])|(?=_)', '<wbr>', key[2])}</code>"

@@ -20,6 +20,7 @@ from paribus.cli.main import cli, loaded
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 CONFIGURATION = "reference/configuration.md"
+API = "reference/api.md"
 PACKAGE = re.compile(r"# @package (\S+)")
 IDS = re.compile(r"(?<!\[)arXiv:(\d{4}\.\d{4,5})|doi:(\S+[^\s.,;)])")
 
@@ -32,7 +33,7 @@ def pages() -> dict[str, str]:
         CONFIGURATION: configuration(),
         **{option_page(group): options(group) for group in groups if not group.startswith("ablation")},
         option_page("ablation"): ablations([group for group in groups if group.startswith("ablation/")]),
-        "reference/api.md": api(),
+        API: api(),
     }
 
 

@@ -117,6 +117,23 @@ def test_formulas_become_mathml():
     assert "<pre>a $b$</pre> costs $5 to $6, <math" in made
 
 
+def test_keys_in_tables_may_be_broken_at_their_parts():
+    made = hooks.KEY.sub(
+        hooks.breakable, "<td><code>a.b_c</code></td><td><code>-f [x|y]</code></td><p><code>a.b</code></p>"
+    )
+    assert made == "<td><code>a.<wbr>b<wbr>_c</code></td><td><code>-f [x|<wbr>y]</code></td><p><code>a.b</code></p>"
+
+
+def test_the_picture_of_the_verdicts_has_the_examples_of_the_table():
+    text = (DOCS / "verdicts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z]+) \|.*\| (\S+ to [^ ;]+)", text, re.MULTILINE)
+    picture = (DOCS / "verdicts.svg").read_text(encoding="utf-8")
+    assert re.findall(r"<title>([A-Z]+): (.*)</title>", picture) == rows
+    for _, interval in rows:
+        low, high = (float(end.replace("−", "-")) for end in interval.split(" to "))
+        assert f'x1="{240 + 100 * low:g}" x2="{240 + 100 * high:g}"' in picture
+
+
 def test_links_lead_to_pages_and_files_that_are_no_pages_become_text(tmp_path):
     from mkdocs.structure.files import File, Files
 
