@@ -16,6 +16,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from pymdownx.arithmatex import arithmatex_fenced_format
+from pymdownx.slugs import slugify
 from site_markdown import mathml, python_markdown
 from site_reference import API, CONFIGURATION, option_page, pages
 
@@ -26,6 +28,14 @@ STARTS = {"README.md": "index.md", "README.zh.md": "zh/index.md", "docs/internal
 KEY = re.compile(r"(<td[^>]*><code>)([\w.]+|-[^<]*)</code>")
 ARGUMENT = re.compile(r"\n(?=[a-z_, ]+: )")  # of a function, in its docstring
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Names of headings as GitHub has them, and blocks of math."""
+    config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
+    formula = {"name": "math", "class": "arithmatex", "format": arithmatex_fenced_format(mode="generic", tag="div")}
+    config.mdx_configs["pymdownx.superfences"] = {"custom_fences": [formula]}
+    return config
 
 
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
@@ -69,7 +79,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def linked(link: re.Match[str], page: str, files: Files) -> str:
     """The link as one of the site, or its text alone if it leads to a file that is no page."""
     picture, text, target, anchor = link[1], link[2], link[3], link[4] or ""
-    if ":" in target or (target.startswith("/") and not target.startswith("//")):
+    if ":" in target:
         return link[0]
     here = PurePosixPath(page if page in DOCUMENTS else f"docs/{page}").parent
     place = os.path.normpath(here / target).replace(os.sep, "/")
@@ -77,10 +87,10 @@ def linked(link: re.Match[str], page: str, files: Files) -> str:
         return link[0]  # a generated page, or a mistake that the strict build finds
     name, option = page_of(place)
     file = files.get_file_from_path(name)
-    if text == PurePosixPath(target).name and file is not None and place.endswith(".md"):
-        text = title(file)
     if file is None:
-        return text if f"`{text}`" == f"`{place}`" or "/" not in place else f"{text} (`{place}`)"
+        return f"`{place}`" if text.strip("`/") == place else f"{text} (`{place}`)"
+    if text.endswith(".md"):
+        text = title(file)
     return f"{picture}[{text}]({os.path.relpath(name, PurePosixPath(page).parent)}{option or anchor})"
 
 

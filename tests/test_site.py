@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import scripts
+import system
 import yaml
 
 from paribus.ablation import parser
 from paribus.ablation.file import DESIGNS, STREAMS, TUNING
 from paribus.cli.main import cli
 
-pytestmark = pytest.mark.needs("lightning", "cluster")  # the pages are about all of them
+pytestmark = pytest.mark.needs(*system.EXTRAS)  # pages speak of all extras
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -28,12 +29,7 @@ hooks = scripts.load("site_hooks")
 pages_made = functools.cache(reference.pages)
 
 
-class Loader(yaml.SafeLoader):
-    """mkdocs.yml without the functions that it names."""
-
-
-Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: suffix)
-CONFIG = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)
+NAV = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
 
 
 def places(entries):
@@ -49,7 +45,7 @@ def places(entries):
 def test_every_page_has_one_place_in_the_navigation():
     made = [*pages_made(), *hooks.DOCUMENTS]
     made += [path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")]
-    found = list(places(hooks.filled(CONFIG["nav"], sorted([*PAGES, *made]))))
+    found = list(places(hooks.filled(NAV, sorted([*PAGES, *made]))))
     assert sorted(found) == sorted([*PAGES, *made])
 
 
