@@ -25,12 +25,10 @@ class Run:
 
     def value(self, key: str) -> Any:
         """A field of the record, a metric, a time, or a choice; None where the record has no such thing."""
-        record = self.record
-        fields = {"status": self.state, "age": self.age, "id": record.id, "seed": record.seed}
-        fields |= {"ablation": record.ablation, "arm": record.arm, "parameters": record.parameters}
-        fields["excluded"] = record.excluded
-        for known in (fields, record.choices, record.metrics, record.timing):
-            if key in known:
+        if key in FIELDS:
+            return self.state if key == "status" else self.age if key == "age" else getattr(self.record, key)
+        for name in ("choices", "metrics", "timing"):  # a record of the index unpacks them when they are asked for
+            if key in (known := getattr(self.record, name)):
                 return known[key]
         return None
 
@@ -72,12 +70,12 @@ def sort(listed: Iterable[Run], key: str, descending: bool = False) -> list[Run]
 
     Raises UserError for a key that none of the runs has.
     """
-    listed = list(listed)
-    having = [run for run in listed if run.value(key) is not None]
-    if listed and not having:
-        raise _unknown(key, listed)
-    having.sort(key=lambda run: _order(run.value(key)), reverse=descending)
-    return having + [run for run in listed if run.value(key) is None]
+    values = [(run, run.value(key)) for run in listed]
+    having = [(run, value) for run, value in values if value is not None]
+    if values and not having:
+        raise _unknown(key, [run for run, _ in values])
+    having.sort(key=lambda each: _order(each[1]), reverse=descending)
+    return [run for run, _ in having] + [run for run, value in values if value is None]
 
 
 FIELDS = ("status", "age", "id", "seed", "ablation", "arm", "parameters", "excluded")
