@@ -200,9 +200,11 @@ def _above(text: str, mark: Any) -> str:
     lines = text[: mark.index - mark.column].splitlines()
     found: list[str] = []
     while lines and lines[-1].startswith(" " * mark.column + "#"):
-        found.insert(0, lines.pop().strip().lstrip("#").strip())
-    at_top = not lines  # of the file: what the file is
-    return "" if at_top else " ".join(found)
+        found.insert(0, lines.pop().strip()[1:])
+    if not lines:  # the file begins with it, and says what the file is
+        return ""
+    listed = any(line.startswith("   ") for line in found)
+    return ("\n" if listed else " ").join(line.strip() for line in found)
 
 
 def _beside(text: str, index: int) -> str:
@@ -238,7 +240,7 @@ def table(rows: list[tuple[str, str, str]], first: str) -> str:
 
 
 def cell(text: str) -> str:
-    return linked(text).replace("|", "&#124;").replace("\n", " ")
+    return linked(text).replace("|", "&#124;").replace("\n", "<br>")
 
 
 def linked(text: str) -> str:

@@ -71,10 +71,13 @@ def test_the_reference_has_every_command_option_and_key():
 
 
 def test_keys_have_the_comments_above_and_beside_them():
-    text = "# The file.\n\n# Above.\na: 1   # beside\nb:   # of b\n  c: [1, 2]\n  d:\n    - x\n    - y # last\n"
+    text = (
+        "# The file.\n\n# Above,\n# twice.\na: 1   # beside\n# All of\n#   c: x\nb:   # of b\n"
+        "  c: [1, 2]\n  d:\n    - x\n    - y # last\n"
+    )
     assert reference.keys(text, "g") == [
-        ("g.a", "1", "Above. beside"),
-        ("g.b", "", "of b"),
+        ("g.a", "1", "Above, twice. beside"),
+        ("g.b", "", "All of\nc: x of b"),
         ("g.b.c", "[1, 2]", ""),
         ("g.b.d", "[x, y]", ""),
     ]
@@ -197,22 +200,29 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(scope="module")
+def address(site):
+    """Where the site is served."""
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.mark.slow
 @pytest.mark.needs("browser")
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_fit_a_phone_and_a_desk_without_errors(site, browser, theme):
+def test_pages_fit_a_phone_and_a_desk_without_errors(address, browser, theme):
     from browsers import screen
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        for page in ("", "tutorials/paper/", "cards/norm/batch/", "reference/api/", "notebooks/1.1_critical_points/"):
-            for width in (390, 1400):
-                screen(browser, width, theme)
-                browser.get(f"http://127.0.0.1:{server.server_port}/{page}")
-                assert browser.execute_script("return document.documentElement.scrollWidth") <= width, page
-                scheme = browser.execute_script("return document.body.dataset.mdColorScheme")
-                assert scheme == {"light": "default", "dark": "slate"}[theme]
-        assert browser.get_log("browser") == []
-    finally:
-        server.shutdown()
+    for page in ("", "tutorials/paper/", "cards/norm/batch/", "reference/api/", "notebooks/1.1_critical_points/"):
+        for width in (390, 1400):
+            screen(browser, width, theme)
+            browser.get(f"{address}/{page}")
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width, page
+            scheme = browser.execute_script("return document.body.dataset.mdColorScheme")
+            assert scheme == {"light": "default", "dark": "slate"}[theme]
+    assert browser.get_log("browser") == []
