@@ -39,6 +39,7 @@ LAYERS = [
     {"config"},
     {"store"},
     {"tasks"},
+    {"models"},
     {"techniques"},
     {"datasets"},
     {"stats"},
@@ -122,7 +123,7 @@ def test_only_the_terminal_prints():
     assert not {path: lines for path, lines in found.items() if lines}
 
 
-@pytest.mark.parametrize("layer", ["techniques", "datasets"])
+@pytest.mark.parametrize("layer", ["models", "techniques", "datasets"])
 def test_torch_layers_know_nothing_of_hydra_lightning_or_the_store(layer):
     files = [SOURCE / f"{layer}.py"] if (SOURCE / f"{layer}.py").exists() else (SOURCE / layer).rglob("*.py")
     for path in files:

@@ -46,12 +46,13 @@ def test_the_paths_of_a_row_lead_to_one_thing(name):
     thing = located(row.path)
     for path in (row.path, *row.also):
         assert located(path) is thing
+    for path in (row.path, *row.also, *row.was):
         assert public_name(path) == name
     assert name.rsplit(".", 1)[-1] in (row.path.rsplit(".", 1)[-1], row.path.rsplit(".", 1)[-1].removesuffix("_logger"))
 
 
 def test_no_path_belongs_to_two_names():
-    paths = [path for name, row in TARGETS.items() for path in {name, row.first, row.path, *row.also}]
+    paths = [path for name, row in TARGETS.items() for path in {name, row.first, row.path, *row.also, *row.was}]
     assert len(paths) == len(set(paths))
 
 

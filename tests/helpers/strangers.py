@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from paribus.models.dense import MLP
 from paribus.techniques.losses import CrossEntropy
-from paribus.techniques.models.dense import MLP
 
 HIDDEN = 12
 MASK = None

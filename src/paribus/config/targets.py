@@ -17,7 +17,8 @@ class Target:
     """One thing that a config can name.
 
     first: the import path that it is hashed as. It never changes.
-    at: the import path of today, where its file has moved since. also: further import paths, of today or before.
+    at: the import path of today, where its file has moved since. also: further import paths of today. was: those of
+        between, which records name and which lead nowhere any more.
     version: raise it when a repair changes what the thing computes; records of earlier versions are not reused.
     places: arguments that only say where fixed content lies. files: those that name a file or folder of any content.
     observes: whether it can change no weight and no metric of the run.
@@ -26,6 +27,7 @@ class Target:
     first: str
     at: str | None = None
     also: tuple[str, ...] = ()
+    was: tuple[str, ...] = ()
     version: int = 1
     places: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -45,11 +47,31 @@ TARGETS: Mapping[str, Target] = {
     ),
     "paribus.task.Multilabel": Target("paribus.tasks.multilabel.task.Multilabel"),
     "paribus.task.Lightning": Target("paribus.extras.lightning.driver.Lightning"),
-    "paribus.model.CNN": Target("paribus.nn.models.cnn.CNN", at="paribus.techniques.models.cnn.CNN"),
-    "paribus.model.Linear": Target("paribus.nn.models.dense.Linear", at="paribus.techniques.models.dense.Linear"),
-    "paribus.model.MLP": Target("paribus.nn.models.dense.MLP", at="paribus.techniques.models.dense.MLP"),
-    "paribus.model.ResNet": Target("paribus.nn.models.resnet.ResNet", at="paribus.techniques.models.resnet.ResNet"),
-    "paribus.model.ViT": Target("paribus.nn.models.vit.ViT", at="paribus.techniques.models.vit.ViT"),
+    "paribus.model.CNN": Target(
+        "paribus.nn.models.cnn.CNN",
+        at="paribus.models.cnn.CNN",
+        was=("paribus.techniques.models.cnn.CNN",),
+    ),
+    "paribus.model.Linear": Target(
+        "paribus.nn.models.dense.Linear",
+        at="paribus.models.dense.Linear",
+        was=("paribus.techniques.models.dense.Linear",),
+    ),
+    "paribus.model.MLP": Target(
+        "paribus.nn.models.dense.MLP",
+        at="paribus.models.dense.MLP",
+        was=("paribus.techniques.models.dense.MLP",),
+    ),
+    "paribus.model.ResNet": Target(
+        "paribus.nn.models.resnet.ResNet",
+        at="paribus.models.resnet.ResNet",
+        was=("paribus.techniques.models.resnet.ResNet",),
+    ),
+    "paribus.model.ViT": Target(
+        "paribus.nn.models.vit.ViT",
+        at="paribus.models.vit.ViT",
+        was=("paribus.techniques.models.vit.ViT",),
+    ),
     "paribus.norm.batch": Target("paribus.nn.norm.batch", at="paribus.techniques.norms.norm.batch"),
     "paribus.norm.batch_renorm": Target(
         "paribus.nn.norm.batch_renorm", at="paribus.techniques.norms.norm.batch_renorm"
@@ -251,7 +273,7 @@ TARGETS: Mapping[str, Target] = {
     "torch.optim.SGD": Target("torch.optim.SGD", also=("torch.optim.sgd.SGD",)),
 }
 _NAMES: Mapping[str, str] = {
-    known: name for name, row in TARGETS.items() for known in (name, row.first, row.path, *row.also)
+    known: name for name, row in TARGETS.items() for known in (name, row.first, row.path, *row.also, *row.was)
 }
 
 

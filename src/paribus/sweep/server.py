@@ -199,14 +199,14 @@ def preload() -> None:
     with uncollected():
         # A job, the ranks of a run, and what they import where they need it.
         import paribus.datasets.digits
+        import paribus.models.dense
         import paribus.run.build
         import paribus.run.callbacks.progress
         import paribus.run.fit
         import paribus.run.preflight
         import paribus.sweep.child
         import paribus.sweep.dispatch
-        import paribus.tasks.classification.task
-        import paribus.techniques.models.dense  # noqa: F401
+        import paribus.tasks.classification.task  # noqa: F401
 
         for name in _OF_SOME_VERSIONS:
             with contextlib.suppress(ModuleNotFoundError):

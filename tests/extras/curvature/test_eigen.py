@@ -9,9 +9,9 @@ from paribus.extras.curvature.density import spectral_density
 from paribus.extras.curvature.eigen import extreme, noise_floor, random_unit
 from paribus.extras.curvature.krylov import lanczos
 from paribus.extras.curvature.objective import Function, Risk
+from paribus.models.dense import MLP
+from paribus.models.resnet import ResNet
 from paribus.techniques.losses import CrossEntropy
-from paribus.techniques.models.dense import MLP
-from paribus.techniques.models.resnet import ResNet
 from paribus.techniques.norms.norm import batch
 
 

@@ -11,13 +11,13 @@ from paribus.config import config_dir
 from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.extras.curvature.objective import Function, Risk
+from paribus.models.dense import MLP
+from paribus.models.vit import ViT
 from paribus.run import build
 from paribus.run.targets import locate
 from paribus.techniques.augment import soft
 from paribus.techniques.label_losses import BinaryCrossEntropy
 from paribus.techniques.losses import Loss
-from paribus.techniques.models.dense import MLP
-from paribus.techniques.models.vit import ViT
 from paribus.techniques.regression_losses import Huber, MeanSquaredError
 
 CONF = config_dir()

@@ -10,9 +10,9 @@ from paribus.extras.curvature.objective import Function, Risk
 from paribus.extras.curvature.refine import refine
 from paribus.extras.curvature.space import Space
 from paribus.extras.surfaces.catalogue import Rosenbrock, TwoFactors
+from paribus.models.dense import MLP
 from paribus.notes.checks.critical import digits
 from paribus.techniques.losses import CrossEntropy, SquaredError
-from paribus.techniques.models.dense import MLP
 
 
 @functools.cache

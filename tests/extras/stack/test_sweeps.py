@@ -86,7 +86,7 @@ def test_a_missing_list_of_members_is_a_message(paribus):
 
 STRANGER = """
 import torch
-from paribus.techniques.models.dense import MLP
+from paribus.models.dense import MLP
 
 
 class Masked(MLP):

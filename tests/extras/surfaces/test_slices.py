@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from paribus.extras.surfaces.slices import evaluate_grid, filter_normalised, lattice, principal_plane
-from paribus.techniques.models.cnn import CNN
+from paribus.models.cnn import CNN
 from paribus.techniques.norms.norm import batch
 
 

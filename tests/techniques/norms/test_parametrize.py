@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from paribus.techniques.models.cnn import CNN
-from paribus.techniques.models.dense import MLP
-from paribus.techniques.models.vit import ViT
+from paribus.models.cnn import CNN
+from paribus.models.dense import MLP
+from paribus.models.vit import ViT
 from paribus.techniques.norms import norm as norms
 from paribus.techniques.norms.convert import replace_norms
 from paribus.techniques.norms.parametrize import spectral_norm, weight_norm

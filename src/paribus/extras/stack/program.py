@@ -26,6 +26,7 @@ from paribus.run.metrics import wide
 log = logging.getLogger("paribus")
 WORTH = 10  # calls with a shape: over so many, vmap costs what a trace takes
 COMPILED = 0.1  # of all calls: shapes with a smaller share, as the rest at the end of an epoch has, are not compiled
+_KNOWN = ("torch.nn.", "paribus.models.", "paribus.techniques.")
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 Program = Callable[..., tuple[Any, ...]]
@@ -209,5 +210,5 @@ def repeatable(module: nn.Module) -> bool:
     """
     if isinstance(module, _DROPOUTS):
         return module.p == 0.0 or not module.training
-    known = type(module).__module__.startswith(("torch.nn.", "paribus.techniques.")) and "forward" not in vars(module)
+    known = type(module).__module__.startswith(_KNOWN) and "forward" not in vars(module)
     return known and not has_hooks(module) and hasattr(module, "set_progress") == hasattr(module, "progress_state")

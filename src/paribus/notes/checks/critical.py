@@ -18,10 +18,10 @@ from paribus.extras.curvature.escape import confirm
 from paribus.extras.curvature.objective import Function, Risk
 from paribus.extras.surfaces.catalogue import TwoFactors
 from paribus.extras.surfaces.descend import descend
+from paribus.models.dense import MLP
 from paribus.stats.proportions import clopper_pearson
 from paribus.store.store import Store
 from paribus.techniques.losses import CrossEntropy
-from paribus.techniques.models.dense import MLP
 from paribus.techniques.schedules import Constant
 
 SETTLED = 10.0  # a gradient norm that fell at least so many times is that of a critical point

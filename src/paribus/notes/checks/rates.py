@@ -17,11 +17,11 @@ from paribus.extras.curvature.eigen import extreme, random_unit
 from paribus.extras.curvature.objective import Risk
 from paribus.extras.surfaces.catalogue import Quadratic, TwoWalls, Valley
 from paribus.extras.surfaces.descend import descend
+from paribus.models.dense import MLP
 from paribus.notes.checks.critical import digits
 from paribus.stats.intervals import mean_interval
 from paribus.store.store import Store
 from paribus.techniques.losses import SquaredError
-from paribus.techniques.models.dense import MLP
 from paribus.techniques.optimizers.notes import AdagradRMS
 from paribus.techniques.schedules import Constant, Cosine, Polynomial, Schedule
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paribus.techniques.models.dense import ACTIVATIONS, Activation
-from paribus.techniques.models.shapes import image
+from paribus.models.dense import ACTIVATIONS, Activation
+from paribus.models.shapes import image
 from paribus.techniques.norms.norm import NormFactory, make, needs_bias
 
 

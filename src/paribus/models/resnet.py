@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from paribus.techniques.models.shapes import image
+from paribus.models.shapes import image
 from paribus.techniques.norms.norm import NormFactory, make, needs_bias
 
 
