@@ -58,6 +58,7 @@ COUNTS = {
     ("data=image_folder", "data.source.root"),
     ("data=huggingface", "data.source.root"),
     ("seed=0", "task.metrics.acc.better"),
+    ("task=language", "task.metrics.loss.better"),
     ("task=classification", "task.metrics.acc.better"),
     ("task=multilabel", "task.metrics.acc.better"),
     ("task=regression", "task.metrics.rmse.better"),

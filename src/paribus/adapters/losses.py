@@ -204,6 +204,9 @@ class OfClasses(Loss):
             return outputs.float().softmax(1)
         return outputs.float().exp() if function is F.nll_loss else None
 
+    def log_probabilities(self, outputs: Tensor) -> Tensor | None:
+        return _float(outputs).log_softmax(1) if self.criterion.function in (F.cross_entropy, F.nll_loss) else None
+
     def confidence(self, outputs: Tensor) -> Tensor | None:
         found = self.probabilities(outputs)
         return None if found is None else found.amax(1)

@@ -46,6 +46,7 @@ TARGETS: Mapping[str, Target] = {
         "paribus.tasks.regression.Regression", at="paribus.tasks.regression.task.Regression"
     ),
     "paribus.task.Multilabel": Target("paribus.tasks.multilabel.task.Multilabel"),
+    "paribus.task.Language": Target("paribus.tasks.language.task.Language"),
     "paribus.task.Lightning": Target("paribus.extras.lightning.driver.Lightning"),
     "paribus.model.CNN": Target(
         "paribus.nn.models.cnn.CNN",
@@ -72,6 +73,11 @@ TARGETS: Mapping[str, Target] = {
         at="paribus.models.vit.ViT",
         was=("paribus.techniques.models.vit.ViT",),
     ),
+    "paribus.model.GPT": Target("paribus.models.gpt.GPT"),
+    "paribus.model.GRU": Target("paribus.models.recurrent.GRU"),
+    "paribus.model.LSTM": Target("paribus.models.recurrent.LSTM"),
+    "paribus.model.RNN": Target("paribus.models.recurrent.RNN"),
+    "paribus.model.TokenMLP": Target("paribus.models.token_mlp.TokenMLP"),
     "paribus.norm.batch": Target("paribus.nn.norm.batch", at="paribus.techniques.norms.norm.batch"),
     "paribus.norm.batch_renorm": Target(
         "paribus.nn.norm.batch_renorm", at="paribus.techniques.norms.norm.batch_renorm"
@@ -157,6 +163,14 @@ TARGETS: Mapping[str, Target] = {
     "paribus.source.Diabetes": Target("paribus.datasets.sklearn_tables.Diabetes"),
     "paribus.source.Parquet": Target("paribus.datasets.table_files.Parquet", files=("path", "test")),
     "paribus.source.Wine": Target("paribus.datasets.sklearn_tables.Wine"),
+    "paribus.source.Copy": Target("paribus.datasets.tokens.algorithms.Copy"),
+    "paribus.source.Markov": Target("paribus.datasets.tokens.markov.Markov"),
+    "paribus.source.Modular": Target("paribus.datasets.tokens.algorithms.Modular"),
+    "paribus.source.Parity": Target("paribus.datasets.tokens.algorithms.Parity"),
+    "paribus.source.Recall": Target("paribus.datasets.tokens.algorithms.Recall"),
+    "paribus.source.Sort": Target("paribus.datasets.tokens.algorithms.Sort"),
+    "paribus.source.Text": Target("paribus.datasets.tokens.text.Text", files=("path",)),
+    "paribus.source.Zipf": Target("paribus.datasets.tokens.zipf.Zipf"),
     "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic", at="paribus.datasets.synthetic.Synthetic"),
     "paribus.callback.Checkpoints": Target(
         "paribus.train.checkpoints.Checkpoints", at="paribus.run.callbacks.checkpoints.Checkpoints", observes=True

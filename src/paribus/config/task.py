@@ -23,9 +23,15 @@ from paribus.config.unknown import unknown
 CLASSIFICATION = "paribus.task.Classification"
 REGRESSION = "paribus.task.Regression"
 MULTILABEL = "paribus.task.Multilabel"
+LANGUAGE = "paribus.task.Language"
 LIGHTNING = "paribus.task.Lightning"
 # Those that Paribus trains itself, with their options. Their validation is val/, in every one.
-OWN = {CLASSIFICATION: "classification", REGRESSION: "regression", MULTILABEL: "multilabel"}
+OWN = {
+    CLASSIFICATION: "classification",
+    REGRESSION: "regression",
+    MULTILABEL: "multilabel",
+    LANGUAGE: "language",
+}
 _NAME = re.compile(r"[^\W\d][\w.@/-]{0,63}")
 _PLAIN = ("metrics", "monitor")  # data that plans, tables and figures read; all else is the class and its arguments
 

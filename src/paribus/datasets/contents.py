@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from paribus.datasets.source import Form, LazyData, RawData
+from paribus.datasets.source import IGNORED, Form, LazyData, RawData
 
 _ROUNDING = 2.0**-24  # relative, of float32
 
@@ -113,6 +113,20 @@ def _target(source: Any, form: Form, part: str, y: Tensor) -> Tensor:
         y = y.long()
         _check_range(what, y, form.num_outputs, "num_classes")
         return y
+    if form.kind_of_y == "tokens":
+        if tuple(y.shape[1:]) != form.shape or y.is_floating_point() or y.is_complex():
+            raise ValueError(
+                f"targets that are tokens are whole numbers, one for each of the places {form.shape}, and {what} are "
+                f"{y.dtype} of shape {tuple(y.shape)}. Give a place without a target {IGNORED}"
+            )
+        counted = (y != IGNORED).any(1)
+        if not bool(counted.all()):
+            raise ValueError(
+                f"every sample has a target in one place at least, and sample {int((~counted).nonzero()[0])} of the "
+                f"{part} part has none. Leave it out"
+            )
+        _check_range(what, y[y != IGNORED], form.num_outputs, "num_classes")
+        return y.long()
     if form.num_outputs == 1 and y.ndim == 2 and y.shape[1] == 1 and form.kind_of_y == "number":
         y = y[:, 0]
     several = form.kind_of_y == "labels" or form.num_outputs > 1

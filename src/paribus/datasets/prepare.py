@@ -26,7 +26,8 @@ _HASHED_BYTES = 16 << 20
 class TensorSet:
     """Samples in memory. x (N, *shape) is float and standardised, uint8 and standardised when gathered, or tokens.
 
-    y: classes (N,) int64, numbers (N,) or (N, T) float32 in their own units, or labels (N, K) float32.
+    y: classes (N,) int64, numbers (N,) or (N, T) float32 in their own units, labels (N, K) float32, or tokens
+    (N, places) int64.
     """
 
     x: Tensor
@@ -139,9 +140,10 @@ def prepare(
     """
     form = form_of(source)
     if label_noise and form.kind_of_y != "class":
+        kinds = {"number": "numbers", "labels": "several labels at once", "tokens": "tokens"}
         raise ValueError(
             f"data.label_noise replaces classes by other classes, and the targets of {source.name} are "
-            f"{'numbers' if form.kind_of_y == 'number' else 'several labels at once'}. Use data.label_noise=0"
+            f"{kinds[form.kind_of_y]}. Use data.label_noise=0"
         )
     raw = checked(source, form, source.load())
     pool, places = raw, [torch.arange(len(raw.train_y)), torch.arange(len(raw.test_y))]

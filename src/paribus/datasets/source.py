@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 KindOfX = Literal["image", "vector", "sequence"]
-KindOfY = Literal["class", "number", "labels"]
+KindOfY = Literal["class", "number", "labels"]  # of the columns of a table
+KindOfTarget = Literal["class", "number", "labels", "tokens"]
+IGNORED = -100  # where a place of a sequence has no target: torch's ignore_index
 
 
 class MissingDataError(ValueError):
@@ -23,7 +25,8 @@ class MissingDataError(ValueError):
 class RawData:
     """All samples in memory. x (N, *shape): numbers of any type, or whole numbers for tokens.
 
-    y: classes (N,) int64; numbers (N,) or (N, T) float; labels (N, K), each 0 or 1.
+    y: classes (N,) int64; numbers (N,) or (N, T) float; labels (N, K), each 0 or 1; tokens (N, places) int64, one for
+        each place of x, IGNORED where a place does not count.
     """
 
     train_x: Tensor
@@ -51,8 +54,11 @@ class Source(Protocol):
     kind_of_x: "image", "vector" or "sequence". A source that does not say it has images where its shape has three
         numbers, and vectors where it has one.
     vocabulary_size: of a sequence of tokens, which are whole numbers from 0 to vocabulary_size - 1. None for numbers.
-    kind_of_y: "class" (the default), "number", or "labels" (any number of K labels at once).
-    num_classes: K, where y is a class or labels. num_outputs: T, where y is one number (the default) or several.
+    kind_of_y: "class" (the default), "number", "labels" (any number of K labels at once), or "tokens" (one for each
+        place of a sequence of tokens).
+    num_classes: K, where y is a class or labels; of tokens vocabulary_size, unless it is said. num_outputs: T, where y
+        is one number (the default) or several.
+    floor: of tokens, the lowest expected negative log-likelihood of a target, in nats, where it is known.
     feature_names: of vectors, for messages. Not needed.
     """
 
@@ -70,29 +76,41 @@ class Source(Protocol):
 class Form:
     """What one sample of a source looks like.
 
-    num_outputs: K classes or labels, or T numbers. vocabulary_size: None unless x is a sequence of tokens.
+    num_outputs: K classes or labels, T numbers, or K tokens. vocabulary_size: None unless x is a sequence of tokens.
+    floor: see `Source`.
     """
 
     shape: tuple[int, ...]
     kind_of_x: KindOfX
-    kind_of_y: KindOfY
+    kind_of_y: KindOfTarget
     num_outputs: int
     vocabulary_size: int | None = None
+    floor: float | None = None
 
     @property
     def num_classes(self) -> int | None:
-        """K, where a sample has exactly one class."""
-        return self.num_outputs if self.kind_of_y == "class" else None
+        """K, where a sample has exactly one class, or each of its places has."""
+        return self.num_outputs if self.kind_of_y in ("class", "tokens") else None
 
     @property
     def has_tokens(self) -> bool:
         return self.vocabulary_size is not None
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The shape of a sample's targets: (places,) of tokens, and () of a class."""
+        return self.shape if self.kind_of_y == "tokens" else ()
+
+    @property
+    def of_a_place(self) -> Form:
+        """What a loss sees, which takes the places of a sequence as so many samples."""
+        return replace(self, kind_of_y="class") if self.kind_of_y == "tokens" else self
+
     def zeros(self, size: int) -> tuple[Tensor, Tensor]:
         """A batch (x, y) of this form, on the default device."""
         x = torch.zeros((size, *self.shape), dtype=torch.long if self.has_tokens else torch.float32)
-        if self.kind_of_y == "class":
-            return x, torch.zeros(size, dtype=torch.long)
+        if self.kind_of_y in ("class", "tokens"):
+            return x, torch.zeros((size, *self.places), dtype=torch.long)
         several = self.kind_of_y == "labels" or self.num_outputs > 1
         return x, torch.zeros((size, self.num_outputs) if several else size)
 
@@ -140,17 +158,23 @@ def form_of(source: Any) -> Form:
             f"the shape of a source with kind_of_x={kind_of_x!r} is {_DIMENSIONS[kind_of_x][1]}, and {_name(source)} "
             f"has {shape}. Correct shape or kind_of_x"
         )
-    kind_of_y: KindOfY = getattr(source, "kind_of_y", None) or "class"
-    _one_of(source, "kind_of_y", kind_of_y, get_args(KindOfY))
+    kind_of_y: KindOfTarget = getattr(source, "kind_of_y", None) or "class"
+    _one_of(source, "kind_of_y", kind_of_y, get_args(KindOfTarget))
     outputs: Any
     if kind_of_y == "number":
         outputs = getattr(source, "num_outputs", None)
         outputs = 1 if outputs is None else outputs
         _whole(source, "num_outputs", outputs, 1)
     else:
-        outputs = getattr(source, "num_classes", None)
-        _whole(source, "num_classes", outputs, 2 if kind_of_y == "class" else 1)
-    return Form(shape, kind_of_x, kind_of_y, int(outputs), None if tokens is None else int(tokens))
+        if kind_of_y == "tokens" and tokens is None:
+            raise ValueError(
+                f"targets that are tokens belong to sequences of tokens, and {_name(source)} has kind_of_y='tokens' "
+                "without vocabulary_size. Give it one"
+            )
+        outputs = getattr(source, "num_classes", tokens if kind_of_y == "tokens" else None)
+        _whole(source, "num_classes", outputs, 1 if kind_of_y == "labels" else 2)
+    vocabulary_size = None if tokens is None else int(tokens)
+    return Form(shape, kind_of_x, kind_of_y, int(outputs), vocabulary_size, getattr(source, "floor", None))
 
 
 def _name(source: Any) -> str:

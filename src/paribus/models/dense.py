@@ -5,9 +5,25 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paribus.techniques.norms.norm import NormFactory, make, needs_bias
+
+
+class Square(nn.Module):
+    """x^2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.square()
+
+
+class SquaredReLU(nn.Module):
+    """max(0, x)^2. Source: So et al. 2021, arXiv:2109.08668."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x).square()
+
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -17,8 +33,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
+    "squared_relu": SquaredReLU,
+    "square": Square,
 }
-Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "elu"]
+Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "elu", "squared_relu", "square"]
 
 
 class Linear(nn.Module):

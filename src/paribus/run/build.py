@@ -78,7 +78,7 @@ def build_setting(run: Run) -> Setting:
     function = "target" in arguments_of("loss", run.loss)  # not what makes a loss, but the loss itself
     made = instantiate("loss", {**run.loss, "_partial_": True} if function else run.loss, **offered)
     with as_user_error(f"loss={name_of(run.loss)}"):
-        loss = loss_of(made, form, run.trainer.accumulate * run.processes)
+        loss = loss_of(made, form.of_a_place, run.trainer.accumulate * run.processes)
     task: Task = instantiate("task", run.task.node, form=form, loss=loss, augmentation=augmentation)
     return Setting(source, form, loss, augmentation, task, build_schedule(run))
 
@@ -96,10 +96,10 @@ def check_targets(run: Run, form: Form) -> None:
     """Raises UserError where a task says what it can learn, and the targets are of another kind."""
     kinds = getattr(locate("task", run.task.target), "kinds_of_y", None)
     if kinds is not None and form.kind_of_y not in kinds:
-        fitting = {"class": "classification", "number": "regression", "labels": "multilabel"}[form.kind_of_y]
+        tasks = {"class": "classification", "number": "regression", "labels": "multilabel", "tokens": "language"}
         raise UserError(
             f"task={name_of(run.task.node)} learns targets of the kind {' or '.join(kinds)}, and "
-            f"data.source={name_of(run.data.source)} has kind_of_y={form.kind_of_y!r}. Use task={fitting}"
+            f"data.source={name_of(run.data.source)} has kind_of_y={form.kind_of_y!r}. Use task={tasks[form.kind_of_y]}"
         )
 
 
@@ -130,7 +130,7 @@ def try_augmentation(run: Run, setting: Setting) -> None:
         changed, target = setting.task.augment(x, y, torch.Generator().manual_seed(0))
         if changed.shape != x.shape:
             raise ValueError(f"samples of the shape {tuple(changed.shape)} came out")
-        setting.task.loss(torch.zeros(8, setting.task.num_outputs), target)
+        setting.task.loss(torch.zeros(8, *setting.form.places, setting.task.num_outputs), target)
     except Exception as error:
         raise UserError(
             f"augmentation={name_of(run.augmentation)} must turn samples of the shape {tuple(x.shape)} and targets of "
@@ -180,10 +180,10 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
     if not run.measures:
         return None
     form, made = setting.form, {}
-    number = {"class": "num_classes", "labels": "num_labels", "number": "num_outputs"}[form.kind_of_y]
+    number = {"labels": "num_labels", "number": "num_outputs"}.get(form.kind_of_y, "num_classes")
     offered: dict[str, Any] = {number: form.num_outputs}
     if form.kind_of_y != "number":
-        offered["task"] = "multiclass" if form.kind_of_y == "class" else "multilabel"
+        offered["task"] = "multilabel" if form.kind_of_y == "labels" else "multiclass"
     for name, node in run.measures.items():
         where = f"metrics.{name}"
         lacking = {each: needed for each, needed in arguments_of(where, node).items() if each not in node}
@@ -199,7 +199,8 @@ def build_measures(run: Run, setting: Setting) -> Measures | None:
         made[name] = instantiate(where, node, **filled)
     measures = Measures(made, setting.task.predictions, form.num_outputs if form.kind_of_y == "number" else 1)
     _, y = form.zeros(8)
-    outputs = torch.linspace(-1, 1, 8 * setting.task.num_outputs).sin().view(8, -1)
+    places = (8, *form.places, setting.task.num_outputs)
+    outputs = torch.linspace(-1, 1, math.prod(places)).sin().view(places)
     try:
         measures.rehearse(outputs, y)
     except ValueError as error:
@@ -303,7 +304,10 @@ _KEPT_AT_MOST = 4
 # Sources whose files are read by plain numpy: what they leave behind survives a fork.
 _KEEPABLE = {
     f"paribus.source.{name}"
-    for name in ("Arrays", "BreastCancer", "CIFAR", "CSV", "Diabetes", "Digits", "IDX", "Synthetic", "Wine")
+    for name in (
+        *("Arrays", "BreastCancer", "CIFAR", "CSV", "Copy", "Diabetes", "Digits", "IDX", "Markov", "Modular"),
+        *("Parity", "Recall", "Sort", "Synthetic", "Text", "Wine", "Zipf"),
+    )
 }
 
 

@@ -12,7 +12,7 @@ from paribus.config.nodes import name_of, target_of
 from paribus.config.own import OWN_NORM
 from paribus.config.run import Run
 from paribus.datasets.source import Form
-from paribus.run.instantiate import asked_for
+from paribus.run.instantiate import arguments_of, asked_for
 from paribus.techniques.norms.convert import replace_norms
 from paribus.techniques.norms.norm import NormFactory
 from paribus.techniques.optimizers.decay import no_decay_parameters
@@ -21,18 +21,28 @@ from paribus.techniques.optimizers.decay import no_decay_parameters
 def arguments(run: Run, form: Form, num_outputs: int, norm: Any) -> dict[str, Any]:
     """shape, num_outputs, norm and, for tokens, vocabulary_size; each only where the constructor takes it.
 
-    Raises UserError for tokens and a network of Paribus, all of which compute with numbers.
+    Raises UserError for a network of Paribus and samples or targets that are not for it.
     """
     offered: dict[str, Any] = {"shape": form.shape, "num_outputs": num_outputs, "norm": norm}
     if form.has_tokens:
-        if target_of(run.model).startswith("paribus.model."):
-            raise UserError(
-                f"model={name_of(run.model)} computes with numbers, and data.source={name_of(run.data.source)} has "
-                f"{form}. Use a model of your own with an embedding; an argument vocabulary_size of its constructor is "
-                "given the number of tokens"
-            )
         offered["vocabulary_size"] = form.vocabulary_size
-    return asked_for("model", run.model, **offered)
+    told = asked_for("model", run.model, **offered)
+    if target_of(run.model).startswith("paribus.model."):
+        reads = "vocabulary_size" in arguments_of("model", run.model)
+        model, data = f"model={name_of(run.model)}", f"data.source={name_of(run.data.source)}"
+        if form.has_tokens and not reads:
+            raise UserError(
+                f"{model} computes with numbers, and {data} has {form}. Use model=gpt, lstm, gru or rnn, or one of "
+                "your own with an embedding; an argument vocabulary_size of its constructor is given the number of "
+                "tokens"
+            )
+        if reads and form.kind_of_y != "tokens":
+            what = f"targets of the kind {form.kind_of_y}" if form.has_tokens else str(form)
+            raise UserError(
+                f"{model} reads tokens and predicts one at each place, and {data} has {what}. Use "
+                + ("a model of your own, with an embedding" if form.has_tokens else "model=mlp, or cnn for images")
+            )
+    return told
 
 
 def convert_norms(run: Run, network: nn.Module, norm: NormFactory | None) -> None:

@@ -39,34 +39,48 @@ class Loss(MeanLoss):
         """The probability that the outputs give to each class, (N, K); None where they give none."""
         return outputs.float().softmax(1)
 
+    def log_probabilities(self, outputs: Tensor) -> Tensor | None:
+        """Their logarithms, (N, K); None where the outputs give none, or may give some of 0."""
+        return _float(outputs).log_softmax(1)
+
     def confidence(self, outputs: Tensor) -> Tensor | None:
         """The probability that the outputs give to the predicted class, (N,); None where they give none."""
         return _columns(outputs.float()).softmax(1).amax(1).flatten()
 
 
 class CrossEntropy(Loss):
-    r"""$-\sum_k \tilde y_k \log \mathrm{softmax}(z)_k$ with $\tilde y = (1 - s)\,y + s / K$.
+    r"""$-\sum_k \tilde y_k \log \mathrm{softmax}(z)_k + c\, (\log \sum_k e^{z_k})^2$, $\tilde y = (1 - s)\,y + s / K$.
 
-    label_smoothing: s in [0, 1). At 0 this is the negative log-likelihood of the labels.
+    label_smoothing: s in [0, 1). At 0, and with c = 0, this is the negative log-likelihood of the labels.
+    z_loss: c >= 0, which keeps logits from drifting: cross-entropy does not change when all of them grow alike.
 
-    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7, for the smoothing.
+    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7, for the smoothing; de Brebisson & Vincent 2016,
+    arXiv:1604.08859, and Chowdhery et al. 2022, arXiv:2204.02311, section 5, for the z loss.
     """
 
-    def __init__(self, num_classes: int, label_smoothing: float = 0.0):
+    def __init__(self, num_classes: int, label_smoothing: float = 0.0, z_loss: float = 0.0):
         super().__init__(num_classes)
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}. Try 0.1")
+        if not 0.0 <= z_loss < float("inf"):
+            raise ValueError(f"z_loss must be finite and at least 0, got {z_loss}. Try 1e-4")
         self.label_smoothing = label_smoothing
+        self.z_loss = z_loss
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(_float(outputs), target, label_smoothing=self.label_smoothing)
+        mean = F.cross_entropy(_float(outputs), target, label_smoothing=self.label_smoothing)
+        return mean + self.z_loss * self._drift(outputs).mean() if self.z_loss else mean
 
     def per_sample(self, outputs: Tensor, target: Tensor) -> Tensor:
-        outputs = _columns(_float(outputs))
+        z, outputs = outputs, _columns(_float(outputs))
         if outputs.ndim == 3:
             target = (target.t() if target.ndim == 2 else target).unsqueeze(0)
-        losses = F.cross_entropy(outputs, target, reduction="none", label_smoothing=self.label_smoothing)
-        return losses.flatten()
+        losses = F.cross_entropy(outputs, target, reduction="none", label_smoothing=self.label_smoothing).flatten()
+        return losses + self.z_loss * self._drift(z) if self.z_loss else losses
+
+    def _drift(self, outputs: Tensor) -> Tensor:
+        """The square of the logarithm of the normaliser of the softmax, (N,)."""
+        return _float(outputs).logsumexp(1).square()
 
 
 class SquaredError(Loss):
@@ -99,6 +113,9 @@ class SquaredError(Loss):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         return self._probability(outputs.float())
+
+    def log_probabilities(self, outputs: Tensor) -> None:
+        return None
 
     def confidence(self, outputs: Tensor) -> Tensor:
         return self._probability(outputs.float().amax(1))
@@ -155,6 +172,9 @@ class ScalarSquaredError(Loss):
         return (outputs.float() - self.position.to(outputs.device)).abs().argmin(1)
 
     def probabilities(self, outputs: Tensor) -> None:
+        return None
+
+    def log_probabilities(self, outputs: Tensor) -> None:
         return None
 
     def confidence(self, outputs: Tensor) -> None:

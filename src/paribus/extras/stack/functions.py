@@ -32,7 +32,7 @@ class ReplicaFunctions(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is F.dropout:
             return self.dropout(*args, **kwargs)
-        if func is F.scaled_dot_product_attention and set(kwargs) <= {"dropout_p"} and len(args) == 3:
+        if func is F.scaled_dot_product_attention and set(kwargs) <= {"dropout_p", "is_causal"} and len(args) == 3:
             return self.attention(*args, **kwargs)
         if func is F.batch_norm and args[0].dtype in (torch.bfloat16, torch.float16):
             # With statistics in single precision, as the kernel has them; vmap's form of it takes one type only.
@@ -69,11 +69,14 @@ class ReplicaFunctions(TorchFunctionMode):
             return torch.addcmul(-running_mean * scale if bias is None else bias - running_mean * scale, x, scale)
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
 
-    def attention(self, q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
-        """softmax(q k^T / sqrt(d)), dropped out, times v."""
+    def attention(self, q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0, is_causal: bool = False) -> Tensor:
+        """softmax(q k^T / sqrt(d)), dropped out, times v. is_causal: a place attends to those up to itself."""
         scale = 1.0 / math.sqrt(math.sqrt(q.shape[-1]))  # on both factors, as torch does it
-        weights = ((q * scale) @ (k * scale).transpose(-2, -1)).softmax(-1)
-        return self.dropout(weights, dropout_p) @ v
+        products = (q * scale) @ (k * scale).transpose(-2, -1)
+        if is_causal:
+            later = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).triu(1)
+            products = products.masked_fill(later, -math.inf)
+        return self.dropout(products.softmax(-1), dropout_p) @ v
 
 
 class _Linear(torch.autograd.Function):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,8 +13,16 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The layers whose weights are parametrized."""
-    return [(name, module) for name, module in network.named_modules() if isinstance(module, LAYERS)]
+    """The layers whose weights are parametrized. Raises ValueError where another module has the same weight."""
+    found = [(name, module) for name, module in network.named_modules() if isinstance(module, LAYERS)]
+    owners = Counter(id(p) for module in network.modules() for p in module.parameters(recurse=False))
+    for name, module in found:
+        if any(owners[id(p)] > 1 for p in module.parameters(recurse=False)):
+            raise ValueError(
+                f"{name}.weight is the weight of another layer too, and a parametrization would part them. Use "
+                "model.tied=false, or norms of activations only"
+            )
+    return found
 
 
 def weight_norm(network: nn.Module) -> None:

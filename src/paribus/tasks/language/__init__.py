@@ -1,0 +1,1 @@
+"""Language: a token at each place of a sequence."""
