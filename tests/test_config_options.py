@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from networks import OF_NUMBERS, OF_TOKENS
 
 from paribus.ablation.command import plan_command
 from paribus.ablation.planner import ablations_of
@@ -39,6 +40,7 @@ SLIM = {
 _LIT = ["task.module={_target_: modules.Regressor}", "task.metrics={mse: {better: lower}}", "task.monitor=val/mse",
         "budget.epochs=1"]  # fmt: skip
 MODULE = {"task/lightning": _LIT, "norm/own": ["task=lightning", *_LIT]}
+MODULE |= {f"model/{name}": ["task=language"] for name in OF_TOKENS}
 MODULE |= {
     f"metrics/{name}": ["task=regression", "data=diabetes", "model=mlp", "norm=none"]
     for name in ("explained_variance", "mae", "mape", "mse", "pearson", "r2", "rmse", "spearman")
@@ -80,7 +82,8 @@ def test_an_option_composes_and_is_valid(option, composer):
             check_arguments(where, node)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+# Those of tokens: tests/run/test_language.py.
+@pytest.mark.parametrize("name", OF_NUMBERS)
 @pytest.mark.parametrize("norm", sorted({path.stem for path in (CONF / "norm").glob("*.yaml")} - {"own"}))
 def test_every_model_builds_with_every_norm_or_says_why_not(name, norm, composer):
     run = composer([f"model={name}", *SLIM.get(name, []), f"norm={norm}", "loss=mse"]).run

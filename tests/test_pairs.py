@@ -7,6 +7,7 @@ import math
 
 import pytest
 from allpairspy import AllPairs
+from networks import OF_NUMBERS
 from omegaconf import OmegaConf
 
 from paribus.base.errors import UserError
@@ -31,7 +32,7 @@ GROUPS = {
     "optimizer": options("optimizer"),
     "scheduler": options("scheduler"),
     "norm": [*(name for name in options("norm") if name != "own"), "[batch,weight]", "[layer,spectral]"],
-    "model": options("model"),
+    "model": OF_NUMBERS,  # those of tokens: tests/run/test_language.py
     "loss": [name for name in options("loss") if issubclass(loss_of(name), Loss)],  # the others are of regression
     "augmentation": options("augmentation"),
     "batch_size": ["b1", "b8", "b16", "full"],

@@ -9,6 +9,7 @@ import copy
 
 import pytest
 import torch
+from networks import OF_TOKENS
 
 from paribus.base.errors import UserError
 from paribus.config import config_dir
@@ -46,6 +47,9 @@ NOT_HERE = {
     **dict.fromkeys(("cifar10", "cifar100", "mnist", "fashion_mnist", "image_folder", "huggingface"), "files"),
     **dict.fromkeys(("csv", "parquet", "arrays"), "files"),
     "diabetes": "its targets are numbers",
+    **dict.fromkeys(OF_TOKENS, "tests/run/test_language.py"),
+    **dict.fromkeys(("markov", "zipf", "modular", "recall", "copy", "sort", "parity"), "tests/run/test_language.py"),
+    **dict.fromkeys(("text", "words"), "files"),
     "own": "for models that make their norms themselves",
     **dict.fromkeys(("squared_error", "absolute_error", "huber", "binary_cross_entropy"), "losses of other tasks"),
     **dict.fromkeys([f"b{2**k}" for k in range(5, 15)], "larger than the training set"),

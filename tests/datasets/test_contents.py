@@ -10,7 +10,7 @@ from made_sources import Made
 
 from paribus.datasets.contents import checked
 from paribus.datasets.prepare import prepare
-from paribus.datasets.source import RawData, form_of
+from paribus.datasets.source import IGNORED, RawData, form_of
 
 
 def contents(source, **changed):
@@ -53,6 +53,42 @@ Y = {kind: Made(kind_of_y=kind).load().train_y for kind in ("class", "number", "
 def test_what_is_not_as_the_source_says_is_named(kinds, changed, named):
     with pytest.raises(ValueError, match=named):
         contents(Made(**kinds), **changed)
+
+
+class Places(Made):
+    """A token as the target of each place of six."""
+
+    def __init__(self):
+        super().__init__("tokens", num_classes=7)
+        self.kind_of_y = "tokens"
+
+    def y(self, size, generator):
+        return torch.zeros(size, 6, dtype=torch.int32)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (
+            {"train_y": torch.zeros(60, 6)},
+            r"each of the places \(6,\), .* are torch.float32 of shape \(60, 6\)",
+        ),
+        (
+            {"test_y": torch.zeros(20, 5, dtype=torch.long)},
+            r"the y of the test part are .* \(20, 5\)",
+        ),
+        ({"test_y": torch.full((20, 6), IGNORED)}, "sample 0 of the test part has none. Leave it out"),
+        ({"test_y": torch.full((20, 6), 7)}, "num_classes - 1 = 6, and there are some from 7 to 7"),
+    ],
+)
+def test_targets_of_places_are_tokens_or_ignored(changed, named):
+    y = torch.full((20, 6), IGNORED)
+    y[:, 2] = 6
+    raw = contents(Places(), test_y=y)
+    assert torch.equal(raw.test_y, y)
+    assert raw.train_y.dtype == torch.long
+    with pytest.raises(ValueError, match=named):
+        contents(Places(), **changed)
 
 
 def test_arrays_and_small_integers_are_taken():

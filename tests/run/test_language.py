@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
+from networks import OF_TOKENS
 
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.signals import asked_to_stop
@@ -187,6 +189,57 @@ def test_every_model_goes_through_preflight_with_every_norm_or_says_why_not(mode
             built(*line)
         line += ["model.norm_at=inputs"]
     assert next(built(*line).parameters()).device == torch.device("meta")
+
+
+# Each key of an option, with another value.
+CELL_KEYS = ("width=8", "depth=2", "norm_at=inputs", "tied=true", "dropout=0.1")
+DRAWN = ("num_train=41", "num_test=11", "seed=1")
+KEYS = {
+    "gpt": (
+        *("depth=2", "heads=2", "positions=rotary", "positions=none", "activation=relu", "placement=post"),
+        *("placement=both", "placement=none", "qk_norm=true", "residual=forward", "residual=none", "tied=true"),
+        *("dropout=0.1", "std=0.1", "width=15"),
+    ),
+    **dict.fromkeys(("lstm", "gru", "rnn"), CELL_KEYS),
+    "token_mlp": ("width=8", "activation=relu"),
+    "markov": ("order=1", "alphabet=5", "length=5", "concentration=1", *DRAWN),
+    "zipf": ("vocabulary_size=9", "exponent=0", "length=5", *DRAWN),
+    "modular": ("modulus=7", "test_share=0.3", "seed=1"),
+    "recall": ("keys=9", "values=5", "pairs=5", "queries=3", *DRAWN),
+    "copy": ("alphabet=5", "letters=3", *DRAWN),
+    "sort": ("alphabet=5", "letters=3", *DRAWN),
+    "parity": ("length=7", "counted=last", *DRAWN),
+}
+
+
+def keys_of(option):
+    """Of conf/model or conf/data, that the option has."""
+    for group in ("model", "data"):
+        if (path := config_dir() / group / f"{option}.yaml").exists():
+            node = yaml.safe_load(path.read_text())
+            return {*(node if group == "model" else node["source"])} - {"_target_"}
+    raise FileNotFoundError(option)
+
+
+@pytest.mark.parametrize("option", KEYS)
+def test_no_key_is_without_effect(option):
+    """On the outputs of the initial network in training, or on the data."""
+    assert {each.partition("=")[0] for each in KEYS[option]} == keys_of(option)
+    found = set()
+    for key in ["", *KEYS[option]]:
+        if option in OF_TOKENS:
+            own = ["model.width=12", *(["model.depth=1", "model.heads=3"] if option == "gpt" else [])]
+            run = run_of(f"model={option}", *own, *([f"model.{key}"] if key else []))
+            network = build.build_network(run, build.build_setting(run)).train()
+            torch.manual_seed(0)
+            found.add(str(network(torch.arange(16).view(2, 8) % 8).detach().tolist()))
+        else:
+            small = {"num_train": 40, "num_test": 10} if "num_train" in keys_of(option) else {}
+            own = [f"data.source.{name}={value}" for name, value in small.items()]
+            run = run_of("task=language", f"data={option}", *own, *([f"data.source.{key}"] if key else []), base=[])
+            raw = build.build_setting(run).source.load()
+            found.add(str([part.tolist() for part in vars(raw).values()]))
+    assert len(found) == len(KEYS[option]) + 1
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from networks import OF_NUMBERS, OF_TOKENS
 from omegaconf import OmegaConf
 
 from paribus.base.weights import flatten, unflatten_into
@@ -76,9 +77,21 @@ def test_products_with_every_norm(norm):
     check(*risk_of("model=cnn", *SMALL["cnn"], f"norm={norm}"))
 
 
-@pytest.mark.parametrize("model", names("model"))
+@pytest.mark.parametrize("model", OF_NUMBERS)
 def test_products_of_every_model(model):
     check(*risk_of(f"model={model}", "norm=layer", *SMALL.get(model, [])))
+
+
+@pytest.mark.parametrize("model", OF_TOKENS)
+def test_products_of_every_model_of_tokens(model):
+    small = ["model.depth=1", "model.heads=2", "model.positions=rotary", "model.qk_norm=true", "model.std=0.3"]
+    few = ["data.source.length=4", "data.source.num_train=20", "data.source.num_test=12", "data.validation=4"]
+    line = ["task=language", f"model={model}", "model.width=4", *(small if model == "gpt" else []), *few]
+    run = Run.parse(resolved(load([*line, "batch_size=b8"])))
+    setting = build.build_setting(run)
+    test = build.build_data(run, setting).splits.test
+    network = build.build_network(run, setting)
+    check(network, Risk(network, setting.task.loss, lambda: zip(test.x.split(5), test.y.split(5), strict=True), 12))
 
 
 def of_classes(name):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import instantiate
+from networks import OF_NUMBERS
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -14,7 +15,7 @@ from paribus.techniques.norms import norm as norms
 from paribus.techniques.norms.parametrize import spectral_norm
 from paribus.techniques.optimizers.decay import no_decay_parameters
 
-MODELS = sorted((Path(__file__).parents[3] / "conf/model").glob("*.yaml"))
+MODELS = [Path(__file__).parents[3] / f"conf/model/{name}.yaml" for name in OF_NUMBERS]
 
 
 def decayed(network: nn.Module) -> set[str]:

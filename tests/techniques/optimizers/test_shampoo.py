@@ -7,6 +7,7 @@ import hydra
 import numpy as np
 import pytest
 import torch
+from networks import OF_NUMBERS
 from omegaconf import OmegaConf
 
 from paribus.techniques.optimizers.shampoo import Shampoo
@@ -74,10 +75,9 @@ def test_it_does_not_draw_from_the_global_generator():
 
 
 CONF = Path(__file__).parents[3] / "conf"
-MODELS = sorted(file.stem for file in (CONF / "model").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", OF_NUMBERS)
 @pytest.mark.parametrize("name", ["shampoo", "soap"])
 def test_the_shipped_option_preconditions_every_matrix_and_kernel_of_the_shipped_networks(name, model):
     """Whatever its size: with its axes merged up to block_size, one of 256 entries would be none to Shampoo."""
