@@ -63,6 +63,7 @@ NEEDS = {
     "latex": Need("LaTeX", _latex, ("texlive-latex-recommended", "texlive-science", "poppler-utils")),
     "compiler": Need("a C++ compiler", lambda: _programs("g++"), ("g++",)),
     "fashion": Need("Fashion-MNIST", Path("/usr/share/datasets/fashion-mnist").is_dir, ("dataset-fashion-mnist",)),
+    "words": Need("a word list", Path("/usr/share/dict/words").is_file, ("wamerican",)),
     **{name: _extra(name) for name in EXTRAS},
 }
 

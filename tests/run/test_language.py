@@ -262,8 +262,8 @@ def test_a_network_of_squares_understands_addition_with_decay_alone(seed):
     for decay in (0.0, 1.0):
         run = run_of(
             *("task=language", "data=modular", "model=token_mlp", "norm=none", "batch_size=full", "decay=all"),
-            *("optimizer.lr=0.01", f"optimizer.weight_decay={decay}", "budget.updates=800", f"seed={seed}"),
-            *("evaluation.every=100", "callbacks=[none]", "paths.outputs=outputs"),
+            *("optimizer.lr=0.01", "optimizer.betas=[0.9,0.98]", f"optimizer.weight_decay={decay}", f"seed={seed}"),
+            *("budget.updates=800", "evaluation.every=100", "callbacks=[none]", "paths.outputs=outputs"),
             base=[],
         )
         found[decay] = train(run, {}, []).metrics

@@ -1,6 +1,7 @@
 """Text: every token is a target once, parts share no window, and what can't be read is said."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,6 +76,18 @@ def test_lines_can_be_shuffled(poem):
     assert {*found} <= {*lines}
     assert len({*found}) == len(found) == 49
     assert torch.equal(Text(str(poem), length=4, shuffle_lines=True, seed=0).load().train_x, raw.train_x)
+
+
+@pytest.mark.needs("words")
+def test_the_word_list_of_the_machine():
+    source = Text("/usr/share/dict/words", length=32, shuffle_lines=True)
+    raw = checked(source, form_of(source), source.load())
+    words = Path("/usr/share/dict/words").read_text(encoding="utf-8")
+    letters = sorted(set(words.removesuffix("\n")))
+    text = "".join(letters[token] for token in raw.train_x[:50].flatten())
+    assert source.vocabulary_size == len(letters)
+    assert {*text.split("\n")[1:-1]} <= {*words.split("\n")}
+    assert raw.train_y.numel() + raw.test_y.numel() > len(words) - 40
 
 
 def test_what_can_not_be_read_is_said(tmp_path, poem):
