@@ -243,18 +243,24 @@ def test_no_key_is_without_effect(option):
 
 
 @pytest.mark.slow
-def test_a_transformer_comes_to_the_entropy_rate_of_a_markov_source():
-    """Order 2 over 8 symbols: within 0.02 nats of the floor, in 1,200 updates."""
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_transformer_comes_to_the_entropy_rate_of_a_markov_source(seed):
+    """Order 2 over 8 symbols: within 0.01 nats of the floor in 1,000 updates. The test part has 64,000 targets, whose
+    mean deviates by 0.003."""
     run = run_of(
-        *("task=language", "data=markov", "model.depth=2", "model.width=64", "model.positions=rotary"),
-        *("optimizer.lr=0.003", "scheduler=linear", "budget.updates=1200", "callbacks=[none]", "paths.outputs=outputs"),
+        *("task=language", "data=markov", "data.source.length=16", "model.depth=1", "model.width=64", "model.std=0.1"),
+        *("optimizer.lr=0.01", "scheduler=linear", "batch_size=b64", "budget.updates=1000", "evaluation.every=10"),
+        *(f"seed={seed}", "callbacks=[none]", "paths.outputs=outputs"),
         base=[],
     )
     record = train(run, {}, [])
-    assert -0.01 < record.metrics["test/excess"] < 0.02
+    assert -0.01 < record.metrics["test/excess"] < 0.01
+    assert record.metrics["test/excess"] < 0.05 * record.declared["excess"]["chance"]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_network_of_squares_understands_addition_with_decay_alone(seed):
     """Modulo 31, half of the pairs: Power et al. 2022."""

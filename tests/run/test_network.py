@@ -7,6 +7,7 @@ from paribus.config.compose import load, resolved
 from paribus.config.run import Run
 from paribus.datasets.source import Form
 from paribus.run.network import arguments
+from paribus.store.store import Store
 
 NETS = '''
 from torch import nn
@@ -83,8 +84,10 @@ def test_a_network_of_tokens_is_trained_alone_and_in_a_sweep(paribus):
     for more in ([], ["data.resident=false"]):
         done = paribus("train", *line, *more, "stack=off", "seed=5")
         assert done.code == 0, done.err
-    done = paribus("train", "-m", *line, "seed=1,2")
+    done = paribus("train", "-m", *line, "seed=1,2", "stack=2")
     assert "2 of 2 runs are done" in done.err, done.err
+    together = [each.timing.get("stack") for each in Store("outputs").scan() if each.seed in (1, 2)]
+    assert together == [2, 2], done.err
     refused = paribus("train", *line, "augmentation=mixup")
     assert refused.code == 2
     assert "has sequences of tokens of shape (6,). Use augmentation=none" in refused.err

@@ -8,11 +8,11 @@ from paribus.techniques import losses
 from paribus.techniques.losses import CrossEntropy, ScalarSquaredError, SoftmaxSquaredError, SquaredError
 
 LOSSES = [
-    *(CrossEntropy(5), CrossEntropy(5, 0.1)),
+    *(CrossEntropy(5), CrossEntropy(5, 0.1), CrossEntropy(5, 0.1, z_loss=0.3)),
     *(SquaredError(5), SquaredError(5, weight=3.0, scale=4.0)),
     *(SoftmaxSquaredError(5), ScalarSquaredError(5)),
 ]
-IDS = ["cross_entropy", "label_smoothing", "mse", "mse_rescaled", "softmax_mse", "scalar_mse"]
+IDS = ["cross_entropy", "label_smoothing", "z_loss", "mse", "mse_rescaled", "softmax_mse", "scalar_mse"]
 
 
 def batch(loss, n=7, k=5, dtype=torch.float64):
@@ -49,6 +49,27 @@ def test_half_precision_outputs_are_computed_with_in_float32(loss):
     outputs, y = batch(loss, dtype=torch.bfloat16)
     assert loss(outputs, y).dtype == torch.float32
     torch.testing.assert_close(loss(outputs, y), loss(outputs.float(), y))
+
+
+def test_the_z_loss_is_the_square_of_the_log_normaliser():
+    outputs, y = batch(CrossEntropy(5), n=100)
+    expected = F.cross_entropy(outputs, y, reduction="none") + 0.3 * outputs.exp().sum(1).log().square()
+    torch.testing.assert_close(CrossEntropy(5, z_loss=0.3).per_sample(outputs, y), expected)
+    assert float(CrossEntropy(5, z_loss=0.3)(outputs.log_softmax(1), y)) == pytest.approx(
+        float(F.cross_entropy(outputs, y))
+    )
+    with pytest.raises(ValueError, match="z_loss must be finite and at least 0, got -1"):
+        CrossEntropy(5, z_loss=-1.0)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=IDS)
+def test_logarithms_of_probabilities_are_there_where_none_can_be_0(loss):
+    outputs, _ = batch(loss)
+    found, expected = loss.log_probabilities(outputs), loss.probabilities(outputs)
+    if isinstance(loss, SquaredError | ScalarSquaredError):
+        assert found is None
+    else:
+        torch.testing.assert_close(found.exp(), expected, check_dtype=False, rtol=1e-5, atol=1e-6)
 
 
 def test_cross_entropy_is_the_negative_log_likelihood():

@@ -55,8 +55,6 @@ class FailsAlone(Exception):
 
 def objection(members: Sequence[Member], setting: build.Setting, data: RunData) -> str | None:
     """Why a stack can't stand for these runs; None where it can."""
-    if setting.form.has_tokens:
-        return "a stack computes with numbers, and their samples are tokens"
     members = in_order(members)
     reason: str | None = None
     with streams_kept():
@@ -204,9 +202,14 @@ class _Rehearsal:
         x, _ = next(_Short(self.data, 0, self.setting.schedule).evaluation_batches("val", EVALUATED))
         device = x.device
         with _Casts() as casts:
-            network.to(device)(x.double())
+            network.to(device)(_copy(x, torch.float64))
         result: bool = casts.seen
         return result
+
+
+def _copy(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers in a type, tokens as they are: what a network does to its batch reaches nobody else."""
+    return x.to(dtype if x.is_floating_point() else x.dtype, copy=True)
 
 
 def _difference(alone: _Account, stacked: _Account, tolerance: float) -> str | None:
@@ -272,13 +275,13 @@ class _Short(RunData):
 
     def batches(self, chunk: Any) -> Iterator[tuple[Tensor, Tensor, int]]:
         for x, y, size in super().batches(chunk):
-            yield x.to(self.dtype, copy=True), y.clone(), size
+            yield _copy(x, self.dtype), y.clone(), size
 
     def evaluation_batches(self, split: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         part = getattr(self.splits, split)
         assert isinstance(part, TensorSet)
         x, y = part.slice(0, min(EVALUATED, len(part)))
-        yield x.to(self.dtype, copy=True), y.clone()
+        yield _copy(x, self.dtype), y.clone()
 
 
 class _Engine(StackEngine):
