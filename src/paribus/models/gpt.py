@@ -147,9 +147,9 @@ class GPT(nn.Module):
                 nn.init.zeros_(layer.bias)
         self.norm = causal_norm(norm if placement in ("pre", "both") else None, width)
         self.head = output_layer(self.embedding, num_outputs, tied)
-        for layer in (self.embedding, self.position, self.head):
-            if layer is not None:
-                nn.init.normal_(layer.weight, std=std)
+        for table in (self.embedding, self.position, self.head):
+            if table is not None:
+                nn.init.normal_(table.weight, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.embedding(x)

@@ -11,14 +11,10 @@ from paribus.datasets.seeds import mix
 
 
 class MadeTokens:
-    """Sequences of `length` tokens 0 ... vocabulary_size - 1, with a token as the target at the places that count.
-
-    floor: the lowest expected negative log-likelihood of a target, in nats: 0 where the tokens before decide it.
-    """
+    """Sequences of `length` tokens 0 ... vocabulary_size - 1, with a token as the target at the places that count."""
 
     kind_of_x = "sequence"
     kind_of_y = "tokens"
-    floor = 0.0
 
     def __init__(self, vocabulary_size: int, length: int, num_train: int, num_test: int, seed: int):
         if min(vocabulary_size, length, num_train, num_test) < 1:
@@ -31,6 +27,11 @@ class MadeTokens:
         self.shape = (length,)
         self.sizes = (num_train, num_test)
         self.seed = seed
+
+    @property
+    def floor(self) -> float:
+        """The lowest expected negative log-likelihood of a target, in nats: 0 where the tokens before decide it."""
+        return 0.0
 
     def generator(self, stream: Literal["transitions", "samples"]) -> np.random.Generator:
         return np.random.default_rng(mix(self.seed, ("transitions", "samples").index(stream)))

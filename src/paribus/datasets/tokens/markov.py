@@ -65,7 +65,8 @@ class Markov(MadeTokens):
             if np.abs(after - found).max() < 1e-16:
                 break
             found = after
-        return found.reshape(-1) / found.sum()
+        stationary: Array = found.reshape(-1) / found.sum()
+        return stationary
 
     @property
     def entropy_rate(self) -> float:

@@ -14,7 +14,7 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 def layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """The layers whose weights are parametrized. Raises ValueError where another module has the same weight."""
-    found = [(name, module) for name, module in network.named_modules() if isinstance(module, LAYERS)]
+    found: list[tuple[str, nn.Module]] = [each for each in network.named_modules() if isinstance(each[1], LAYERS)]
     owners = Counter(id(p) for module in network.modules() for p in module.parameters(recurse=False))
     for name, module in found:
         if any(owners[id(p)] > 1 for p in module.parameters(recurse=False)):
