@@ -246,7 +246,7 @@ def test_no_key_is_without_effect(option):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_transformer_comes_to_the_entropy_rate_of_a_markov_source(seed):
-    """Order 2 over 8 symbols: within 0.01 nats of the floor in 1,000 updates. The test part has 64,000 targets, whose
+    """Order 2 over 8 symbols: within 0.015 nats of the floor in 1,000 updates. The test part has 64,000 targets, whose
     mean deviates by 0.003."""
     run = run_of(
         *("task=language", "data=markov", "data.source.length=16", "model.depth=1", "model.width=64", "model.std=0.1"),
@@ -255,7 +255,7 @@ def test_a_transformer_comes_to_the_entropy_rate_of_a_markov_source(seed):
         base=[],
     )
     record = train(run, {}, [])
-    assert -0.01 < record.metrics["test/excess"] < 0.01
+    assert -0.01 < record.metrics["test/excess"] < 0.015
     assert record.metrics["test/excess"] < 0.05 * record.declared["excess"]["chance"]
 
 
