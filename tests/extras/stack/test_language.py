@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from paribus.extras.stack import program
+from paribus.store.store import Store
 
 BASE = [
     *("task=language", "data.source.length=6", "data.source.num_train=60", "data.source.num_test=20"),
@@ -31,6 +32,14 @@ CASES = [
     for name in MODELS
     for worth, said in ((1, "traced"), (1000, "vmap"))
 ]
+
+
+def test_a_sweep_measures_whether_stacks_pay(paribus):
+    small = ["data.source.length=5", "data.source.num_train=200", "data.source.num_test=20", "data.validation=20"]
+    done = paribus("train", "-m", "task=language", *GPT, *small, "budget.updates=30", "seed=1,2,3", "stack=auto")
+    assert done.code == 0, done.err
+    assert "3 of 3 runs are done" in done.err
+    assert list(Store("outputs").root.glob("stacks*")), "nothing was measured"
 
 
 @pytest.mark.parametrize(("name", "worth"), CASES)

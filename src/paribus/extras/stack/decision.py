@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from paribus.config.run import Run
-from paribus.datasets.prepare import TensorSet
+from paribus.datasets.prepare import TensorSet, placed
 from paribus.extras.stack.fit import schedule_key, task_key
 from paribus.extras.stack.measure import SAFE, Bench, Findings, explore, free_bytes, try_compiled
 from paribus.extras.stack.measured import Measured
@@ -114,7 +114,7 @@ def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData, c
     device, dtype = torch.device(run.device), dtype_of(run)
     assert isinstance(data.splits.train, TensorSet)
     x, y = data.splits.train.slice(0, data.plan.batch_size_at(0))
-    x, y = x.to(device, torch.float32 if dtype is None else dtype), y.to(device)
+    x, y = placed(x, device, dtype or torch.float32, torch.preserve_format), y.to(device)
     x, y = setting.task.augment(x, y, torch.Generator(device).manual_seed(0))
     context: Callable[[], Any] = nullcontext
     if run.precision == "bf16-mixed":
