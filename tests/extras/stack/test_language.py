@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from paribus.extras.stack import program
-from paribus.store.store import Store
+from paribus.extras.stack.decision import relative_time
+from paribus.run import build
 
 BASE = [
     *("task=language", "data.source.length=6", "data.source.num_train=60", "data.source.num_test=20"),
@@ -34,12 +35,10 @@ CASES = [
 ]
 
 
-def test_a_sweep_measures_whether_stacks_pay(paribus):
-    small = ["data.source.length=5", "data.source.num_train=200", "data.source.num_test=20", "data.validation=20"]
-    done = paribus("train", "-m", "task=language", *GPT, *small, "budget.updates=30", "seed=1,2,3", "stack=auto")
-    assert done.code == 0, done.err
-    assert "3 of 3 runs are done" in done.err
-    assert list(Store("outputs").root.glob("stacks*")), "nothing was measured"
+def test_the_speed_of_a_stack_is_measured(run_of):
+    run = run_of(*(each for each in BASE if "precision" not in each), *GPT)
+    setting = build.build_setting(run)
+    assert 0 < relative_time(run, setting, build.build_data(run, setting), 2) < 100
 
 
 @pytest.mark.parametrize(("name", "worth"), CASES)
