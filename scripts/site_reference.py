@@ -23,6 +23,7 @@ CONFIGURATION = "reference/configuration.md"
 API = "reference/api.md"
 PACKAGE = re.compile(r"# @package (\S+)")
 IDS = re.compile(r"(?<!\[)arXiv:(\d{4}\.\d{4,5})|doi:(\S+[^\s.,;)])")
+PAGE = re.compile(r"\bdocs/([\w/-]+\.md)")  # as comments and help name them; commands and options lie two folders deep
 
 
 def pages() -> dict[str, str]:
@@ -57,7 +58,7 @@ def command(name: str) -> str:
     parts = [f"# paribus {name}", linked(found.help or ""), f"```text\n{usage}\n```"]
     if rows:
         parts.append("\n".join(["| option | |", "|---|---|", *rows]))
-    if "[OVERRIDES]" in usage:
+    if "[OVERRIDES]" in usage and "OVERRIDES" not in (found.help or ""):  # which may say what they are
         parts.append(
             "OVERRIDES are those of Hydra: [all keys](../configuration.md), [config groups](../../options.md)."
         )
@@ -244,12 +245,13 @@ def cell(text: str) -> str:
 
 
 def linked(text: str) -> str:
-    """arXiv and DOI identifiers as links; what Markdown would take for marks stays as it is."""
+    """arXiv and DOI identifiers and pages as links; what Markdown would take for marks stays as it is."""
 
     def link(match: re.Match[str]) -> str:
         number, doi = match.groups()
         return f"[{match[0]}](https://arxiv.org/abs/{number})" if number else f"[{match[0]}](https://doi.org/{doi})"
 
+    text = PAGE.sub(r"[\g<0>](../../\1)", text)
     return IDS.sub(link, re.sub(r"(?<![`\w])([*_])(?=\S)", r"\\\1", text.replace("<", "&lt;")))
 
 

@@ -60,6 +60,7 @@ def test_the_reference_has_every_command_option_and_key():
     pages = pages_made()
     assert {f"reference/commands/{name}.md" for name in cli.commands} <= pages.keys()
     assert "`--columns TEXT`" in pages["reference/commands/table.md"]
+    assert "[docs/json.md](../../json.md)" in pages["reference/commands/plan.md"]
     for path in (ROOT / "conf").rglob("*.yaml"):
         if path.parent != ROOT / "conf":
             group = path.parent.relative_to(ROOT / "conf").as_posix()
