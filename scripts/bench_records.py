@@ -75,11 +75,11 @@ def write_records(folder: Path, number: int, cells: int) -> int:
     names = [f"{split}/{kind}" for split in ("train", "val", "test") for kind in ("acc", "loss", "ece")]
     for k in range(number):
         cell = plan.cells[k % len(plan.cells)]
-        own = k < len(plan.cells)
+        own, seed = k < len(plan.cells), cell.seed + 10 * (k // len(plan.cells))
         groups = {str(key): str(value) for key, value in cell.choices.items() if "hydra" not in str(key) and value}
         values = dict(item.split("=") for item in cell.overrides if item.startswith("optimizer."))
         record = Record(
-            cell.id if own else f"{k:016x}", "done", "made" if own else "other", cell.arm, k % 10, {**groups, **values},
+            cell.id if own else f"{k:016x}", "done", "made" if own else "other", cell.arm, seed, {**groups, **values},
             cell.run.comparable("digits"), metrics=dict(zip(names, r.normal(0.9, 0.01, 9).tolist(), strict=True)),
             timing={"ms_per_update": 1.5 + k / 1e6, "fit_seconds": 20.0, "total_seconds": 21.0, "steps": 460},
             parameters=23946, classes=10, declared=cell.run.declared.plain(), created="2026-01-01T00:00:00+00:00",

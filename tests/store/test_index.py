@@ -258,6 +258,13 @@ def test_few_records_have_no_index(store, monkeypatch):
     assert not (store.root / NAME).exists()
 
 
+def test_a_reader_reads_all_at_once(store, monkeypatch):
+    expected, read = truth(store), Reader(store)
+    read.all()
+    forbid_reading(monkeypatch)
+    assert texts(map(read, store.ids())) == expected
+
+
 def test_a_reader_writes_what_it_has_learnt(store, monkeypatch):
     monkeypatch.setattr(index, "LEAST", 8)
     read = Reader(store)

@@ -102,8 +102,9 @@ def collect(
     plans = newest_sweep(store)
     if by:
         ids = [id for plan in plans for ids in plan["arms"].values() for id in ids]
-        found = map(read, ids) if ids else store.scan()
-        records = [record for record in found if record is not None and record.status != "pruned"]
+        if not ids and isinstance(read, Reader):
+            read.all()
+        records = [r for r in map(read, ids or store.ids()) if r is not None and r.status != "pruned"]
         note_changes(changed_records(records, store))
         return [Collected(plans[0]["name"] if plans else "all runs", arms_by(records, by, mix))]
     if not plans:

@@ -21,6 +21,10 @@ class Reader:
             self.known[id] = self._read(id)
         return self.known[id]
 
+    def all(self) -> None:
+        """Read all records at once, which takes less time than one after the other."""
+        self.known.update((record.id, record) for record in self.store.scan())
+
     def _read(self, id: str) -> Record | None:
         if not is_id(id) or (now := mark(f"{self.store.runs}/{id}/record.json")) is None:
             return None
