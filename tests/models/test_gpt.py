@@ -66,6 +66,15 @@ def test_norms_on_both_sides_and_on_none():
     assert not [name for name, _ in none.named_parameters() if "norm" in name or "after" in name]
 
 
+@pytest.mark.parametrize("placement", ["pre", "post", "both"])
+def test_no_bias_stands_before_a_norm_that_takes_it_away(placement):
+    """Its gradient would be rounding, which adaptive rates make large."""
+    network = made(norm=batch, placement=placement)
+    branches = network.layers
+    assert {branch.function.out.bias is None for branch in branches[::2]} == {placement != "pre"}
+    assert {branch.function[2].bias is None for branch in branches[1::2]} == {placement != "pre"}
+
+
 def test_residual_branches_are_scaled_at_the_start_or_in_every_pass():
     plain, start, forward = (made(residual=kind, depth=2) for kind in ("none", "init", "forward"))
     for name, p in plain.named_parameters():

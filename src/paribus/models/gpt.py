@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from paribus.models.dense import ACTIVATIONS, Activation
 from paribus.models.tokens import causal_norm, output_layer
-from paribus.techniques.norms.norm import NormFactory
+from paribus.techniques.norms.norm import NormFactory, needs_bias
 
 Placement = Literal["pre", "post", "both", "none"]
 
@@ -39,17 +39,19 @@ class Rotary(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention of `heads` heads.
+    """Causal self-attention of `heads` heads. bias: of the last map.
 
     qk_norm: queries and keys of each head are divided by their root mean square, with a scale for each feature (Henry
         et al. 2020, arXiv:2010.04245; Dehghani et al. 2023, arXiv:2302.05442).
     """
 
-    def __init__(self, width: int, heads: int, places: int, rotary: bool, qk_norm: bool, dropout: float):
+    def __init__(
+        self, width: int, heads: int, places: int, rotary: bool, qk_norm: bool, dropout: float, bias: bool = True
+    ):
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width, bias)
         size = width // heads
         self.norm_q, self.norm_k = (nn.RMSNorm(size) if qk_norm else nn.Identity() for _ in range(2))
         self.turn = Rotary(places, size) if rotary else nn.Identity()
@@ -130,6 +132,7 @@ class GPT(nn.Module):
             raise ValueError(f"rotary positions turn pairs of features, and a head has {width // heads}. Use an even "
                              "number of features to a head, or model.positions=learned")  # fmt: skip
         [places] = shape
+        bias = placement in ("pre", "none") or needs_bias(norm, width, "tokens")
         share = 1 / math.sqrt(2 * depth)
         scale = share if residual == "forward" else 1.0
         self.embedding = nn.Embedding(vocabulary_size, width)
@@ -137,14 +140,15 @@ class GPT(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.layers = nn.Sequential()
         for _ in range(depth):
-            attention = Attention(width, heads, places, positions == "rotary", qk_norm, dropout)
-            wide, narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+            attention = Attention(width, heads, places, positions == "rotary", qk_norm, dropout, bias)
+            wide, narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width, bias)
             mlp = nn.Sequential(wide, ACTIVATIONS[activation](), narrow, nn.Dropout(dropout))
             self.layers.extend(Branch(each, width, norm, placement, scale) for each in (attention, mlp))
             for layer in (attention.qkv, attention.out, wide, narrow):
                 smaller = residual == "init" and layer in (attention.out, narrow)
                 nn.init.normal_(layer.weight, std=std * share if smaller else std)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         self.norm = causal_norm(norm if placement in ("pre", "both") else None, width)
         self.head = output_layer(self.embedding, num_outputs, tied)
         for table in (self.embedding, self.position, self.head):
