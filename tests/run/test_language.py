@@ -100,7 +100,7 @@ def test_a_plain_loop_has_the_same_weights_after_100_updates(line):
         torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("data", ["recall", "parity"])
+@pytest.mark.parametrize("data", ["parity", pytest.param("recall", marks=pytest.mark.slow)])
 def test_places_that_do_not_count_are_left_out_of_training(data):
     own = ["data.source.counted=last", "data.source.length=8"] if data == "parity" else []
     base = [each for each in SMALL if not each.startswith("data.source.length")]

@@ -24,7 +24,7 @@ MODELS = {
     "rnn-spectral": ["model=rnn", "model.width=6", "norm=spectral"],
     "masked": [*GPT, "data=recall", "~data.source.length"],
 }
-OFTEN = (("gpt", 1), ("lstm", 1000))
+OFTEN = (("gpt", 1),)
 EACH = (["seed=1", "optimizer.lr=0.01"], ["seed=2", "optimizer=momentum"], ["seed=3", "loss=z_loss", "optimizer=muon"])
 
 
