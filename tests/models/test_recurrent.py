@@ -81,7 +81,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_output_depends_on_later_tokens(kind, options):
     network, x = made(kind, **options).eval(), batch_of()
