@@ -120,7 +120,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_no_output_depends_on_later_tokens(options):
     network, x = made(**options).eval(), batch_of()
     for place in range(1, PLACES):
