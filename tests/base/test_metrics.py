@@ -113,4 +113,4 @@ def test_nothing_else_in_the_sources_guesses_a_direction_or_a_unit():
         for line in path.read_text().splitlines()
         if guess.search(line)
     ]
-    assert [line for line in found if not line.startswith("study.py: wanted =")] == []
+    assert [line for line in found if not line.startswith("settings.py: wanted =")] == []

@@ -17,7 +17,7 @@ NAMED = sorted(
         name
         for path in config_dir().rglob("*.yaml")
         for name in re.findall(r"_target_: *(\S+)", path.read_text())
-        if not name.startswith("hydra_plugins.")  # of the command, and no part of a run
+        if not name.startswith(("hydra_plugins.", "optuna."))  # of the command, and no part of a run
     }
 )
 

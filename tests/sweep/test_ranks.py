@@ -115,9 +115,8 @@ class Each(pl.Callback):
 """
 
 
-@pytest.mark.parametrize(
-    "norm", ["batch_renorm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("batch", "spectral"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["batch_renorm", "batch", "spectral"])
 def test_updates_of_one_step_or_of_many_give_the_same_bits(paribus, tmp_path, monkeypatch, norm):
     """Batch renorm reads its moving statistics in training: those of the first process, before each update."""
     (tmp_path / "each_batch.py").write_text(EACH)

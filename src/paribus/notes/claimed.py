@@ -11,6 +11,7 @@ from paribus.ablation.planner import ablations_of
 from paribus.base.errors import UserError
 from paribus.base.memory import uncollected
 from paribus.base.text import near
+from paribus.config.ablations import shipped
 from paribus.config.compose import group_options, hydra_context
 from paribus.config.composer import Composer
 from paribus.config.outputs import outputs_folder
@@ -102,7 +103,8 @@ def asked(
                 meant = near(name, [*known, NOTES])
                 listed = ", ".join([*known, f"{NOTES} (all of the lecture notes)"])
                 raise UserError(f"there is no ablation {name}.{meant} There are {listed}")
-        own = [] if names else [name for name in all_names() if not notes.are(name)]
+        ours = {*shipped().values()}
+        own = [] if names else [name for name in all_names() if file_of(name) not in ours]
         theirs = [notes.word(name) for name in notes.names()] if everything else []
         found = []
         for name in dict.fromkeys([*named, *own, *theirs]):

@@ -70,7 +70,7 @@ def stored(outputs):
     ("option", "pruner"),
     [
         ("median", optuna.pruners.MedianPruner(n_startup_trials=5)),
-        ("hyperband", optuna.pruners.HyperbandPruner(1, "auto", 3)),
+        pytest.param("hyperband", optuna.pruners.HyperbandPruner(1, "auto", 3), marks=pytest.mark.slow),
     ],
 )
 def test_the_same_trials_are_pruned_as_by_optuna_itself(searched, paribus, option, pruner):
@@ -102,7 +102,8 @@ def test_the_same_trials_are_pruned_as_by_optuna_itself(searched, paribus, optio
     assert [trial["number"] for trial in states if trial["state"] == "pruned"] == pruned
 
 
-@pytest.mark.parametrize("jobs", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [4, 1])
 def test_a_search_that_was_killed_prunes_the_same_trials(searched, jobs):
     calls = 0
 

@@ -52,8 +52,8 @@ def settings_of(sweeper: DictConfig) -> tuple[Study, dict[str, Mapping[str, Any]
 
 def check_direction(sweeper: DictConfig, objectives: Sequence[Key]) -> None:
     """Raises UserError where an old setting contradicts what is declared of the objectives."""
-    told = plain(sweeper).get("direction")
-    if told is None:
+    given = plain(sweeper)
+    if (told := given.get("direction")) is None:
         return
     told = [str(each).rpartition(".")[2] for each in (told if isinstance(told, list) else [told])]
     wanted = ["maximize" if objective.metric.higher else "minimize" for objective in objectives]
