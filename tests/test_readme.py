@@ -125,7 +125,9 @@ def test_options_that_their_page_lists_are_those_of_the_configuration():
     [rows] = [lines for kind, lines in blocks("docs/options.md") if kind == "table"]
     for row in rows[2:]:
         groups, options = row.strip("| ").split(" | ")
-        there = {path.stem for group in re.findall(r"`(\w+)`", groups) for path in (ROOT / "conf" / group).glob("*.y*")}
+        there = {
+            path.stem for group in re.findall(r"`([\w/]+)`", groups) for path in (ROOT / "conf" / group).glob("*.y*")
+        }
         named = set(re.findall(r"\b[a-z]\w+", re.sub(r"`[^`]*`|\([^)]*\)|(?<=full); or.*|; each with.*", "", options)))
         assert named - there == set(), row
         sizes = {name for name in there if re.fullmatch(r"b\d+", name)}  # shortened by three dots
