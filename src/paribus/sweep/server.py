@@ -155,6 +155,7 @@ def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
         # The terminal's Ctrl-C reaches every process; the one that the user started decides, and tells us by SIGTERM.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        os.register_at_fork(after_in_child=_end_when_terminated)
         os.chdir(order.folder)
         os.environ.clear()
         os.environ.update(order.environment)
@@ -176,6 +177,12 @@ def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _end_when_terminated() -> None:
+    """In what a job forks, such as the workers of a DataLoader. What the job's handler raises may be lost within the
+    fork, and the end of the job would then wait for as long as the worker lives."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _redirect(path: str) -> None:
