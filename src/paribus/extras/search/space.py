@@ -46,7 +46,10 @@ class Axis:
     def first(self) -> Any:
         """A value of it, the same each time."""
         of = self.distribution
-        return of.choices[0] if isinstance(of, CategoricalDistribution) else of.low  # type: ignore[attr-defined]
+        if isinstance(of, CategoricalDistribution):
+            return of.choices[0]
+        assert isinstance(of, IntDistribution | FloatDistribution)
+        return of.low
 
 
 def space_of(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[list[Axis], list[str]]:
