@@ -6,6 +6,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import system
@@ -88,6 +89,16 @@ def _one_thread_and_a_seed():
     """Tests are deterministic: one thread, so that sums have one order, and a fixed global seed."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _one_module_of_each_name():
+    """A test that imports modules again leaves none behind: later ones would find two modules of one name."""
+    yield
+    for name, module in list(sys.modules.items()):
+        package, _, last = name.rpartition(".")
+        if package.startswith("paribus") and isinstance(found := vars(sys.modules[package]).get(last), ModuleType):
+            assert found is module, f"{name} was imported again: a later test would find another module"
 
 
 @dataclass
