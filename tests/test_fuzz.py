@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FUZZ = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 
@@ -20,6 +22,7 @@ def test_malformed_lines_are_refused_with_a_message():
     assert "no failure" in found.stdout
 
 
+@pytest.mark.slow
 def test_the_fuzzer_tells_a_line_that_trains_from_one_that_does_not():
     quick = "model=mlp model.width=8 data.subset=60 data.batch_size=20 budget.updates=1"
     found = fuzz("--only", f"train {quick} seed=3", "--only", f"train {quick} optimizer.lr=nan")

@@ -22,6 +22,7 @@ def test_promises_hold(script, name, monkeypatch):
     assert result.rows
 
 
+@pytest.mark.slow
 def test_what_is_not_promised_goes_wrong(script, monkeypatch):
     """The winners of tuning alone, and splits that count as independent."""
     monkeypatch.setattr(script, "POPULATIONS", script.POPULATIONS[3::24])

@@ -15,8 +15,9 @@ def script():
     ("name", "replicates"),
     [("coverage", 10_000), ("type_one", 10_000), ("family_wise", 10_000), ("tuning_bias", 10_000), ("confusion", 4_000),
      ("verdicts", 1_000), ("power", 10_000), ("sequential", 1_000), ("heterogeneity", 2_000), ("collapsing", 4_000),
-     ("discoveries", 2_000), ("grids", 300), ("corrections", 1_000), ("tuned_grids", 2_000), ("target_tests", 2_000),
-     ("restricted_means", 4_000), ("rankings", 4_000), ("practical", 300)],
+     ("discoveries", 2_000), ("corrections", 1_000), ("tuned_grids", 2_000), ("target_tests", 2_000),
+     ("restricted_means", 4_000), ("rankings", 4_000), pytest.param("grids", 300, marks=pytest.mark.slow),
+     pytest.param("practical", 300, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_promises_hold(script, name, replicates):
     assert getattr(script, name) in script.SIMULATIONS
@@ -25,6 +26,7 @@ def test_promises_hold(script, name, replicates):
     assert result.rows
 
 
+@pytest.mark.slow
 def test_what_is_not_promised_goes_wrong(script):
     """The errors that the statistics are there to avoid show in the same simulations."""
     bootstrap = [row[-1] for row in script.coverage(1_000, 1).rows]

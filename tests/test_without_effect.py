@@ -170,7 +170,7 @@ def without_effect(options, folder):
 
 
 PARTS = sorted({each.replace("=", ".").partition(".")[0] for each in [*options(), *KEYS]})
-OFTEN = ("norm", "scheduler", "trainer", "loss", "evaluation", "budget")  # the others in make test-slow
+OFTEN = ("trainer", "budget")  # the others in make test-slow
 
 
 @pytest.mark.parametrize(

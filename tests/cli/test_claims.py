@@ -123,6 +123,7 @@ def test_run_trains_what_is_missing_and_then_nothing(paribus, mine, tmp_path):
     assert "to train" not in again.err
 
 
+@pytest.mark.slow
 def test_packed_results_are_imported_and_not_trained_again(paribus, tmp_path):
     source = str(ROOT / "results" / "records.json.gz")
     result = paribus("import", source)

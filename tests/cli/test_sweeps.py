@@ -73,6 +73,7 @@ def test_tuning_and_reporting_are_one_command(paribus, tmp_path):
     assert "0 to train" in paribus("train", "-m", "ablation=tuned").err
 
 
+@pytest.mark.slow
 def test_an_ablation_of_the_users_own_folder(paribus, tmp_path):
     folder = tmp_path / "conf" / "ablation"
     folder.mkdir(parents=True)

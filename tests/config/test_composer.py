@@ -40,7 +40,7 @@ def command_lines(number, generator):
         yield [*([] if "model" in keys else ["model=mlp"]), *chosen, *scalars]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
 def test_configs_and_choices_are_those_of_composing_the_plain_way(seed):
     composer, generator = Composer(), random.Random(seed)
     with hydra_context():

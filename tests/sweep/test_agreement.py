@@ -114,6 +114,7 @@ def test_a_budget_in_seconds_ends_for_all_at_once_and_leaves_one_network(paribus
         assert float(value) == pytest.approx(record.metrics[key], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_recomputed_statistics_are_those_of_all_processes(paribus, tmp_path):
     quick = [*BASE, "norm=batch", "data.drop_last=true", "budget.epochs=2", "trainer.precision=64-true"]
     result = paribus("train", *merged(*quick, "optimizer=schedulefree_sgd", "evaluation.batch_size=20"))
@@ -126,6 +127,7 @@ def test_recomputed_statistics_are_those_of_all_processes(paribus, tmp_path):
         assert float(value) == pytest.approx(record.metrics[key], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shards_on_cpu(), reason="this torch shards on GPUs only")
 def test_sharded_processes_evaluate_equally_many_batches_of_samples_that_are_read(paribus, tmp_path):
     from PIL import Image
@@ -216,7 +218,8 @@ main()
 """
 
 
-@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_warning_of_a_cluster_reaches_every_process_and_one_saves_and_asks_for_more_time(
     commands, tmp_path, processes
 ):

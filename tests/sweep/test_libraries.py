@@ -51,9 +51,9 @@ def test_what_a_job_imported_is_told_in_order_without_the_users_own_modules(plac
     [
         (["quiet_library", "quiet_library.part"], ["quiet_library", "quiet_library.part"]),
         (["quiet_library", "threaded_library"], []),
-        (["quiet_library", "library_of_mine"], []),
-        (["quiet_library", "broken_library"], []),
-        (["not_there_at_all"], []),
+        pytest.param(["quiet_library", "library_of_mine"], [], marks=pytest.mark.slow),
+        pytest.param(["quiet_library", "broken_library"], [], marks=pytest.mark.slow),
+        pytest.param(["not_there_at_all"], [], marks=pytest.mark.slow),
     ],
 )
 def test_jobs_share_libraries_that_leave_nothing_behind(place, names, shared):

@@ -208,6 +208,7 @@ def seen(folder):
     return {epoch: sorted(found) for epoch, found in samples.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", [pytest.param("none", marks=pytest.mark.slow), "sync_batch"])
 def test_a_sweep_of_one_and_two_processes_with_a_failing_run_among_them(paribus, tmp_path, monkeypatch, norm):
     (tmp_path / "spy_of_samples.py").write_text(SPY)

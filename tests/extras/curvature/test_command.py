@@ -132,6 +132,7 @@ def test_landscape_draws_slices_trajectory_and_a_page_of_its_own(paribus, tmp_pa
     assert 0 < centre["loss"][1][1] < 2 * record["metrics"]["train/loss"]
 
 
+@pytest.mark.slow
 def test_a_landscape_shows_the_metric_of_the_task_beside_the_loss(paribus, tmp_path):
     """Regression has no accuracy: the error in the unit of the targets, on an axis of its own."""
     line = ("task=regression", "data=diabetes", "model=mlp", "model.width=4", "norm=none", "budget.epochs=1")
@@ -145,6 +146,7 @@ def test_a_landscape_shows_the_metric_of_the_task_beside_the_loss(paribus, tmp_p
     assert '"beside":{"title":"test RMSE"' in (run / "landscape" / "landscape.html").read_text()
 
 
+@pytest.mark.slow
 def test_an_interrupted_landscape_goes_on(paribus, tmp_path, monkeypatch):
     run = train(paribus, tmp_path)
     from paribus.extras.surfaces import landscape
@@ -165,6 +167,7 @@ def test_an_interrupted_landscape_goes_on(paribus, tmp_path, monkeypatch):
     assert len(calls) == 7 + 9 + 1  # a line of 7, a plane of 9, and the one that was stopped
 
 
+@pytest.mark.slow
 def test_the_way_between_two_runs(paribus, tmp_path):
     for seed in ("0", "1"):
         assert paribus("train", *QUICK, f"seed={seed}", "seeds.init=0").code == 0
@@ -196,6 +199,7 @@ def test_surface_prints_a_table_and_draws_one_figure_for_each_surface(paribus, t
     ]
 
 
+@pytest.mark.slow
 def test_surface_is_honest_about_what_became_of_a_descent(paribus):
     diverged = paribus("surface", "surface=valley", "optimizer.lr=3")
     assert re.search(r"diverged after \d+ steps", diverged.out)

@@ -102,6 +102,7 @@ def test_lanczos_ends_where_the_krylov_space_does():
     )
 
 
+@pytest.mark.slow
 def test_lanczos_agrees_with_the_dense_hessian_of_a_network_of_3000_parameters():
     network = MLP((1, 8, 8), 10, None, width=29, depth=2, activation="tanh")
     x = torch.randn(200, 1, 8, 8, generator=generator())
@@ -117,6 +118,7 @@ def test_lanczos_agrees_with_the_dense_hessian_of_a_network_of_3000_parameters()
         assert found.products < 600
 
 
+@pytest.mark.slow
 def test_without_a_dense_hessian_the_verdicts_are_the_same_and_undetermined_where_products_do_not_suffice():
     values = torch.cat([torch.tensor([-0.01]), torch.linspace(0.5, 2, 99)]).double()
     saddle = Function(lambda t: 0.5 * (values * t.square()).sum())

@@ -78,6 +78,7 @@ def test_a_network_on_digits_with_weight_decay_reaches_its_critical_point(loss, 
     assert alone.refined.route == "nearest"
 
 
+@pytest.mark.slow
 def test_a_descent_that_is_interrupted_goes_on_and_ends_the_same():
     risk, theta = trained("tanh", SquaredError, 1e-3, 300)
     whole = refine(risk, theta, steps=14, inner=30)

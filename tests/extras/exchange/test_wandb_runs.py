@@ -138,6 +138,7 @@ def test_choices_are_what_runs_differ_in():
     assert choices_of(configs) == [{"a.b": 1}, {"a.b": 2}]
 
 
+@pytest.mark.slow
 def test_import_and_table_of_a_project(paribus, wandb_server):
     for k, (rate, seed) in enumerate([(0.1, 0), (0.1, 1), (0.01, 0), (0.01, 1)]):
         put(wandb_server, f"r{k}", config(rate, seed), ROWS, {"test/acc": 0.7 + rate + seed / 100})

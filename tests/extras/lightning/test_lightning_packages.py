@@ -51,6 +51,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_module_of_the_other_package(lightning):
     path = [str(lightning), str(lightning / "site-packages"), *filter(None, sys.path)]
     done = subprocess.run(

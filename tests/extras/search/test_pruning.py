@@ -66,6 +66,7 @@ def stored(outputs):
     return optuna.load_study(study_name=name, storage=f"sqlite:///{outputs}/searches.db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "pruner"),
     [
@@ -126,6 +127,7 @@ def test_a_search_that_was_killed_prunes_the_same_trials(searched, jobs):
     assert TrialState.PRUNED in [state for _, state, _ in first]
 
 
+@pytest.mark.slow
 def test_other_seeds_are_trained_of_trials_that_come_through(searched):
     search = [*SEARCH, "hydra/sweeper/pruner=median", "hydra.sweeper.n_trials=10", "hydra.sweeper.seeds=2"]
     assert searched(train, *search, SPACE).code == 0

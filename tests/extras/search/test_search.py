@@ -302,6 +302,7 @@ def told(paribus, capsys):
     return look
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_pareto_front(search, told, paribus):
     """val/acc is best at 0.05, val/loss falls with the rate: the trials from the smallest rate up to 0.05 are on it."""
     result = search(

@@ -118,7 +118,13 @@ def test_ordinary_runs_can_be_stacked(run_of):
         assert alone_because(run_of(*overrides)) is None
 
 
-@pytest.mark.parametrize("group", ["model", "loss", "augmentation", "optimizer", "scheduler", "norm"])
+@pytest.mark.parametrize(
+    "group",
+    [
+        *("augmentation", "scheduler", "norm"),
+        *(pytest.param(group, marks=pytest.mark.slow) for group in ("model", "loss", "optimizer")),
+    ],
+)
 def test_every_option_is_known_and_needs_no_rehearsal(run_of, group):
     for path in (config_dir() / group).glob("*.yaml"):
         run = run_of(f"{group}=[{path.stem}]" if group == "norm" else f"{group}={path.stem}")
@@ -155,6 +161,7 @@ def test_what_was_found_out_about_code_holds_until_its_file_changes(cell, tmp_pa
     assert sizes(stacks([*cells, *others], "auto", 1, measured.best_size, measured.refusal)) == [3, 3]
 
 
+@pytest.mark.slow
 def test_every_callback_of_the_config_is_known(run_of):
     for path in (config_dir() / "callbacks").glob("*.yaml"):
         reason = alone_because(run_of(f"callbacks=[default,{path.stem}]"))

@@ -125,8 +125,14 @@ def test_looks_differ():
     assert look(0)["color"] == "#000000"
 
 
-@pytest.mark.parametrize("x", ["epoch", "step", "seconds"])
-@pytest.mark.parametrize("number", [3, 11])
+@pytest.mark.parametrize(
+    ("number", "x"),
+    [
+        (11, "epoch"),
+        *(pytest.param(3, x, marks=pytest.mark.slow) for x in ("epoch", "step", "seconds")),
+        *(pytest.param(11, x, marks=pytest.mark.slow) for x in ("step", "seconds")),
+    ],
+)
 def test_arms_are_saved_as_vectors_and_pixels_with_a_caption(tmp_path, x, number):
     figure = learning_curves("norm", arms([f"arm{k}" for k in range(number)]), KEYS, x=x)
     paths = save(figure, tmp_path / "new" / "curves.v1", ("png", "pdf", "svg"))

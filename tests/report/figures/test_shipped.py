@@ -19,7 +19,7 @@ from paribus.report.packed import Shipped
 from paribus.report.study import study
 
 RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
-QUICK = {"momentum": None, "path": ("path", "forest", "sensitivity"), "norms": ("forest", "heat_map")}
+QUICK = {"path": ("path", "forest", "sensitivity")}
 
 
 @cache

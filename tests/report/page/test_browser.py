@@ -195,6 +195,7 @@ def test_what_has_the_focus_is_never_below_the_legend(browser, opened):
     assert not one(browser, ".arms").is_displayed()
 
 
+@pytest.mark.slow
 def test_two_ablations_stand_on_one_page(browser, make, tmp_path):
     first, second = make(), make(arms=("b8", "b512"), name="other")
     path = tmp_path / "two.html"

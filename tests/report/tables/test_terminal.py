@@ -69,7 +69,7 @@ def shipped() -> Shipped:
     return Shipped.read(RECORDS)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, pytest.param(120, marks=pytest.mark.slow)])
 def test_all_shipped_tables_fit(width):
     """And show the arm, its metric and the difference, or the claim, its effect and its verdict."""
     for plans in shipped().plans.values():
@@ -83,6 +83,7 @@ def test_all_shipped_tables_fit(width):
                         assert all(word in text for word in entry.text.split()), entry.text
 
 
+@pytest.mark.slow
 def test_all_claims_fit():
     found = claimed(("notes",), (), False, str(RECORDS))
     for sheet in of_sections(found):
