@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -168,3 +170,190 @@ class QuickLog:
         metric = results.get(key)
         if metric is not None and metric.is_tensor and not metric.meta.enable_graph and results.dataloader_idx is None:
             self.known[kind] = results, key, metric
+
+
+# ------------------------------------------------------------------------------------------ batches
+
+BATCH_HOOKS = (
+    *("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward", "on_after_backward"),
+    "on_before_optimizer_step",
+)
+_METHODS = (
+    *BATCH_HOOKS, *("optimizer_step", "optimizer_zero_grad", "backward", "configure_gradient_clipping"),
+    *("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"),
+)  # fmt: skip
+# Hashes of those of Lightning's sources that QuickBatches does the same as. This is all of 2.6.
+_KNOWN_SOURCES = frozenset(("d9074fcdb446",))
+
+
+def quick_batches(trainer: Any, module: Any, keeper: Any, library: Callable[[str], Any]) -> bool:
+    """At the start of a training: lead its batches past hooks that do nothing, which cost 0.3 ms each time.
+
+    keeper: the callback of Paribus. library(name): a class of Lightning by its dotted name. Returns whether it is so:
+    Lightning's own loop trains where anybody has a hook for batches, and where more than one optimizer, process,
+    precision or batch for each update is at work.
+    """
+    quick = _is_plain(trainer, module, keeper, library)
+    if quick:
+        loop = trainer.fit_loop.epoch_loop
+        batches = QuickBatches(trainer, module, keeper)
+        loop.advance, loop.on_advance_end = batches.advance, batches.on_advance_end
+    return quick
+
+
+def _is_plain(trainer: Any, module: Any, keeper: Any, library: Callable[[str], Any]) -> bool:
+    """Whether a batch of this training consists of a training step, a backward pass and the step of one optimizer."""
+    loop, base = trainer.fit_loop.epoch_loop, library("LightningModule")
+    source = trainer.datamodule
+    parts = (
+        (loop, "loops.training_epoch_loop._TrainingEpochLoop"),
+        (loop.automatic_optimization, "loops.optimization.automatic._AutomaticOptimization"),
+        (trainer.strategy, "strategies.SingleDeviceStrategy"),
+        (trainer.precision_plugin, "plugins.precision.Precision"),
+        (trainer.profiler, "profilers.PassThroughProfiler"),
+    )
+    return (
+        all(type(part) is library(name) for part, name in parts)
+        and source_of_batches(loop) in _KNOWN_SOURCES
+        and module.automatic_optimization
+        and trainer.accumulate_grad_batches == 1
+        and not any(_is_own(module, name, base) for name in _METHODS)
+        and not (source is not None and any(_is_own(source, name, library("LightningDataModule")) for name in _METHODS))
+        and not any(each is not keeper and _acts_on_batches(each, library("Callback")) for each in trainer.callbacks)
+    )
+
+
+def _is_own(thing: Any, name: str, base: type) -> bool:
+    """Whether a method is not the one of Lightning's class."""
+    return getattr(type(thing), name, None) is not getattr(base, name, None) or name in vars(thing)
+
+
+def _acts_on_batches(callback: Any, base: type) -> bool:
+    """Whether one of Lightning's or the user's callbacks has a hook for the batches of a training."""
+    return any(_is_own(callback, name, base) for name in BATCH_HOOKS) and saves_within_epochs(callback)
+
+
+def source_of_batches(loop: Any) -> str:
+    """A hash of Lightning's code for one batch: a version with another one trains by itself."""
+    automatic = type(loop.automatic_optimization)
+    closure = importlib.import_module(automatic.__module__).Closure
+    return _hash_of(type(loop).advance, type(loop).on_advance_end, automatic, closure)
+
+
+@functools.cache
+def _hash_of(*parts: Any) -> str:
+    text = "".join(map(inspect.getsource, parts))
+    return hashlib.sha256(text.replace("lightning.pytorch", "pytorch_lightning").encode()).hexdigest()[:12]
+
+
+class QuickBatches:
+    """What Lightning does with a batch, where nobody has a hook for it.
+
+    Its methods take the place of those of the loop over an epoch. Bits, counters, schedules and all that is logged are
+    the same. Lightning itself goes on after a restart within an epoch.
+    """
+
+    def __init__(self, trainer: Any, module: Any, keeper: Any):
+        self.trainer, self.module, self.keeper = trainer, module, keeper
+        self.loop = trainer.fit_loop.epoch_loop
+        self.counts = self.loop.automatic_optimization.optim_progress.optimizer
+        self.result = self.loop.automatic_optimization.output_result_cls
+        self.lightnings = self.loop.advance, self.loop.on_advance_end
+        self.is_over = True  # Lightning's own end of a batch is to follow
+        call = importlib.import_module(f"{type(trainer).__module__.removesuffix('.trainer')}.call")
+        self.call = call._call_strategy_hook
+        takes = importlib.import_module(type(self.loop).__module__).is_param_in_hook_signature
+        self.takes_index = takes(module.training_step, "batch_idx", min_args=2)
+        self.on_cpu = trainer.strategy.root_device.type == "cpu"
+
+    def advance(self, fetcher: Any) -> None:
+        loop, trainer, progress = self.loop, self.trainer, self.loop.batch_progress
+        self.is_over = True
+        if loop.restarting or hasattr(fetcher, "iterator_wrapper"):  # the training step reads its batches itself
+            self.lightnings[0](fetcher)
+            return
+        connector = trainer._logger_connector
+        loop.val_loop.restarting = False
+        batch, _, _ = next(fetcher)
+        index = loop.batch_idx + 1
+        progress.is_last_batch = fetcher.done
+        if not (self.on_cpu and _lies_on_cpu(batch)):
+            batch = self.call(trainer, "batch_to_device", batch, dataloader_idx=0)
+        progress.increment_ready()
+        connector.on_batch_start(batch)
+        outputs: Any = None
+        if batch is None:
+            loop._warning_cache.warn("train_dataloader yielded None. If this was on purpose, ignore this warning...")
+        else:
+            self.keeper.on_train_batch_start(trainer, self.module, batch, index)
+            progress.increment_started()
+            outputs = self.update(batch, index)
+        progress.increment_processed()
+        if trainer.lr_scheduler_configs:
+            loop.update_lr_schedulers("step", update_plateau_schedulers=False)
+            if loop._num_ready_batches_reached():
+                loop.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        self.keeper.on_train_batch_end(trainer, self.module, outputs, batch, index)
+        self.is_over = progress.is_last_batch or trainer.should_stop or loop.done or loop._should_check_val_fx(fetcher)
+        if self.is_over:
+            connector.on_batch_end()  # what was logged last is kept
+        else:
+            trainer._results.batch = trainer._results.batch_size = None
+        progress.increment_completed()
+        connector.update_train_step_metrics()
+
+    def on_advance_end(self, fetcher: Any) -> None:
+        """After a batch: validation, schedules that follow it, loggers, and the end on SIGTERM, where they are due."""
+        if (
+            self.is_over
+            or self.trainer.lr_scheduler_configs
+            or self.loop._skip_next_val
+            or self.trainer.received_sigterm
+        ):
+            self.lightnings[1](fetcher)
+        else:
+            self.loop._batches_that_stepped += 1
+
+    def update(self, batch: Any, index: int) -> Mapping[str, Any]:
+        """One update by a batch. Returns what Lightning gives to hooks: the loss and what else the step returns."""
+        trainer, module, counts = self.trainer, self.module, self.counts
+        optimizer = trainer.optimizers[0]
+        result: Any = None
+
+        @torch.enable_grad()
+        def closure() -> Tensor | None:
+            nonlocal result
+            before, module._current_fx_name = module._current_fx_name, "training_step"
+            output = module.training_step(batch, index) if self.takes_index else module.training_step(batch)
+            module._current_fx_name = before
+            # Lightning would divide the loss by one, the number of batches for each update.
+            result = self.result(output) if type(output) is Tensor else self.result.from_training_step_output(output, 1)
+            loss: Tensor | None = result.closure_loss
+            if loss is None:
+                self.loop._warning_cache.warn(
+                    "`training_step` returned `None`. If this was on purpose, ignore this warning..."
+                )
+            counts.zero_grad.increment_ready()
+            counts.zero_grad.increment_started()
+            optimizer.zero_grad()
+            counts.zero_grad.increment_completed()
+            if loss is not None:
+                loss.backward()
+            if trainer.gradient_clip_val is not None:
+                module.configure_gradient_clipping(
+                    optimizer,
+                    gradient_clip_val=trainer.gradient_clip_val,
+                    gradient_clip_algorithm=trainer.gradient_clip_algorithm,
+                )
+            return result.loss
+
+        counts.step.increment_ready()
+        optimizer.step(closure=closure)
+        counts.step.increment_completed()
+        return {} if result.loss is None else result.asdict()
+
+
+def _lies_on_cpu(batch: Any) -> bool:
+    """Whether moving a batch to a CPU would leave every tensor of it as it is."""
+    values = batch if type(batch) in (list, tuple) else batch.values() if type(batch) is dict else (batch,)
+    return all(type(each) is Tensor and each.device.type == "cpu" for each in values)

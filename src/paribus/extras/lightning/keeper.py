@@ -20,7 +20,7 @@ from torch import Tensor
 from paribus.base.durations import duration
 from paribus.base.errors import Interrupted, UserError
 from paribus.base.lightning_hooks import strangers
-from paribus.base.lightning_internals import forget_restart
+from paribus.base.lightning_internals import forget_restart, quick_batches
 from paribus.base.signals import stops_now
 from paribus.base.terminal import tell_progress
 from paribus.base.torch_internals import foreach
@@ -139,6 +139,7 @@ class Keeper(Saving):
         self._saved = self._looked = self._shown = time.monotonic()
         self.segments.begin(trainer.global_step, pl_module.device)
         self._begin_curves(trainer, pl_module)
+        quick_batches(trainer, pl_module, self, self.library.get)
 
     def _begin_curves(self, trainer: Any, pl_module: Any) -> None:
         """Schedules of Paribus follow the updates of the whole run."""

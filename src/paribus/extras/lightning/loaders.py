@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from paribus.base.torch_internals import forget_workers
+from paribus.base.torch_internals import forget_workers, gathered
 
 log = logging.getLogger("paribus")
 
@@ -57,7 +57,7 @@ def _watched_loader(loader: DataLoader[Any], reads: Reads) -> DataLoader[Any]:
     def __iter__(self: Any) -> Iterator[Any]:
         forget_workers(self)
         reads.begin(self)
-        return _Epoch(kind.__iter__(self), reads.first)
+        return _Epoch(gathered(kind.__iter__(self)), reads.first)
 
     loader.__class__ = type(kind.__name__, (kind,), {"__iter__": __iter__, "__module__": kind.__module__})
     return loader
