@@ -49,7 +49,7 @@ NOT_HERE = {
     "diabetes": "its targets are numbers",
     **dict.fromkeys(OF_TOKENS, "tests/run/test_language.py"),
     **dict.fromkeys(("markov", "zipf", "modular", "recall", "copy", "sort", "parity"), "tests/run/test_language.py"),
-    **dict.fromkeys(("text", "words"), "files"),
+    **dict.fromkeys(("text", "words", "huggingface_text"), "files"),
     "own": "for models that make their norms themselves",
     **dict.fromkeys(("squared_error", "absolute_error", "huber", "binary_cross_entropy"), "losses of other tasks"),
     **dict.fromkeys([f"b{2**k}" for k in range(5, 15)], "larger than the training set"),

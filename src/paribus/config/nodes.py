@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 from paribus.config.targets import public_name
 
 _RATES = ("lr", "adamw_lr")
+# Sources whose path may be a name of the Hugging Face hub.
+HUB_SOURCES = ("paribus.source.HuggingFace", "paribus.source.HuggingFaceText")
 
 
 def target_of(node: Mapping[str, Any]) -> str:
@@ -86,7 +88,7 @@ def interval_of(scheduler: Mapping[str, Any]) -> Any:
 
 def hub_path(source: Mapping[str, Any]) -> str | None:
     """What a source of Hugging Face reads: a folder, or a name on its hub; None for any other source."""
-    return str(source.get("path")) if target_of(source) == "paribus.source.HuggingFace" else None
+    return str(source.get("path")) if target_of(source) in HUB_SOURCES else None
 
 
 class Project(NamedTuple):

@@ -169,6 +169,7 @@ TARGETS: Mapping[str, Target] = {
     "paribus.source.Parity": Target("paribus.datasets.tokens.algorithms.Parity"),
     "paribus.source.Recall": Target("paribus.datasets.tokens.algorithms.Recall"),
     "paribus.source.Sort": Target("paribus.datasets.tokens.algorithms.Sort"),
+    "paribus.source.HuggingFaceText": Target("paribus.datasets.tokens.text.HuggingFaceText", files=("path",)),
     "paribus.source.Text": Target("paribus.datasets.tokens.text.Text", files=("path",)),
     "paribus.source.Zipf": Target("paribus.datasets.tokens.zipf.Zipf"),
     "paribus.source.Synthetic": Target("paribus.data.synthetic.Synthetic", at="paribus.datasets.synthetic.Synthetic"),

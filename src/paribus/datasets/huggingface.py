@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from paribus.datasets.folder import to_tensor
+from paribus.datasets.hub import parts_of
 from paribus.datasets.source import LazyData, MissingDataError
 
 
@@ -36,28 +35,8 @@ class HuggingFace:
         image: str | None = None,
         label: str | None = None,
     ):
-        try:
-            import datasets
-        except ModuleNotFoundError as error:
-            raise MissingDataError("data=huggingface needs the extra: pip install 'paribus[data]'") from error
         self.shape = (channels, image_size, image_size)
-        try:
-            if (Path(path) / "dataset_dict.json").is_file():
-                parts = datasets.load_from_disk(path)
-            else:
-                parts = datasets.load_dataset(path)
-        except Exception as error:  # the package raises a dozen kinds: offline, unknown name, no access
-            offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-            raise MissingDataError(
-                f"The data set {path!r} can't be loaded{offline}: {type(error).__name__}: {error}. Give a folder or "
-                "a name of the hub as data.source.path"
-            ) from error
-        for split in (train_split, test_split):
-            if split not in parts:
-                raise MissingDataError(
-                    f"{path} has no split {split!r}, it has {', '.join(parts)}. Set data.source.train_split, test_split"
-                )
-        self.parts = (parts[train_split], parts[test_split])
+        self.parts = parts_of(path, train_split, test_split)
         features = self.parts[0].features
         self.image = image or _column(features, "Image", path)
         self.label = label or _column(features, "ClassLabel", path)

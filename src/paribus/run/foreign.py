@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from paribus.ablation.inputs import strings
-from paribus.config.nodes import target_of
+from paribus.config.nodes import HUB_SOURCES, target_of
 from paribus.config.run import Run
 from paribus.config.targets import known
 from paribus.config.task import LIGHTNING
@@ -43,7 +43,7 @@ def outside(run: Run, store: Store) -> str | None:
     for key, value in strings(source):
         if row is not None and key not in (*row.places, *row.files):
             continue
-        if name == "paribus.source.HuggingFace" and not Path(value).exists():
+        if name in HUB_SOURCES and not Path(value).exists():
             return f"the data set {value} of the hub"
         if name == "paribus.source.CIFAR" and not Path(value).exists():
             return f"a download into {value}"

@@ -1,30 +1,31 @@
-"""Text of a file or of a folder, as windows of characters or bytes."""
+"""Text of a file, of a folder or of the Hugging Face hub, as windows of tokens."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
-import torch
 
-from paribus.datasets.columns import Array
 from paribus.datasets.files import signature
+from paribus.datasets.hub import parts_of
 from paribus.datasets.seeds import mix
 from paribus.datasets.source import MissingDataError, RawData
+from paribus.datasets.tokens.encoding import Unit, encode, windows
 
 
 class Text:
-    """The characters or bytes of a text, cut into windows of `length` places, and at each place the next one.
+    """The tokens of a text, cut into windows of `length` places, and at each place the next one.
 
     Windows lie next to each other: every token but the first is a target once. Those of the test part are the last
     ones, and share none with the training part.
 
     path: a file, or a folder, of which the files are read in the order of their names. pattern: which of these, such as
         *.py; hidden ones are left out.
-    unit: characters, of a text in UTF-8, with one token for each that occurs; or bytes, with 256 tokens.
+    unit: characters, of a text in UTF-8, with one token for each that occurs; bytes, with 256 tokens; or byte_pairs,
+        with `vocabulary` tokens, which are learned from the text before its last `test_share`.
     shuffle_lines: for a list whose order means nothing, such as words. The order is drawn by the seed.
 
     Raises MissingDataError where there is no such file, and ValueError for a text that can't be read or is too short.
@@ -38,7 +39,8 @@ class Text:
         self,
         path: str,
         pattern: str = "*",
-        unit: Literal["characters", "bytes"] = "characters",
+        unit: Unit = "characters",
+        vocabulary: int = 512,
         length: int = 64,
         test_share: float = 0.1,
         shuffle_lines: bool = False,
@@ -50,7 +52,7 @@ class Text:
                 f"test_share={test_share}"
             )
         self.path, self.pattern = Path(path), pattern
-        self.settings = _Settings(unit, length, test_share, shuffle_lines, seed)
+        self.settings = _Settings(unit, vocabulary, length, test_share, shuffle_lines, seed)
         self.shape = (length,)
 
     @property
@@ -77,7 +79,8 @@ class Text:
 
 @dataclass(frozen=True)
 class _Settings:
-    unit: str
+    unit: Unit
+    vocabulary: int
     length: int
     test_share: float
     shuffle_lines: bool
@@ -98,31 +101,76 @@ def _contents(settings: _Settings, files: tuple[tuple[str, tuple[int, ...]], ...
         lines = content.split(b"\n")
         order = np.random.default_rng(mix(settings.seed, 1)).permutation(len(lines))
         content = b"\n".join(lines[number] for number in order)
-    if settings.unit == "bytes":
-        tokens: Array = np.frombuffer(content, np.uint8).astype(np.int64)
-        size = 256
-    else:
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"characters are those of a text in UTF-8, and {', '.join(path for path, _ in files[:3])} is none "
-                f"({error.reason}). Use data.source.unit=bytes"
-            ) from None
-        codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-        known, tokens = np.unique(codes, return_inverse=True)
-        size = len(known)
-    windows = max(0, len(tokens) - 1) // settings.length
-    test = round(settings.test_share * windows)
-    if not 0 < test < windows or size < 2:
+    learned = content[: round((1 - settings.test_share) * len(content))]
+    where = ", ".join(path for path, _ in files[:3])
+    [tokens], size = encode([content], settings.unit, settings.vocabulary, learned, where)
+    x, y = windows(tokens, settings.length)
+    test = round(settings.test_share * len(x))
+    if not 0 < test < len(x) or size < 2:
         raise ValueError(
             f"a text has windows of {settings.length} places for both parts, and two different tokens; this one has "
-            f"{len(tokens)} tokens and {windows} windows, of which {test} are for the test. Use a longer text, a "
+            f"{len(tokens)} tokens and {len(x)} windows, of which {test} are for the test. Use a longer text, a "
             "smaller data.source.length or another data.source.test_share"
         )
-    used = torch.from_numpy(tokens[: windows * settings.length + 1].astype(np.int64))
-    x, y = (part.view(windows, settings.length) for part in (used[:-1], used[1:]))
     return _Contents(RawData(x[:-test], y[:-test], x[-test:], y[-test:]), size)
+
+
+class HuggingFaceText:
+    """The tokens of a column of texts, in windows as those of `Text`. Rows follow each other, with a new line between.
+
+    path: a name on the hub such as "roneneldan/TinyStories", or a folder. rows: of each part, at most; null takes all.
+
+    Raises MissingDataError where the package or the data is missing, and ValueError for a text that is too short.
+    """
+
+    name = "huggingface_text"
+    kind_of_x = "sequence"
+    kind_of_y = "tokens"
+
+    def __init__(
+        self,
+        path: str,
+        column: str = "text",
+        train_split: str = "train",
+        test_split: str = "test",
+        rows: int | None = None,
+        unit: Unit = "byte_pairs",
+        vocabulary: int = 512,
+        length: int = 64,
+    ):
+        if length < 1:
+            raise ValueError(f"a window has at least one place, got length={length}")
+        self.parts = parts_of(path, train_split, test_split)
+        if column not in self.parts[0].features:
+            raise MissingDataError(
+                f"{path} has no column {column!r}, it has {', '.join(self.parts[0].features)}. Set data.source.column"
+            )
+        self.path, self.column, self.rows = path, column, rows
+        self.unit, self.vocabulary, self.length = unit, vocabulary, length
+        self.shape = (length,)
+
+    @functools.cached_property
+    def contents(self) -> _Contents:
+        texts = [self._text(part) for part in self.parts]
+        encoded, size = encode(texts, self.unit, self.vocabulary, texts[0], self.path)
+        (x, y), (test_x, test_y) = (windows(tokens, self.length) for tokens in encoded)
+        if not len(x) or not len(test_x) or size < 2:
+            raise ValueError(
+                f"both parts of {self.path} need a window of {self.length} places, and two different tokens; they have "
+                f"{len(encoded[0])} and {len(encoded[1])} tokens. Use a smaller data.source.length, or more rows"
+            )
+        return _Contents(RawData(x, y, test_x, test_y), size)
+
+    def _text(self, part: Any) -> bytes:
+        chosen = part if self.rows is None else part.select(range(min(self.rows, len(part))))
+        return "\n".join(str(text) for text in chosen[self.column]).encode()
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.contents.vocabulary_size
+
+    def load(self) -> RawData:
+        return self.contents.raw
 
 
 def _missing(path: Path, pattern: str) -> str:
