@@ -235,8 +235,8 @@ def _acts_on_batches(callback: Any, base: type) -> bool:
 
 def source_of_batches(loop: Any) -> str:
     """A hash of Lightning's code for one batch: a version with another one trains by itself."""
-    automatic = type(loop.automatic_optimization)
-    closure = importlib.import_module(automatic.__module__).Closure
+    automatic: Any = type(loop.automatic_optimization)
+    closure: Any = importlib.import_module(automatic.__module__).Closure
     return _hash_of(type(loop).advance, type(loop).on_advance_end, automatic, closure)
 
 
@@ -345,7 +345,8 @@ class QuickBatches:
                     gradient_clip_val=trainer.gradient_clip_val,
                     gradient_clip_algorithm=trainer.gradient_clip_algorithm,
                 )
-            return result.loss
+            kept: Tensor | None = result.loss
+            return kept
 
         counts.step.increment_ready()
         optimizer.step(closure=closure)

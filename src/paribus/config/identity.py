@@ -70,7 +70,7 @@ REPAIRS: Mapping[str, Repair] = {
     "bf16-mixed": Repair(2, lambda config: config["trainer"]["precision"] == "bf16-mixed" and _widens(config)),
 }
 # Keys that came after the first records, with the value that means what was done before: there, they count as absent.
-ADDED: Mapping[str, Any] = {"repetition": 0, "data.test": None}
+ADDED: Mapping[str, Any] = {"repetition": 0, "data.test": None, "lr_scaling.base_width": 64}
 
 # Labels, places and views. None of these can change a weight or a metric.
 _LABELS = {

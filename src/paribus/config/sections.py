@@ -78,10 +78,11 @@ class Norm:
 
 @dataclass(frozen=True)
 class LrScaling:
-    """The learning rate as a function of the global batch size."""
+    """The learning rate as a function of the global batch size, or of the width of the model."""
 
-    rule: Literal["none", "linear", "sqrt"]
+    rule: Literal["none", "linear", "sqrt", "width"]
     base_batch_size: Count
+    base_width: Count
 
 
 @dataclass(frozen=True)

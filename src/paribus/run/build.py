@@ -37,6 +37,7 @@ from paribus.run.targets import locate
 from paribus.tasks.measures import Measures
 from paribus.tasks.task import Task
 from paribus.techniques.optimizers.build import build_optimizer
+from paribus.techniques.optimizers.width import width_factors
 from paribus.techniques.schedules import Schedule
 
 
@@ -222,13 +223,29 @@ def build_optim(run: Run, network: nn.Module) -> torch.optim.Optimizer:
         node["fused"] = False  # torch's fused kernels want the momentum of all parameters, or of none
     with as_user_error("optimizer"):
         groups = {pattern: scaled(options, lr_factor(run)) for pattern, options in run.groups.options.items()}
-        return build_optimizer(instantiate("optimizer", node), network, decay=run.decay, groups=groups)
+        make = instantiate("optimizer", node)
+        rates = None
+        if run.lr_scaling.rule == "width":
+            rates = width_factors(network, _of_base_width(run), getattr(make, "func", make).__name__)
+        return build_optimizer(make, network, decay=run.decay, groups=groups, rates=rates)
+
+
+def _of_base_width(run: Run) -> nn.Module:
+    """The network of a run in the base width, on the meta device. Raises UserError for a model without a width."""
+    if "width" not in run.model:
+        raise UserError(
+            "lr_scaling.rule=width compares model.width with lr_scaling.base_width, and "
+            f"model={name_of(run.model)} has no option width. Use another model, or lr_scaling.rule=none"
+        )
+    base = run.but({"model.width": run.lr_scaling.base_width})
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return build_network(base, build_setting(base), pretrained=False)
 
 
 def lr_factor(run: Run) -> float:
     """The factor on the learning rate for a global batch of B against a base of B_0: 1, B / B_0 or sqrt(B / B_0)."""
     rule, base = run.lr_scaling.rule, run.lr_scaling.base_batch_size
-    if rule == "none":
+    if rule in ("none", "width"):
         return 1.0
     batch = run.data.batch_size
     if batch == "full":

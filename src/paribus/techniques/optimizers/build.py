@@ -32,12 +32,14 @@ def build_optimizer(
     *,
     decay: Literal["weights", "all"] = "weights",
     groups: Mapping[str, Mapping[str, Any]] | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> Optimizer:
     """make(parameter groups) with weight decay kept off biases, norms and directions (decay="weights").
 
     make: a partial of an optimizer's class, e.g. functools.partial(torch.optim.SGD, lr=0.1).
     groups: patterns of parameter names, such as "backbone.*", and options for the parameters that they fit; the first
         pattern that fits counts. What an option says there, weight_decay too, is meant.
+    rates: factors on the learning rates of parameters, by name.
 
     Frozen parameters are left out. Groups come in the order in which the network's parameters need them. Muon
     and its family (known by adamw_lr) get hidden matrices and kernels apart from the rest. A schedule-free
@@ -48,6 +50,8 @@ def build_optimizer(
     target = getattr(make, "func", make)
     options: dict[str, Any] = dict(getattr(make, "keywords", {}))
     own = _own_groups(make, network, groups or {})
+    if rates:
+        own = _at_rates(own, rates, options.get("lr", inspect.signature(target).parameters["lr"].default))
     named = [p for p in network.parameters() if p.requires_grad]
     if not named:
         raise ValueError("an optimizer needs trainable parameters, and the network has none. Use another model")
@@ -81,6 +85,17 @@ def _own_groups(make: Callable[..., Optimizer], network: nn.Module, groups: Mapp
             )
         for name in matching(pattern, names):
             found.setdefault(name, (number, {**options, **_checked(target.__name__, options)}))
+    return found
+
+
+def _at_rates(own: Own, rates: Mapping[str, float], lr: float) -> Own:
+    """Groups in which parameters have a factor on their learning rate: of `lr`, or of the rate of their own group."""
+    numbers: dict[tuple[int, float], int] = {}
+    found = {}
+    for name, factor in rates.items():
+        number, options = own.get(name, (-1, {}))
+        at = numbers.setdefault((number, factor), len(numbers))
+        found[name] = (at, {**options, "lr": factor * options.get("lr", lr)})
     return found
 
 
