@@ -155,6 +155,26 @@ def test_averages_of_lightning_are_validated_tested_and_resumed(trained, tmp_pat
         assert torch.equal(value, whole[name]), name
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_a_run_goes_on_with_the_same_bits_in_each_precision(trained, tmp_path, precision):
+    """Weights of eight bytes, and moving statistics of four beside weights of two, are loaded without rounding."""
+    line = [
+        f"trainer.precision={precision}",
+        "norm=batch",
+        "optimizer.lr=0.1",
+        "callbacks.checkpoints.every_seconds=1e-9",
+    ]
+    record = trained("watchers.Epochs", *line)
+    whole = weights(record, tmp_path)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        trained("watchers.Epochs", *line, "+callbacks.stop._target_=watchers.Stop")
+    resumed = trained("watchers.Epochs", *line, "+callbacks.stop._target_=watchers.Stop")
+    assert resumed.id != record.id
+    assert resumed.metrics == record.metrics
+    for name, value in weights(resumed, tmp_path).items():
+        assert torch.equal(value, whole[name]), name
+
+
 def test_early_stopping_of_lightning_after_validations(trained):
     stop = f"{{_target_: {LIGHTNING}.EarlyStopping, monitor: val/acc, mode: max, min_delta: 2.0, patience: 1, "
     record = trained(stop + "check_on_train_epoch_end: false}", "budget.epochs=5")

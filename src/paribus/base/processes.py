@@ -19,6 +19,11 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if key not in gone and not key.startswith("PL_TRAINER_")}
 
 
+def is_first() -> bool:
+    """Whether this process writes what is written once a run: the first of all its processes, on all its machines."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def by_itself() -> Iterator[None]:
     """Within it this process belongs to no group, whatever it was told: by a shell, a notebook, or a cluster's tool.

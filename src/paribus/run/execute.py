@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import shutil
 import time
 import traceback
@@ -16,7 +15,7 @@ from typing import Any
 from paribus.base.errors import Interrupted, RankFailed, StandsStill, UserError, is_storage
 from paribus.base.extras import offered
 from paribus.base.memory import uncollected
-from paribus.base.processes import by_itself
+from paribus.base.processes import by_itself, is_first
 from paribus.base.redaction import redacted_text
 from paribus.base.terminal import say
 from paribus.config.run import Run
@@ -121,7 +120,7 @@ def _fit(run: Run, record: Record, checked: bool) -> Fit:
 
 def execute(run: Run, record: Record, store: Store, *, checked: bool = False) -> Record:
     """Build, train, test, and record. One process of a run; rank 0 writes."""
-    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    main = is_first()
     fit = _fit(run, record, checked)
     folder = store.run_dir(record.id)
     new = not folder.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from paribus.base.errors import Pruned, StandsStill, UserError
 from paribus.base.extras import offered
 from paribus.base.lightning_internals import leave_signals, own_arguments
 from paribus.base.movement import STILL, complaint
+from paribus.base.processes import is_first
 from paribus.base.redaction import redacted
 from paribus.base.scaling import mixed_in_float16
 from paribus.base.signals import graceful_stop
@@ -200,7 +200,7 @@ def build_callbacks(run: Run, folder: Path) -> list[pl.Callback]:
 
 
 def build_loggers(run: Run, record: Record, folder: Path) -> list[Any]:
-    if int(os.environ.get("LOCAL_RANK", "0")) != 0:
+    if not is_first():
         return []
     shown = {
         "id": record.id,

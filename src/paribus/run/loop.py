@@ -107,7 +107,10 @@ class Loop(pl.LightningModule):
 
     def configure_model(self) -> None:
         strategy = self.trainer.strategy
-        if isinstance(strategy, ModelParallelStrategy) and not is_sharded(self.network):
+        if not isinstance(strategy, ModelParallelStrategy):
+            # Lightning would do so after it has loaded a checkpoint, whose weights it would have rounded by then.
+            strategy.precision_plugin.convert_module(self)
+        elif not is_sharded(self.network):
             shard(self.network, strategy.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:

@@ -18,6 +18,9 @@ CASES = {
     "a generator of the user's": ("task.module={_target_: modules.Stateful, scheduler: step}",
                                   "task.datamodule={_target_: modules.AugmentedData, workers: 0, generator: true}",
                                   "budget.updates=21", 12, "on_validation_end"),
+    "weights of eight bytes": ("task.module={_target_: modules.Stateful}",
+                               "task.datamodule={_target_: modules.AugmentedData, workers: 0}",
+                               "budget.epochs=4 trainer.precision=64-true", 13, "on_train_batch_end"),
 }  # fmt: skip
 
 
@@ -30,7 +33,9 @@ def test_a_killed_run_ends_with_the_same_bits(commands, case, tmp_path):
     kill = f"+callbacks.kill={{_target_: modules.Killer, at: {at}, file: {file}, hook: {hook}}}"
 
     def attempt(name):
-        return commands.run(tmp_path, "train", *BASE, module, data, budget, kill, f"paths.outputs={tmp_path / name}")
+        return commands.run(
+            tmp_path, "train", *BASE, module, data, *budget.split(), kill, f"paths.outputs={tmp_path / name}"
+        )
 
     assert attempt("killed_once").code == -signal.SIGKILL
     [checkpoint] = tmp_path.glob("killed_once/runs/*/checkpoints/last.ckpt")

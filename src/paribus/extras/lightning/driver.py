@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from paribus.base import archive
 from paribus.base.errors import UserError
 from paribus.base.lightning_hooks import lightnings
 from paribus.base.lightning_internals import quick_logging
+from paribus.base.processes import is_first
 from paribus.base.signals import graceful_stop
 from paribus.base.terminal import say
 from paribus.config.nodes import target_of
@@ -60,7 +60,7 @@ class Lightning:
     def fit(self, record: Record, folder: Path) -> Outcome:
         """Train from the last checkpoint of this run, or from the start, and test."""
         run, library = self.run, self.parts.library
-        main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+        main = is_first()
         history = HistoryWriter(folder / "history.csv") if main else None
         ledger = Ledger(history, run.declared, run.evaluation.monitor)
         keeper, callbacks = self.callbacks(ledger, folder)
@@ -88,6 +88,8 @@ class Lightning:
 
     def _fit(self, trainer: Any, checkpoint: Path | None) -> None:
         misconfiguration = self.parts.library.get("utilities.exceptions.MisconfigurationException")
+        if checkpoint is not None:  # Lightning would do so after it has loaded the weights, rounded to four bytes
+            trainer.precision_plugin.convert_module(self.parts.module)
         try:
             trainer.fit(
                 self.parts.module,

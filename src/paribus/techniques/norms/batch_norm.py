@@ -9,6 +9,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_TWO_BYTES = (torch.float16, torch.bfloat16)
+
 
 class BatchNorm(nn.Module):
     r"""Training: $\mu, \sigma^2$ of the batch; evaluation: their moving averages.
@@ -41,8 +43,10 @@ class BatchNorm(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BatchNorm:
         """Of conversions, such as `.to(torch.bfloat16)`: the moving statistics have four bytes at least, or steps of a
         few per cent would be lost in their rounding."""
+        before = self.running_mean, self.running_var
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.running_mean, self.running_var = wide(self.running_mean), wide(self.running_var)
+        if self.running_mean.dtype in _TWO_BYTES:  # those of before, which are not rounded
+            self.running_mean, self.running_var = (wide(each).to(self.running_mean.device) for each in before)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,7 +204,7 @@ class SyncBatchNorm(BatchNorm):
 
 def wide(x: Tensor) -> Tensor:
     """In float32 where it has two bytes: squares overflow in float16, and sums lose digits in bfloat16."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return x.float() if x.dtype in _TWO_BYTES else x
 
 
 def _column(statistic: Tensor, x: Tensor) -> Tensor:
