@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from paribus.base.processes import scrubbed
 from paribus.base.torch_internals import shards_on_cpu
 from paribus.store.store import Store
-from paribus.sweep.ranks import Rank, cause
+from paribus.sweep.rank import Rank, cause
 from paribus.sweep.result import Result
 
 BASE = [

@@ -26,11 +26,13 @@ class SlurmLauncher(ClusterLauncher):
 
     folder: job scripts and logs. runs_per_job: trained one after the other in one job.
     time_limits: how often a job may reach its time limit, and go on in a new one from the checkpoints.
+    retries: how often a job that was killed is sent again.
     parameters: of submitit; None leaves one to SLURM.
     """
 
-    def __init__(self, folder: str, runs_per_job: int, time_limits: int, **parameters: Any):
+    def __init__(self, folder: str, runs_per_job: int, time_limits: int, retries: int, **parameters: Any):
         self.runs_per_job = runs_per_job
+        self.retries = retries
         self.settings = {"cluster": "slurm", "folder": folder, "slurm_max_num_timeout": time_limits}
         self.parameters = dict(parameters)
 
@@ -39,16 +41,17 @@ class SlurmLauncher(ClusterLauncher):
         from paribus.extras.cluster.slurm import Arrays
 
         submit = Arrays(self.settings, self.parameters)
-        return Collection(submit).run(orders(job_overrides, self.runs_per_job))
+        return Collection(submit, retries=self.retries).run(orders(job_overrides, self.runs_per_job))
 
 
 class SubmititLocalLauncher(ClusterLauncher):
     """Processes of this machine, started by submitit as SLURM's jobs are: a rehearsal.
 
-    parallel: how many at a time.
+    parallel: how many at a time. retries: how often a job that was killed is begun again.
     """
 
-    def __init__(self, folder: str, runs_per_job: int, parallel: int, **parameters: Any):
+    def __init__(self, folder: str, runs_per_job: int, parallel: int, retries: int, **parameters: Any):
+        self.retries = retries
         self.runs_per_job = runs_per_job
         self.parallel = parallel
         self.settings = {"cluster": "local", "folder": folder}
@@ -59,7 +62,7 @@ class SubmititLocalLauncher(ClusterLauncher):
         from paribus.extras.cluster.slurm import Arrays
 
         submit = Arrays(self.settings, self.parameters)
-        return Collection(submit, self.parallel).run(orders(job_overrides, self.runs_per_job))
+        return Collection(submit, self.parallel, self.retries).run(orders(job_overrides, self.runs_per_job))
 
 
 class RayLauncher(ClusterLauncher):

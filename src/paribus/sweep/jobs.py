@@ -22,7 +22,11 @@ Launch = Callable[..., Sequence[JobReturn]]  # Hydra's Launcher.launch
 
 
 class JobLost(Exception):
-    """A job ended without saying what became of its runs: killed, out of memory, its machine gone."""
+    """A job ended without saying what became of its runs: killed, out of memory, its machine gone.
+
+    wanted: somebody has cancelled it, or its time was up: it would end so again."""
+
+    wanted = False
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from paribus.sweep.grouping import grouping
 from paribus.sweep.job import Job
 from paribus.sweep.libraries import import_once
 from paribus.sweep.options import Options
+from paribus.sweep.ranks import check_one_machine
 from paribus.sweep.result import Result, death
 from paribus.sweep.slots import Slots
 
@@ -119,6 +120,7 @@ class LocalLauncher:
         return job
 
     def slots_of(self, job: Job) -> Slots:
+        check_one_machine(job.run)
         accelerator = job.run.trainer.accelerator
         if accelerator not in ("gpu", "cuda"):
             return self.mps if accelerator == "mps" else self.cpu

@@ -3,20 +3,22 @@
 Lightning's own launcher runs sys.argv again in every rank. Under a sweep that is a whole sweep for each rank, and the
 process group of one job survives into the next, which then trains on half of its data without a word
 (hydra#2070, Lightning#11300). Here each rank is forked by the fork server and is told one thing: the run.
+
+The ranks of one run may be forked by several nodes (`paribus.sweep.nodes`); each forks its own.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import signal
 import socket
 import threading
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from paribus.base.errors import Interrupted, RankFailed, UserError
 from paribus.base.processes import scrubbed
@@ -30,10 +32,61 @@ from paribus.run.execute import execute
 from paribus.store.record import Record
 from paribus.store.store import Store
 from paribus.sweep.fork import ForkServer
-from paribus.sweep.result import Result, death, short
+from paribus.sweep.rank import Rank, cause, without_a_word
+from paribus.sweep.result import Result, short
 from paribus.sweep.slots import cores
 
 GRACE = 10.0  # seconds for the other ranks to end by themselves when one has failed
+TICK = 0.2
+
+
+class Place(Protocol):
+    """Where some ranks of a run are: this machine, or another one."""
+
+    @property
+    def ranks(self) -> Sequence[int]: ...
+
+    def ended(self, seconds: float) -> list[Rank]:
+        """The ranks that have ended since; waits for the first for at most so many seconds."""
+        ...
+
+    def stop(self) -> None:
+        """Ask all ranks to save and stop."""
+        ...
+
+    def kill(self, rank: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """Ranks that this process has ordered from its fork server. keys: the server's name of a process -> its rank."""
+
+    server: ForkServer
+    keys: Mapping[int, int]
+
+    @property
+    def ranks(self) -> Sequence[int]:
+        return list(self.keys.values())
+
+    def ended(self, seconds: float) -> list[Rank]:
+        found = []
+        for each in self.server.ended(seconds):
+            rank = self.keys[each.key]
+            if each.result is None:
+                found.append(without_a_word(rank, each.code))
+            else:
+                result, at = each.result
+                found.append(Rank(rank, each.code, result, at))
+        return found
+
+    def stop(self) -> None:
+        for key in self.keys:
+            self.server.stop(key)
+
+    def kill(self, rank: int) -> None:
+        for key, its in self.keys.items():
+            if its == rank:
+                self.server.kill(key)
 
 
 def run_ranks(
@@ -53,40 +106,77 @@ def run_ranks(
 
     Raises UserError or RankFailed with kind and reason of the rank that failed by itself; the others are ended then.
     """
+    check_one_machine(run)
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    stop = threading.Event()
+    with graceful_stop(stop.set), ranks_here(run, record, store, 0, group, server, threads) as here:
+        ended = wait_for_all([here], stop)
+    return concluded(run, store, record.id, ended)
+
+
+def check_one_machine(run: Run) -> None:
+    """Raises UserError for a run of several machines, which no command can start from one of them."""
     if run.trainer.num_nodes > 1:
         raise UserError(
-            f"trainer.num_nodes={run.trainer.num_nodes}: runs across several machines are not supported. "
-            "Use trainer.num_nodes=1"
+            f"a run of trainer.num_nodes={run.trainer.num_nodes} is started on each of its machines: by hydra/launcher="
+            f"submitit_slurm in a sweep (-m), or by hand with `paribus node --rank N --of {run.trainer.num_nodes}`"
         )
+
+
+@contextmanager
+def ranks_here(
+    run: Run,
+    record: Record,
+    store: Store,
+    node: int,
+    group: Mapping[str, str],
+    server: ForkServer | None,
+    threads: int | None,
+) -> Iterator[Here]:
+    """Fork the ranks of one node. They end with the context where the server is its own.
+
+    group: variables by which the ranks of all nodes find each other. Rank 0 prints where this process does, the others
+    into files beside the record.
+    """
     own = server is None
     server = server or ForkServer.start()
     folder = store.run_dir(record.id)
     folder.mkdir(parents=True, exist_ok=True)
-    size = run.processes
+    devices = run.trainer.devices
     environment = {
         **scrubbed(os.environ),
-        **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "NODE_RANK": "0"},
+        **group,
+        "WORLD_SIZE": str(run.processes),
+        "NODE_RANK": str(node),
     }
-    threads = threads or max(1, cores() // size)
-    errors = [folder / f"rank{rank}.err" for rank in range(size)]
-    stop = threading.Event()
+    threads = threads or max(1, cores() // devices)
     try:
-        with graceful_stop(stop.set):
-            keys = {
-                server.fork(
-                    rank_of_run,
-                    (run, record, store.root, threads),
-                    {**environment, "LOCAL_RANK": str(rank), "RANK": str(rank)},
-                    output=str(errors[rank]) if rank else server.output,
-                ): rank
-                for rank in range(size)
-            }
-            ended = wait_for_all(server, keys, stop)
+        keys = {}
+        for local in range(devices):
+            rank = node * devices + local
+            key = server.fork(
+                rank_of_run,
+                (run, record, store.root, threads),
+                {**environment, "LOCAL_RANK": str(local), "RANK": str(rank)},
+                output=str(errors_of(folder, rank)) if rank else server.output,
+            )
+            keys[key] = rank
+        yield Here(server, keys)
     finally:
         if own:
             server.close()
+
+
+def errors_of(folder: Path, rank: int) -> Path:
+    """What a rank prints, while it runs and where it fails."""
+    return folder / f"rank{rank}.err"
+
+
+def concluded(run: Run, store: Store, id: str, ended: Sequence[Rank]) -> Record:
+    """The record of a run whose ranks have ended; raises what `run_ranks` raises where they have not finished it."""
+    folder, size = store.run_dir(id), run.processes
     if (failure := cause(ended)) is not None:
-        where = "" if failure.rank == 0 else f" ({errors[failure.rank]})"
+        where = "" if failure.rank == 0 else f" ({errors_of(folder, failure.rank)})"
         if failure.result.kind == "invalid":
             raise UserError(f"rank {failure.rank}: {failure.result.message}")
         raise RankFailed(
@@ -96,24 +186,11 @@ def run_ranks(
         )
     if any(each.code for each in ended):
         raise Interrupted("stopped; the same command resumes this run")
-    for path in errors:
-        path.unlink(missing_ok=True)
-    finished = store.read(record.id)
+    for rank in range(1, size):
+        errors_of(folder, rank).unlink(missing_ok=True)
+    finished = store.read(id)
     assert finished is not None, "rank 0 writes the record"
     return finished
-
-
-@dataclass(frozen=True)
-class Rank:
-    """A rank that has ended. at: when, by the clock that all processes of a machine have in common.
-
-    ours: it was killed because another had failed."""
-
-    rank: int
-    code: int
-    result: Result
-    at: float
-    ours: bool = False
 
 
 def rank_of_run(run: Run, record: Record, root: Path, threads: int, *, server: ForkServer) -> tuple[Result, float]:
@@ -138,7 +215,7 @@ def rank_of_run(run: Run, record: Record, root: Path, threads: int, *, server: F
         return Result(failure_type(error), message=reason, traceback=short(error)), at
 
 
-def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event) -> list[Rank]:
+def wait_for_all(places: Sequence[Place], stop: threading.Event) -> list[Rank]:
     """The ranks, in the order of ending; when one fails, the others get ten seconds to end by themselves.
 
     stop: set when the ranks should save and stop. Raises Interrupted on KeyboardInterrupt: the ranks are killed then.
@@ -147,57 +224,35 @@ def wait_for_all(server: ForkServer, keys: dict[int, int], stop: threading.Event
     killed: set[int] = set()
     deadline = None
     told = False
-    while len(found) < len(keys):
+
+    def kill() -> None:
+        for place in places:
+            for rank in place.ranks:
+                if rank not in found:
+                    killed.add(rank)
+                    place.kill(rank)
+
+    while len(found) < sum(len(place.ranks) for place in places):
         try:
-            for ended in server.ended(0.2):
-                rank = keys[ended.key]
-                result, at = ended.result or (_without_a_word(ended.code), math.inf)
-                found[rank] = Rank(rank, ended.code, result, at, rank in killed)
+            for number, place in enumerate(places):
+                for ended in place.ended(0.0 if number else TICK):
+                    found[ended.rank] = replace(ended, ours=ended.rank in killed)
         except KeyboardInterrupt as error:
-            for key in keys:
-                server.kill(key)
+            kill()
             raise Interrupted("stopped at once; the same command resumes from the last checkpoint") from error
         if stop.is_set() and not told:
             told = True
-            for key in keys:
-                server.stop(key)
+            for place in places:
+                place.stop()
         if deadline is None and any(each.result.kind != "done" for each in found.values()):
             deadline = time.monotonic() + GRACE
         if deadline is not None and time.monotonic() > deadline:
-            for key, rank in keys.items():
-                if rank not in found:
-                    killed.add(rank)
-                    server.kill(key)
+            kill()
             deadline = time.monotonic() + GRACE
     return list(found.values())
 
 
-def _without_a_word(code: int) -> Result:
-    """Of a rank that left no result: it was killed, has stopped, or ended itself."""
-    if code < 0:
-        return Result("killed", message=death(code))
-    return Result("stopped") if code == 130 else Result("bug", message=f"ended with exit code {code}")
-
-
-def cause(ended: Sequence[Rank]) -> Rank | None:
-    """The rank that failed by itself; None where none did.
-
-    One that is gone breaks the connections of the others, which fail for that, or abort. So what can't be a consequence
-    comes first: a kill, a mistake in the configuration, memory, a disk. Of other errors the earliest counts.
-    """
-    failures = [each for each in ended if each.result.kind not in ("done", "stopped") and not each.ours]
-
-    def order(each: Rank) -> tuple[int, float]:
-        if each.code < 0:
-            return (3 if each.code == -signal.SIGABRT else 0), each.at
-        if each.result.kind != "bug":
-            return 1, each.at
-        return 2, each.at
-
-    return min(failures, key=order, default=None)
-
-
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("", 0))
         return int(probe.getsockname()[1])

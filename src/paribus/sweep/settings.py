@@ -22,6 +22,7 @@ class Slurm:
     runs_per_job: Count
     timeout_min: Count
     time_limits: Whole
+    retries: Whole
     array_parallelism: Jobs
     signal_delay_s: Whole
     partition: str | None
@@ -43,6 +44,7 @@ class Rehearsal:
     runs_per_job: Count
     timeout_min: Count
     parallel: Jobs
+    retries: Whole
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,13 @@ from paribus.base.terminal import say
 from paribus.config import config_dir
 from paribus.config.grammar import with_quotes
 from paribus.sweep.fork import shared_server
+from paribus.sweep.meeting import Node
 
 
-def main(arguments: Sequence[str] | None = None) -> Any:
-    """Run Hydra with these command-line arguments (default: those of the process)."""
+def main(arguments: Sequence[str] | None = None, node: Node | None = None) -> Any:
+    """Run Hydra with these command-line arguments (default: those of the process).
+
+    node: this machine, among several that train the run together."""
     from paribus.config.modes import with_mode
 
     if arguments is not None:
@@ -43,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
 
         job = HydraConfig.get()
         try:
-            record = train_composed(config, job)
-            if job.mode == RunMode.RUN:  # a sweep has the last word itself
+            record = train_composed(config, job, node)
+            if job.mode == RunMode.RUN and not (node and node.number):  # a sweep has the last word itself
                 add_afterwords(Store(Path(config.paths.outputs)), [record.id], job.overrides.task)
             metric: float | None = record.metrics.get(config.optimized_metric)
             return metric

@@ -152,7 +152,7 @@ def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_p
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "helpers"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "helpers"))
     result = paribus(
-        "train", "-m", *QUICK, "hydra/launcher=submitit_local",
+        "train", "-m", *QUICK, "hydra/launcher=submitit_local", "hydra.launcher.retries=0",
         "+callbacks.end._target_=counting.Kill,pytorch_lightning.Callback",
     )  # fmt: skip
     assert result.code == 1, result.err

@@ -38,7 +38,12 @@ class Tasks:
         return [Task(self.ray, self.task.options(**self.resources(order)).remote(order)) for order in orders]
 
     def resources(self, order: Order) -> dict[str, Any]:
-        """What a run needs, unless `remote` says otherwise."""
+        """What a run needs, unless `remote` says otherwise. Raises UserError for a run of several machines."""
+        if order.nodes > 1:
+            raise UserError(
+                f"trainer.num_nodes={order.nodes} needs SLURM (hydra/launcher=submitit_slurm), or by hand `paribus "
+                "node`; a task of Ray has one machine"
+            )
         needed = {"num_cpus": order.cpus, **({"num_gpus": order.devices} if order.on_gpu else {})}
         return {**needed, **self.options}
 

@@ -16,15 +16,20 @@ from paribus.sweep.grouping import WITHHELD
 from paribus.sweep.jobs import JobLost
 
 # What submitit calls the same on every cluster; all else is SLURM's own.
-GENERIC = ("name", "timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "stderr_to_stdout")
+GENERIC = (
+    *("name", "timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "stderr_to_stdout"),
+    *("nodes", "tasks_per_node"),
+)
 LARGEST_ARRAY = 1000  # SLURM's default of MaxArraySize is 1001
 # Options of sbatch that say how many CPUs or GPUs a job gets: where somebody gives one, it gets no other from us.
 _CPUS = {"cpus_per_task", "cpus_per_gpu", "exclusive"}
 _GPUS = {"gpus_per_node", "gpus_per_task", "gpus", "num_gpus", "gres"}
 
+_WANTED = ("CANCELLED", "TIMEOUT", "DEADLINE")  # states of jobs that are not tried again
+
 
 class Arrays:
-    """Submits orders as job arrays, one for each number of devices and CPUs that runs need.
+    """Submits orders as job arrays, one for each number of devices, CPUs and machines that runs need.
 
     settings: what submitit's AutoExecutor takes. parameters: what its update_parameters takes, without prefixes.
 
@@ -36,9 +41,9 @@ class Arrays:
         self.parameters = {key: value for key, value in parameters.items() if value is not None}
 
     def __call__(self, orders: Sequence[Order]) -> list[Job]:
-        alike: dict[tuple[int, bool, int], list[int]] = {}
+        alike: dict[tuple[int, bool, int, int], list[int]] = {}
         for number, order in enumerate(orders):
-            alike.setdefault((order.devices, order.on_gpu, order.cpus), []).append(number)
+            alike.setdefault((order.devices, order.on_gpu, order.cpus, order.nodes), []).append(number)
         jobs: dict[int, Job] = {}
         for numbers in alike.values():
             for first in range(0, len(numbers), LARGEST_ARRAY):
@@ -62,7 +67,7 @@ class Arrays:
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)  # processes that submitit starts and does not wait for
-                return [Job(job, grace) for job in executor.submit_array([*map(writable, orders)])]
+                return [Job(job.task(0), grace) for job in executor.submit_array([*map(writable, orders)])]
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             raise UserError(f"SLURM rejected the jobs: {error}. Look at hydra.launcher.*") from error
         except (AssertionError, NameError, TypeError, ValueError) as error:
@@ -73,7 +78,7 @@ class Arrays:
     def resources(self, order: Order) -> dict[str, Any]:
         """What a run needs, unless hydra.launcher says otherwise, by this name or another that SLURM has for it.
 
-        All ranks of a run are started by one task.
+        All ranks of a run on a machine are started by one task.
         """
         given = {*self.parameters, *(self.parameters.get("additional_parameters") or {})}
         given = {name.replace("-", "_") for name in given}
@@ -82,6 +87,13 @@ class Arrays:
             needed["cpus_per_task"] = order.cpus
         if order.on_gpu and not given & _GPUS:
             needed["gpus_per_node"] = order.devices
+        if order.nodes > 1:
+            if self.settings["cluster"] != "slurm":
+                raise UserError(
+                    f"trainer.num_nodes={order.nodes} needs SLURM (hydra/launcher=submitit_slurm), or by hand `paribus "
+                    "node`; this launcher has one machine"
+                )
+            needed |= {"nodes": order.nodes, "tasks_per_node": 1}
         return needed
 
 
@@ -93,7 +105,7 @@ def writable(order: Order) -> Order:
 
 
 class Job:
-    """A Ticket for a job of submitit.
+    """A Ticket for a job of submitit, by its first task: on further machines others wait for what becomes of that.
 
     grace_seconds: how long its result may take to appear on a shared file system after it has ended.
     """
@@ -117,7 +129,9 @@ class Job:
         paths = self.job.paths
         try:
             if not paths.result_pickle.exists():
-                raise JobLost(f"job {self.job.job_id} ended as {self.job.state}; its log is {paths.stderr}")
+                lost = JobLost(f"job {self.job.job_id} ended as {self.job.state}; its log is {paths.stderr}")
+                lost.wanted = self.job.state.startswith(_WANTED)
+                raise lost
             result: list[Returned] = self.job.result()
             return result
         finally:  # they hold the command line with all its values
