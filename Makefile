@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow test-lowest test-newest system check format lock fuzz bench docs site notebooks clean
+.PHONY: help install demo test test-slow test-slurm test-lowest test-newest system check format lock fuzz bench docs site notebooks clean
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,7 +36,10 @@ test: check system ## ruff, types, and the test suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 test-slow: check system ## the long checks as well
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m 'slow or not slow' --timeout 3600 -o faulthandler_timeout=3500
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m 'not slurm' --timeout 3600 -o faulthandler_timeout=3500
+
+test-slurm: $(STAMP) ## a real SLURM, started on this machine for it: needs root and apt-get
+	$(BIN)/python -m pytest -q -m slurm --timeout 1200 -o faulthandler_timeout=1100 tests/extras/cluster
 
 test-lowest: $(STAMP) system ## the suite with the oldest versions that pyproject.toml allows, in .venv-lowest
 	$(call suite,.venv-lowest,$(LOWEST_PYTHON),lowest-direct)
