@@ -71,6 +71,22 @@ def test_the_estimate_is_of_runs_like_the_missing_ones(paribus, mine, tmp_path):
     assert content["estimate"]["seconds"] == pytest.approx(5 * 10.0 / content["estimate"]["slots"])
 
 
+def test_runs_on_gpus_are_counted_by_gpus_and_those_of_a_cluster_by_its_launcher(paribus, mine, monkeypatch):
+    mine({"factors": {"optimizer": ["momentum", "adam"]}, "seeds": 3})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setattr(
+        "paribus.sweep.gpus.instances", lambda: {each: () for number in "012" for each in (number, number * 9)}
+    )
+
+    def slots(*line):
+        return json.loads(paribus("plan", "ablation=mine", "model=mlp", *line, "--json").out)["estimate"]["slots"]
+
+    assert slots("hydra.launcher.slots=7") == 7
+    assert slots("trainer=gpu") == 3
+    assert slots("trainer=ddp") == 1
+    assert slots("hydra/launcher=submitit_slurm", "hydra.launcher.array_parallelism=40", "trainer=gpu") == 40
+
+
 def test_tuning_is_shown_with_its_winner_and_a_warning_at_the_edge(paribus, mine, tmp_path):
     mine(
         {

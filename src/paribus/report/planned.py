@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,8 @@ from paribus.stats.spaces import EDGE
 from paribus.store.reader import Reader
 from paribus.store.record import FINISHED
 from paribus.store.store import Store
+from paribus.sweep.capacity import runs_at_a_time
+from paribus.sweep.gpus import gpus_here
 from paribus.sweep.grouping import Outlook, grouping
 
 
@@ -98,9 +99,9 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     store = Store(outputs_folder(overrides, composer))
     read = Reader(store)
     plans = plans_of(overrides, read, composer)
+    hydra = _hydra(overrides)
     for plan in plans:
         plan.registered = sentences(plan, read)
-    _check_hydra(overrides)
     if not any(plan.arms or plan.tuning for plan in plans):  # how should it train, where nothing of it can work?
         raise UserError("\n  ".join(f"{each.name}: {each.reason}" for plan in plans for each in plan.invalid))
     changed = changed_runs(plans, read, Inputs(store.root))
@@ -109,7 +110,7 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     missing = {cell.id: cell for plan in plans for cell in plan.cells if states[cell.id] not in FINISHED}
     costs = Costs(store.scan() if missing else ())
     estimate = costs.estimate(missing.values())
-    slots = os.cpu_count() or 1
+    slots = _at_a_time(hydra.launcher, missing)
     wanted = missing and (measure or grouped)
     outlook = grouping().outlook(list(missing.values()), slots, store) if wanted else Outlook()
     if measure and estimate.unknown:
@@ -122,15 +123,21 @@ def planned(overrides: Sequence[str], measure: bool = False, grouped: bool = Tru
     return Planned(plans, states, changed, missing, estimate, outlook, slots, _unmeasured(plans, read))
 
 
-def _check_hydra(overrides: Sequence[str]) -> None:
-    """Raises UserError for settings of Hydra's own node that the sweep would refuse."""
-    if not any(each.lstrip("+~").startswith("hydra") for each in overrides):
-        return
+def _hydra(overrides: Sequence[str]) -> Any:
+    """Hydra's own node. Raises UserError for settings there that the sweep would refuse."""
     from paribus.sweep.options import check_hydra
 
     with hydra_context(), user_errors():
         single = [each for each in parse_overrides(overrides) if not each.is_sweep_override()]
-        check_hydra(load([each.input_line for each in single]).hydra)
+        node = load([each.input_line for each in single]).hydra
+        check_hydra(node)
+    return node
+
+
+def _at_a_time(launcher: Mapping[str, Any], missing: Mapping[str, Cell]) -> int:
+    """How many of the missing runs train at a time; of several kinds, that of which there is least room."""
+    kinds = {(run.device, run.trainer.devices, run.trainer.threads): run for run in (c.run for c in missing.values())}
+    return min((runs_at_a_time(launcher, run, gpus_here) for run in kinds.values()), default=1)
 
 
 def _unmeasured(plans: Sequence[Plan], read: Reader) -> dict[str, bool]:

@@ -71,6 +71,13 @@ def instances() -> dict[str, tuple[str, ...]]:
     return found
 
 
+def gpus_here() -> int:
+    """The GPUs of this machine by its driver's word, without torch, which takes seconds to import."""
+    given = os.environ.get(VISIBLE)
+    there = len(instances()) // 2
+    return there if given is None else min(there, len([name for name in given.split(",") if name.strip()]))
+
+
 def at_a_time(launcher: Mapping[str, Any], count: Callable[[], int]) -> int:
     """How many jobs of one GPU the local launcher runs at a time. launcher: its options."""
     asked = launcher.get("gpus", "auto")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,11 @@ from paribus.extras.stack.measured import Measured
 from paribus.extras.stack.planning import LONELY, alone_because, checked, program, stacks
 from paribus.extras.stack.withheld import withhold
 from paribus.store.store import Store
+from paribus.sweep.capacity import jobs_at_a_time
 from paribus.sweep.child import count_gpus
 from paribus.sweep.fork import shared_server
-from paribus.sweep.gpus import at_a_time as gpus_at_a_time
 from paribus.sweep.grouping import Lines
 from paribus.sweep.jobs import Job
-from paribus.sweep.slots import cores
 
 
 def jobs_of(cells: Sequence[Cell], lines: Lines, settings: Any, folder: Path) -> list[Job]:
@@ -48,19 +47,14 @@ def _grouped(cells: Sequence[Cell], settings: Any) -> list[tuple[Sequence[Cell],
     found = [
         each
         for device, own in by_device.items()
-        for each in _grouped_on(own, _slots(device, settings.hydra.launcher), settings)
+        for each in _grouped_on(own, jobs_at_a_time(settings.hydra.launcher, device, count_from_server), settings)
     ]
     order = {cell.id: number for number, cell in enumerate(cells)}
     return sorted(found, key=lambda pair: order[pair[0][0].id])
 
 
-def _slots(device: str, launcher: Mapping[str, Any]) -> int:
-    """Jobs that run at a time on a kind of device. Other launchers than the local one have room of one kind."""
-    if device == "cpu" or "jobs_per_gpu" not in launcher:
-        return at_a_time(launcher)
-    if device == "mps":
-        return int(launcher["jobs_per_gpu"])
-    return gpus_at_a_time(launcher, lambda: shared_server().call(count_gpus))
+def count_from_server() -> int:
+    return int(shared_server().call(count_gpus))
 
 
 def _grouped_on(cells: Sequence[Cell], slots: int, settings: Any) -> list[tuple[Sequence[Cell], Sequence[str]]]:
@@ -98,14 +92,6 @@ def _share_a_program(members: Sequence[Cell], measured: Measured) -> bool:
         return False
     programs = {program(cell.run) for cell in members}
     return len(programs) == 1 and measured.refusal(programs.pop()) is None
-
-
-def at_a_time(launcher: Mapping[str, Any]) -> int:
-    """How many jobs a launcher runs at a time, by whatever name it calls that."""
-    names = ("slots", "n_jobs", "array_parallelism", "parallel")
-    if number := next((int(launcher[name]) for name in names if launcher.get(name)), None):
-        return max(1, number)
-    return max(1, cores() // launcher["threads"]) if launcher.get("threads") else 1
 
 
 def members_file(line: Sequence[str]) -> Path | None:
