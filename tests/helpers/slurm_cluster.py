@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -262,27 +263,27 @@ class Cluster:
         self.remember(name, self.folder / "run" / f"slurmd.{name}.pid")
 
     def fail(self, name: str) -> None:
-        """A node that loses its power: its daemon is gone, and all that ran there. SLURM is told so at once."""
+        """A node that loses its power: its daemons are gone before they can say so, and all that ran there."""
+        jobs = self("squeue", "-h", "-w", name, "-o", "%A").split()
         os.kill(self.daemons.pop(name), signal.SIGKILL)
-        for process in self.processes_on(name):
+        for process in [*steps(jobs), *self.processes_on(name)]:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
 
     def repair(self, name: str) -> None:
         self.start_node(name)
-        self("scontrol", "update", f"nodename={name}", "state=resume")
+        self.succeeds("scontrol", "update", f"nodename={name}", "state=resume")  # it may be back by itself
         self.until(lambda: self.states()[name] == "idle")
 
     def processes_on(self, name: str) -> list[int]:
-        """Those of its jobs: each knows its node, and the daemons of their steps have the cluster's configuration."""
+        """Those of its jobs."""
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                variables = (path / "environ").read_bytes().split(b"\0")
-                command = (path / "cmdline").read_bytes()
-                own = f"SLURM_CONF={self.folder / 'etc' / 'slurm.conf'}".encode() in variables
-                if own and f"SLURMD_NODENAME={name}".encode() in variables and b"slurmd\0" not in command:
+                variables = {*(path / "environ").read_bytes().split(b"\0")}
+                own = {f"SLURM_CONF={self.folder / 'etc' / 'slurm.conf'}".encode(), f"SLURMD_NODENAME={name}".encode()}
+                if own <= variables:
                     found.append(int(path.name))
         return found
 
@@ -326,6 +327,17 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not within {seconds:g} s")
             time.sleep(0.1)
+
+
+def steps(jobs: Sequence[str]) -> list[int]:
+    """The daemons of the steps of jobs, which are called slurmstepd: [JOB.STEP]."""
+    names = tuple(f"slurmstepd: [{job}.".encode() for job in jobs)
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if names and path.read_bytes().startswith(names):
+                found.append(int(path.parent.name))
+    return found
 
 
 def lives(process: int) -> bool:
