@@ -258,6 +258,40 @@ def test_an_environment_belongs_to_no_group_and_keeps_what_is_the_users():
     assert scrubbed(given) == {"PL_USE_MOCKED_MNIST": "1", "HOME": "/h"}
 
 
+HALF = """
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+
+class Half(pl.Callback):
+    def on_fit_start(self, trainer, loop):
+        self.ends = not Path("again").exists()
+
+    def on_update(self, loop):
+        if self.ends and loop.data.cursor.step == 5:
+            raise RuntimeError("on purpose")
+"""
+
+
+@pytest.mark.slow
+def test_the_sums_of_an_epoch_that_was_interrupted_are_those_of_all_processes(paribus, tmp_path, monkeypatch):
+    (tmp_path / "half_an_epoch.py").write_text(HALF)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = [*BASE, "norm=none", "trainer=ddp_sim", "callbacks.checkpoints.every_seconds=1e-9"]
+    line += ["+callbacks.half._target_=half_an_epoch.Half"]
+    assert paribus("train", *line).code == 1
+    checkpoint = torch.load(next(tmp_path.glob("outputs/runs/*/checkpoints/last.ckpt")), weights_only=True)
+    assert 0 < checkpoint["paribus"]["cursor"]["update"] < 5  # of six
+    (tmp_path / "again").touch()
+    for folder in ("outputs", "whole"):
+        result = paribus("train", *line, f"paths.outputs={folder}")
+        assert result.code == 0, result.err
+    stores = [Store(tmp_path / folder) for folder in ("outputs", "whole")]
+    one, other = ({**store.history(next(store.scan()).id), "seconds": None} for store in stores)
+    assert one == other
+
+
 FATAL = """
 import os
 import signal

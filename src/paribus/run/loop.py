@@ -421,7 +421,15 @@ class Loop(pl.LightningModule):
         """Adds plain values and tensors only, so that a checkpoint loads with weights_only=True."""
         totals = self.totals.state()
         totals = totals.view(len(totals), -1)
-        self.engine.save(checkpoint, [self._state(k, totals[:, k].clone()) for k in range(len(self.trainees))])
+        self.engine.save(checkpoint, [self._state(k, self._of_each(totals[:, k])) for k in range(len(self.trainees))])
+
+    def _of_each(self, own: Tensor) -> Tensor:
+        """A copy; of several processes those of each, (W, ...)."""
+        if self.world == 1:
+            return own.clone()
+        found = [torch.empty_like(own) for _ in range(self.world)]
+        torch.distributed.all_gather(found, own)
+        return torch.stack(found)
 
     def _state(self, k: int, totals: Tensor) -> dict[str, Any]:
         run, cursor = self.trainees[k], self.data.cursor.state()
@@ -445,7 +453,8 @@ class Loop(pl.LightningModule):
         data = self.data
         data.cursor.load(states[0]["cursor"])
         data.cursor.seconds = sum(state["cursor"]["seconds"] for state in states)
-        totals = torch.stack([state["totals"] for state in states], 1)
+        own = [totals if (totals := state["totals"]).dim() == 1 else totals[self.global_rank] for state in states]
+        totals = torch.stack(own, 1)
         self.totals.load(totals.view(len(totals), *self.engine.replicas))
         self._restored_streams = [state["random"] for state in states]
         for k, (run, state) in enumerate(zip(self.trainees, states, strict=True)):
