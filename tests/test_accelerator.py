@@ -16,8 +16,11 @@ RUNS = {
     "erased": ["model=cnn", "norm=rms", "augmentation=cutout", "optimizer=rmsprop"],
     "moved": ["model=cnn", "norm=weight", "augmentation=crop_flip", "optimizer=lion"],
     "decomposed": ["norm=spectral", "optimizer=muon"],
-    "a transformer": ["model=vit", "norm=layer", "optimizer=adamw", "clip.value=0.1"],
-    "tokens": ["task=language", "data=markov", "model=gpt", "budget.epochs=null", "budget.updates=12"],
+    "a transformer": ["model=vit_tiny", "norm=layer", "optimizer=adamw", "clip.value=0.1"],
+    "tokens": [
+        *("task=language", "data=markov", "model=gpt", "model.depth=1", "norm=layer", "budget.epochs=null"),
+        *("budget.updates=3", "data.source.num_train=300", "data.source.num_test=50", "data.validation=50"),
+    ],
 }
 FAST = ("averaged", "accumulated", "equal")
 STACKS = {
