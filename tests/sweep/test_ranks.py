@@ -292,6 +292,31 @@ def test_the_sums_of_an_epoch_that_was_interrupted_are_those_of_all_processes(pa
     assert one == other
 
 
+BLIND = """
+import os
+from pathlib import Path
+
+from paribus.run import fit
+
+if Path("again").exists() and os.environ["RANK"] == "1":
+    fit.usable_checkpoint = lambda folder: None
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_see_other_checkpoints_do_not_train(paribus, tmp_path, monkeypatch):
+    """As on a machine whose file system shows the files of another one late."""
+    (tmp_path / "half_blind.py").write_text(HALF + BLIND)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = [*BASE, "norm=none", "trainer=ddp_sim", "callbacks.checkpoints.every_seconds=1e-9"]
+    line += ["+callbacks.half._target_=half_blind.Half"]
+    assert paribus("train", *line).code == 1
+    (tmp_path / "again").touch()
+    again = paribus("train", *line)
+    assert again.code == 1
+    assert "these go on from updates 0 to " in again.err
+
+
 FATAL = """
 import os
 import signal
