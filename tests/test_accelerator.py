@@ -21,13 +21,28 @@ RUNS = {
     "erased": ["model=cnn", "norm=rms", "augmentation=cutout", "optimizer=rmsprop"],
     "moved": ["model=cnn", "norm=weight", "augmentation=crop_flip", "optimizer=lion"],
     "decomposed": ["norm=spectral", "optimizer=muon"],
-    "a transformer": ["model=vit_tiny", "norm=layer", "optimizer=adamw", "clip.value=0.1", "data.subset=60"],
+    "a transformer": [
+        "model=vit_tiny",
+        "model.depth=1",
+        "model.width=24",
+        "norm=layer",
+        "optimizer=adamw",
+        "clip.value=0.1",
+    ],
     "tokens": [
-        *("task=language", "data=markov", "model=gpt", "model.depth=1", "norm=layer", "budget.epochs=null"),
+        *(
+            "task=language",
+            "data=markov",
+            "model=gpt",
+            "model.depth=1",
+            "model.width=16",
+            "norm=layer",
+            "budget.epochs=null",
+        ),
         *("budget.updates=3", "data.source.num_train=300", "data.source.num_test=50", "data.validation=50"),
     ],
 }
-FAST = ("averaged", "accumulated", "equal")
+FAST = ("averaged", "equal")
 STACKS = {
     "equal": [["norm=batch", f"seed={seed}"] for seed in range(2)],
     "unlike": [["norm=layer", "optimizer=adamw", "clip.norm=1", f"optimizer.lr={rate}"] for rate in (0.001, 0.01)],

@@ -23,8 +23,8 @@ def run_of(line, folder):
     from paribus.config.run import Run
 
     merged = {item.partition("=")[0]: item for item in [*SMALL, *line, f"paths.outputs={folder}"]}
-    if any(item.startswith("model=") and item != "model=mlp" for item in line):
-        merged.pop("model.width")
+    if merged["model"] != "model=mlp" and not any(item.startswith("model.width") for item in line):
+        del merged["model.width"]
     return Run.parse(resolved(load(list(merged.values()))))
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import fake_slurm
 import pytest
 
+from paribus.base.errors import RankFailed
 from paribus.extras.cluster.remote import Collection, Order, Returned, cpus_of, orders, portable
 from paribus.extras.cluster.slurm import Arrays
 from paribus.store.store import Store
+from paribus.sweep.jobs import JobLost
 
 QUICK = ["model=mlp", "model.width=8", "data.subset=60", "data.batch_size=20", "budget.epochs=1", "norm=none"]
 
@@ -111,6 +113,53 @@ def test_a_dead_job_takes_no_other_with_it(capsys):
     assert "failed: 1: RuntimeError: Job 17 has not produced any output (state: NODE_FAIL)" in said
     assert "Traceback: odd" in said
     assert "long log" not in said
+
+
+def lost(wanted=False):
+    error = JobLost("ended as FAILED")
+    error.wanted = wanted
+    return error
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (lost(), True),
+        (lost(wanted=True), False),
+        ([Returned(0.5), Returned(error=RankFailed("rank 1 of 2: node 1 is gone", "killed"))], True),
+        ([Returned(0.5), Returned(error=RankFailed("rank 1 of 2: ValueError", "bug"))], False),
+        ([Returned(0.5), Returned(error=ValueError("odd"))], False),
+    ],
+)
+def test_a_job_that_was_killed_is_sent_again(first, again):
+    answers = [first, [Returned(0.5), Returned(0.25)]]
+    sent = []
+
+    def submit(ready):
+        sent.extend(ready)
+        return [Ticket(0, answers.pop(0)) for _ in ready]
+
+    job = order("0", "1")
+    results = Collection(submit, retries=1, poll_seconds=0.001).run([job])
+    assert sent == [job] * (2 if again else 1)
+    assert [result.status.name for result in results][1] == ("COMPLETED" if again else "FAILED")
+
+
+def test_a_job_is_sent_again_only_so_often():
+    sent = []
+    submit = lambda ready: [sent.append(each) or Ticket(0, lost()) for each in ready]  # noqa: E731
+    results = Collection(submit, retries=2, poll_seconds=0.001).run([order("0")])
+    assert len(sent) == 3
+    assert [result.status.name for result in results] == ["FAILED"]
+
+
+def test_a_run_of_several_machines_has_a_task_on_each(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    line = ["trainer=ddp", "trainer.devices=4", "trainer.num_nodes=2", "data.workers=1"]
+    [made] = orders([line])
+    assert (made.nodes, made.devices, made.cpus) == (2, 4, 8)
+    needed = Arrays({"cluster": "slurm", "folder": "jobs"}, {}).resources(made)
+    assert needed == {"nodes": 2, "tasks_per_node": 1, "cpus_per_task": 8, "gpus_per_node": 4}
 
 
 def test_ctrl_c_cancels_what_has_not_ended(capsys):

@@ -176,7 +176,9 @@ class Collection:
                 if ready := [waiting.popleft() for _ in range(min(free, len(waiting)))]:
                     tickets.update(zip(ready, self.submit([sent[number] for number in ready]), strict=True))
                 time.sleep(self.poll_seconds)
-                for number in [number for number, ticket in tickets.items() if ticket.ended()]:
+                for number, ticket in list(tickets.items()):
+                    if not ticket.ended():
+                        continue
                     answer = self.answer(sent[number], tickets.pop(number))
                     attempts[number] += 1
                     if was_killed(answer) and attempts[number] <= self.retries:
