@@ -3,21 +3,27 @@
 python scripts/cards.py            writes the cards, and into each option of conf/ the line that leads to its card
 
 A card is made of docs/cards/GROUP.yaml (what people wrote), conf/GROUP/OPTION.yaml (options, defaults and their
-comments) and results/records.json.gz (what came out of our own ablations).
+comments) and results/records.json.gz (what came out of our own ablations: a table, the claims about it, and a
+picture).
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
+from results import results as shipped_results
 
 from paribus.ablation.cells import Plan
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.evidence.arms import ReportError
+from paribus.notes.pages.card import claims_of, draw, sensitivity, speeds
+from paribus.notes.pages.literature import with_links
+from paribus.notes.pages.results import Results, claim_path, relative
+from paribus.report.escape import markdown
 from paribus.report.numbers import title
 from paribus.report.packed import Shipped
 from paribus.report.tables import render
@@ -26,11 +32,9 @@ from paribus.report.tables.sheet import Column, Entry, Sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "docs" / "cards"
-RECORDS = ROOT / "results" / "records.json.gz"
 GROUPS = ("optimizer", "scheduler", "norm", "loss")
 MADE = "<!-- Made by scripts/cards.py from docs/cards/{0}.yaml and conf/{0}/{1}.yaml. -->"
 LINES = re.compile(r"^( *)([\w.]+): *(.*?)(?: *# ?(.*))?$")
-IDS = re.compile(r"arXiv:(\d{4}\.\d{4,5})|doi:(\S+[^\s.,;)])")
 
 
 def main() -> None:
@@ -44,11 +48,13 @@ def main() -> None:
 
 
 def pages() -> dict[Path, str]:
-    """Every card, and the index, as they should be."""
-    shipped = Shipped.read(RECORDS) if RECORDS.exists() else None
-    made = {
-        CARDS / group / f"{name}.md": card(group, name, shipped) for group in GROUPS for name in written(group)["cards"]
-    }
+    """Every card with its picture, and the index, as they should be."""
+    found, made = shipped_results(), {}
+    for group in GROUPS:
+        for name in written(group)["cards"]:
+            made[CARDS / group / f"{name}.md"] = card(group, name, found)
+            if (tuned := sensitivity(found.shipped, group, name)) is not None:
+                made[CARDS / group / f"{name}.svg"] = draw(tuned, group, name)
     return {**made, CARDS / "index.md": index()}
 
 
@@ -58,7 +64,7 @@ def written(group: str) -> dict[str, Any]:
     return yaml.safe_load((CARDS / f"{group}.yaml").read_text(encoding="utf-8"))
 
 
-def card(group: str, name: str, shipped: Shipped | None) -> str:
+def card(group: str, name: str, found: Results) -> str:
     """One page of Markdown, with formulas in GitHub's form."""
     whole = written(group)
     own = {**{key: whole[key] for key in ("state", "passes", "tests") if key in whole}, **whole["cards"][name]}
@@ -84,7 +90,8 @@ def card(group: str, name: str, shipped: Shipped | None) -> str:
         "## When it does not\n",
         f"{with_links(own['fails'])}\n",
         "## In our own results\n",
-        results(group, name, shipped),
+        results(group, name, found.shipped),
+        *beside(group, name, found),
         f"See also: {others}.\n",
     ]
     return "\n".join(parts)
@@ -144,6 +151,28 @@ def state(kept: int | str) -> str:
     )
 
 
+def beside(group: str, name: str, found: Results) -> list[str]:
+    """The picture of its tuning, times to a target, and the claims about it; nothing where no record tells."""
+    parts = []
+    if (tuned := sensitivity(found.shipped, group, name)) is not None:
+        ablation = tuned.plan.name.partition(" [")[0]
+        where = f"[{tuned.plan.name}](../../results/ablations/{ablation}.md)"
+        parts.append(f"Sensitivity to `{tuned.key}`, in {where}, means over the tuning seeds:\n")
+        parts.append(f"![{name}: scores over {tuned.key}]({name}.svg)\n")
+    if rows := list(speeds(found.shipped, group, name)):
+        parts += ["| ablation, time to | arm | epochs |", "|---|---|---|"]
+        parts += [f"| {markdown(of)}, {target} | {markdown(arm)} | {epochs} |" for of, target, arm, epochs in rows]
+        parts.append("\nMean epochs to what the worst of these arms has at the end, and its 95 % interval.\n")
+    if ids := claims_of(found, group, name):
+        parts.append("Claims about it:\n")
+        for id in ids:
+            first = found.lines[id][0]
+            to = relative(claim_path(id), PurePosixPath(f"docs/cards/{group}/{name}.md"))
+            parts.append(f"- [{id}]({to}): {first.claim}. **{first.verdict}**")
+        parts.append("")
+    return parts
+
+
 def results(group: str, name: str, shipped: Shipped | None) -> str:
     """A table of every arm that has the option, of every shipped ablation in which the group is a factor."""
     rows = [
@@ -185,16 +214,6 @@ def arms(group: str, name: str, plan: Plan, shipped: Shipped | None) -> list[lis
             counts = (Entry(str(row.n)), Entry(str(row.diverged)))
             found.append([Entry(plan.name), Entry(row.arm), Entry(title(metric)), value, apart, *counts])
     return found
-
-
-def with_links(text: str) -> str:
-    """arXiv and DOI identifiers as links."""
-
-    def link(match: re.Match[str]) -> str:
-        number, doi = match.groups()
-        return f"[{match[0]}](https://arxiv.org/abs/{number})" if number else f"[{match[0]}](https://doi.org/{doi})"
-
-    return IDS.sub(link, text)
 
 
 def linked(text: str, group: str, name: str) -> str:

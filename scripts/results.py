@@ -1,10 +1,10 @@
-"""RESULTS.md and docs/results/ from records, and the records themselves in one small file.
+"""RESULTS.md and the pages of docs/results from records, and the records themselves in one small file.
 
 paribus import results/records.json.gz   so that outputs/ has what was trained before
 paribus claims notes --run               trains what is missing
 python scripts/results.py --pack         from outputs/: results/records.json.gz, pictures, times in ablation files; then
 python scripts/results.py --pack NAME    the same of these ablations and checks alone, whatever outputs/ lacks; then
-python scripts/results.py                RESULTS.md from results/records.json.gz and results/remarks.yaml
+python scripts/results.py                the pages from results/records.json.gz, remarks.yaml and findings.yaml
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from paribus.evidence import checks
 from paribus.evidence.plans import plans_of
 from paribus.notes import ablations as notes
 from paribus.notes.checks import stored
-from paribus.notes.results import document, times
+from paribus.notes.pages.findings import stale
+from paribus.notes.pages.pages import pages
+from paribus.notes.pages.results import Results, times
 from paribus.report import packed as shipped
 from paribus.report.collect import studies
 from paribus.store.reader import Reader
@@ -43,18 +45,39 @@ def main() -> None:
     parser.add_argument("--pack", nargs="*", metavar="NAME", help="first collect the records from outputs/")
     if (named := parser.parse_args().pack) is not None:
         pack(named)
-    (ROOT / "RESULTS.md").write_text(results(), encoding="utf-8")
+    found, said = results(), written("findings")
+    made = pages(found, said)
+    for path in files():
+        if path not in made:
+            (ROOT / path).unlink()
+    for path, text in made.items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text, encoding="utf-8")
+    print(f"{len(made)} files")
+    for id in stale(found, said["said"]):
+        print(f"results/findings.yaml: the verdicts of {id} are not those that its words are about")
 
 
-def results() -> str:
-    """RESULTS.md as the shipped records say it."""
-    remarks = yaml.safe_load((ROOT / "results" / "remarks.yaml").read_text(encoding="utf-8")) or {}
+def results() -> Results:
+    """All that the shipped records say."""
     found = shipped.Shipped.read(RECORDS)
-    pictures = {
-        name: [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "results").glob(f"{name}-*.png"))]
+    figures = {
+        name: [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs" / "results").glob(f"{name}-*.png"))]
         for name in found.plans
     }
-    return document(found, remarks, pictures, again())
+    return Results(found, written("remarks"), figures, again())
+
+
+def files() -> list[str]:
+    """What an earlier run has made."""
+    kinds = (".md", ".svg", ".csv")
+    found = [path for path in (ROOT / "docs" / "results").rglob("*") if path.suffix in kinds]
+    return ["RESULTS.md", *sorted(path.relative_to(ROOT).as_posix() for path in found)]
+
+
+def written(name: str) -> dict[str, Any]:
+    """What people wrote: remarks or findings."""
+    return yaml.safe_load((ROOT / "results" / f"{name}.yaml").read_text(encoding="utf-8")) or {}
 
 
 def again() -> dict[str, Any]:

@@ -21,11 +21,15 @@ from pymdownx.slugs import slugify
 from site_markdown import mathml, python_markdown
 from site_reference import API, CONFIGURATION, option_page, pages
 
+from paribus.notes.pages.report import report
+from paribus.report.packed import Shipped
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("AGENTS.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "RESULTS.md")
 # Where links to these lead.
 STARTS = {"README.md": "index.md", "README.zh.md": "zh/index.md", "docs/internals": "ARCHITECTURE.md"}
 KEY = re.compile(r"(<td[^>]*><code>)([\w.]+|-[^<]*)</code>")
+REPORT = re.compile(r"<!-- report: (\w+) -->")  # only the site has these pages
 ARGUMENT = re.compile(r"\n(?=[a-z_, ]+: )")  # of a function, in its docstring
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
@@ -45,6 +49,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
+    shipped = Shipped.read(ROOT / "results" / "records.json.gz")
+    for name in shipped.plans:
+        files.append(File.generated(config, f"results/reports/{name}.html", content=report(shipped, name)))
     names = sorted(file.src_uri for file in files)
     config.nav = list(filled(config.nav, names))
     return files
@@ -60,9 +67,10 @@ def filled(entries: list[Any], names: list[str]) -> Iterator[Any]:
             }
         elif entry.endswith("/*"):
             folder = PurePosixPath(entry).parent
-            yield from (
+            found = [
                 name for name in names if PurePosixPath(name).parent == folder and name.endswith((".md", ".ipynb"))
-            )
+            ]
+            yield from sorted(found, key=lambda name: not name.endswith("/index.md"))  # that of the folder first
         else:
             yield entry
 
@@ -73,6 +81,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri == "index.md":
         page.meta["hide"] = ["navigation"]
     markdown = re.sub(r"\A<!--.*?-->\s*", "", markdown)  # so that the page begins with its title
+    markdown = REPORT.sub(r"[The interactive report](../reports/\1.html): curves, tuning, every run.", markdown)
     return python_markdown(LINK.sub(lambda link: linked(link, page.file.src_uri, files), markdown))
 
 

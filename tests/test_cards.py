@@ -10,6 +10,7 @@ from made_studies import made
 from torch import nn
 
 from paribus.config.compose import load, resolved
+from paribus.notes.pages.literature import IDS
 from paribus.report.packed import Shipped
 from paribus.run.instantiate import instantiate
 from paribus.techniques.optimizers.build import build_optimizer
@@ -23,7 +24,7 @@ PAGES = cards.pages()
 
 def test_every_option_has_a_card_and_every_card_an_option():
     assert sorted((group, name) for group in cards.GROUPS for name in cards.written(group)["cards"]) == sorted(OPTIONS)
-    assert sorted(path for path in cards.CARDS.rglob("*.md")) == sorted(PAGES)
+    assert sorted(path for path in cards.CARDS.rglob("*") if path.suffix in (".md", ".svg")) == sorted(PAGES)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(cards.CARDS)) for path in PAGES])
@@ -39,7 +40,7 @@ def test_a_config_leads_to_its_card_and_both_name_the_same_source(group, name):
     text = (ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")
     assert text == cards.linked(text, group, name), "no line `# Card:`: run `make docs`"
     sources = " ".join(cards.written(group)["cards"][name]["sources"])
-    for match in cards.IDS.finditer(text.splitlines()[0]):
+    for match in IDS.finditer(text.splitlines()[0]):
         assert match[0].rstrip(")") in sources
 
 

@@ -14,7 +14,8 @@ from paribus.base.errors import UserError
 from paribus.notes import scoreboard
 from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import CHECKS
-from paribus.notes.results import document
+from paribus.notes.pages.pages import pages
+from paribus.notes.pages.results import Results
 from paribus.report import packed as shipped
 from paribus.report.scoreboard import NOT_RUN, csv_text
 from paribus.report.tables.table import RENDER
@@ -157,7 +158,7 @@ def test_an_ablation_is_added_and_the_rest_stays_to_the_letter(found, check, tmp
     assert "of before" not in json.loads(gzip.decompress(path.read_bytes()))["plans"]["norms"][0]
 
 
-def test_the_document_says_remarks_figures_and_every_arm(found, check, tmp_path):
+def test_pages_say_remarks_figures_and_every_arm(found, check, tmp_path):
     shipped.write(tmp_path / "r.json.gz", {"norms": found.plans}, found.read, [check[1]])
     again = {
         "hardware": {"cpu": "Abacus", "cores": 2},
@@ -166,11 +167,14 @@ def test_the_document_says_remarks_figures_and_every_arm(found, check, tmp_path)
         "checks": 30.0,
     }
     found_again = shipped.Shipped.read(tmp_path / "r.json.gz")
-    text = document(found_again, {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}, again)
-    assert "on 2 quiet cores (Abacus): the claims of the notes with their checks, 12 runs, 1 min 31 s. " in text
+    results = Results(found_again, {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}, again)
+    made = pages(results, {"said": {}, "left_out": {}})
+    said = "on 2 quiet cores (Abacus): the claims of the notes with their checks, 12 runs, 1 min 31 s. "
+    assert said in made["RESULTS.md"]
+    text = made["docs/results/ablations/norms.md"]
     assert "without Fashion-MNIST 12 runs, 1 min 1 s on 2 quiet cores." in text
-    assert "**1.5a.** Because." in text
-    assert "![norms: n](docs/results/n.png)" in text
+    assert "## Remarks\n\nBecause.\n" in made["docs/results/1.5/1.5a.md"]
+    assert "![norms: n](../n.png)" in text
     for arm in GAIN:
         assert f"| {arm} " in text
 

@@ -42,6 +42,10 @@ class Shipped:
     def record(self, id: str) -> Record | None:
         return self.records.get(id)
 
+    def curve(self, id: str) -> Columns:
+        """The points of a run's history that were packed; {} where there are none."""
+        return self.curves.get(id, {})
+
     @staticmethod
     def read(path: Path) -> Shipped:
         """Raises UserError for a file that `write` did not write."""

@@ -56,7 +56,9 @@ class Axis:
         space = margin * (high - low) or (abs(high) or 1.0) * margin
         self.low, self.high = low - space, high + space
         ticks, places = nice_ticks(self.low, self.high)
-        self.ticks = [{"at": self.at(tick), "text": tick_text(tick, places, sign)} for tick in ticks]
+        self.ticks: list[dict[str, Any]] = [
+            {"at": self.at(tick), "text": tick_text(tick, places, sign)} for tick in ticks
+        ]
 
     def at(self, value: float) -> float:
         """The place of a value, in percent."""
