@@ -13,7 +13,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow test-slurm test-lowest test-newest system check format lock fuzz bench docs site notebooks clean
+.PHONY: help install demo test test-slow test-slurm test-lowest test-newest release-check system check format lock fuzz bench docs site \
+    notebooks recording clean
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -55,6 +56,9 @@ $(BIN)/uv pip list --quiet --python $(1)
 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal -q
 endef
 
+release-check: $(STAMP) ## wheel and sdist, and the wheel alone on each of Python 3.10 to 3.13 that is there (VERSIONS="3.12")
+	$(BIN)/python scripts/release_check.py $(VERSIONS)
+
 system:          ## what some tests need of Debian's packages; installed where apt-get and root are there
 	@$(PYTHON) tests/helpers/system.py
 
@@ -83,6 +87,9 @@ docs: $(STAMP)   ## the method cards, from the configuration and docs/cards/*.ya
 
 site: $(STAMP)   ## the site, in site/; a broken link is an error, and nothing comes from the network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+recording: $(STAMP) ## the recording of a terminal in README.md, from a real run
+	$(BIN)/python scripts/recording.py
 
 notebooks: $(STAMP) ## execute the notebooks, and give the Chinese edition their code and pictures
 	$(BIN)/python scripts/notebooks.py

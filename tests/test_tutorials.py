@@ -4,53 +4,25 @@ The fast test plans the ablations. The slow one trains them, on fewer seeds and 
 """
 
 import re
-import shlex
 from pathlib import Path
 
 import hydra_template
 import pytest
+import scripts
 
 from paribus.store.store import Store
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [f"tutorials/{name}" for name in ("first-ablation", "own-module", "paper", "slurm")]
-INDENTED = re.compile(r"(?:^    .*\n|^\n(?=\n*    ))+", re.MULTILINE)
-FILE = re.compile(r"[#%] ([\w/.-]+\.(?:py|yaml|tex))\n")
-SMALLER = (
-    (r"epochs: \d+", "epochs: 1"),
-    (r"report: \d+(, cap: \d+)?", "report: 2"),
-    (r"tune: \d+, ", "tune: 1, "),
-    (r"((?:log|times): \[[\d., ]+), \d+\]", r"\1, 2]"),
-    (r"budget\.epochs=\d+", "budget.epochs=1"),
-    (r"submitit_slurm", "submitit_local"),  # no queue is at hand
-    (r"partition: gpu, ", ""),
-)
+doc_blocks = scripts.load("doc_blocks")
 
 
 def blocks(page):
-    """The indented blocks of a page, without their margin."""
-    found = INDENTED.findall((DOCS / f"{page}.md").read_text(encoding="utf-8"))
-    return ["\n".join(line[4:] for line in each.strip("\n").splitlines()) + "\n" for each in found]
+    return doc_blocks.blocks(DOCS / f"{page}.md")
 
 
 def written(block):
-    """Writes the block if its first line names a file. Hydra looks for a package in the first comments."""
-    if (name := FILE.match(block)) is None:
-        return None
-    file = Path(name[1])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(block[name.end() :], encoding="utf-8")
-    return file
-
-
-def commands(block):
-    return [shlex.split(line)[1:] for line in block.splitlines() if line.startswith("paribus ")]
-
-
-def smaller(block):
-    for pattern, instead in SMALLER:
-        block = re.sub(pattern, instead, block)
-    return block
+    return doc_blocks.written(block, Path())
 
 
 def test_chinese_editions_have_the_same_code_and_tables_of_equal_length():
@@ -86,9 +58,9 @@ def test_the_files_of_a_tutorial_are_planned(page, paribus, here):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_tutorial_from_its_first_command_to_its_last(page, paribus, here):
     said = {}
-    for block in map(smaller, blocks(page)):
+    for block in map(doc_blocks.smaller, blocks(page)):
         if written(block) is None:
-            for arguments in commands(block):
+            for arguments in doc_blocks.commands(block):
                 done = paribus(*arguments)
                 assert done.code == 0, (arguments, done.err)
                 said[arguments[0]] = done.out + done.err
@@ -107,7 +79,7 @@ def test_the_tutorial_on_projects_of_others(paribus, here, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     for block in blocks("tutorials/template"):
-        for arguments in commands(block):
+        for arguments in doc_blocks.commands(block):
             quick = ["budget.epochs=1"] if arguments[0] in ("train", "table") else []
             done = paribus(*(word.replace("=NAME", "=name") for word in arguments), *quick)
             assert done.code == 0, (arguments, done.err)

@@ -7,8 +7,10 @@ import venv
 from pathlib import Path
 
 import pytest
+import scripts
 
 ROOT = Path(__file__).parents[1]
+release = scripts.load("release_check")
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +95,16 @@ def test_no_nvidia_package_came_with_torch():
 def test_the_wheel_says_that_it_is_typed(installed):
     [marker] = installed.glob("lib/python*/site-packages/paribus/py.typed")
     assert marker.read_text() == ""
+
+
+@pytest.mark.slow
+def test_the_demo_and_two_tutorials_outside_the_checkout(installed, tmp_path):
+    """With this environment's packages; `make release-check` installs the wheel's own."""
+    release.study(installed / "bin" / "python", tmp_path / release.PLACE)
+
+
+@pytest.mark.slow
+def test_wheel_and_sdist_are_whole(tmp_path):
+    wheel, sdist = release.build(tmp_path)
+    release.check_metadata(wheel)
+    assert release.missing(sdist) == []
