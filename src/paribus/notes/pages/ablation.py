@@ -49,7 +49,7 @@ def ablation_page(results: Results, name: str) -> str:
         parts.append(f"![{name}: {PurePosixPath(path).stem}]({relative(PurePosixPath(path), here)})\n")
     for regime, table in results.tables[name].items():
         about = results.regime_words(name, regime)
-        parts.append(f"## {': '.join(filter(None, (regime or 'Arms', about)))}\n")
+        parts.append(f"## {': '.join(dict.fromkeys(filter(None, (regime or 'Arms', about))))}\n")
         parts.append(f"{markdown(table)}\n" if isinstance(table, str) else render.markdown(_arms(table)))
     parts += [f"## Remarks\n\n{results.remarks[name]}\n"] if name in results.remarks else []
     said = papers(name)

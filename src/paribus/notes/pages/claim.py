@@ -173,7 +173,7 @@ def _of_claim(results: Results, claim: Claim) -> Sheet:
     metric = first.hypothesis.metric
     for each in claim.findings:
         about = results.regime_words(claim.ablation, each.regime or "")
-        where = ": ".join(filter(None, (each.regime or claim.ablation, about)))
+        where = ": ".join(dict.fromkeys(filter(None, (each.regime or claim.ablation, about))))
         own = finding_notes(each) if each.difference.n else []
         notes += [note for note in own if note not in notes]
         marks = tuple(notes.index(note) + 1 for note in own)
@@ -199,11 +199,12 @@ def _of_check(results: Results, id: str) -> Sheet:
     rows = []
     for each in stored.measurements if stored else ():
         where = ": ".join(filter(None, (each.regime, each.quantity)))
-        expected = f", expected {said}" if (said := scoreboard.wanted(each)) else ""
-        interval = f" ({short(each.low)} to {short(each.high)})" if math.isfinite(each.high - each.low) else ""
-        n = f", n = {each.n}" if each.n > 1 else ""
+        interval = [f"{short(each.low)} to {short(each.high)}"] if math.isfinite(each.high - each.low) else []
+        expected = [f"expected {said}"] if (said := scoreboard.wanted(each)) else []
+        n = [f"n = {each.n}"] if each.n > 1 else []
+        rest = "; ".join(map(whole, interval + expected + n))
         number = short(each.measured) if math.isfinite(each.measured) else NONE
-        measured = Entry(number, f"{interval}{expected}{n}".strip(" ,"))
+        measured = Entry(number, f"({rest})" if rest else "")
         rows.append([Entry(where), measured, Entry(each.outcome, bold=True)])
     columns = [Column("measured", words=True), Column("number"), Column("verdict", words=True)]
     return Sheet("", "", columns, rows, OF_CHECKS)
