@@ -156,7 +156,8 @@ def small(words, runs):
         words += [*budget, "data.subset=100", *(["hydra.sweeper.n_trials=2"] if search else [])]
         if "task=language" in words:
             words = [word for word in words if not word.startswith(("budget.", "data.subset"))] + ["budget.updates=3"]
-    return words + (["--yes"] if words[0] == "gc" else [])
+    more = {"gc": ["--yes"], "dashboard": ["--dry-run"]}  # nobody answers; no server is at hand
+    return words + more.get(words[0], [])
 
 
 @pytest.mark.slow

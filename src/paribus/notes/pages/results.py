@@ -101,13 +101,13 @@ class Results:
         return str(_file(name).get("claim", ""))
 
     def regime_words(self, name: str, regime: str) -> str:
-        """What a regime is, as the ablation's file says it: its `about`, or what it sets and whether it is tuned."""
+        """What a regime is, as the ablation's file says it: its `text`, or what it sets and whether it is tuned."""
         given = _file(name)
         own = (given.get("regimes") or {}).get(regime)
         if own is None:
             return ""
-        if own.get("about"):
-            return str(own["about"])
+        if own.get("text"):
+            return str(own["text"])
         parts = [f"{key}={value}" for key, value in own.get("set", {}).items()]
         if "tune" in given:
             parts.append("not tuned" if own.get("tune", True) is False else "tuned")
