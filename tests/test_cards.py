@@ -1,16 +1,20 @@
 """docs/cards: every option has a card, and what cards say is what the configuration and the optimizers are."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import scripts
 import torch
+import yaml
 from made_studies import made
 from torch import nn
 
 from paribus.config.compose import load, resolved
+from paribus.notes.pages import card
 from paribus.notes.pages.literature import IDS
+from paribus.notes.pages.results import claim_path
 from paribus.report.packed import Shipped
 from paribus.run.instantiate import instantiate
 from paribus.techniques.optimizers.build import build_optimizer
@@ -92,3 +96,51 @@ def test_identifiers_become_links():
     said = cards.with_links("A 2018, arXiv:1706.02677; B, doi:10.1016/0041-5553(64)90137-5.")
     assert "(https://arxiv.org/abs/1706.02677)" in said
     assert "(https://doi.org/10.1016/0041-5553(64)90137-5)" in said
+
+
+def test_a_card_leads_to_every_claim_about_its_option():
+    led = 0
+    for file in (ROOT / "conf" / "ablation" / "notes").glob("*.yaml"):
+        for each in yaml.safe_load(file.read_text(encoding="utf-8"))["ablation"].get("hypotheses", ()):
+            for group in cards.GROUPS:
+                ends = each["arm"].get(group), each["versus"].get(group)
+                for option in {*ends} - {None} if ends[0] != ends[1] else ():
+                    page = PAGES.get(cards.CARDS / group / f"{option}.md")
+                    if page and claim_path(each["id"]).name in page:
+                        led += 1
+                    else:  # a level of several options, such as batch+weight, or an ablation that is not shipped
+                        assert page is None or file.stem not in {name for name in shipped_names()}, (option, each["id"])
+    assert led > 20
+
+
+def shipped_names():
+    return {path.stem for path in (ROOT / "docs" / "results" / "ablations").glob("*.md")}
+
+
+def test_pictures_of_tuning_mark_the_values_that_were_kept():
+    drawn = {path: text for path, text in PAGES.items() if path.suffix == ".svg"}
+    assert len(drawn) > 40
+    for path, text in drawn.items():
+        assert f"]({path.name})" in PAGES[path.with_suffix(".md")]
+        assert 'r="5"' in text, path
+
+
+def test_targets_are_rounded_towards_what_is_easier():
+    assert card._easier(0.9756, True) == 0.97
+    assert card._easier(0.0412, False) == 0.042
+
+
+def test_times_to_a_target_are_those_of_the_packed_histories():
+    """Every run is at its last value after the second epoch of four: those that reach the target do so then."""
+    study = made(arms=("b32", "b8"), regimes=("F",))
+    plan = study.plans[0]
+    plan = replace(plan, ablation=replace(plan.ablation, select_on=plan.ablation.metric))
+    key = plan.ablation.select_on
+    curves = {}
+    for id in (cell.id for cells in plan.arms.values() for cell in cells):
+        end = study.records[id].metrics.get(key, 0.1)  # of one that diverged
+        curves[id] = {"step": [1, 2, 3, 4], "epoch": [1, 2, 3, 4], str(key): [0.0, end, end, end]}
+    rows = list(card.speeds(Shipped({"batch": [plan]}, study.records, {}, curves), "batch_size", "b8"))
+    assert {row[2] for row in rows} == {"b32", "b8"}
+    assert all(2.0 <= float(row[3].partition(" ")[0]) <= 4.0 for row in rows)
+    assert list(card.speeds(Shipped({"batch": [plan]}, study.records, {}), "batch_size", "b8")) == []
