@@ -137,8 +137,8 @@ def test_times_to_a_target_are_those_of_the_packed_histories():
     plan = replace(plan, ablation=replace(plan.ablation, select_on=plan.ablation.metric))
     key = plan.ablation.select_on
     curves = {}
-    for id in (cell.id for cells in plan.arms.values() for cell in cells):
-        end = study.records[id].metrics.get(key, 0.1)  # of one that diverged
+    for id, record in study.records.items():
+        end = record.metrics.get(key, 0.1)  # of one that diverged
         curves[id] = {"step": [1, 2, 3, 4], "epoch": [1, 2, 3, 4], str(key): [0.0, end, end, end]}
     rows = list(card.speeds(Shipped({"batch": [plan]}, study.records, {}, curves), "batch_size", "b8"))
     assert {row[2] for row in rows} == {"b32", "b8"}
