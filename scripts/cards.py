@@ -187,7 +187,7 @@ def results(group: str, name: str, shipped: Shipped | None) -> str:
         )
     columns = [Column("ablation", words=True), Column("arm", words=True), Column("metric", words=True)]
     columns += [Column("mean ± sd"), Column("difference from the baseline"), Column("n"), Column("diverged")]
-    said = "Paired differences with their 95 % t interval; the baseline of each ablation and its verdicts: RESULTS.md."
+    said = "Paired differences from the baseline of each ablation, with their 95 % t interval."
     return render.markdown(Sheet("", "", columns, rows, said))
 
 

@@ -18,7 +18,6 @@ from paribus.notes.pages.results import (
     relative,
     table_path,
     times,
-    whole,
 )
 from paribus.report.escape import markdown
 from paribus.report.numbers import NONE
@@ -76,7 +75,7 @@ def _arms(table: Aggregate) -> Sheet:
     for row, value in zip(table.rows, values, strict=True):
         d = row.cells[metric].difference
         away = [f"{row.diverged} diverged"] if row.diverged else []
-        n = [whole(f"n = {row.n}")] if len(counts) > 1 else []
+        n = [f"n = {row.n}"] if len(counts) > 1 else []
         more = f" ({', '.join(n + away)})" if n + away else ""
         apart = Entry("baseline" if row is table.baseline else NONE)
         apart = with_interval(d.mean, d.low, d.high, metric) if d else apart

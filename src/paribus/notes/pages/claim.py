@@ -24,7 +24,6 @@ from paribus.notes.pages.results import (
     sentence,
     table_path,
     times,
-    whole,
 )
 from paribus.report.escape import markdown
 from paribus.report.numbers import NONE, amount, difference_unit, name, scale, short, title
@@ -178,7 +177,7 @@ def _of_claim(results: Results, claim: Claim) -> Sheet:
         notes += [note for note in own if note not in notes]
         marks = tuple(notes.index(note) + 1 for note in own)
         shown = _entry(each)
-        effect = Entry(shown.text, f"{shown.rest}, {whole(f'n = {each.difference.n}')}" if each.difference.n else "")
+        effect = Entry(shown.text, f"{shown.rest}, n = {each.difference.n}" if each.difference.n else "")
         verdict = each.verdict.word if each.difference.n else NOT_RUN
         rows.append([Entry(where), effect, Entry(verdict, bold=True, marks=marks)])
     head = f"{title(metric)}: {ends_of(claim)}"
@@ -202,7 +201,7 @@ def _of_check(results: Results, id: str) -> Sheet:
         interval = [f"{short(each.low)} to {short(each.high)}"] if math.isfinite(each.high - each.low) else []
         expected = [f"expected {said}"] if (said := scoreboard.wanted(each)) else []
         n = [f"n = {each.n}"] if each.n > 1 else []
-        rest = "; ".join(map(whole, interval + expected + n))
+        rest = "; ".join(interval + expected + n)
         number = short(each.measured) if math.isfinite(each.measured) else NONE
         measured = Entry(number, f"({rest})" if rest else "")
         rows.append([Entry(where), measured, Entry(each.outcome, bold=True)])

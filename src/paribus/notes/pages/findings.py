@@ -129,11 +129,11 @@ def _effects(results: Results, id: str) -> str:
             shown = with_interval(d.mean, d.low, d.high, metric)
             unit = "" if metric == "test/acc" else f" {difference_unit(metric).strip() or metric}"
             where = f"{each.regime}: " if each.regime else ""
-            found.append(whole(f"{where}{shown.text} {shown.rest}{unit}"))
-        return "<br>".join(map(markdown, [ends_of(claim), *found]))
+            found.append(whole(markdown(f"{where}{shown.text} {shown.rest}{unit}")))
+        return "<br>".join([markdown(ends_of(claim)), *found])
     _, stored = results.checks[id]
     said = []
     for own in stored.measurements if stored else ():
         interval = f" ({short(own.low)} to {short(own.high)})" if own.high - own.low > 0 else ""
-        said.append(f"{own.regime or own.quantity}: {whole(short(own.measured) + interval)}")
-    return "<br>".join(map(markdown, said))
+        said.append(f"{markdown(own.regime or own.quantity)}: {whole(short(own.measured) + interval)}")
+    return "<br>".join(said)
