@@ -124,7 +124,7 @@ def folder(tmp_path, commands):
     files = {
         "conf/ablation/mine.yaml": MINE,
         "conf/model/mine.yaml": "_target_: mynet.Net\n",
-        "corpus/a.md": "a text with some words, and another one. " * 200,
+        "corpus/a.md": "".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))),
         "paper.tex": "\\input{table.tex}\n",
         "mynet.py": (
             "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, shape, num_outputs):\n"
