@@ -219,7 +219,9 @@ def address(site):
 def test_pages_fit_a_phone_and_a_desk_without_errors(address, browser, theme):
     from browsers import screen
 
-    for page in ("", "tutorials/paper/", "cards/norm/batch/", "reference/api/", "notebooks/1.1_critical_points/"):
+    results = ("RESULTS/", "results/findings/", "results/1.2/1.2-4/", "results/ablations/norms/")
+    others = ("", "tutorials/paper/", "cards/norm/batch/", "reference/api/", "notebooks/1.1_critical_points/")
+    for page in (*others, *results):
         for width in (390, 1400):
             screen(browser, width, theme)
             browser.get(f"{address}/{page}")
