@@ -7,22 +7,22 @@ ablations are planned as a user would, with the winners of tuning from the shipp
 from pathlib import Path
 
 import pytest
+from shipped_results import shipped
 
 from paribus.ablation.command import plan_command
 from paribus.config.composer import Composer
-from paribus.report.packed import Shipped
+from paribus.notes import ablations as notes
 from paribus.store.record import Record
 from paribus.store.retired import read_retired, why_retired
 
 RESULTS = Path(__file__).parents[2] / "results"
-SHIPPED = Shipped.read(RESULTS / "records.json.gz")
 RETIRED = read_retired(RESULTS / "retired.yaml")
 
 
 def read(id):
     """Seeds that are not shipped yet, and which an open verdict asks for, count as trained without a result in any
     metric: else no look beyond them would be planned."""
-    return SHIPPED.record(id) or Record(id, "done")
+    return shipped().record(id) or Record(id, "done")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,8 @@ def planned():
     """All shipped ablations, planned as of now: ablation -> title -> plan."""
     composer = Composer()
     return {
-        name: {plan.name: plan for plan in plan_command([f"ablation={name}"], read, composer)} for name in SHIPPED.plans
+        name: {plan.name: plan for plan in plan_command([f"ablation={name}"], read, composer)}
+        for name in shipped().plans
     }
 
 
@@ -44,18 +45,22 @@ def places(plan):
 
 
 def retired(id):
-    return (record := SHIPPED.record(id)) is not None and why_retired(record, RETIRED) is not None
+    return (record := shipped().record(id)) is not None and why_retired(record, RETIRED) is not None
 
 
-@pytest.mark.parametrize("name", sorted(SHIPPED.plans))
+@pytest.mark.parametrize("name", sorted(notes.names()))
 def test_the_ids_of_a_shipped_ablation_come_out_again(name, planned):
-    for packed in SHIPPED.plans[name]:
+    for packed in shipped().plans[name]:
         now, then = places(planned[name][packed.name]), places(packed)
         lost = {place: id for place, id in then.items() if not retired(id) and now.get(place) != id}
         assert not lost, f"{len(lost)} of {len(then)} shipped records are lost, e.g. {next(iter(lost.items()))}"
 
 
+def test_the_results_hold_every_ablation_of_the_notes():
+    assert sorted(shipped().plans) == sorted(notes.names())
+
+
 def test_every_shipped_record_is_asked_for_but_those_that_are_retired(planned):
     asked = {cell.id for plans in planned.values() for plan in plans.values() for cell in plan.cells}
-    assert len(SHIPPED.records) > 9000
-    assert {id for id in SHIPPED.records if id not in asked} == {id for id in SHIPPED.records if retired(id)}
+    assert len(shipped().records) > 9000
+    assert {id for id in shipped().records if id not in asked} == {id for id in shipped().records if retired(id)}

@@ -4,11 +4,11 @@ import builtins
 import io
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from shipped_results import shipped
 from wandb_workspaces.workspaces._run_color_groups import parse_run_color_group_key
 
 from paribus.ablation.command import plan_command
@@ -24,12 +24,10 @@ from paribus.extras.wandb.publish import board
 from paribus.notes import ablations as notes
 from paribus.report.collect import Collected
 from paribus.report.figures.style import COLOURS
-from paribus.report.packed import Shipped
 from paribus.store.history import HistoryWriter
 from paribus.store.record import Record
 from paribus.store.store import Store
 
-RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
 PANELS = ("Run History Line Plot", "Bar Chart", "Scatter Plot", "Parallel Coordinates Plot", "Parameter Importance")
 CLAIM = '{id: "1", claim: Layer norm helps, arm: {norm: layer}, versus: {norm: none}, direction: greater}'
 ABLATION = (
@@ -236,11 +234,6 @@ def place(key, record, composed):
         return labels(record.id, None, record.arm, 0, ()).job_type
     group, _, rest = key["name"].partition(".value.")
     return written(record.choices.get(rest) if group == "choices" else at(composed.resolved, f"{group}.{rest}", None))
-
-
-@cache
-def shipped():
-    return Shipped.read(RECORDS)
 
 
 @cache

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import pytest
 from looks import check_figure, texts
+from shipped_results import shipped
 
 from paribus.config.composer import Composer
 from paribus.evidence.plans import plans_of
@@ -15,16 +13,9 @@ from paribus.report.collect import Collected, shown_metrics
 from paribus.report.figures.catalogue import FIGURES, OF_STUDIES, Missing, of_study
 from paribus.report.figures.sheet import caption
 from paribus.report.figures.style import COLUMN, TEXT
-from paribus.report.packed import Shipped
 from paribus.report.study import study
 
-RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
 QUICK = {"path": ("path", "forest", "sensitivity")}
-
-
-@cache
-def shipped() -> Shipped:
-    return Shipped.read(RECORDS)
 
 
 def studies(name):

@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 from axe_core_python.selenium import Axe
 from browsers import screen
+from shipped_results import shipped
 
 from paribus.config.composer import Composer
 from paribus.evidence.plans import plans_of
 from paribus.notes import ablations as notes
 from paribus.report.collect import Collected, shown_metrics
-from paribus.report.packed import Shipped
 from paribus.report.page.render import page
 from paribus.report.study import study
 from paribus.report.verdicts import claims
 
 pytestmark = pytest.mark.needs("browser")
-RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
 WIDTHS = (390, 800, 1400)
 # Words of at most as many letters as fit on the narrowest line; a break after a hyphen or the like is none within one.
 BROKEN = r"""
@@ -69,11 +68,6 @@ for (const chart of document.querySelectorAll(".chart > svg, .forest svg")) {
 }
 return found;
 """
-
-
-@cache
-def shipped() -> Shipped:
-    return Shipped.read(RECORDS)
 
 
 @cache

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from shipped_results import shipped
 
 from paribus.ablation.cells import Cell, Plan
 from paribus.ablation.parser import parse
 from paribus.evidence.aggregate import aggregate
-from paribus.report.packed import Shipped
+from paribus.notes import ablations as notes
 from paribus.report.tables.columns import COLUMNS, View
 from paribus.report.tables.latex import SHADED, fitting, latex, notes_of
 from paribus.report.tables.sheet import Column, Entry, Sheet
@@ -44,7 +44,6 @@ TWO_COLUMNS = r"""\documentclass[twocolumn]{article}
 %s
 \end{document}
 """
-RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
 
 needs_latex = pytest.mark.needs("latex")
 
@@ -146,14 +145,13 @@ def test_headings_of_numbers_and_what_follows_share_a_column():
     "name",
     [
         name if k % 8 == 0 else pytest.param(name, marks=pytest.mark.slow)
-        for k, name in enumerate(sorted(Shipped.read(RECORDS).plans))
+        for k, name in enumerate(sorted(notes.names()))
     ],
 )
 def test_shipped_tables_fit_a_column_of_two_in_legible_type(tmp_path, name):
     """Type of at least 7 points, nothing beyond the column, captions of two lines and at most five columns."""
-    shipped = Shipped.read(RECORDS)
-    plans = shipped.plans[name]
-    found = sheets(plans, shipped.record, Options((plans[0].metric,)), lambda id: {})
+    plans = shipped().plans[name]
+    found = sheets(plans, shipped().record, Options((plans[0].metric,)), lambda id: {})
     text = "\n\\clearpage\n".join(latex(sheet) for sheet in found)
     _, log = printed(text, tmp_path, TWO_COLUMNS)
     assert "Overfull" not in log

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import pytest
+from shipped_results import RECORDS, shipped
 
 from paribus.notes.claimed import claimed
 from paribus.notes.scoreboard import sheets as of_sections
-from paribus.report.packed import Shipped
 from paribus.report.tables.sheet import Column, Entry, Sheet
 from paribus.report.tables.source import Options, sheets
 from paribus.report.tables.terminal import terminal
 
-RECORDS = Path(__file__).parents[3] / "results" / "records.json.gz"
 MADE = Sheet(
     "norms [fashion]",
     "norms",
@@ -62,11 +58,6 @@ def test_numbers_stand_at_their_point_and_names_are_plain():
     assert r"a_b<c>*\x1b[31m" in rows[1]
     assert "¹ Diverged: 1 of 10." in lines
     assert "\x1b" not in text
-
-
-@cache
-def shipped() -> Shipped:
-    return Shipped.read(RECORDS)
 
 
 @pytest.mark.parametrize("width", [80, pytest.param(120, marks=pytest.mark.slow)])
