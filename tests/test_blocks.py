@@ -28,6 +28,7 @@ ELSEWHERE = {
     "docs/data.md": "test_data_page.py",
     "docs/data-source.md": "test_data_page.py",
     "docs/lightning.md": "test_lightning_page.py",
+    "docs/machines.md": "sweep/test_nodes.py",  # and within SLURM, extras/cluster/test_slurm.py
     "docs/metrics.md": "test_metrics_page.py",
     "docs/model.md": "test_model_page.py",
     "docs/new.md": "test_project_pages.py",

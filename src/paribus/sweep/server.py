@@ -18,6 +18,7 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 import traceback
 import weakref
 from dataclasses import dataclass, field
@@ -155,7 +156,7 @@ def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
         # The terminal's Ctrl-C reaches every process; the one that the user started decides, and tells us by SIGTERM.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        os.register_at_fork(after_in_child=_end_when_terminated)
+        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_end_when_terminated)
         os.chdir(order.folder)
         os.environ.clear()
         os.environ.update(order.environment)
@@ -179,10 +180,23 @@ def _forked(order: Order, connection: Connection, server: int) -> NoReturn:
         os._exit(code)
 
 
+_forking = threading.local()
+
+
+def _hold() -> None:
+    """Before a job forks, such as the workers of a DataLoader. Python forgets a signal that reaches a child before it
+    has its own handlers, and the end of the job would then wait for as long as the worker lives."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _end_when_terminated() -> None:
-    """In what a job forks, such as the workers of a DataLoader. What the job's handler raises may be lost within the
-    fork, and the end of the job would then wait for as long as the worker lives."""
+    """In what a job has forked: SIGTERM, which may have come already, ends it without the job's handler."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release()
 
 
 def _redirect(path: str) -> None:

@@ -27,7 +27,7 @@ class Training:
         self.trained = []
         self.act = lambda number, rate: None
 
-    def __call__(self, run, choices=None, overrides=None):
+    def __call__(self, run, choices=None, overrides=None, node=None):
         rate = run.optimizer["lr"]
         self.trained.append(rate)
         value = self.act(len(self.trained), rate)

@@ -6,6 +6,7 @@ place until somebody writes it anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -119,6 +120,12 @@ def _strength(claim: Claim, kinds: tuple[str, ...]) -> float:
     return max((bound(each) for each in claim.findings if each.verdict.outcome in kinds), default=0.0)
 
 
+def _usual(results: Results) -> str:
+    """The metric of most claims, test accuracy. The page says so once, and other metrics name their units."""
+    metrics = [each.hypothesis.metric for claim in results.claims.values() for each in claim.findings]
+    return Counter(metrics).most_common(1)[0][0]
+
+
 def _effects(results: Results, id: str) -> str:
     """The regimes that decide, each with its effect and interval."""
     if claim := results.claims.get(id):
@@ -127,7 +134,7 @@ def _effects(results: Results, id: str) -> str:
         for each in settled:
             d, metric = each.difference, each.hypothesis.metric
             shown = with_interval(d.mean, d.low, d.high, metric)
-            unit = "" if metric == "test/acc" else f" {difference_unit(metric).strip() or metric}"
+            unit = "" if metric == _usual(results) else f" {difference_unit(metric).strip() or metric}"
             where = f"{each.regime}: " if each.regime else ""
             found.append(whole(markdown(f"{where}{shown.text} {shown.rest}{unit}")))
         return "<br>".join([markdown(ends_of(claim)), *found])
