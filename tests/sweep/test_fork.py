@@ -131,6 +131,26 @@ def test_what_a_process_wants_done_at_its_end_is_done(server, functions, tmp_pat
     assert gone(worker)
 
 
+def test_what_a_job_forks_hears_that_it_is_terminated_however_early():
+    """Without the first two functions signals of this loop are lost: Python forgets those that come while a child has
+    its parent's handlers."""
+    code = """
+import os, signal, time
+from paribus.sweep.server import _end_when_terminated, _hold, _release
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_end_when_terminated)
+for _ in range(100):
+    if (pid := os.fork()) == 0:
+        time.sleep(10)
+        os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_failures_and_kills_are_told_apart(server, functions, tmp_path):
     server.fork(functions.failing, (), output=str(tmp_path / "out.log"))
     ended = only(server)
