@@ -179,7 +179,8 @@ BATCH_HOOKS = (
     "on_before_optimizer_step",
 )
 _METHODS = (
-    *BATCH_HOOKS, *("optimizer_step", "optimizer_zero_grad", "backward", "configure_gradient_clipping"),
+    *BATCH_HOOKS, *("optimizer_step", "optimizer_zero_grad", "backward"),
+    *("configure_gradient_clipping", "clip_gradients"),
     *("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"),
 )  # fmt: skip
 # Hashes of those of Lightning's sources that QuickBatches does the same as. This is all of 2.6.
@@ -196,7 +197,8 @@ def quick_batches(trainer: Any, module: Any, keeper: Any, library: Callable[[str
     quick = _is_plain(trainer, module, keeper, library)
     if quick:
         loop = trainer.fit_loop.epoch_loop
-        batches = QuickBatches(trainer, module, keeper)
+        still = functools.partial(_is_plain, trainer, module, keeper, library)
+        batches = QuickBatches(trainer, module, keeper, still)
         loop.advance, loop.on_advance_end = batches.advance, batches.on_advance_end
     return quick
 
@@ -217,6 +219,7 @@ def _is_plain(trainer: Any, module: Any, keeper: Any, library: Callable[[str], A
         and source_of_batches(loop) in _KNOWN_SOURCES
         and module.automatic_optimization
         and trainer.accumulate_grad_batches == 1
+        and not loop.automatic_optimization._skip_backward
         and not any(_is_own(module, name, base) for name in _METHODS)
         and not (source is not None and any(_is_own(source, name, library("LightningDataModule")) for name in _METHODS))
         and not any(each is not keeper and _acts_on_batches(each, library("Callback")) for each in trainer.callbacks)
@@ -250,11 +253,15 @@ class QuickBatches:
     """What Lightning does with a batch, where nobody has a hook for it.
 
     Its methods take the place of those of the loop over an epoch. Bits, counters, schedules and all that is logged are
-    the same. Lightning itself goes on after a restart within an epoch.
+    the same. Lightning itself goes on after a restart within an epoch, and from the epoch on in which something has
+    changed that matters, such as the number of batches for each update.
+
+    still: whether a batch is as plain as it was; asked at the beginning of each epoch.
     """
 
-    def __init__(self, trainer: Any, module: Any, keeper: Any):
-        self.trainer, self.module, self.keeper = trainer, module, keeper
+    def __init__(self, trainer: Any, module: Any, keeper: Any, still: Callable[[], bool]):
+        self.trainer, self.module, self.keeper, self.still = trainer, module, keeper, still
+        self.is_plain = True
         self.loop = trainer.fit_loop.epoch_loop
         self.counts = self.loop.automatic_optimization.optim_progress.optimizer
         self.result = self.loop.automatic_optimization.output_result_cls
@@ -269,7 +276,11 @@ class QuickBatches:
     def advance(self, fetcher: Any) -> None:
         loop, trainer, progress = self.loop, self.trainer, self.loop.batch_progress
         self.is_over = True
-        if loop.restarting or hasattr(fetcher, "iterator_wrapper"):  # the training step reads its batches itself
+        if progress.current.ready == 0:
+            self.is_plain = self.still()
+        if (
+            not self.is_plain or loop.restarting or hasattr(fetcher, "iterator_wrapper")
+        ):  # the training step reads its batches itself
             self.lightnings[0](fetcher)
             return
         connector = trainer._logger_connector

@@ -7,7 +7,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torchmetrics
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 
@@ -58,6 +64,20 @@ class Sometimes(Module):
     def training_step(self, batch, batch_idx):
         loss = super().training_step(batch, batch_idx)
         return None if batch_idx == 2 else loss
+
+
+class Normalized(Module):
+    """Weight averaging passes once more through the data for these statistics, and makes no update."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+
+
+class GetsAHook(Module):
+    def on_train_epoch_start(self):
+        if self.current_epoch == 1:
+            self.on_before_optimizer_step = lambda optimizer: self.seen.append("the hook")
 
 
 class Keeper(pl.Callback):
@@ -147,6 +167,12 @@ CASES = {
     "a limit of updates": (Module, {"max_epochs": -1, "max_steps": 8}),
     "anomalies": (Module, {"detect_anomaly": True}),
     "stopped early": (Module, {"max_epochs": 9, "callbacks": [lambda: EarlyStopping("val/mse", patience=0)]}),
+    "accumulated from an epoch on": (Module, {"callbacks": [lambda: GradientAccumulationScheduler({1: 3})]}),
+    "averaged by an epoch without updates": (
+        Normalized,
+        {"max_epochs": 4, "callbacks": [lambda: StochasticWeightAveraging(0.01, swa_epoch_start=2)]},
+    ),
+    "a hook that comes later": (GetsAHook, {}),
     "weights kept": (Module, {"callbacks": [ModelCheckpoint]}),
 }
 
@@ -170,7 +196,7 @@ def overriding(base, name):
 
 @pytest.mark.parametrize(
     "name",
-    [*BATCH_HOOKS, "optimizer_step", "optimizer_zero_grad", "backward", "configure_gradient_clipping",
+    [*BATCH_HOOKS, "optimizer_step", "optimizer_zero_grad", "backward", "configure_gradient_clipping", "clip_gradients",
      "on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"],
 )  # fmt: skip
 def test_a_hook_of_the_module_is_called(name, tmp_path):
@@ -208,7 +234,7 @@ def test_this_version_is_known():
     loop = trainer.fit_loop.epoch_loop
     if pl.__version__.startswith("2.6."):
         assert lightning_internals.source_of_batches(loop) in lightning_internals._KNOWN_SOURCES
-    assert all(map(callable, QuickBatches(trainer, Module(), None).lightnings))
+    assert all(map(callable, QuickBatches(trainer, Module(), None, bool).lightnings))
 
 
 # ------------------------------------------------------------------------------------------ gathered batches
