@@ -1,10 +1,16 @@
 """Hydra's composition in steps; without it Hydra composes every command line itself, with the same result."""
 
 import importlib
+import inspect
+import os
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
 from paribus.base import hydra_internals
 from paribus.base.hydra_internals import ConfigFiles, Unsupported, error_of, hasten
@@ -59,6 +65,94 @@ def test_a_hydra_without_that_map_is_left_alone(monkeypatch):
     monkeypatch.delattr("hydra._internal.defaults_list._create_interpolation_map")
     hasten()
     assert not hasattr(importlib.import_module("hydra._internal.defaults_list"), "_create_interpolation_map")
+
+
+LINES = [
+    [],
+    ["norm=layer", "model=vit_tiny", "seed=3"],
+    ["optimizer=adam", "scheduler=cosine", "+more.keys={a: [1, 2]}"],
+    ["ablation=batch_size", "batch_size=b256"],
+    ["task=language", "data=markov", "model=gpt", "hydra/launcher=submitit_slurm"],
+    ["callbacks=[lr_monitor,early_stopping]", "~optimizer.momentum", "hydra.sweeper.params={seed: '0,1'}"],
+]
+
+
+def _hydras_own(monkeypatch):
+    monkeypatch.setattr(ConfigRepository, "load_config", inspect.unwrap(ConfigRepository.load_config))
+    merge = "_compose_config_from_defaults_list"
+    monkeypatch.setattr(ConfigLoaderImpl, merge, inspect.unwrap(getattr(ConfigLoaderImpl, merge)))
+
+
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_what_is_remembered_composes_as_what_is_read(monkeypatch, line):
+    remembered = [OmegaConf.to_yaml(load(line)) for _ in range(3)]
+    _hydras_own(monkeypatch)
+    assert remembered == [OmegaConf.to_yaml(load(line))] * 3
+
+
+def test_a_configuration_that_is_changed_changes_no_other():
+    first = load([])
+    OmegaConf.set_struct(first, False)
+    written = OmegaConf.to_yaml(first)
+    first.optimizer.lr, first.more = 7.0, {"a": 1}
+    first.hydra.runtime.choices.optimizer = "none"
+    assert OmegaConf.to_yaml(load([])) == written
+
+
+def _top(folder):
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return OmegaConf.to_container(compose("top"))
+
+
+def _write(path, text, when=1.0e9):
+    path.write_text(text)
+    os.utime(path, (when, when))
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    (tmp_path / "group").mkdir()
+    for number in range(3):  # within the clock's tick, and of one size
+        (tmp_path / "top.yaml").write_text(f"x: {number}")
+        assert _top(tmp_path) == {"x": number}
+    _write(tmp_path / "top.yaml", "defaults: [group: a]")
+    _write(tmp_path / "group" / "a.yaml", "y: 1")
+    assert _top(tmp_path) == _top(tmp_path) == {"group": {"y": 1}}
+    _write(tmp_path / "group" / "a.yaml", "y: 2", 1.1e9)
+    assert _top(tmp_path) == {"group": {"y": 2}}
+
+
+def test_a_file_is_not_remembered_before_its_times_can_tell_versions_apart(tmp_path):
+    read = []
+    remembered = hydra_internals._remembering_files(lambda repository, path: read.append(path) or path)
+
+    class Place:
+        provider, path = "main", str(tmp_path)
+        scheme = staticmethod(lambda: "file")
+        is_config = staticmethod(lambda path: True)
+        get_sources = staticmethod(lambda: [Place])
+
+    (tmp_path / "a.yaml").write_text("x: 1")
+    assert [remembered(Place, "a") for _ in range(2)] == ["a"] * 2 == read
+    status = os.stat(tmp_path / "a.yaml")
+    later = status.st_ctime + 1e4
+    hydra_internals_time = hydra_internals.time
+    try:
+        hydra_internals.time = type("Clock", (), {"time": staticmethod(lambda: later)})
+        assert [remembered(Place, "a.yaml") for _ in range(3)] == ["a.yaml"] * 3
+    finally:
+        hydra_internals.time = hydra_internals_time
+    assert read == ["a", "a", "a.yaml"]
+
+
+def test_schemas_that_are_registered_later_are_found(tmp_path):
+    _write(tmp_path / "top.yaml", "defaults: [shape, _self_]\nx: 1")
+    store = ConfigStore.instance()
+    try:
+        for number in range(2):
+            store.store(name="shape", node={"z": number})
+            assert _top(tmp_path) == {"x": 1, "z": number}
+    finally:
+        del store.repo["shape.yaml"]
 
 
 def changed_name():

@@ -27,9 +27,9 @@ def check_name(places: Sequence[ConfigSource], config_path: str) -> None:
     Applications of Hydra that know no options of Paribus stay as they are.
     """
     group, _, name = config_path.removesuffix(".yaml").rpartition("/")
-    if not group or not any(_folder(place) == config_dir().resolve() for place in places):
+    having = [place for place in places if place.scheme() in _OPTIONS and place.is_config(config_path)] if group else []
+    if len(having) < 2 or not any(_folder(place) == config_dir().resolve() for place in places):
         return
-    having = [place for place in places if place.scheme() in _OPTIONS and place.is_config(config_path)]
     files = [_file(place, group, name) for place in having if place.scheme() != "paribus" or place is having[0]]
     if len(set(files)) > 1 and not _are_copies(files):
         first, second, *_ = dict.fromkeys(files)
