@@ -14,6 +14,7 @@ import torch
 
 from paribus import notes
 from paribus.base.extras import deleted
+from paribus.base.lightning_internals import remember_external_callbacks
 
 TESTS, NOTES = Path(__file__).parent, Path(notes.__file__).parent
 
@@ -91,13 +92,19 @@ def _one_thread_and_a_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _metadata_of_packages_are_read_once():
+    """As the processes that train the runs of a sweep do."""
+    remember_external_callbacks()
+
+
 @pytest.fixture(autouse=True)
 def _one_module_of_each_name():
     """A test that imports modules again leaves none behind: later ones would find two modules of one name."""
     yield
-    for name, module in list(sys.modules.items()):
-        package, _, last = name.rpartition(".")
-        if package.startswith("paribus") and isinstance(found := vars(sys.modules[package]).get(last), ModuleType):
+    for name in [name for name in sys.modules if name.startswith("paribus.")]:
+        module, (package, _, last) = sys.modules[name], name.rpartition(".")
+        if isinstance(found := vars(sys.modules[package]).get(last), ModuleType):
             assert found is module, f"{name} was imported again: a later test would find another module"
 
 

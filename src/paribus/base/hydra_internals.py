@@ -105,7 +105,7 @@ def _version(places: Sequence[ConfigSource], config_path: str) -> tuple[Any, ...
     place = next((place for place in places if place.is_config(config_path)), None)
     if place is None or (folder := _folder(place)) is None:
         return None
-    path = os.path.realpath(folder / name)
+    path = os.path.join(folder, name)
     found = os.stat(path)
     if min(abs(time.time() - when) for when in (found.st_mtime, found.st_ctime)) < _RECENT:
         return None

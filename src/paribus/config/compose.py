@@ -226,12 +226,14 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
     Labels that name the environment stay as they are written: nothing is made of them, and they are shown to others.
     """
-    plain = (
-        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]) if "hydra" in config else config
-    )
-    container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
-    labels = OmegaConf.to_container(OmegaConf.masked_copy(plain, [key for key in _LABELS if key in plain]))
-    assert isinstance(container, dict)
+    container = {
+        str(key): OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
+        if OmegaConf.is_config(config[key])
+        else config[key]
+        for key in config
+        if key != "hydra"
+    }
+    labels = OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in _LABELS if key in config]))
     assert isinstance(labels, dict)
     return completed(container, labels)  # type: ignore[arg-type]
 
