@@ -235,7 +235,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     }
     labels = OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in _LABELS if key in config]))
     assert isinstance(labels, dict)
-    return completed(container, labels)  # type: ignore[arg-type]
+    return completed(container, labels)
 
 
 def completed(container: dict[str, Any], as_written: Mapping[Any, Any]) -> dict[str, Any]:
