@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import resources
 from io import StringIO
 from pathlib import Path
@@ -125,13 +126,16 @@ def _remembering_merges(merge: Callable[..., Any]) -> Callable[..., Any]:
     known: dict[bytes, bytes] = {}
 
     @functools.wraps(merge)
-    def remembered(loader: Any, defaults: Sequence[Any], repo: Any) -> Any:
+    def remembered(loader: Any, *others: Any, **named: Any) -> Any:
+        if others or named.keys() != {"defaults", "repo"}:  # of another version
+            return merge(loader, *others, **named)
+        defaults, repo = named["defaults"], named["repo"]
         contents = [repo.load_config(default.config_path) for default in defaults]
         schemas = repo.get_schema_source()
         for default, content in zip(defaults, contents, strict=True):
             if content is None or (not content.is_schema_source and schemas.is_config(default.config_path)):
                 return merge(loader, defaults=defaults, repo=repo)
-        key = pickle.dumps((defaults, contents))
+        key = sha256(pickle.dumps((defaults, contents))).digest()
         if key not in known:
             _keep(known, key, pickle.dumps(merge(loader, defaults=defaults, repo=repo)))
         return pickle.loads(known[key])
