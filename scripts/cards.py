@@ -20,7 +20,7 @@ from results import results as shipped_results
 from paribus.ablation.cells import Plan
 from paribus.evidence.aggregate import aggregate_plan
 from paribus.evidence.arms import ReportError
-from paribus.notes.pages.card import claims_of, draw, sensitivity, speeds
+from paribus.notes.pages.card import Sensitivity, all_tuned, claims_of, draw, sensitivity, speeds
 from paribus.notes.pages.literature import with_links
 from paribus.notes.pages.results import Results, claim_path, relative
 from paribus.report.escape import markdown
@@ -50,11 +50,13 @@ def main() -> None:
 def pages() -> dict[Path, str]:
     """Every card with its picture, and the index, as they should be."""
     found, made = shipped_results(), {}
+    tuned = all_tuned(found.shipped)
     for group in GROUPS:
         for name in written(group)["cards"]:
-            made[CARDS / group / f"{name}.md"] = card(group, name, found)
-            if (tuned := sensitivity(found.shipped, group, name)) is not None:
-                made[CARDS / group / f"{name}.svg"] = draw(tuned, group, name)
+            own = sensitivity(tuned, group, name)
+            made[CARDS / group / f"{name}.md"] = card(group, name, found, own)
+            if own is not None:
+                made[CARDS / group / f"{name}.svg"] = draw(own, group, name)
     return {**made, CARDS / "index.md": index()}
 
 
@@ -64,7 +66,7 @@ def written(group: str) -> dict[str, Any]:
     return yaml.safe_load((CARDS / f"{group}.yaml").read_text(encoding="utf-8"))
 
 
-def card(group: str, name: str, found: Results) -> str:
+def card(group: str, name: str, found: Results, tuned: Sensitivity | None) -> str:
     """One page of Markdown, with formulas in GitHub's form."""
     whole = written(group)
     own = {**{key: whole[key] for key in ("state", "passes", "tests") if key in whole}, **whole["cards"][name]}
@@ -91,7 +93,7 @@ def card(group: str, name: str, found: Results) -> str:
         f"{with_links(own['fails'])}\n",
         "## In our own results\n",
         results(group, name, found.shipped),
-        *beside(group, name, found),
+        *beside(group, name, found, tuned),
         f"See also: {others}.\n",
     ]
     return "\n".join(parts)
@@ -151,10 +153,10 @@ def state(kept: int | str) -> str:
     )
 
 
-def beside(group: str, name: str, found: Results) -> list[str]:
+def beside(group: str, name: str, found: Results, tuned: Sensitivity | None) -> list[str]:
     """The picture of its tuning, times to a target, and the claims about it; nothing where no record tells."""
     parts = []
-    if (tuned := sensitivity(found.shipped, group, name)) is not None:
+    if tuned is not None:
         ablation = tuned.plan.name.partition(" [")[0]
         where = f"[{tuned.plan.name}](../../results/ablations/{ablation}.md)"
         parts.append(f"Sensitivity to `{tuned.key}`, in {where}, means over the tuning seeds:\n")

@@ -23,18 +23,23 @@ ROOT = Path(__file__).parents[1]
 cards = scripts.load("cards")
 
 OPTIONS = [(group, path.stem) for group in cards.GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
-PAGES = cards.pages()
+PAGES = sorted(path for path in cards.CARDS.rglob("*") if path.suffix in (".md", ".svg"))
 
 
-def test_every_option_has_a_card_and_every_card_an_option():
+@pytest.fixture(scope="module")
+def made_pages():
+    return cards.pages()
+
+
+def test_every_option_has_a_card_and_every_card_an_option(made_pages):
     assert sorted((group, name) for group in cards.GROUPS for name in cards.written(group)["cards"]) == sorted(OPTIONS)
-    assert sorted(path for path in cards.CARDS.rglob("*") if path.suffix in (".md", ".svg")) == sorted(PAGES)
+    assert sorted(made_pages) == PAGES
 
 
 @pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(cards.CARDS)) for path in PAGES])
-def test_a_page_is_what_make_docs_makes_and_its_links_lead_somewhere(path):
+def test_a_page_is_what_make_docs_makes_and_its_links_lead_somewhere(path, made_pages):
     text = path.read_text(encoding="utf-8")
-    assert text == PAGES[path], "out of date: run `make docs`"
+    assert text == made_pages[path], "out of date: run `make docs`"
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert link.startswith("https://") or (path.parent / link).resolve().exists(), link
 
@@ -98,14 +103,14 @@ def test_identifiers_become_links():
     assert "(https://doi.org/10.1016/0041-5553(64)90137-5)" in said
 
 
-def test_a_card_leads_to_every_claim_about_its_option():
+def test_a_card_leads_to_every_claim_about_its_option(made_pages):
     led = 0
     for file in (ROOT / "conf" / "ablation" / "notes").glob("*.yaml"):
         for each in yaml.safe_load(file.read_text(encoding="utf-8"))["ablation"].get("hypotheses", ()):
             for group in cards.GROUPS:
                 ends = each["arm"].get(group), each["versus"].get(group)
                 for option in {*ends} - {None} if ends[0] != ends[1] else ():
-                    page = PAGES.get(cards.CARDS / group / f"{option}.md")
+                    page = made_pages.get(cards.CARDS / group / f"{option}.md")
                     if page and claim_path(each["id"]).name in page:
                         led += 1
                     else:  # a level of several options, such as batch+weight, or an ablation that is not shipped
@@ -117,11 +122,11 @@ def shipped_names():
     return {path.stem for path in (ROOT / "docs" / "results" / "ablations").glob("*.md")}
 
 
-def test_pictures_of_tuning_mark_the_values_that_were_kept():
-    drawn = {path: text for path, text in PAGES.items() if path.suffix == ".svg"}
+def test_pictures_of_tuning_mark_the_values_that_were_kept(made_pages):
+    drawn = {path: text for path, text in made_pages.items() if path.suffix == ".svg"}
     assert len(drawn) > 40
     for path, text in drawn.items():
-        assert f"]({path.name})" in PAGES[path.with_suffix(".md")]
+        assert f"]({path.name})" in made_pages[path.with_suffix(".md")]
         assert 'r="5"' in text, path
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,15 +49,16 @@ def claims_of(results: Results, group: str, option: str) -> list[str]:
     return found
 
 
-def sensitivity(shipped: Shipped, group: str, option: str) -> Sensitivity | None:
-    """Of the ablation that tried most values with the option; None where it was tuned in none, or no other option.
+def all_tuned(shipped: Shipped) -> Sequence[Sensitivity]:
+    """Of each ablation that tunes numbers; those that change an arm bit by bit (path, leave_one_out) don't count."""
+    plans = (plan for plans in shipped.plans.values() for plan in plans)
+    return [found for plan in plans if (found := _tuned(shipped, plan)) is not None]
 
-    Designs that change an arm bit by bit (path, leave_one_out) don't count.
-    """
+
+def sensitivity(tuned: Sequence[Sensitivity], group: str, option: str) -> Sensitivity | None:
+    """Of the ablation that tried most values with the option; None where it was tuned in none, or no other option."""
     best: Sensitivity | None = None
-    for plan in (plan for plans in shipped.plans.values() for plan in plans):
-        if (found := _tuned(shipped, plan)) is None:
-            continue
+    for found in tuned:
         own = found.arms_of(group, option)
         if not own or len(own) == len(found.scores):
             continue
