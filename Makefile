@@ -21,7 +21,7 @@ help:            ## what can be made
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@
 
 install: $(STAMP)  ## a virtual environment with everything, in the versions of requirements.lock

@@ -116,7 +116,7 @@ def test_tables_and_page_take_arms_that_have_no_result(whose, status):
 @pytest.mark.parametrize(
     "number", ["nan", *(pytest.param(each, marks=pytest.mark.slow) for each in ("inf", "huge", "missing"))]
 )
-@pytest.mark.parametrize("whose", ["the baseline", "all runs"])
+@pytest.mark.parametrize("whose", [pytest.param("the baseline", marks=pytest.mark.slow), "all runs"])
 def test_figures_take_any_number_or_say_why_they_are_left_out(whose, number):
     study = made(seeds=3, epochs=4)
     for kind, names in PLACES.items():

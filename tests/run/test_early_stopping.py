@@ -237,6 +237,7 @@ def test_a_journal_keeps_its_best_through_nan():
 # ------------------------------------------------------------------------------------------ killed and repeated
 
 
+@pytest.mark.slow
 def test_killed_and_repeated_it_ends_with_the_same_bits(paribus, commands, tmp_path):
     command = [
         *("train", *QUICK, "trainer.threads=1", "budget.epochs=3000"),

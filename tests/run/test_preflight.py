@@ -162,6 +162,7 @@ def test_what_can_not_work_is_one_message_and_leaves_nothing(train, tmp_path, mo
     assert not list(tmp_path.glob("outputs/runs/*"))
 
 
+@pytest.mark.slow
 def test_after_the_use_of_cuda_a_network_is_tried_in_a_new_interpreter(train, monkeypatch):
     monkeypatch.setattr("paribus.base.forked.can_fork", lambda: False)
     assert train("Shuffled").code == 0

@@ -176,6 +176,7 @@ def test_a_stopped_run_is_saved_by_all_and_goes_on_to_the_same_bits(commands, tm
     assert all(torch.equal(value, state(folders[1])[key]) for key, value in state(folders[0]).items())
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_a_run_that_hangs(tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PARIBUS_")}
     process = subprocess.Popen(

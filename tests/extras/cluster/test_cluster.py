@@ -212,6 +212,7 @@ def test_a_job_that_is_killed_is_named_and_the_others_are_trained(paribus, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
 
 
+@pytest.mark.slow
 def test_jobs_of_slurm_with_one_and_two_processes(paribus, tmp_path, monkeypatch):
     """What SLURM sets (SLURM_NTASKS=1 and so on) must not tell the ranks of a run that they are something else."""
     slurm = tmp_path / "slurm"

@@ -142,11 +142,12 @@ def _crossed(names):
 
 
 SLOW = pytest.mark.slow  # half of these are as many as are tried every time
+MORE = (2, COLUMN), (22, COLUMN), (6, TEXT), (22, TEXT)
 
 
 @pytest.mark.parametrize(
     ("arms", "width"),
-    [(6, COLUMN), (22, COLUMN), *(pytest.param(*each, marks=SLOW) for each in ((2, COLUMN), (6, TEXT), (22, TEXT)))],
+    [(6, COLUMN), (12, COLUMN), *(pytest.param(*each, marks=SLOW) for each in MORE)],
 )
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_is_as_wide_as_its_column_in_legible_type_and_nothing_touches(name, arms, width):
