@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from made_ablations import Made
@@ -19,7 +20,7 @@ from paribus.notes.pages.results import Results
 from paribus.report import packed as shipped
 from paribus.report.scoreboard import NOT_RUN, csv_text
 from paribus.report.tables.table import RENDER
-from paribus.report.verdicts import board, claims, detectable, needed
+from paribus.report.verdicts import board, claims, detectable, finding_notes, needed
 from paribus.stats.effect import paired_power
 from paribus.store.store import Store
 
@@ -189,3 +190,13 @@ def test_no_detectable_effect_without_two_pairs():
     one = Made({**SECTION, "seeds": {"tune": 2, "report": 1}}, lambda cell: 0.9)
     finding = claims(one.plans, one.read)[0].findings[0]
     assert math.isnan(detectable(finding))
+
+
+def test_an_open_verdict_says_where_a_kept_value_widens_its_bounds(found):
+    finding = next(each for claim in claims(found.plans, found.read) for each in claim.findings if each.open)
+    d = replace(finding.difference, below=(), above=(), sd=0.01)
+    wide = replace(d, below=(d, replace(d, sd=0.05)), above=(d,))
+    assert "standard deviation of 5, and of 1 at the chosen ones" in " ".join(
+        finding_notes(replace(finding, difference=wide))
+    )
+    assert "at the chosen ones" not in " ".join(finding_notes(replace(finding, difference=d)))

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from paribus.stats import tuned
-from paribus.stats.paired import paired_difference
+from paribus.stats.paired import paired_difference, with_falls
 from paribus.stats.resampled import widened
 from paribus.stats.tuned import cross_fitted, near_ties, tuned_difference
 
@@ -110,6 +110,18 @@ def test_an_arm_must_beat_every_kept_point_of_its_rival():
     assert [len(both.below), len(both.above)] == [2, 1]
     turned = tuned_difference([rival[0]], [a], [rival], [a[None]])
     assert (turned.low, turned.high, turned.p) == pytest.approx((-both.high, -both.low, both.p))
+
+
+def test_power_is_that_of_the_kept_point_that_spreads_most():
+    """A comparison has to show a gain over each of them, and the widest asks for most pairs."""
+    r = np.random.default_rng(3)
+    a, rival = r.normal(size=10) * 0.1, r.normal(size=(2, 10)) * np.array([[0.1], [3.0]])
+    both = tuned_difference([a], [rival[0]], [a[None]], [rival])
+    assert both.widest == both.turned.widest == pytest.approx(np.std(a - rival[1], ddof=1))
+    alone = tuned_difference([a], [rival[0]], [a[None]], [rival[:1]])
+    assert alone.widest == alone.sd == both.sd < 0.2
+    fallen = with_falls(alone, (5.0,))
+    assert fallen.widest == pytest.approx(np.std([*(a - rival[0]), 5.0], ddof=1))
 
 
 def test_pairs_of_arms_are_averaged_over_all_combinations_of_rivals(monkeypatch):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from paribus.ablation.cells import Plan, Read
 
 POWER = 0.8
+SPREAD = 3.0  # so many times the deviation at the chosen values is worth a note
 _FACTS = ("budget", "data", "precision", "world_size", "evaluated")
 
 
@@ -265,11 +266,14 @@ def _p(p: float) -> str:
 
 
 def detectable(finding: Finding) -> float:
-    """The true gain that n pairs show to be positive with a power of 80 %, at the level of the bounds; nan for none."""
+    """The true gain that n pairs show to be positive with a power of 80 %, at the level of the bounds; nan for none.
+
+    Where several points of a grid were kept, in the comparison that spreads most: the bounds hold for all of them.
+    """
     d, alpha = finding.difference, finding.verdict.alpha
-    if d.n < 2 or not math.isfinite(d.sd) or math.isnan(alpha):
+    if d.n < 2 or not math.isfinite(d.widest) or math.isnan(alpha):
         return math.nan
-    return minimum_detectable_effect(d.sd, d.n, POWER, 2 * alpha)
+    return minimum_detectable_effect(d.widest, d.n, POWER, 2 * alpha)
 
 
 def detectable_text(finding: Finding) -> str:
@@ -280,10 +284,10 @@ def detectable_text(finding: Finding) -> str:
 def needed(finding: Finding) -> str:
     """How many seeds show a gain of d to be positive with a power of 80 %, at the level of the bounds."""
     d, alpha = finding.difference, finding.verdict.alpha
-    if d.n < 2 or not math.isfinite(d.sd) or math.isnan(alpha):
+    if d.n < 2 or not math.isfinite(d.widest) or math.isnan(alpha):
         return ""
     try:
-        return str(required_pairs(finding.verdict.smallest, d.sd, POWER, 2 * alpha))
+        return str(required_pairs(finding.verdict.smallest, d.widest, POWER, 2 * alpha))
     except ValueError:  # more than anybody could train
         return NONE
 
@@ -315,6 +319,12 @@ def finding_notes(finding: Finding) -> list[str]:
             f"The luck of tuning is in no bound: {sum(finding.lacking.values())} reporting runs are missing at points "
             f"that tuning can't tell from the best ({', '.join(finding.lacking)}). To train them: paribus train -m "
             f"{typed('ablation', finding.ablation)}."
+        )
+    d, factor = finding.difference, scale(finding.hypothesis.metric)
+    if finding.open and d.below and SPREAD * d.sd < d.widest < math.inf:
+        notes.append(
+            f"The bounds hold at every value that tuning can't tell from the best. At one of them differences have a "
+            f"standard deviation of {factor * d.widest:.2g}, and of {factor * d.sd:.2g} at the chosen ones."
         )
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")

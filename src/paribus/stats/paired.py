@@ -46,6 +46,13 @@ class Difference:
             falls=tuple(-fall for fall in self.falls),
         )  # fmt: skip
 
+    @property
+    def widest(self) -> float:
+        """The largest deviation of the comparisons that its limits come from: the one that asks for most pairs."""
+        if self.below and self.above:
+            return max(each.widest for each in (*self.below, *self.above))
+        return self.tested[2]
+
     def limits(self, alpha: float) -> tuple[float, float]:
         r"""The lower and the upper limit, each of which is wrong with probability `alpha` at most:
         $\bar d \mp t_{n-1, 1-\alpha}\, s / \sqrt n$; infinite without a deviation.

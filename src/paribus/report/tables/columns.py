@@ -192,9 +192,9 @@ def _detectable(table: Aggregate, cell: Cell) -> str:
 def detectable(table: Aggregate, cell: Cell) -> float:
     """What difference the arm's test would find with 80 % power, at the level of its bounds."""
     difference = cell.difference
-    if difference is None or not (difference.n >= 2 and math.isfinite(difference.sd) and difference.sd > 0):
+    if difference is None or not (difference.n >= 2 and math.isfinite(difference.widest) and difference.widest > 0):
         return math.nan
-    return minimum_detectable_effect(difference.sd, difference.n, 0.8, 2 * cell.alpha)
+    return minimum_detectable_effect(difference.widest, difference.n, 0.8, 2 * cell.alpha)
 
 
 def _detectable_column(table: Aggregate, view: View) -> list[Cells]:
