@@ -103,7 +103,7 @@ def update(
     checks: Iterable[Stored] = (),
 ) -> None:
     """Some ablations and checks anew, or beside those that are there; everything else stays to the letter, and so does
-    a record that is there, and its curves.
+    a record that is there, and its curves. Times are rounded to four digits.
 
     So an ablation can be added where others lack runs that the rules of today ask for.
     """
@@ -126,6 +126,10 @@ def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Re
         line["provenance"] = sources.index(source)
         del line["checksums"]  # the files are not packed
         records[cell.id] = {key: value for key, value in line.items() if value is not None}
+    for (
+        line
+    ) in records.values():  # times are not the same twice: the digits that are left out would be a quarter of all
+        line["timing"] = {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in line["timing"].items()}
     curves: dict[str, Any] = dict(content.get("curves", {}))
     for cells in (cells for each in plans.values() for plan in each for cells in plan.arms.values()):
         arm = [record for cell in cells if cell and (record := read(cell.id)) is not None]
