@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import os
+import time
+from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -121,7 +123,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
     assert _top(tmp_path) == {"group": {"y": 2}}
 
 
-def test_a_file_is_not_remembered_before_its_times_can_tell_versions_apart(tmp_path):
+def test_a_file_is_not_remembered_before_its_times_can_tell_versions_apart(tmp_path, monkeypatch):
     read = []
     remembered = hydra_internals._remembering_files(lambda repository, path: read.append(path) or path)
 
@@ -133,15 +135,15 @@ def test_a_file_is_not_remembered_before_its_times_can_tell_versions_apart(tmp_p
 
     (tmp_path / "a.yaml").write_text("x: 1")
     assert [remembered(Place, "a") for _ in range(2)] == ["a"] * 2 == read
-    status = os.stat(tmp_path / "a.yaml")
-    later = status.st_ctime + 1e4
-    hydra_internals_time = hydra_internals.time
-    try:
-        hydra_internals.time = type("Clock", (), {"time": staticmethod(lambda: later)})
-        assert [remembered(Place, "a.yaml") for _ in range(3)] == ["a.yaml"] * 3
-    finally:
-        hydra_internals.time = hydra_internals_time
+    later = time.time() + 1e4
+    monkeypatch.setattr(hydra_internals, "time", SimpleNamespace(time=lambda: later))
+    assert [remembered(Place, "a.yaml") for _ in range(3)] == ["a.yaml"] * 3
     assert read == ["a", "a", "a.yaml"]
+    status = os.stat(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("x: 2")  # of one size, and at one time but for when it was written
+    os.utime(tmp_path / "a.yaml", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert [remembered(Place, "a.yaml") for _ in range(3)] == ["a.yaml"] * 3
+    assert read == ["a", "a", "a.yaml", "a.yaml"]
 
 
 def test_schemas_that_are_registered_later_are_found(tmp_path):

@@ -110,7 +110,8 @@ def _version(places: Sequence[ConfigSource], config_path: str) -> tuple[Any, ...
     found = os.stat(path)
     if min(abs(time.time() - when) for when in (found.st_mtime, found.st_ctime)) < _RECENT:
         return None
-    return place.scheme(), place.provider, place.path, path, found.st_ino, found.st_size, found.st_mtime_ns
+    version = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return place.scheme(), place.provider, place.path, path, *version
 
 
 def _folder(place: ConfigSource) -> Path | None:
