@@ -93,7 +93,7 @@ def _one_thread_and_a_seed():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _metadata_of_packages_are_read_once():
+def _metadata_of_packages_is_read_once():
     """As the processes that train the runs of a sweep do."""
     remember_external_callbacks()
 

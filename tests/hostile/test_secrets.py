@@ -132,7 +132,7 @@ SWEEP = [
     "more",
     [
         pytest.param((), marks=pytest.mark.slow),
-        pytest.param(("stack=off",), marks=pytest.mark.slow),
+        ("stack=off",),
         pytest.param(("+model.fail=true", "stack=off"), marks=pytest.mark.slow),
         ("+model.fail=true",),
     ],

@@ -13,7 +13,7 @@ from made_studies import METRICS, made
 from paribus.base.errors import UserError
 from paribus.evidence.curves import mean_curve
 from paribus.extras.exchange.adopt import adopt_packed
-from paribus.report.packed import POINTS, Shipped, thinned, write
+from paribus.report.packed import POINTS, Shipped, thinned, update, write
 from paribus.report.page.render import page
 from paribus.report.study import study
 from paribus.store.store import Store
@@ -58,6 +58,23 @@ def test_packing_again_what_was_imported_changes_nothing(packed):
     curves = Shipped.read(path).curves
     again = thinned([result.records[cell.id] for cell in result.plans[0].arms["b32"]], lambda id: curves[id])
     assert all(own[name] == list(curves[id][name]) for id, own in again.items() for name in own)
+
+
+def test_times_have_four_digits_and_metrics_all_of_theirs(packed):
+    result, path = packed
+    record = next(iter(result.records.values()))
+    record.metrics["test/acc"], record.timing["ms_per_update"], record.timing["steps"] = (
+        0.9612345678,
+        1.00708776,
+        123456,
+    )
+    write(path, {"batch": result.plans}, result.records.get, [])
+    found = Shipped.read(path).record(record.id)
+    assert found.metrics["test/acc"] == 0.9612345678
+    assert (found.timing["ms_per_update"], found.timing["steps"]) == (1.007, 123456)
+    before = path.read_bytes()
+    update(path, {"batch": result.plans}, result.records.get)
+    assert path.read_bytes() == before
 
 
 def test_import_keeps_them_apart_from_histories_and_the_page_says_so(packed, tmp_path):

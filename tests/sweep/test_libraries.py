@@ -49,9 +49,7 @@ def test_what_a_job_imported_is_told_in_order_without_the_users_own_modules(plac
 @pytest.mark.parametrize(
     ("names", "shared"),
     [
-        pytest.param(
-            ["quiet_library", "quiet_library.part"], ["quiet_library", "quiet_library.part"], marks=pytest.mark.slow
-        ),
+        (["quiet_library", "quiet_library.part"], ["quiet_library", "quiet_library.part"]),
         (["quiet_library", "threaded_library"], []),
         pytest.param(["quiet_library", "library_of_mine"], [], marks=pytest.mark.slow),
         pytest.param(["quiet_library", "broken_library"], [], marks=pytest.mark.slow),

@@ -227,9 +227,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     Labels that name the environment stay as they are written: nothing is made of them, and they are shown to others.
     """
     container = {
-        str(key): OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
-        if OmegaConf.is_config(config[key])
-        else config[key]
+        str(key): OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+        if OmegaConf.is_config(value := config[key])
+        else value
         for key in config
         if key != "hydra"
     }

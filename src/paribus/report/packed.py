@@ -126,9 +126,7 @@ def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Re
         line["provenance"] = sources.index(source)
         del line["checksums"]  # the files are not packed
         records[cell.id] = {key: value for key, value in line.items() if value is not None}
-    for (
-        line
-    ) in records.values():  # times are not the same twice: the digits that are left out would be a quarter of all
+    for line in records.values():  # no time is measured twice: the digits left out would be a quarter of the file
         line["timing"] = {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in line["timing"].items()}
     curves: dict[str, Any] = dict(content.get("curves", {}))
     for cells in (cells for each in plans.values() for plan in each for cells in plan.arms.values()):

@@ -367,13 +367,10 @@ def _collapsed(table: Aggregate, shown: Sequence[str]) -> list[str]:
 
 def _power(table: Aggregate, compared: Sequence[Row]) -> list[str]:
     main = table.metrics[0]
-    deviations = sorted(
-        difference.sd for row in compared if (difference := row.cells[main].difference) and difference.sd > 0
-    )
-    if not deviations or table.looks is not None:
+    cells = [(d.widest, row.cells[main]) for row in compared if (d := row.cells[main].difference) and d.widest > 0]
+    if not cells or table.looks is not None:
         return []
-    middle = deviations[len(deviations) // 2]
-    typical = next(row.cells[main] for row in compared if row.cells[main].difference.sd == middle)  # type: ignore[union-attr]
+    _, typical = sorted(cells, key=lambda each: each[0])[len(cells) // 2]
     least = detectable(table, typical)
     if math.isnan(least):
         return []
