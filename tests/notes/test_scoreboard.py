@@ -196,7 +196,7 @@ def test_an_open_verdict_says_where_a_kept_value_widens_its_bounds(found):
     finding = next(each for claim in claims(found.plans, found.read) for each in claim.findings if each.open)
     d = replace(finding.difference, below=(), above=(), sd=0.01)
     wide = replace(d, below=(d, replace(d, sd=0.05)), above=(d,))
-    assert "standard deviation of 5, and of 1 at the chosen ones" in " ".join(
+    assert "standard deviation of 5 points, and of 1 points at the chosen ones" in " ".join(
         finding_notes(replace(finding, difference=wide))
     )
     assert "at the chosen ones" not in " ".join(finding_notes(replace(finding, difference=d)))

@@ -320,11 +320,11 @@ def finding_notes(finding: Finding) -> list[str]:
             f"that tuning can't tell from the best ({', '.join(finding.lacking)}). To train them: paribus train -m "
             f"{typed('ablation', finding.ablation)}."
         )
-    d, factor = finding.difference, scale(finding.hypothesis.metric)
+    d, factor, unit = finding.difference, scale(finding.hypothesis.metric), difference_unit(finding.hypothesis.metric)
     if finding.open and d.below and SPREAD * d.sd < d.widest < math.inf:
         notes.append(
             f"The bounds hold at every value that tuning can't tell from the best. At one of them differences have a "
-            f"standard deviation of {factor * d.widest:.2g}, and of {factor * d.sd:.2g} at the chosen ones."
+            f"standard deviation of {factor * d.widest:.2g}{unit}, and of {factor * d.sd:.2g}{unit} at the chosen ones."
         )
     if finding.diverged:
         notes.append(f"{finding.diverged} of its runs diverged.")
