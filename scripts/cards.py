@@ -3,7 +3,7 @@
 python scripts/cards.py            writes the cards, and into each option of conf/ the line that leads to its card
 
 A card is made of docs/cards/GROUP.yaml (what people wrote), conf/GROUP/OPTION.yaml (options, defaults and their
-comments) and results/records.json.gz (what came out of our own ablations: a table, the claims about it, and a
+comments) and results/records.json.xz (what came out of our own ablations: a table, the claims about it, and a
 picture).
 """
 

@@ -1,10 +1,10 @@
 """RESULTS.md and the pages of docs/results from records, and the records themselves in one small file.
 
-paribus import results/records.json.gz   so that outputs/ has what was trained before
+paribus import results/records.json.xz   so that outputs/ has what was trained before
 paribus claims notes --run               trains what is missing
-python scripts/results.py --pack         from outputs/: results/records.json.gz, pictures, times in ablation files; then
+python scripts/results.py --pack         from outputs/: results/records.json.xz, pictures, times in ablation files; then
 python scripts/results.py --pack NAME    the same of these ablations and checks alone, whatever outputs/ lacks; then
-python scripts/results.py                the pages from results/records.json.gz, remarks.yaml and findings.yaml
+python scripts/results.py                the pages from results/records.json.xz, remarks.yaml and findings.yaml
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from paribus.store.reader import Reader
 from paribus.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORDS = ROOT / "results" / "records.json.gz"
+RECORDS = ROOT / "results" / "records.json.xz"
 AGAIN = ROOT / "results" / "digits.json"  # from scripts/bench_digits.py
 FIGURES = ("regimes", "path", "forest", "sensitivity", "batch_times", "seeds")  # what says most comes first
 MOST = 1  # pictures of an ablation

@@ -49,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
-    shipped = Shipped.read(ROOT / "results" / "records.json.gz")
+    shipped = Shipped.read(ROOT / "results" / "records.json.xz")
     for name in shipped.plans:
         files.append(File.generated(config, f"results/reports/{name}.html", content=report(shipped, name)))
     names = sorted(file.src_uri for file in files)

@@ -130,7 +130,7 @@ def test_cautions_of_tables_are_on_the_pages_of_ablations():
 
 
 def test_files_are_small_and_every_figure_is_shown():
-    assert (ROOT / "results" / "records.json.gz").stat().st_size < 3_000_000
+    assert (ROOT / "results" / "records.json.xz").stat().st_size < 3_000_000
     assert sum(path.stat().st_size for path in RESULTS.rglob("*") if path.is_file()) < 4_000_000
     named = {name for text in made().values() for name in re.findall(r"\]\((?:\.\./)+([\w-]+\.png)\)", text)}
     assert named == {path.name for path in RESULTS.glob("*.png")}

@@ -125,7 +125,7 @@ def test_run_trains_what_is_missing_and_then_nothing(paribus, mine, tmp_path):
 
 @pytest.mark.slow
 def test_packed_results_are_imported_and_not_trained_again(paribus, tmp_path):
-    source = str(ROOT / "results" / "records.json.gz")
+    source = str(ROOT / "results" / "records.json.xz")
     result = paribus("import", source)
     assert result.code == 0, result.err
     [plan] = json.loads(paribus("plan", "ablation=aa", "--json").out)["plans"]
@@ -139,7 +139,7 @@ def test_packed_results_are_imported_and_not_trained_again(paribus, tmp_path):
 
 
 def test_a_file_that_is_no_packed_results_is_named(paribus, tmp_path):
-    (tmp_path / "other.json.gz").write_bytes(b"nothing")
-    result = paribus("import", "other.json.gz")
+    (tmp_path / "other.json.xz").write_bytes(b"nothing")
+    result = paribus("import", "other.json.xz")
     assert result.code == 2
-    assert "other.json.gz" in result.err
+    assert "other.json.xz" in result.err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from paribus.report.packed import Shipped
 
-RECORDS = Path(__file__).parents[2] / "results" / "records.json.gz"
+RECORDS = Path(__file__).parents[2] / "results" / "records.json.xz"
 
 
 @cache

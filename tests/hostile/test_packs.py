@@ -1,7 +1,8 @@
-"""Files of packed results (results/records.json.gz) that somebody else has written."""
+"""Files of packed results (results/records.json.xz) that somebody else has written."""
 
 import gzip
 import json
+import lzma
 
 import pytest
 
@@ -9,6 +10,9 @@ PACK = {"schema": 1, "plans": {}, "provenance": [{"commit": None}], "checks": []
 RECORD = {"id": "0" * 16, "status": "done", "schema": 1, "provenance": 0}
 CHECK = {"id": "1.1a", "measurements": [], "fingerprint": "x", "seconds": 1.0, "provenance": {}, "finished": ""}
 DEEP = json.loads("[" * 400 + "]" * 400)
+
+
+HUNGRY = lzma.compress(b"{}", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 3 << 29, "mode": lzma.MODE_FAST}])
 
 
 def pack(*, check=None, plans=None, **changes):
@@ -68,6 +72,10 @@ FILES = {
     "not UTF-8": lambda: gzip.compress(b"\xff\xff"),
     "100,000 brackets": lambda: gzip.compress(b"[" * 100_000),
     "nothing": lambda: b"",
+    "a bomb, xz": lambda: lzma.compress(b" " * 600_000_000, preset=0),
+    "cut off, xz": lambda: lzma.compress(b"x" * 10_000)[:-20],
+    "a file that asks for 1.5 GB of memory, xz": lambda: HUNGRY,
+    "not JSON, xz": lambda: lzma.compress(b"{"),
 }
 
 
@@ -85,8 +93,9 @@ def test_a_pack_changes_no_run_that_is_there(attack, trained):
     assert (trained / "record.json").read_bytes() == before
 
 
-def test_a_sound_pack_is_imported(attack, tmp_path):
-    (tmp_path / "pack.json.gz").write_bytes(gzip.compress(json.dumps(pack(check=CHECK)).encode()))
-    attack("import", "pack.json.gz", code=0)
+@pytest.mark.parametrize(("name", "compress"), [("pack.json.xz", lzma.compress), ("pack.json.gz", gzip.compress)])
+def test_a_sound_pack_is_imported(attack, tmp_path, name, compress):
+    (tmp_path / name).write_bytes(compress(json.dumps(pack(check=CHECK)).encode()))
+    attack("import", name, code=0)
     assert (tmp_path / "outputs" / "runs" / ("0" * 16) / "record.json").exists()
     assert (tmp_path / "outputs" / "checks" / "1.1a.json").exists()

@@ -1,9 +1,9 @@
 """The scoreboard: ablations and checks in one form, verdicts in words, and the same from shipped records."""
 
 import csv
-import gzip
 import io
 import json
+import lzma
 import math
 from dataclasses import replace
 
@@ -129,9 +129,9 @@ def test_csv_holds_one_row_for_each_line(lines):
 
 def test_shipped_records_give_the_same_scoreboard_and_the_same_bytes(found, check, lines, tmp_path):
     for name in ("a", "b"):
-        shipped.write(tmp_path / f"{name}.json.gz", {"norms": found.plans}, found.read, [check[1]])
-    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
-    back = shipped.Shipped.read(tmp_path / "a.json.gz")
+        shipped.write(tmp_path / f"{name}.json.xz", {"norms": found.plans}, found.read, [check[1]])
+    assert (tmp_path / "a.json.xz").read_bytes() == (tmp_path / "b.json.xz").read_bytes()
+    back = shipped.Shipped.read(tmp_path / "a.json.xz")
     again = scoreboard.lines(
         claims(back.plans["norms"], back.record), [(check[0], back.checks["1.4a-e"]), (CHECKS[0], None)]
     )
@@ -141,13 +141,13 @@ def test_shipped_records_give_the_same_scoreboard_and_the_same_bytes(found, chec
 
 def test_an_ablation_is_added_and_the_rest_stays_to_the_letter(found, check, tmp_path):
     """Also what the rules of today would pack in another way, as plans of before."""
-    path = tmp_path / "r.json.gz"
+    path = tmp_path / "r.json.xz"
     shipped.write(path, {"norms": found.plans[:1]}, found.read, [check[1]])
-    before = json.loads(gzip.decompress(path.read_bytes()))
+    before = json.loads(lzma.decompress(path.read_bytes()))
     before["plans"]["norms"][0]["of before"] = True
-    path.write_bytes(gzip.compress(json.dumps(before).encode()))
+    path.write_bytes(lzma.compress(json.dumps(before).encode()))
     shipped.update(path, {"more": found.plans[1:]}, found.read)
-    after = json.loads(gzip.decompress(path.read_bytes()))
+    after = json.loads(lzma.decompress(path.read_bytes()))
     assert after["plans"].pop("more")
     assert {key: after[key] for key in ("schema", "plans", "checks")} == {
         key: before[key] for key in ("schema", "plans", "checks")
@@ -156,18 +156,18 @@ def test_an_ablation_is_added_and_the_rest_stays_to_the_letter(found, check, tmp
     assert len(lines) == len(found.records) > len(before["records"])
     assert all(lines[line["id"]] == line for line in before["records"])
     shipped.update(path, {"norms": found.plans[:1]}, found.read)
-    assert "of before" not in json.loads(gzip.decompress(path.read_bytes()))["plans"]["norms"][0]
+    assert "of before" not in json.loads(lzma.decompress(path.read_bytes()))["plans"]["norms"][0]
 
 
 def test_pages_say_remarks_figures_and_every_arm(found, check, tmp_path):
-    shipped.write(tmp_path / "r.json.gz", {"norms": found.plans}, found.read, [check[1]])
+    shipped.write(tmp_path / "r.json.xz", {"norms": found.plans}, found.read, [check[1]])
     again = {
         "hardware": {"cpu": "Abacus", "cores": 2},
         "seconds": {"norms": 61.0},
         "runs": {"norms": 12},
         "checks": 30.0,
     }
-    found_again = shipped.Shipped.read(tmp_path / "r.json.gz")
+    found_again = shipped.Shipped.read(tmp_path / "r.json.xz")
     results = Results(found_again, {"1.5a": "Because."}, {"norms": ["docs/results/n.png"]}, again)
     made = pages(results, {"said": {}, "left_out": {}})
     said = "on 2 quiet cores (Abacus): the claims of the notes with their checks, 12 runs, 1 min 31 s. "
@@ -181,9 +181,9 @@ def test_pages_say_remarks_figures_and_every_arm(found, check, tmp_path):
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
-    (tmp_path / "x.json.gz").write_bytes(b"no gzip")
+    (tmp_path / "x.json.xz").write_bytes(b"no gzip")
     with pytest.raises(UserError, match=r"scripts/results\.py"):
-        shipped.Shipped.read(tmp_path / "x.json.gz")
+        shipped.Shipped.read(tmp_path / "x.json.xz")
 
 
 def test_no_detectable_effect_without_two_pairs():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import math
 
 import numpy as np
@@ -24,7 +24,7 @@ def packed(tmp_path):
     """An ablation whose runs have 90 epochs, and the file that it was packed into."""
     result = made(seeds=5, epochs=90, regimes=("F",))
     result.histories[result.plans[0].arms["b8"][1].id]["train/loss"][-1] = math.nan
-    path = tmp_path / "r.json.gz"
+    path = tmp_path / "r.json.xz"
     write(path, {"batch": result.plans}, result.records.get, [], lambda id: result.histories.get(id, {}))
     return result, path
 
@@ -113,8 +113,8 @@ def test_runs_with_whole_histories_are_drawn_at_the_updates_of_the_others(packed
 @pytest.mark.parametrize("wrong", [{"step": [1, 2], "val/acc": [0.5]}, {"val/acc": [0.5]}, {"step": ["x"]}, [1]])
 def test_curves_that_nobody_can_draw_are_refused(packed, wrong):
     _, path = packed
-    content = json.loads(gzip.decompress(path.read_bytes()))
+    content = json.loads(lzma.decompress(path.read_bytes()))
     content["curves"] = {"ab": wrong}
-    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+    path.write_bytes(lzma.compress(json.dumps(content).encode()))
     with pytest.raises(UserError, match="must be a file of results"):
         Shipped.read(path)

@@ -44,9 +44,9 @@ def test_other_forms_are_named(tmp_path, text):
 def test_import_leaves_retired_records_out_and_says_so(paribus, tmp_path):
     lines = [{"id": id * 16, "status": "done", "provenance": 0, "schema": 1} for id in "ab"]
     content = {"schema": 1, "plans": {}, "provenance": [{}], "records": lines, "checks": []}
-    (tmp_path / "records.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
+    (tmp_path / "records.json.xz").write_bytes(gzip.compress(json.dumps(content).encode()))
     (tmp_path / "retired.yaml").write_text(f"- {{fault: a slip, date: 2026-03-02, ids: [{'a' * 16}]}}")
-    found = paribus("import", "records.json.gz")
+    found = paribus("import", "records.json.xz")
     assert found.code == 0
     assert "1 retired runs are left out: a slip (2026-03-02)" in found.err
     assert [path.parent.name for path in (tmp_path / "outputs" / "runs").glob("*/record.json")] == ["b" * 16]

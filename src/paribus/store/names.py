@@ -16,9 +16,11 @@ _MERGE = re.compile(r"<<\s*:")
 _ID = re.compile(r"[0-9a-z-]{1,64}")
 DEPTH = 50  # levels of nesting
 NODES = 1_000_000  # values, those behind aliases as often as they are named
-PACKED_BYTES = 256 << 20  # of an unpacked file of results; ours has 12 MB
+PACKED = (".json.xz", ".json.gz")  # how the names of packed results end
+PACKED_BYTES = 256 << 20  # of an unpacked file of results; ours has 18 MB
 FILE_BYTES = 16 << 20  # of a record or a configuration
 _SMALL = 1 << 16  # bytes that Python's allocator has at hand
+_XZ = b"\xfd7zXZ\0"  # the first bytes of an xz file
 
 
 def is_id(name: object) -> bool:
@@ -83,15 +85,28 @@ def read_beyond(file: IO[bytes], limit: int) -> bytes:
 
 
 def unpacked(path: Path) -> bytes:
-    """The content of a gzip file. Raises ValueError where it unpacks to more than PACKED_BYTES, or is none."""
+    """The content of an xz or gzip file, by its first bytes.
+
+    Raises ValueError where it is none, unpacks to more than PACKED_BYTES, or asks for more memory than that.
+    """
     import gzip  # tables and plans read no packed files
+    import lzma
     import zlib
 
     try:
-        with gzip.open(path) as file:
-            content = file.read(PACKED_BYTES + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"it is not a complete gzip file ({error})") from error
+        with path.open("rb") as file:
+            is_xz = file.read(len(_XZ)) == _XZ
+            file.seek(0)
+            if is_xz:
+                decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=PACKED_BYTES)
+                content = decompressor.decompress(file.read(PACKED_BYTES), PACKED_BYTES + 1)
+                if not decompressor.eof and len(content) <= PACKED_BYTES:
+                    raise EOFError("it ends too early")
+            else:
+                with gzip.open(file) as packed:
+                    content = packed.read(PACKED_BYTES + 1)
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"it is not a complete xz or gzip file ({error})") from error
     if len(content) > PACKED_BYTES:
         raise ValueError(f"it unpacks to more than {PACKED_BYTES >> 20} MB")
     return content

@@ -21,7 +21,7 @@ SECTION = "Look"
 )
 @click.option("--run", is_flag=True, help="First train and check what is missing. The same command resumes it.")
 @click.option(
-    "--results", type=click.Path(dir_okay=False), help="Show the claims of this file, such as results/records.json.gz."
+    "--results", type=click.Path(dir_okay=False), help="Show the claims of this file, such as results/records.json.xz."
 )
 @OUTPUT
 @JSON

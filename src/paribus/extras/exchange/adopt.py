@@ -18,12 +18,13 @@ from paribus.base.errors import UserError
 from paribus.base.terminal import say
 from paribus.evidence.arms import ReportError, arms_by
 from paribus.extras.exchange.adopted import Adopted, Adoption, write
+from paribus.store.names import PACKED
 from paribus.store.retired import read_retired, why_retired
 from paribus.store.store import Store
 
 
 def adopt(source: str, by: Sequence[str], outputs: Path, wait: float) -> None:
-    if source.endswith(".json.gz"):
+    if source.endswith(PACKED):
         return adopt_packed(Path(source), Store(outputs))
     if source.startswith("wandb:"):
         from paribus.extras.exchange.wandb_runs import adopt_wandb
@@ -64,8 +65,8 @@ def _folder(source: str) -> Path:
         pass  # said where it is read
     except (OSError, ValueError) as error:
         raise UserError(
-            f"import takes a folder, wandb:ENTITY/PROJECT or a .json.gz, and {source[:100]!r} is none "
-            f"({getattr(error, 'strerror', None) or error})"
+            f"import takes a folder, wandb:ENTITY/PROJECT or packed results ({' or '.join(PACKED)}), and "
+            f"{source[:100]!r} is none ({getattr(error, 'strerror', None) or error})"
         ) from error
     return folder
 

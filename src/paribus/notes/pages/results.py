@@ -24,7 +24,7 @@ from paribus.report.verdicts import Claim, claims
 from paribus.store.record import Record
 
 FOLDER = PurePosixPath("docs/results")
-RECORDS = "results/records.json.gz"
+RECORDS = "results/records.json.xz"
 MADE = "<!-- Made by scripts/results.py. -->"
 
 
