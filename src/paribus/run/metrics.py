@@ -44,16 +44,14 @@ class Totals:
     def _add_up(self) -> None:
         if not self._waiting:
             return
-        losses, outputs, targets = zip(*self._waiting, strict=True)
-        dim = self._dim
-        # Filled on the device: a list that is copied there would make the host wait for all that it has asked for.
-        alike = [(size, len(list(of))) for size, of in groupby(batch.shape[dim] for batch in outputs)]
-        sizes = torch.cat([self._sums.new_full((number,), size) for size, number in alike])
-        terms = torch.stack(losses).to(self._sums) * sizes.view(-1, *[1] * dim)
-        # A running sum adds one after another: the same bits wherever batches are parted.
-        self._sums[0] = torch.cat([self._sums[:1], terms]).cumsum(0)[-1]
-        sums = self.task.training_sums(torch.cat(outputs, dim), torch.cat(targets, dim), self._sums.dtype)
-        self._sums[1:] += sums.movedim(-1, 0)
+        terms = [self._sums[None]]
+        for size, alike in groupby(self._waiting, key=lambda batch: batch[1].shape[self._dim]):
+            losses, outputs, targets = (torch.stack(each, self._dim) for each in zip(*alike, strict=True))
+            sums = self.task.training_sums(outputs, targets, self._sums.dtype)
+            own = torch.cat([(losses.to(self._sums) * size)[..., None], sums.to(self._sums)], -1)  # (*R, batches, ...)
+            terms.append(own.movedim((-2, -1), (0, 1)))
+        # A running sum adds one batch after another: the same bits wherever they are parted.
+        self._sums = torch.cat(terms).cumsum(0)[-1]
         self._waiting, self._held = [], 0
 
     def state(self) -> Tensor:

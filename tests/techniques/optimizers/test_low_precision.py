@@ -61,6 +61,8 @@ NOT_IN_FLOAT16 = {
     *("rmsprop_notes", "schedulefree_adamw", "soap"),
 }
 
+MIXING = {"muon"}  # each number of an update is a sum over the matrix
+
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
@@ -73,7 +75,9 @@ def test_updates_are_those_of_float64_up_to_rounding(file, dtype):
     stand = []
     for (name, p), q, before in zip(found.named_parameters(), truth.parameters(), start.parameters(), strict=True):
         moved = (q - before).abs().detach()
-        rounding = UPDATES * torch.finfo(dtype).eps * (4 * before.abs() + 8 * moved + 1e-3)
+        # A sum over a matrix rounds as its largest terms do, wherever it ends.
+        most = moved.amax() if file.stem in MIXING else moved
+        rounding = UPDATES * torch.finfo(dtype).eps * (4 * before.abs() + 8 * most + 1e-3)
         assert p.dtype == dtype
         stand.append((p.double() == before)[moved > rounding])
         if file.stem != "soap":  # whose directions without gradients are whatever rounding makes them

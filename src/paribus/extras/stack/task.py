@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -32,19 +32,19 @@ class StackedTask(nn.Module):
 
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The mean losses (R,)."""
-        if self.groups[0][1] is None:
-            return _mean_losses(self.groups[0][0], outputs, target)
-        parts = [_mean_losses(task, outputs[rows], target[rows]) for task, rows in self.groups]
-        order = torch.tensor([k for _, rows in self.groups for k in rows or ()], device=outputs.device)
-        return torch.cat(parts)[order.argsort()]
+        return self._by_groups(outputs, target, _mean_losses)
 
     def training_sums(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
+        """(R, ..., training_size): outputs (R, ..., N, O)."""
+        return self._by_groups(outputs, target, lambda task, z, y: task.training_sums(z, y, dtype))
+
+    def _by_groups(self, outputs: Tensor, target: Tensor, call: Callable[[Task, Tensor, Tensor], Tensor]) -> Tensor:
+        """What each group makes of its own rows, in the order of the runs."""
         if self.groups[0][1] is None:
-            return self.groups[0][0].training_sums(outputs, target, dtype)
-        sums = torch.zeros(len(outputs), self.training_size, dtype=dtype, device=outputs.device)
-        for task, rows in self.groups:
-            sums[rows] = task.training_sums(outputs[rows], target[rows], dtype).to(dtype)
-        return sums
+            return call(self.groups[0][0], outputs, target)
+        parts = [call(task, outputs[rows], target[rows]) for task, rows in self.groups]
+        order = torch.tensor([k for _, rows in self.groups for k in rows or ()], device=outputs.device)
+        return torch.cat(parts)[order.argsort()]
 
     def training_metrics(self, loss: float, sums: list[float], samples: int) -> dict[str, float]:
         return self.first.training_metrics(loss, sums, samples)
