@@ -12,6 +12,7 @@ import logging
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -210,6 +211,28 @@ def compile_report() -> Any:
         return getattr(importlib.import_module("torch._dynamo.utils"), "dump_compile_times", None)
     except ImportError:
         return None
+
+
+# ------------------------------------------------------------------------------------------ compiled ahead of time
+
+
+def write_package(program: Any, path: Path) -> None:
+    """Compile an exported program into a file. Raises whatever the compiler raises, and RuntimeError without one."""
+    compile_it = find("_inductor.aoti_compile_and_package")  # here, since it imports all of the compiler
+    if compile_it is None:
+        raise RuntimeError(f"torch {torch.__version__} compiles no packages")
+    compile_it(program, package_path=str(path))
+
+
+def load_package(path: Path) -> Callable[[Sequence[Tensor]], Sequence[Tensor]]:
+    """A package's function: tensors -> tensors. Raises RuntimeError for a file that is none."""
+    loader = find("_C._aoti.AOTIModelPackageLoader")
+    try:
+        run: Callable[[Sequence[Tensor]], Sequence[Tensor]] = loader(str(path), "model", False, 1, -1).run
+        return run
+    except TypeError:  # none, or with other arguments: by way of the compiler, whose imports take seconds
+        model = importlib.import_module("torch._inductor").aoti_load_package(str(path))
+        return lambda inputs: model(*inputs)
 
 
 # ------------------------------------------------------------------------------------------ data loaders

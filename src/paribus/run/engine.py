@@ -41,8 +41,14 @@ class Engine(Protocol):
         """Called by Lightning once the parameters are on their device."""
         ...
 
-    def begin(self, loop: pl.LightningModule, data: RunData, providers: Sequence[Weights]) -> None:
-        """Called when training begins or goes on. providers: callbacks' contexts with weights to evaluate."""
+    def begin(
+        self, loop: pl.LightningModule, data: RunData, providers: Sequence[Weights], watched: bool = False
+    ) -> None:
+        """Called when training begins or goes on.
+
+        providers: callbacks' contexts with weights to evaluate. watched: somebody looks at the gradients of every
+            update.
+        """
         ...
 
     def mark_segments(self, step: int) -> None:

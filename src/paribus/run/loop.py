@@ -140,12 +140,14 @@ class Loop(pl.LightningModule):
         self._update_hooks = [c.on_update for c in callbacks if hasattr(c, "on_update")]
         self._validation_hooks = [c.on_validated for c in callbacks if hasattr(c, "on_validated")]
         self.agreement = Agreement(self.world, self.device)
-        self.engine.begin(self, data, [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")])
+        if not self.engine.replicas:
+            self.trainees[0].observers = [c for c in callbacks if isinstance(c, Observer)]
+        self._watched = any(observer.every_update for run in self.trainees for observer in run.observers)
+        providers = [c.evaluation_weights for c in callbacks if hasattr(c, "evaluation_weights")]
+        self.engine.begin(self, data, providers, watched=self._watched or bool(self._gradient_hooks))
         if not self.engine.replicas:
             self.trainees[0].loggers = self.trainer.loggers if self.trainer.is_global_zero else None
-            self.trainees[0].observers = [c for c in callbacks if isinstance(c, Observer)]
             self._movement = Movement(self.network)
-        self._watched = any(observer.every_update for run in self.trainees for observer in run.observers)
         self._last_check = time.monotonic()
         if self._restored is not None:
             self._restore(self._restored)

@@ -66,7 +66,9 @@ class SingleEngine:
         self.trainee.param_groups = lambda: self.optimizer.param_groups
         return self.optimizer
 
-    def begin(self, loop: pl.LightningModule, data: RunData, providers: Sequence[Weights]) -> None:
+    def begin(
+        self, loop: pl.LightningModule, data: RunData, providers: Sequence[Weights], watched: bool = False
+    ) -> None:
         self.loop, self.data, self.device = loop, data, loop.device
         self.rank, self.world = loop.global_rank, loop.trainer.world_size
         self._providers = providers

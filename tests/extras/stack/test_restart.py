@@ -323,3 +323,21 @@ def test_a_member_without_a_checkpoint_begins_again(standing):
 def test_runs_that_were_alone_join_those_beside_them(standing):
     points = {"a": {at(7): "last.ckpt"}, "b": {at(7): "last.ckpt"}, "c": {at(9): "last.ckpt"}}
     assert standing(points, ["abc"]) == [(["a", "b"], (), 7), (["c"], (), 9)]
+
+
+@pytest.mark.slow
+@pytest.mark.needs("compiler")
+@pytest.mark.filterwarnings("ignore")  # of torch's own compiler
+def test_a_compiled_stack_that_is_killed_goes_on_to_the_same_bits(runs, monkeypatch, tmp_path):
+    monkeypatch.setenv("PARIBUS_CACHE", str(tmp_path / "cache"))
+    lines = lines_of("optimizer.lr=0.05", "trainer.compile=true", "data.subset=420", "data.validation=20")[:2]
+    assert all("optimizer=momentum" in line for line in lines)
+    whole = runs("whole")
+    taken = counted(monkeypatch, whole, lines)[0]
+    assert len([*(tmp_path / "cache" / "packages").glob("*.pt2")]) == 1
+    for share in (0.3, 0.7):
+        run = runs(f"killed at {share}")
+        assert killed(monkeypatch, run, lines, StackEngine, "set_position", int(share * taken))
+        run.stacked(lines)
+        assert differing(results(run, lines), results(whole, lines)) == []
+        assert all(each["compiled"] for found in results(run, lines) for each in found["segments"])

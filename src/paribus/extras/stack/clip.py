@@ -28,6 +28,10 @@ class StackedClip:
         self.norm = _limits(norm, device)
         self.value = _limits(value, device)
 
+    @property
+    def clips(self) -> bool:
+        return self.norm is not None or self.value is not None
+
     def __call__(self, grads: dict[str, Tensor]) -> None:
         """In place."""
         if self.value is not None:

@@ -24,6 +24,7 @@ from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.optimizers import Setting, StackedOptimizers
 from paribus.extras.stack.program import EvaluationSums, Gradients
 from paribus.extras.stack.task import StackedTask
+from paribus.extras.stack.update import WholeUpdate, formula
 from paribus.run.data import RunData
 from paribus.run.engine import Weights, seed_streams
 from paribus.run.evaluation import evaluate as evaluate_network
@@ -73,7 +74,9 @@ class StackEngine:
         for k, run in enumerate(self.trainees):
             run.param_groups = partial(self.optimizers.groups_of, k)
 
-    def begin(self, loop: pl.LightningModule, data: RunData, providers: Sequence[Weights]) -> None:
+    def begin(
+        self, loop: pl.LightningModule, data: RunData, providers: Sequence[Weights], watched: bool = False
+    ) -> None:
         self.loop, self.data, self.device = loop, data, loop.device
         self._providers = providers
         self.optimizers.remember_rates()
@@ -88,7 +91,11 @@ class StackEngine:
         self._following = [module for module in modules if hasattr(module, "progress_state")]
         self._count = update_counter(loop.trainer)
         self._grads: dict[str, Tensor] = {}
-        self._program = Gradients(self.module, self.task, self.calls(), self.compile)
+        whole = self.compile and self.device.type == "cpu" and formula(self.optimizers) is not None
+        whole = whole and not (watched or self._clip.clips or self.accumulate > 1)
+        self._program = Gradients(self.module, self.task, self.calls(), self.compile and not whole)
+        self._whole = WholeUpdate(self._program, self.optimizers) if whole else None
+        self._is_updated = False  # by a whole update, before the loop has asked for its parts
         evaluations = math.ceil(epochs(data) / self.evaluate_every)
         sizes = evaluation_sizes(data, "val", self.evaluation_batch())
         calls = {size: number * evaluations for size, number in sizes.items()}
@@ -136,6 +143,10 @@ class StackEngine:
         return torch.stack([x for x, _ in changed]), torch.stack([y for _, y in changed])
 
     def backward(self, x: Tensor, y: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+        whole = None if self.data.last_of_epoch() else self._whole  # whose gradients are measured
+        if whole is not None and (found := whole(x, y)) is not None:
+            self._is_updated = True
+            return found
         losses, outputs, grads = self._program(x, y)
         if weight == 1.0:
             self._grads = grads
@@ -146,6 +157,8 @@ class StackEngine:
         return losses, outputs
 
     def clip(self) -> None:
+        if self._is_updated:
+            return
         self._clip(self._grads)
         self.optimizers.assign(self._grads)
 
@@ -160,10 +173,10 @@ class StackEngine:
 
     def step(self) -> dict[int, str]:
         failed = {}
-        for k, reason in self.optimizers.step().items():
+        for k, reason in ({} if self._is_updated else self.optimizers.step()).items():
             finite = all(bool(grad[k].isfinite().all()) for grad in self._grads.values())
             failed[k] = reason if finite else ""
-        self._grads = {}
+        self._grads, self._is_updated = {}, False
         if self._count is not None:  # else Lightning's own global_step stays 0; nothing of ours asks for it
             self._count.ready += 1
             self._count.completed += 1

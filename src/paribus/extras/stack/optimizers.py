@@ -52,6 +52,10 @@ PER_TENSOR = {
 }
 
 
+class NoState(Exception):
+    """An optimizer makes its state in its first step."""
+
+
 @dataclass
 class Setting:
     """What one replica asks for. schedule_key: equal for schedules that are the same curve."""
@@ -89,6 +93,11 @@ class _Part:
     failed: str | None = None
     rebinds: bool = False  # may give a parameter new memory, as strangers' `p.data = ...` does
     schedules: dict[int, Schedule] = field(default_factory=dict)  # group number -> its schedule
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether its tensors are rows of the stack's."""
+        return self.rows[self.replicas[0]] is not None
 
 
 class StackedOptimizers:
@@ -230,7 +239,7 @@ class StackedOptimizers:
         """One step of all. Replicas whose own optimizer failed in it, with the reason: they are not stepped again."""
         failures = {}
         for part, step in zip(self.parts, self._steps, strict=True):
-            if len(part.replicas) > 1 or part.rows[part.replicas[0]] is not None:
+            if len(part.replicas) > 1 or part.elementwise:
                 step()
             elif part.failed is None:
                 try:
@@ -249,6 +258,50 @@ class StackedOptimizers:
             if p.data_ptr() != row.data_ptr() or p.stride() != row.stride():
                 row.copy_(p.detach())
                 p.data = row
+
+    # ------------------------------------------------------------------------------------------ states as one
+
+    def states(self) -> list[Any]:
+        """The state of each optimizer, another object once it has been loaded."""
+        return [part.optimizer.state for part in self.parts]
+
+    def all_states(self) -> list[dict[str, Any]]:
+        """Of each tensor of each optimizer."""
+        return [own for part in self.parts for own in part.optimizer.state.values()]
+
+    def groups_of_parameter(self, name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Of each replica the group that a parameter is in, and its state; of elementwise optimizers."""
+        found = []
+        part_of = {k: part for part in self.parts for k in part.replicas}
+        for k, single in enumerate(self.singles):
+            part = part_of[k]
+            number = next(number for number, names in enumerate(single.names) if name in names)
+            group = part.optimizer.param_groups[part.groups[k][number]]
+            found.append((group, part.optimizer.state.get(part.parameters[k, name]) or {}))
+        return found
+
+    def gathered(self, name: str, kinds: Sequence[str], like: Tensor) -> list[Tensor]:
+        """What elementwise optimizers keep for a parameter, as one tensor (R, ...) of each kind.
+
+        Their own states are views of these from then on. Replicas that ended before a checkpoint, and have no state
+        since, get zeros: they reach nobody. Raises NoState where no replica has any yet.
+        """
+        if not kinds:
+            return []
+        made = [torch.zeros_like(like) for _ in kinds]
+        firsts = [(k, part) for part in self.parts for k in part.replicas if part.rows[k] == 0]
+        states = [(k, part.parameters[k, name], part.optimizer.state) for k, part in firsts]
+        if not any(state.get(view) for _, view, state in states):
+            raise NoState(name)
+        for k, view, state in states:
+            own = state[view]
+            if not own and "exp_avg" in kinds:
+                own["step"] = torch.tensor(0.0)
+            for kind, whole in zip(kinds, made, strict=True):
+                rows = whole[k : k + len(view)]
+                own[kind] = rows.copy_(own[kind]) if isinstance(own.get(kind), Tensor) else rows
+        self._steps = [FusedStep(part.optimizer) for part in self.parts]  # which knew the tensors of before
+        return made
 
     # ------------------------------------------------------------------------------------------ evaluation
 
@@ -340,9 +393,8 @@ class StackedOptimizers:
                         shares.setdefault(number, []).append(saved[count])
             by_number = {index[id(p)]: p for p in part.parameters.values()}
             for number, own in shares.items():
-                together = part.rows[part.replicas[0]] is not None
                 shape = by_number[number].shape[1:]
-                merged["state"][number] = _stack_states(own, shape) if together else own[0]
+                merged["state"][number] = _stack_states(own, shape) if part.elementwise else own[0]
             part.optimizer.load_state_dict(merged)
 
     def _source(self, part: _Part, k: int, living: Sequence[int] | None) -> int | None:

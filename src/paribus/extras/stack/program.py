@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from paribus.base.torch_internals import below_autograd, has_hooks
 from paribus.extras.stack.network import StackedNetwork, State
+from paribus.extras.stack.packages import packaged
 from paribus.extras.stack.products import fast_products
 from paribus.extras.stack.rewrite import simplify, specialise
 from paribus.extras.stack.task import StackedTask
@@ -79,24 +80,28 @@ class Replayed:
 
     def _program(self, x: Tensor, y: Tensor) -> Program | None:
         """What batches of this kind are worth by now; None: vmap."""
-        autocast = torch.is_autocast_enabled(x.device.type)
-        states: Any = [module.progress_state for module in self._following]
-        places = self.stack.places()  # a trace knows its state by those
-        key = (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast, *places, *states)
+        key = (*self.stack.places(), *self.kind_of(x, y))  # a trace knows its state by those
         if not self.steady:  # a state of a ramp, which may never come again
             return None
         program = self._programs.get(key)
         try:
-            if program is None and (share := self._share(x.shape[self.dim])) is not None:
+            if program is None and (share := self.share_of(x)) is not None:
                 program = self._made(x, y, self.compile and share >= COMPILED)
                 self._programs[key] = program
         except Exception as error:  # a network may do anything, and it works untraced
-            log.info("the stack is called under vmap every time, untraced (%s)", _brief(error))
+            log.info("the stack is called under vmap every time, untraced (%s)", brief(error))
             self.traceable = False
         return program
 
-    def _share(self, samples: int) -> float | None:
+    def kind_of(self, x: Tensor, y: Tensor) -> tuple[Any, ...]:
+        """Equal for batches of which one trace can stand for all, as long as the stack lies where it lies."""
+        autocast = torch.is_autocast_enabled(x.device.type)
+        states: Any = [module.progress_state for module in self._following]
+        return (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast, *states)
+
+    def share_of(self, x: Tensor) -> float | None:
         """Of all calls of the run, those with so many samples; None where they are too few to pay."""
+        samples = x.shape[self.dim]
         if isinstance(self.calls, int):
             return 1.0 if self.calls >= WORTH else None
         own = self.calls.get(samples, 0)
@@ -106,15 +111,15 @@ class Replayed:
         """What takes x and y: a trace, as it is or compiled."""
         if compile:
             try:
-                return self._compiled(self._trace(x, y).module(), x, y)
+                return self._compiled(self.trace(x, y).module(), x, y)
             except Exception as error:  # a machine may have no compiler
-                log.info("the stack is not compiled (%s)", _brief(error))
+                log.info("the stack is not compiled (%s)", brief(error))
                 self.compile = False
-        trace = self._trace(x, y)
+        trace = self.trace(x, y)
         specialise(trace, list(self.stack.stacked().values()), self.returned_anew)
         return _below_autograd(trace.module())
 
-    def _trace(self, x: Tensor, y: Tensor) -> Trace:
+    def trace(self, x: Tensor, y: Tensor) -> Trace:
         """Of all parameters, all buffers, x and y."""
         own, buffers = self.stack.own_parameters(), self._copied_buffers()
         parameters = [p.detach().requires_grad_(p.requires_grad) for p in own.values()]
@@ -134,10 +139,20 @@ class Replayed:
         return trace
 
     def _compiled(self, graph: fx.GraphModule, x: Tensor, y: Tensor) -> Program:
-        """Called once, since torch compiles what is called."""
-        program: Program = torch.no_grad()(torch.compile(graph, fullgraph=True, dynamic=False))
-        program(*self.stack.own_parameters().values(), *self._copied_buffers().values(), x, y)
-        return functools.partial(program, *self.stack.stacked().values())
+        if x.device.type == "cpu":
+            state = [each.detach() for each in self.stack.stacked().values()]
+            run = packaged(_OnlyTensors(graph), graph, "gradients", [*state, x, y])
+            given = [result is not None for result in results(graph)]
+
+            def program(x: Tensor, y: Tensor) -> tuple[Any, ...]:
+                found = iter(run([*state, x, y]))
+                return tuple(next(found) if own else None for own in given)
+
+            return program
+        # Called once, since torch compiles what is called.
+        compiled: Program = torch.no_grad()(torch.compile(graph, fullgraph=True, dynamic=False))
+        compiled(*self.stack.own_parameters().values(), *self._copied_buffers().values(), x, y)
+        return functools.partial(compiled, *self.stack.stacked().values())
 
     def _copied_buffers(self) -> State:
         return {name: buffer.clone() for name, buffer in self.stack.own_buffers().items()}
@@ -156,16 +171,16 @@ class Gradients(Replayed):
 
     def __init__(self, stack: StackedNetwork, task: StackedTask, calls: int | Mapping[int, int], compile: bool = False):
         super().__init__(stack, task, calls, compile)
-        self._names = list(stack.trained())
+        self.names = list(stack.trained())
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         losses, outputs, *found = self.replay(x, y)
-        return losses, outputs, {n: g for n, g in zip(self._names, found, strict=True) if g is not None}
+        return losses, outputs, {n: g for n, g in zip(self.names, found, strict=True) if g is not None}
 
     def compute(self, parameters: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         outputs = self.stack.call(parameters, buffers, x)
         losses = self.task.losses(outputs, y)
-        trained = [parameters[name] for name in self._names]
+        trained = [parameters[name] for name in self.names]
         ones = torch.ones(len(self.stack), dtype=losses.dtype, device=losses.device)
         found = torch.autograd.grad(losses, trained, ones, allow_unused=True)
         return losses.detach(), outputs.detach(), *(None if grad is None else grad.contiguous() for grad in found)
@@ -197,7 +212,23 @@ def _below_autograd(module: fx.GraphModule) -> Program:
     return program
 
 
-def _brief(error: Exception) -> str:
+class _OnlyTensors(nn.Module):
+    def __init__(self, graph: fx.GraphModule):
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(result for result in self.graph(*inputs) if result is not None)
+
+
+def results(graph: fx.GraphModule) -> tuple[Any, ...]:
+    """What a traced function returns: a node for each tensor, and None where there is none."""
+    *_, output = graph.graph.nodes
+    found: tuple[Any, ...] = output.args[0]
+    return found
+
+
+def brief(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
