@@ -80,7 +80,8 @@ class Replayed:
 
     def _program(self, x: Tensor, y: Tensor) -> Program | None:
         """What batches of this kind are worth by now; None: vmap."""
-        key = (*self.stack.places(), *self.kind_of(x, y))  # a trace knows its state by those
+        kind, states = self.kind_of(x, y)
+        key = (*kind, *self.stack.places(), *states)  # a trace knows its state by where that lies
         if not self.steady:  # a state of a ramp, which may never come again
             return None
         program = self._programs.get(key)
@@ -93,11 +94,12 @@ class Replayed:
             self.traceable = False
         return program
 
-    def kind_of(self, x: Tensor, y: Tensor) -> tuple[Any, ...]:
-        """Equal for batches of which one trace can stand for all, as long as the stack lies where it lies."""
+    def kind_of(self, x: Tensor, y: Tensor) -> tuple[tuple[Any, ...], list[Any]]:
+        """What must be equal for one trace to stand for several batches: how they lie, and the states of modules that
+        follow the progress of training."""
         autocast = torch.is_autocast_enabled(x.device.type)
         states: Any = [module.progress_state for module in self._following]
-        return (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast, *states)
+        return (x.shape, x.stride(), x.dtype, y.shape, y.dtype, autocast), states
 
     def share_of(self, x: Tensor) -> float | None:
         """Of all calls of the run, those with so many samples; None where they are too few to pay."""

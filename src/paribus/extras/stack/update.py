@@ -193,7 +193,8 @@ class WholeUpdate:
 
     def _program(self, name: str, rule: Rule, x: Tensor, y: Tensor) -> tuple[Packaged, list[str]]:
         """The program for batches of this kind, and the parameters that it trains."""
-        key = (name, *self.gradients.kind_of(x, y))
+        kind, states = self.gradients.kind_of(x, y)
+        key = (name, *kind, *states)
         if key not in self._made:
             graph = self.gradients.trace(x, y).module()
             found = zip(self.gradients.names, results(graph)[2:], strict=True)
