@@ -9,9 +9,12 @@ this size.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +27,7 @@ from paribus.extras.stack.optimizers import NoState, StackedOptimizers
 from paribus.extras.stack.packages import Packaged, packaged
 from paribus.extras.stack.products import fast_products
 from paribus.extras.stack.program import COMPILED, Gradients, brief, log, results
+from paribus.store.checksums import sha256
 
 Group = dict[str, Any]
 add_ = foreach("add_")
@@ -126,6 +130,12 @@ def _formula(optimizer: Optimizer, group: Group) -> str | None:
     return None
 
 
+@functools.cache
+def _source() -> str:
+    """Of the formulas above: a package is of their present form."""
+    return sha256(Path(__file__))
+
+
 class _Program(nn.Module):
     """An update in the form that torch exports: tensors in, losses and outputs out, and the rest in place.
 
@@ -166,7 +176,7 @@ class WholeUpdate:
     def __init__(self, gradients: Gradients, optimizers: StackedOptimizers):
         self.gradients, self.optimizers = gradients, optimizers
         self._made: dict[Any, tuple[Packaged, list[str]]] = {}
-        self._bound: tuple[Any, StackedState] | None = None
+        self._bound: tuple[Any, list[Any], StackedState] | None = None  # what it was made for, and the state
         self.works = True
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -205,14 +215,14 @@ class WholeUpdate:
             listed = [(places[each], row) for each, row in zip(trained, state.rows, strict=True)]
             module = _Program(graph, rule, listed, len(places))
             inputs = [*state.tensors, state.numbers(), x, y]
-            self._made[key] = packaged(module, graph, (name, listed), inputs), trained
+            self._made[key] = packaged(module, graph, (name, listed, _source()), inputs), trained
         return self._made[key]
 
     def _state(self, rule: Rule, trained: Sequence[str]) -> StackedState:
-        key = (rule.state, tuple(trained), *self.gradients.stack.places(), *map(id, self.optimizers.states()))
-        if self._bound is None or self._bound[0] != key:
-            self._bound = key, StackedState(self.gradients.stack, self.optimizers, rule, trained)
-        return self._bound[1]
+        key, states = (rule.state, *trained, *self.gradients.stack.places()), self.optimizers.states()
+        if self._bound is None or self._bound[0] != key or any(map(operator.is_not, self._bound[1], states)):
+            self._bound = key, states, StackedState(self.gradients.stack, self.optimizers, rule, trained)
+        return self._bound[2]
 
 
 class StackedState:
