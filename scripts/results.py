@@ -4,6 +4,7 @@ paribus import results/records.json.xz   so that outputs/ has what was trained b
 paribus claims notes --run               trains what is missing
 python scripts/results.py --pack         from outputs/: results/records.json.xz, pictures, times in ablation files; then
 python scripts/results.py --pack NAME    the same of these ablations and checks alone, whatever outputs/ lacks; then
+python scripts/results.py --keep NAME    what is trained of unfinished ablations: results/unfinished.json.xz, for import
 python scripts/results.py                the pages from results/records.json.xz, remarks.yaml and findings.yaml
 """
 
@@ -30,11 +31,13 @@ from paribus.notes.pages.pages import pages
 from paribus.notes.pages.results import Results, times
 from paribus.report import packed as shipped
 from paribus.report.collect import studies
+from paribus.store import registration
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "records.json.xz"
+UNFINISHED = ROOT / "results" / "unfinished.json.xz"
 AGAIN = ROOT / "results" / "digits.json"  # from scripts/bench_digits.py
 FIGURES = ("regimes", "path", "forest", "sensitivity", "batch_times", "seeds")  # what says most comes first
 MOST = 1  # pictures of an ablation
@@ -43,7 +46,11 @@ MOST = 1  # pictures of an ablation
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", nargs="*", metavar="NAME", help="first collect the records from outputs/")
-    if (named := parser.parse_args().pack) is not None:
+    parser.add_argument("--keep", nargs="+", metavar="NAME", help="only keep what is trained of unfinished ablations")
+    options = parser.parse_args()
+    if options.keep:
+        return keep(options.keep)
+    if (named := options.pack) is not None:
         pack(named)
     found, said = results(), written("findings")
     made = pages(found, said)
@@ -115,9 +122,25 @@ def pack(named: Sequence[str] = ()) -> None:
         shipped.update(RECORDS, plans, read, store.curves, [made[id] for id in asked_checks])
     else:
         shipped.write(RECORDS, plans, read, made.values(), store.curves)
+    if UNFINISHED.exists() and not {*shipped.Shipped.read(UNFINISHED).records} - {
+        *shipped.Shipped.read(RECORDS).records
+    }:
+        UNFINISHED.unlink()
     for name, own in plans.items():
         draw(name, composer)
         note_time(name, own, read)
+
+
+def keep(named: Sequence[str]) -> None:
+    """Records of unfinished ablations that are not shipped yet, and their registrations; nothing else is changed."""
+    store, known = Store(outputs_folder()), shipped.Shipped.read(RECORDS).records
+    read, composer = Reader(store), Composer()
+    plans = [plan for name in named for plan in plans_of([f"ablation={notes.whole(name)}"], read, composer)]
+    registrations = [registration.read(store.root, plan.name) for plan in plans]
+    shipped.write_unfinished(
+        UNFINISHED, plans, lambda id: None if id in known else read(id), registrations, store.curves
+    )
+    print(f"{len(shipped.Shipped.read(UNFINISHED).records)} runs in {UNFINISHED.relative_to(ROOT)}")
 
 
 def draw(name: str, composer: Composer) -> None:

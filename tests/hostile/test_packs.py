@@ -49,6 +49,12 @@ REFUSED = {
     "measurements that are none": pack(check={"measurements": [1]}),
     "plans that are a list": {**PACK, "records": [], "plans": [1]},
     "a plan without arms": pack(plans={"x": [{"name": "x"}]}),
+    "registrations that are numbers": {**PACK, "records": [], "registrations": [1]},
+    "a registration without seeds": {
+        **PACK,
+        "records": [],
+        "registrations": [{"name": "x", "entries": [{"time": "", "recipe": "", "seen": 0, "content": {}, "hash": ""}]}],
+    },
     "another schema": {**PACK, "schema": 2, "records": []},
     "a list": [],
     "a number": 5,

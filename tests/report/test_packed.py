@@ -13,9 +13,11 @@ from made_studies import METRICS, made
 from paribus.base.errors import UserError
 from paribus.evidence.curves import mean_curve
 from paribus.extras.exchange.adopt import adopt_packed
-from paribus.report.packed import POINTS, Shipped, thinned, update, write
+from paribus.report.packed import POINTS, Shipped, thinned, update, write, write_unfinished
 from paribus.report.page.render import page
 from paribus.report.study import study
+from paribus.store import registration
+from paribus.store.registration import Entry, Registration
 from paribus.store.store import Store
 
 
@@ -118,3 +120,37 @@ def test_curves_that_nobody_can_draw_are_refused(packed, wrong):
     path.write_bytes(lzma.compress(json.dumps(content).encode()))
     with pytest.raises(UserError, match="must be a file of results"):
         Shipped.read(path)
+
+
+CONTENT = {"seeds": {"report": [0, 1], "more": [2], "looks": [2, 3]}, "hypotheses": []}
+
+
+def test_an_unfinished_ablation_goes_on_where_it_is_imported(tmp_path):
+    """With its records, and with what was registered before its first run."""
+    result = made(seeds=5, regimes=("F",))
+    entry = Entry("2026-12-01T09:00:00+00:00", "recipe", 0, CONTENT)
+    registered = Registration("batch [F]").with_entry(entry)
+    path = tmp_path / "unfinished.json.xz"
+    half = dict([*result.records.items()][::2])
+    write_unfinished(path, result.plans, half.get, [registered, Registration("other")])
+    assert not Shipped.read(path).plans
+    store = Store(tmp_path / "outputs")
+    adopt_packed(path, store)
+    assert {id for id in result.records if store.read(id) is not None} == {*half}
+    assert registration.read(store.root, "batch [F]") == registered
+
+    later = registered.with_entry(Entry("2026-12-02T09:00:00+00:00", "recipe", 2, CONTENT))
+    registration.write(store.root, later)
+    adopt_packed(path, store)
+    assert registration.read(store.root, "batch [F]") == later
+
+
+def test_a_registration_that_was_edited_is_not_imported(tmp_path):
+    registered = Registration("batch").with_entry(Entry("2026-12-01T09:00:00+00:00", "recipe", 0, CONTENT))
+    path = tmp_path / "unfinished.json.xz"
+    write_unfinished(path, [], lambda id: None, [registered])
+    content = json.loads(lzma.decompress(path.read_bytes()))
+    content["registrations"][0]["entries"][0]["seen"] = 7
+    path.write_bytes(lzma.compress(json.dumps(content).encode()))
+    adopt_packed(path, Store(tmp_path / "outputs"))
+    assert not registration.read(tmp_path / "outputs", "batch").all_entries

@@ -18,8 +18,10 @@ from paribus.evidence.checks import Stored
 from paribus.report.curves import curve_names
 from paribus.report.page.thin import short
 from paribus.report.tables.source import pack, unpack
+from paribus.store import registration
 from paribus.store.names import bounded, unpacked
 from paribus.store.record import Record
+from paribus.store.registration import Registration
 
 SCHEMA = 1
 POINTS = 20  # of a curve
@@ -32,12 +34,14 @@ class Shipped:
     """plans: ablation -> its plans, one for each regime, with winners chosen from the records. records: by id.
 
     curves: of the reporting runs whose histories were there when they were packed, a few points of each.
+    registrations: of ablations that are not finished, whose records are here without plans.
     """
 
     plans: Mapping[str, Sequence[Plan]]
     records: Mapping[str, Record]
     checks: Mapping[str, Stored]
     curves: Mapping[str, Columns] = field(default_factory=dict)
+    registrations: Sequence[Registration] = ()
 
     def record(self, id: str) -> Record | None:
         return self.records.get(id)
@@ -65,12 +69,13 @@ class Shipped:
             }
             checks = {each["id"]: Stored.from_dict(bounded(each)) for each in content["checks"]}
             curves = {id: _columns(bounded(each)) for id, each in content.get("curves", {}).items()}
+            registrations = [registration.parsed(bounded(each)) for each in content.get("registrations", ())]
         except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"{path} must be a file of results that scripts/results.py has written, and it can't be read "
                 f"({type(error).__name__}: {str(error)[:300]})"
             ) from error
-        return Shipped(plans, records, checks, curves)
+        return Shipped(plans, records, checks, curves, registrations)
 
 
 History = Callable[[str], Columns]
@@ -112,11 +117,31 @@ def update(
     _save(path, {**content, "checks": [*made.values()]})
 
 
+def write_unfinished(
+    path: Path,
+    plans: Iterable[Plan],
+    read: Read,
+    registrations: Iterable[Registration],
+    history: History = no_history,
+) -> None:
+    """The records of ablations that are not finished, and what was registered of them: whoever imports the file goes
+    on. It holds no plans, so no table can be made of it."""
+    content: dict[str, Any] = {"schema": SCHEMA, "plans": {}, "provenance": [], "records": [], "checks": []}
+    kept = [each.as_dict() for each in registrations if each.all_entries]
+    _save(path, {**_with_records(content, list(plans), read, history), "registrations": kept})
+
+
 def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Read, history: History) -> dict[str, Any]:
     """The content with the plans, and with those of their records and curves that it lacks."""
+    own = {name: [pack(plan, read) for plan in each] for name, each in plans.items()}
+    added = _with_records(content, [plan for each in plans.values() for plan in each], read, history)
+    return {**added, "plans": {**content["plans"], **own}}
+
+
+def _with_records(content: dict[str, Any], plans: Sequence[Plan], read: Read, history: History) -> dict[str, Any]:
     records: dict[str, dict[str, Any]] = {line["id"]: line for line in content["records"]}
     sources: list[dict[str, Any]] = [*content["provenance"]]
-    for cell in (cell for each in plans.values() for plan in each for cell in plan.cells):
+    for cell in (cell for plan in plans for cell in plan.cells):
         if cell.id in records or (record := read(cell.id)) is None:
             continue
         line = json.loads(record.to_json())
@@ -129,13 +154,11 @@ def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Re
     for line in records.values():  # no time is measured twice: the digits left out would be a quarter of the file
         line["timing"] = {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in line["timing"].items()}
     curves: dict[str, Any] = dict(content.get("curves", {}))
-    for cells in (cells for each in plans.values() for plan in each for cells in plan.arms.values()):
+    for cells in (cells for plan in plans for cells in plan.arms.values()):
         arm = [record for cell in cells if cell and (record := read(cell.id)) is not None]
         curves = {**thinned(arm, history), **curves}
-    own = {name: [pack(plan, read) for plan in each] for name, each in plans.items()}
     return {
         **content,
-        "plans": {**content["plans"], **own},
         "provenance": sources,
         "records": [records[id] for id in sorted(records)],
         **({"curves": {id: curves[id] for id in sorted(curves)}} if curves else {}),

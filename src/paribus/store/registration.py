@@ -55,6 +55,9 @@ class Registration:
     def knows(self, hash: str) -> bool:
         return any(each.hash == hash for each in self.all_entries)
 
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "entries": [asdict(each) for each in self.all_entries]}
+
     def with_entry(self, entry: Entry) -> Registration:
         before = self.all_entries[-1].hash if self.all_entries else ""
         return replace(self, all_entries=(*self.all_entries, replace(entry, hash=entry.after(before))))
@@ -86,28 +89,35 @@ def path_of(outputs: Path, name: str) -> Path:
 
 def read(outputs: Path, name: str) -> Registration:
     """Without entries where nothing is registered; a file that can't be read is named in a warning, and is none."""
-    path, keys = path_of(outputs, name), ("time", "recipe", "seen", "content", "hash")
+    path = path_of(outputs, name)
     try:
-        given = bounded(json.loads(read_bounded(path)))
-        entries = tuple(Entry(*(each[key] for key in keys)) for each in given["entries"])
-        for each in entries:
-            looks_in(each.content), tests_in(each.content), reporting_in(each.content)
+        found = parsed(bounded(json.loads(read_bounded(path))))
     except (FileNotFoundError, NotADirectoryError):
         return Registration(name)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         warnings.warn(f"{path} can't be used: {error}; nothing counts as registered", stacklevel=2)
         return Registration(name, intact=False)
-    intact, before = given.get("name") == name, ""
+    return replace(found, name=name, intact=found.intact and found.name == name)
+
+
+def parsed(given: Any) -> Registration:
+    """What `Registration.as_dict` gave.
+
+    Raises ValueError, LookupError, TypeError or AttributeError for anything else.
+    """
+    keys = ("time", "recipe", "seen", "content", "hash")
+    entries = tuple(Entry(*(each[key] for key in keys)) for each in given["entries"])
+    intact, before = isinstance(given.get("name"), str), ""
     for each in entries:
+        looks_in(each.content), tests_in(each.content), reporting_in(each.content)
         intact, before = intact and each.hash == each.after(before), each.hash
-    return Registration(name, entries, intact)
+    return Registration(str(given.get("name")), entries, intact)
 
 
 def write(outputs: Path, registration: Registration) -> None:
     path = path_of(outputs, registration.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"name": registration.name, "entries": [asdict(each) for each in registration.all_entries]}
-    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(registration.as_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
 def hash_of(outputs: Path, name: str | None) -> dict[str, str]:

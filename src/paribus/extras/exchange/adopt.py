@@ -72,12 +72,13 @@ def _folder(source: str) -> Path:
 
 
 def adopt_packed(path: Path, store: Store) -> None:
-    """Records and checks of a file that scripts/results.py wrote; what the store has already stays as it is.
+    """Records, checks and registrations of a file that scripts/results.py wrote; what the store has stays as it is.
 
     Records that the list beside the file has retired are left out.
     """
     from paribus.evidence import checks
     from paribus.report.packed import Shipped
+    from paribus.store import registration
 
     packed = Shipped.read(path)
     entries = read_retired(path.with_name("retired.yaml"))
@@ -91,11 +92,17 @@ def adopt_packed(path: Path, store: Store) -> None:
     drawn = [id for id in packed.curves if id not in faults and store.read(id) is not None and not store.curves(id)]
     for id in drawn:
         store.write_curves(id, packed.curves[id])
+    with store.lock("registrations", blocking=True):
+        for each in packed.registrations:
+            if each.intact and not registration.read(store.root, each.name).all_entries:
+                registration.write(store.root, each)
     os.sync()
     unknown = [check for id, check in packed.checks.items() if checks.read(store, id) is None]
     for check in unknown:
         checks.write(store, check)
     say(f"imported {len(new)} of {len(packed.records)} runs into {store.runs}, and {len(unknown)} checks")
+    if packed.registrations:
+        say(f"unfinished: {', '.join(each.name for each in packed.registrations)}")
     if drawn:
         say(f"{len(drawn)} of them have curves, to be drawn in reports and figures")
     say("look at them: paribus claims notes    train what they lack: paribus claims notes --run")
