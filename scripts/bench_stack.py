@@ -265,7 +265,7 @@ def compiled(options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.environ["PARIBUS_CACHE"] = f"{scratch}/compiled"
             members = [member(run, Path(scratch), seed) for seed in range(options.members)]
-            bench = bench_of(members, setting, data, False)
+            bench = bench_of(members, setting, data)
             steps, taken = {"alone": bench.step(1), "traced": bench.step(options.members)}, []
             bench.compile = True
             for _ in range(2):
@@ -289,7 +289,7 @@ def auto(options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             members = [member(run, Path(scratch), seed) for seed in range(options.members)]
             before = time.perf_counter()
-            bench = bench_of(members, setting, data, False)
+            bench = bench_of(members, setting, data)
             found = explore(bench, options.members, data.updates or 0, SHARE, TOO_SHORT)
             chosen = options.members if found.too_short else found.best()  # as in `decide`
             spent = time.perf_counter() - before
@@ -308,7 +308,7 @@ def memory(options: argparse.Namespace) -> None:
         setting = build.build_setting(run)
         data = build.build_data(run, setting)
         with tempfile.TemporaryDirectory() as scratch:
-            bench = bench_of([member(run, Path(scratch), seed) for seed in range(64)], setting, data, False)
+            bench = bench_of([member(run, Path(scratch), seed) for seed in range(64)], setting, data)
             probe = functools.partial(_peak, bench)
             found = Findings(bytes={size: probe(size) for size in (4, 16)})
             for size in (32, 64):
@@ -338,7 +338,7 @@ def device(options: argparse.Namespace) -> None:
             for size, how in itertools.product(options.sizes, ("eager", "compile", "reduce-overhead")):
                 if size == 1 and how != "eager":
                     continue
-                bench = bench_of(members, setting, data, False)
+                bench = bench_of(members, setting, data)
                 try:
                     with compiled_as(how):
                         bench.compile = how != "eager"

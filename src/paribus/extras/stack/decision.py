@@ -47,7 +47,8 @@ def decide(members: Sequence[Member], setting: build.Setting, data: RunData, out
     if known is not None and (known["size"] < known["measured"] or known["measured"] >= most):
         return min(known["size"], most), wanted or known["compile"]
     updates = data.updates or 0
-    bench = bench_of(members, setting, data, wanted)
+    # Sizes are compared as traces: each would take seconds to compile, and nothing compiles while memory is counted.
+    bench = bench_of(members, setting, data)
     found = explore(bench, most, updates, SHARE, TOO_SHORT) if updates else Findings(too_short=True)
     if found.too_short:
         return most, wanted
@@ -101,7 +102,7 @@ def decision(found: Findings, size: int, most: int, compile: bool) -> dict[str, 
 def relative_time(run: Run, setting: build.Setting, data: RunData, size: int) -> float:
     """The time of an update in the fastest stacks of `size` runs like this one, each, over that of one alone."""
     member = Member(run, Record("measured", "running"), Path())
-    found = explore(bench_of([member] * size, setting, data, False), size, updates=0, share=0.0)
+    found = explore(bench_of([member] * size, setting, data), size, updates=0, share=0.0)
     return found.each(found.best()) / found.each(1)
 
 
@@ -109,7 +110,7 @@ def milliseconds(found: Findings) -> str:
     return ", ".join(f"{size}: {found.each(size) * 1e3:.3g}" for size in found.seconds)
 
 
-def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData, compile: bool) -> Bench:
+def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData) -> Bench:
     run = members[0].run
     device, dtype = torch.device(run.device), dtype_of(run)
     assert isinstance(data.splits.train, TensorSet)
@@ -126,7 +127,7 @@ def bench_of(members: Sequence[Member], setting: build.Setting, data: RunData, c
         trainee.task.prepare(data.splits)
         return trainee, task_key(run), schedule_key(run)
 
-    return Bench(make, x, y, dtype or torch.float32, context, compile)
+    return Bench(make, x, y, dtype or torch.float32, context)
 
 
 def dtype_of(run: Run) -> torch.dtype | None:
