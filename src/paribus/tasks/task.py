@@ -30,7 +30,8 @@ class Sums(Protocol):
     evaluation_size: int
 
     def training_sums(self, outputs: Tensor, target: Tensor, dtype: torch.dtype) -> Tensor:
-        """What metrics of training add up besides the loss, (*R, training_size)."""
+        """What metrics of training add up besides the loss, (*R, training_size). R ends with the number of batches of
+        equal size that are asked about together."""
         ...
 
     def training_metrics(self, loss: float, sums: list[float], samples: int) -> dict[str, float]:
