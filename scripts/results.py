@@ -122,9 +122,8 @@ def pack(named: Sequence[str] = ()) -> None:
         shipped.update(RECORDS, plans, read, store.curves, [made[id] for id in asked_checks])
     else:
         shipped.write(RECORDS, plans, read, made.values(), store.curves)
-    if UNFINISHED.exists() and not {*shipped.Shipped.read(UNFINISHED).records} - {
-        *shipped.Shipped.read(RECORDS).records
-    }:
+    read_packed = shipped.Shipped.read
+    if UNFINISHED.exists() and read_packed(UNFINISHED).records.keys() <= read_packed(RECORDS).records.keys():
         UNFINISHED.unlink()
     for name, own in plans.items():
         draw(name, composer)

@@ -139,6 +139,7 @@ def _with(content: dict[str, Any], plans: Mapping[str, Sequence[Plan]], read: Re
 
 
 def _with_records(content: dict[str, Any], plans: Sequence[Plan], read: Read, history: History) -> dict[str, Any]:
+    """The content with those records of the plans, and their curves, that it lacks."""
     records: dict[str, dict[str, Any]] = {line["id"]: line for line in content["records"]}
     sources: list[dict[str, Any]] = [*content["provenance"]]
     for cell in (cell for plan in plans for cell in plan.cells):

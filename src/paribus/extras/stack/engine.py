@@ -24,7 +24,7 @@ from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.optimizers import Setting, StackedOptimizers
 from paribus.extras.stack.program import EvaluationSums, Gradients
 from paribus.extras.stack.task import StackedTask
-from paribus.extras.stack.update import WholeUpdate, formula
+from paribus.extras.stack.update import whole_updates
 from paribus.run.data import RunData
 from paribus.run.engine import Weights, seed_streams
 from paribus.run.evaluation import evaluate as evaluate_network
@@ -91,10 +91,9 @@ class StackEngine:
         self._following = [module for module in modules if hasattr(module, "progress_state")]
         self._count = update_counter(loop.trainer)
         self._grads: dict[str, Tensor] = {}
-        whole = self.compile and self.device.type == "cpu" and formula(self.optimizers) is not None
-        whole = whole and not (watched or self._clip.clips or self.accumulate > 1)
-        self._program = Gradients(self.module, self.task, self.calls(), self.compile and not whole)
-        self._whole = WholeUpdate(self._program, self.optimizers) if whole else None
+        self._program = Gradients(self.module, self.task, self.calls(), self.compile)
+        in_parts = watched or self._clip.clips or self.accumulate > 1
+        self._whole = whole_updates(self._program, self.optimizers, in_parts)
         self._is_updated = False  # by a whole update, before the loop has asked for its parts
         evaluations = math.ceil(epochs(data) / self.evaluate_every)
         sizes = evaluation_sizes(data, "val", self.evaluation_batch())

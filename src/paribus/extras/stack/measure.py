@@ -23,7 +23,7 @@ from paribus.extras.stack.network import StackedNetwork
 from paribus.extras.stack.optimizers import Setting, StackedOptimizers
 from paribus.extras.stack.program import Gradients
 from paribus.extras.stack.task import StackedTask
-from paribus.extras.stack.update import WholeUpdate, formula
+from paribus.extras.stack.update import whole_updates
 from paribus.run.trainee import Trainee
 
 Step = Callable[[], None]
@@ -70,9 +70,8 @@ class Bench:
         stack.generators = [torch.Generator(self.x.device) for _ in made]
         task = StackedTask([run.task for run, _, _ in made], [key for _, key, _ in made])
         optimizers = StackedOptimizers(stack, [Setting(run.make_optimizer, run.schedule, key) for run, _, key in made])
-        whole = self.compile and self.x.device.type == "cpu" and formula(optimizers) is not None
-        gradients = Gradients(stack, task, sys.maxsize, self.compile and not whole)
-        update = WholeUpdate(gradients, optimizers) if whole else None
+        gradients = Gradients(stack, task, sys.maxsize, self.compile)
+        update = whole_updates(gradients, optimizers)
         x = self.x.expand(len(stack), *self.x.shape).contiguous()
         y = self.y.expand(len(stack), *self.y.shape).contiguous()
 

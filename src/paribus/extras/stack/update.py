@@ -225,6 +225,19 @@ class WholeUpdate:
         return self._bound[2]
 
 
+def whole_updates(gradients: Gradients, optimizers: StackedOptimizers, in_parts: bool = False) -> WholeUpdate | None:
+    """The whole updates of a stack whose gradients shall be compiled, where there can be any: its gradients by
+    themselves, which the other updates need, are then not compiled.
+
+    in_parts: somebody works on the gradients between the backward pass and the step.
+    """
+    on_cpu = next(iter(gradients.stack.parameters())).device.type == "cpu"
+    if in_parts or not (gradients.compile and on_cpu and formula(optimizers)):
+        return None
+    gradients.compile = False
+    return WholeUpdate(gradients, optimizers)
+
+
 class StackedState:
     """The state of all optimizers of a stack as tensors (R, ...), of which each optimizer has its rows.
 
