@@ -20,7 +20,7 @@ from paribus.stats.tuned import tuned_difference
 from paribus.stats.verdict import SMALLEST, Direction, Judged, Question, Verdict, judge
 from paribus.store.company import DURATIONS, why_not_timed
 from paribus.store.declared import agreed, unlike
-from paribus.store.scores import chance, score, waits
+from paribus.store.scores import chance, diverged, score, waits
 
 Pairs = tuple[tuple[str, str], ...]  # (arm, versus): labels of what is compared
 
@@ -115,8 +115,8 @@ def family(
         found.append(
             Finding(
                 each, ablation.regime, pairs, said.difference, said.verdict, len(asking), scores.seeds(pairs),
-                sum(scores.count(label, "diverged") for label in labels),
-                sum(scores.count(label, "missing") for label in labels),
+                sum(scores.diverged(label, each.metric) for label in labels),
+                sum(map(scores.missing, labels)),
                 next(iter(question[1].stages), said.difference),
                 looks.cap if looks else None,
                 {label: scores.collapses(label, each.metric) for label in labels},
@@ -244,8 +244,8 @@ class _Scores:
         guess = next((chance(run, metric) for run in runs if run.has_result), math.nan)
         return collapses([score(run, metric) for run in runs], guess)
 
-    def count(self, label: str, what: str) -> int:
-        records = self.records[label]
-        if what == "diverged":
-            return sum(r is not None and r.status == "diverged" for r in records)
-        return sum(r is None or not r.has_result or r.excluded is not None for r in records)
+    def diverged(self, label: str, metric: str) -> int:
+        return sum(r is not None and diverged(r, metric) for r in self.records[label])
+
+    def missing(self, label: str) -> int:
+        return sum(r is None or not r.has_result or r.excluded is not None for r in self.records[label])

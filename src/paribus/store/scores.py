@@ -16,10 +16,33 @@ def score(record: Record | None, metric: str) -> float:
     for one that is excluded."""
     if record is None or not record.has_result or record.excluded is not None:
         return math.nan
-    value = record.metrics.get(metric, record.timing.get(metric, math.nan))
-    if record.status == "done" and (math.isfinite(value) or metric not in record.metrics):
-        return value
-    return chance(record, metric)
+    if diverged(record, metric):
+        return chance(record, metric)
+    return record.metrics.get(metric, record.timing.get(metric, math.nan))
+
+
+def diverged(record: Record, metric: str) -> bool:
+    """Whether a run came to its end without a number in the metric that could be averaged.
+
+    Such a number is not finite, or it has no upper bound, is worse than guessing, and belongs to a run whose training
+    loss is worse than guessing too. A loss of 1e13 would decide every mean, and a run that is a little worse than that
+    has no number at all. A network that overfits, or recovers from a spike, is worse than guessing in one of them only.
+    """
+    if record.status == "diverged":
+        return True
+    value = record.metrics.get(metric)
+    if record.status != "done" or value is None:
+        return False
+    return not math.isfinite(value) or (_above_guessing(record, metric) and _above_guessing(record, "train/loss"))
+
+
+def _above_guessing(record: Record, metric: str) -> bool:
+    """Whether a metric without an upper bound is worse than guessing; False where guessing is not known."""
+    declared = record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
+    if declared is None or not declared.falls:
+        return False
+    guess = chance_of(declared.chance, record.classes)
+    return guess is not None and record.metrics.get(metric, -math.inf) > guess
 
 
 def chance(record: Record, metric: str) -> float:
@@ -35,7 +58,8 @@ def tuning_score(record: Record | None, metric: str) -> float | None:
     """The metric that is selected on; nan for a run that diverged or is excluded, None for one that is not finished."""
     if record is None or not record.has_result:
         return None
-    return record.metrics.get(metric, math.nan) if record.status == "done" and not record.excluded else math.nan
+    lost = record.excluded or diverged(record, metric)
+    return math.nan if lost else record.metrics.get(metric, math.nan)
 
 
 def waits(record: Record | None) -> bool:
