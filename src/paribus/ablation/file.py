@@ -97,6 +97,7 @@ class Hypothesis:
 
     smallest: the smallest effect of interest, in units of the metric; default that of the ablation.
     literature: where the literature stands, in a line.
+    of: the id of the claim of another ablation that this one asks elsewhere: of another network, task or data set.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Hypothesis:
     metric: Key
     smallest: float | None = None
     literature: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True)

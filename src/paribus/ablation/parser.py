@@ -37,7 +37,7 @@ SEEDS = ("tune", "report", "cap", "step", "vary", "tuning")
 SEARCH = ("trials", "sampler", "seed", "halving", "space")
 NESTED = "gives each reporting seed a tuning of its own: tune is a number of seeds for each, and there is no cap"
 Tune = Mapping[str, Axis | Range]
-HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature")
+HYPOTHESIS = ("id", "claim", "arm", "versus", "direction", "metric", "smallest_effect", "literature", "of")
 
 
 def parse(section: Mapping[str, Any], source: str | None = None, task: Task | None = None) -> list[Ablation]:
@@ -434,6 +434,9 @@ class _Parser:
             literature = given.get("literature", "")
             if not isinstance(literature, str):
                 raise self.error(f"{where}.literature", f"must be words, got {literature!r}")
+            root = given.get("of", "")
+            if not (root == "" or is_words(root) or is_number(root)) or str(root) == str(given["id"]):
+                raise self.error(f"{where}.of", f"must be the id of a claim of another ablation, got {root!r}")
             arms = {}
             for key in ("arm", "versus"):
                 condition = self.condition(f"{where}.{key}", given.get(key), factors)
@@ -454,7 +457,8 @@ class _Parser:
                     f"must be given: the smallest difference in {of} that matters, in its unit",
                 )
             ends = arms["arm"], arms["versus"]
-            found.append(Hypothesis(str(given["id"]), str(given["claim"]), *ends, direction, of, least, literature))
+            words = str(given["id"]), str(given["claim"])
+            found.append(Hypothesis(*words, *ends, direction, of, least, literature, str(root)))
         return tuple(found)
 
     def regimes(self, ablation: Ablation, section: Any) -> list[Ablation]:

@@ -1,18 +1,18 @@
-"""The ablations of the lecture notes: the files in conf/ablation/notes."""
+"""The ablations of the study of the lecture notes: those that ask their claims, and those of language models."""
 
 from __future__ import annotations
 
 from paribus.ablation.ablation_files import file_of
 from paribus.config.ablations import shipped
 
-FOLDER = "notes"
+FOLDERS = ("notes", "language")  # of conf/ablation
 LAST = "batch_time"  # it measures time: everything else should be over
 
 
 def names() -> list[str]:
     """Their short names, the one that measures time last."""
     return sorted(
-        (name for name, path in shipped().items() if path.parent.name == FOLDER), key=lambda each: each == LAST
+        (name for name, path in shipped().items() if path.parent.name in FOLDERS), key=lambda each: each == LAST
     )
 
 
@@ -22,8 +22,8 @@ def word(name: str) -> str:
 
 
 def whole(name: str) -> str:
-    """The name that means the notes' file whatever files a user has: notes/norms."""
-    return f"{FOLDER}/{name}"
+    """The name that means this file whatever files a user has: notes/norms."""
+    return f"{shipped()[name].parent.name}/{name}"
 
 
 def takes_times(name: str) -> bool:
@@ -33,5 +33,5 @@ def takes_times(name: str) -> bool:
 
 def are(name: str) -> bool:
     """Whether `ablation=NAME` is one of the notes'."""
-    short = name.removeprefix(f"{FOLDER}/")
+    short = name.rpartition("/")[2]
     return short in names() and file_of(name) == shipped()[short]

@@ -29,7 +29,7 @@ from paribus.report.verdicts import Claim, claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 
-NOTES = notes.FOLDER
+NOTES = "notes"  # stands for all of them
 
 
 def claimed(words: Sequence[str], only: Sequence[str], run: bool, results: str | None) -> list[Line]:
@@ -77,7 +77,7 @@ def _packed(path: Path, names: Sequence[str], only: Sequence[str]) -> list[Line]
     """The lines of a file of results, which are the notes'."""
     packed = Shipped.read(path)
     whole = not names or NOTES in names
-    short = [name.removeprefix(f"{NOTES}/") for name in names if name != NOTES]
+    short = [name.rpartition("/")[2] for name in names if name != NOTES]
     for name in short:
         if name not in packed.plans:
             known = [*packed.plans]

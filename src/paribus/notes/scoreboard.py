@@ -11,9 +11,9 @@ from paribus.evidence.measurement import MEANING, Measurement
 from paribus.notes.checks.catalogue import Check
 from paribus.report import scoreboard
 from paribus.report.numbers import NONE, short
-from paribus.report.scoreboard import MEASURED, NOT_RUN, OUTCOMES, Line, of_claim
+from paribus.report.scoreboard import MEASURED, NOT_RUN, OUTCOMES, Line, of_claims
 from paribus.report.tables.sheet import Entry, Sheet
-from paribus.report.verdicts import Claim, board
+from paribus.report.verdicts import Claim
 
 SECTIONS: Mapping[str, str] = {
     "1.1": "1.1 Local minima and saddle points",
@@ -28,7 +28,7 @@ CAPTION = f"{MEASURED}. Effect of a check: the measured number. {OUTCOMES} {MEAN
 
 def lines(found: Sequence[Claim], checks: Sequence[tuple[Check, Stored | None]]) -> list[Line]:
     """All lines, in the order of the ids; regimes of one claim together, and their common verdict first."""
-    made = [of_claim(claim) for claim in board(found)] + [_of_check(check, stored) for check, stored in checks]
+    made = of_claims(found) + [_of_check(check, stored) for check, stored in checks]
     groups = [[replace(line, section=SECTIONS.get(line.id[:3], METHOD)) for line in group] for group in made]
     groups.sort(key=lambda group: (group[0].section == METHOD, group[0].id.split("-")[:2], group[0].id))
     return [line for group in groups for line in group]

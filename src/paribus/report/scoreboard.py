@@ -21,6 +21,7 @@ from paribus.report.verdicts import (
     board,
     compared,
     detectable_text,
+    everywhere,
     finding_notes,
     needed,
     overall_because,
@@ -30,6 +31,7 @@ from paribus.stats.regimes import DEPENDS
 from paribus.stats.verdict import MEANING
 
 NOT_RUN = "not run"
+EVERYWHERE = "everywhere"  # the regime of a verdict over several ablations
 MEASURED = (
     "Effect of an ablation: the difference in the column `measured`, paired by seed, with the bounds that decided (in "
     "percentage points for an accuracy)"
@@ -93,7 +95,14 @@ def _number(text: str) -> float | str | None:
 
 def lines(found: Sequence[Claim]) -> list[Line]:
     """All lines, in the order of the claims; regimes of one claim together, and their common verdict first."""
-    return [line for claim in board(found) for line in of_claim(claim)]
+    return [line for group in of_claims(found) for line in group]
+
+
+def of_claims(found: Sequence[Claim]) -> list[list[Line]]:
+    """The lines of each claim; last, of one that other ablations ask elsewhere, the verdict over all of them."""
+    rated = board(found)
+    whole = everywhere(rated)
+    return [of_claim(claim) + ([_common(whole[claim.id], EVERYWHERE)] if claim.id in whole else []) for claim in rated]
 
 
 def sheets(found: Sequence[Line], caption: str = CAPTION) -> list[Sheet]:
@@ -152,17 +161,8 @@ def _ends(finding: Finding) -> tuple[str, str]:
 
 def of_claim(claim: Claim) -> list[Line]:
     """The lines of one claim."""
-    made = []
+    made = [_common(claim, "all")] if len(claim.findings) > 1 else []
     said = claim.findings[0].hypothesis.literature
-    several = len(claim.findings) > 1
-    if several:
-        ran = [each for each in claim.findings if each.difference.n]
-        outcome = claim.overall.outcome if ran else NOT_RUN
-        counted = min((each.difference.n for each in claim.findings), default=0)
-        made.append(
-            Line(claim.id, claim.claim, claim.ablation, "all", "", Entry(""), counted, outcome, overall_because(claim),
-                 said, discovery=_rate(claim.overall_discovery))
-        )  # fmt: skip
     for each, rate in zip(claim.findings, claim.discovery, strict=True):
         d, metric = each.difference, each.hypothesis.metric
         effect = with_interval(d.mean, d.low, d.high, metric) if d.n else Entry(NONE)
@@ -175,6 +175,16 @@ def of_claim(claim: Claim) -> list[Line]:
                  discovery=_rate(rate))
         )  # fmt: skip
     return made
+
+
+def _common(claim: Claim, regime: str) -> Line:
+    """What all findings of a claim say together."""
+    outcome = claim.overall.outcome if any(each.difference.n for each in claim.findings) else NOT_RUN
+    n = min((each.difference.n for each in claim.findings), default=0)
+    return Line(
+        claim.id, claim.claim, claim.ablation, regime, "", Entry(""), n, outcome, overall_because(claim),
+        claim.findings[0].hypothesis.literature, discovery=_rate(claim.overall_discovery),
+    )  # fmt: skip
 
 
 def _rate(value: float) -> Entry:

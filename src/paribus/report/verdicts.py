@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,9 @@ _FACTS = ("budget", "data", "precision", "world_size", "evaluated")
 class Claim:
     """A hypothesis of an ablation file. findings: one for each regime, in the file's order.
 
-    overall: the verdict on all regimes together. differing: in what the regimes differ. discovery: of each finding that
-    is settled, the smallest false discovery rate over the board at which it stands; nan without a board.
+    overall: the verdict on all regimes together. held: for each finding, the choices and facts that all of its runs
+    share. discovery: of each finding that is settled, the smallest false discovery rate over the board at which it
+    stands; nan without a board.
     """
 
     ablation: str
@@ -42,8 +43,14 @@ class Claim:
     claim: str
     findings: tuple[Finding, ...]
     overall: ClaimVerdict
-    differing: tuple[str, ...] = ()
+    held: tuple[Mapping[str, str], ...] = ()
     discovery: tuple[float, ...] = ()
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """In what the regimes differ."""
+        keys = dict.fromkeys(key for each in self.held for key in each)
+        return tuple(key for key in keys if len({each[key] for each in self.held if key in each}) > 1)
 
     def content(self) -> dict[str, Any]:
         """What a program reads: plain values, numbers as recorded."""
@@ -75,30 +82,46 @@ def claims(
     read: the record of a run by its id, None where there is none. known: the findings of each plan, where somebody has
     made them at this level.
     """
-    found: dict[tuple[str, str], list[Finding]] = {}
-    of: dict[str, list[Plan]] = {}  # the regimes of each ablation
+    found: dict[tuple[str, str], list[tuple[Finding, Mapping[str, str]]]] = {}
     if known is None:
         known = [findings(plan, read, level) for plan in plans]
     for plan, own in zip(plans, known, strict=True):
         if not own:
             continue
         assert plan.ablation is not None, "only an ablation has findings"
-        of.setdefault(plan.ablation.name, []).append(plan)
+        held = _held(plan, read)
         for each in own:
-            found.setdefault((plan.ablation.name, each.hypothesis.id), []).append(each)
-    differing = {name: _differing(of_name, read) for name, of_name in of.items()}
-    return [
-        Claim(
-            ablation,
-            id,
-            group[0].hypothesis.claim,
-            tuple(group),
-            over_regimes({each.regime or ablation: _in_regime(each) for each in group}),
-            differing[ablation],
-            (math.nan,) * len(group),
+            found.setdefault((plan.ablation.name, each.hypothesis.id), []).append((each, held))
+    made = []
+    for (ablation, id), group in found.items():
+        every = tuple(each for each, _ in group)
+        overall = over_regimes({each.regime or ablation: _in_regime(each) for each in every})
+        held_by = tuple(held for _, held in group)
+        made.append(Claim(ablation, id, every[0].hypothesis.claim, every, overall, held_by, (math.nan,) * len(every)))
+    return made
+
+
+def everywhere(found: Sequence[Claim]) -> dict[str, Claim]:
+    """Each claim that other ablations ask elsewhere (`of` in their hypotheses), over all regimes of all of them, by its
+    id. Gains are compared in units of the smallest effect of interest, since their metrics may differ."""
+    made = {}
+    for root in found:
+        others = [claim for claim in found if claim.findings[0].hypothesis.of == root.id]
+        if not others:
+            continue
+        family = [root, *others]
+        where = {
+            claim.id + (f" [{each.regime}]" if each.regime else ""): each for claim in family for each in claim.findings
+        }
+        made[root.id] = replace(
+            root,
+            ablation=", ".join(dict.fromkeys(claim.ablation for claim in family)),
+            findings=tuple(where.values()),
+            overall=over_regimes({name: _in_regime(each) for name, each in where.items()}),
+            held=tuple(held for claim in family for held in claim.held),
+            discovery=tuple(rate for claim in family for rate in claim.discovery),
         )
-        for (ablation, id), group in found.items()
-    ]
+    return made
 
 
 def _content(finding: Finding) -> dict[str, Any]:
@@ -134,19 +157,16 @@ def board(found: Sequence[Claim]) -> list[Claim]:
 
 
 def _in_regime(finding: Finding) -> InRegime:
-    return InRegime(finding.verdict, finding.first, any(each.count for each in finding.collapses.values()))
+    first = finding.first if finding.hypothesis.direction == "greater" else finding.first.turned
+    return InRegime(finding.verdict, first, any(each.count for each in finding.collapses.values()))
 
 
-def _differing(plans: Sequence[Plan], read: Read) -> tuple[str, ...]:
-    """The choices and facts that the runs of one regime share, and those of another have otherwise; and the tuning."""
-    held = []
-    for plan in plans if len(plans) > 1 else ():
-        runs = [run for cells in plan.arms.values() for cell in cells if cell and (run := read(cell.id)) is not None]
-        facts = {key: {str(fact(run, key)) for run in runs} for key in _FACTS}
-        one = {key: values.pop() for key, values in facts.items() if len(values) == 1}
-        held.append({**held_equal(runs), **one, "tuning": str(bool(plan.tuned))})
-    keys = dict.fromkeys(key for each in held for key in each)
-    return tuple(key for key in keys if len({each[key] for each in held if key in each}) > 1)
+def _held(plan: Plan, read: Read) -> Mapping[str, str]:
+    """The choices and facts that the runs of one regime share; and whether it is tuned."""
+    runs = [run for cells in plan.arms.values() for cell in cells if cell and (run := read(cell.id)) is not None]
+    facts = {key: {str(fact(run, key)) for run in runs} for key in _FACTS}
+    one = {key: values.pop() for key, values in facts.items() if len(values) == 1}
+    return {**held_equal(runs), **one, "tuning": str(bool(plan.tuned))}
 
 
 def verdict_sheet(found: Sequence[Claim], level: float = 0.95) -> Sheet:

@@ -19,8 +19,8 @@ DEPENDS = (
 
 @dataclass(frozen=True)
 class InRegime:
-    """A verdict in one regime. first: the difference at the first look, or of all runs where there is but one.
-    collapses: whether any run that it compares did."""
+    """A verdict in one regime. first: the difference in the claimed direction at the first look, or of all runs where
+    there is but one. collapses: whether any run that it compares did."""
 
     verdict: Verdict
     first: Difference
@@ -45,12 +45,12 @@ def over_regimes(found: Mapping[str, InRegime]) -> ClaimVerdict:
     """One verdict for a claim: what the intervals of all regimes say together, as in `verdict.decide`: SUPPORTED if
     every lower bound is at least d, NEGLIGIBLE if every interval lies within ±d, and so on.
 
-    That is an intersection-union test: it is wrong in at most as many cases as the worst of its regimes, and needs no
-    adjustment. Where it is INCONCLUSIVE, and two regimes have verdicts that are settled and differ, the claim is
-    CONDITIONAL if the effects differ beyond chance by `welch`. The difference between significant and not significant
-    is not itself significant (Gelman & Stern 2006). The test takes the first look of each regime: later ones are there
-    only where it left the verdict open, and on such a choice the test would not hold its level. Where runs collapse no
-    test of heterogeneity holds its level, and none is made.
+    That is an intersection-union test: it is wrong in at most as many cases as the worst of its regimes, and needs
+    no adjustment. Where it is INCONCLUSIVE, and two regimes have verdicts that are settled and differ, the claim is
+    CONDITIONAL if the effects, each in units of its d, differ beyond chance by `welch`. The difference between
+    significant and not significant is not itself significant (Gelman & Stern 2006). The test takes the first look
+    of each regime: later ones are there only where it left the verdict open, and on such a choice the test would
+    not hold its level. Where runs collapse no test of heterogeneity holds its level, and none is made.
 
     found: by the name of the regime.
 
@@ -64,11 +64,12 @@ def over_regimes(found: Mapping[str, InRegime]) -> ClaimVerdict:
     }
     if len(found) == 1:
         return ClaimVerdict(kinds[0], groups)
-    verdicts, first = [each.verdict for each in found.values()], [each.first for each in found.values()]
+    verdicts = [each.verdict for each in found.values()]
     collapsed = tuple(name for name, each in found.items() if each.collapses)
     p = math.nan
     if not collapsed:
-        p = welch([d.mean for d in first], [d.sd for d in first], [d.n for d in first])
+        first = [(each.first, each.verdict.smallest) for each in found.values()]
+        p = welch([d.mean / unit for d, unit in first], [d.sd / unit for d, unit in first], [d.n for d, _ in first])
     outcome = decide(
         min(v.low / v.smallest for v in verdicts), max(v.high / v.smallest for v in verdicts), 1.0
     )  # in units of d, which may differ between regimes

@@ -127,8 +127,8 @@ def hash_of(outputs: Path, name: str | None) -> dict[str, str]:
 
 
 def plain(ablation: Any) -> dict[str, Any]:
-    """The fields of an ablation as they come back from JSON; not where its file lies, what others found, nor the words
-    over a report, which decide nothing."""
+    """The fields of an ablation as they come back from JSON; not where its file lies, what others found, the words
+    over a report, nor which other claim a hypothesis belongs to: these decide nothing."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(ablation), default=str, ensure_ascii=False))
     for key in ("source", "claim", "about"):
         del content[key]
@@ -138,7 +138,7 @@ def plain(ablation: Any) -> dict[str, Any]:
     if "search" in content and not content["search"]["halving"]:
         del content["search"]["halving"]
     for each in content["hypotheses"]:
-        del each["literature"]
+        del each["literature"], each["of"]
     return content
 
 

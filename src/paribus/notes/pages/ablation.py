@@ -6,6 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from paribus.evidence.aggregate import Aggregate
+from paribus.notes import ablations as notes
 from paribus.notes.pages.literature import papers, with_links
 from paribus.notes.pages.results import (
     FOLDER,
@@ -53,7 +54,7 @@ def ablation_page(results: Results, name: str) -> str:
     parts += [f"## Remarks\n\n{results.remarks[name]}\n"] if name in results.remarks else []
     said = papers(name)
     parts += [f"## Literature\n\n{with_links(said.rstrip('.'))}.\n"] if said else []
-    source = here.parents[3] / "conf" / "ablation" / "notes" / f"{name}.yaml"
+    source = here.parents[3] / "conf" / "ablation" / f"{notes.whole(name)}.yaml"
     parts += [
         "## Again\n",
         f"    paribus train -m ablation={name}\n    paribus table ablation={name}\n",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from paribus.ablation.findings import Finding
 from paribus.evidence.measurement import MEANING as OF_CHECKS
 from paribus.evidence.measurement import Measurement
+from paribus.notes import ablations as notes
 from paribus.notes import scoreboard
 from paribus.notes.pages import picture
 from paribus.notes.pages.literature import papers, with_links
@@ -27,7 +28,7 @@ from paribus.notes.pages.results import (
 )
 from paribus.report.escape import markdown
 from paribus.report.numbers import NONE, amount, difference_unit, name, scale, short, title
-from paribus.report.scoreboard import NOT_RUN, Line
+from paribus.report.scoreboard import EVERYWHERE, NOT_RUN, Line
 from paribus.report.tables import render
 from paribus.report.tables.columns import with_interval
 from paribus.report.tables.sheet import Column, Entry, Sheet
@@ -65,6 +66,7 @@ def claim_page(results: Results, id: str) -> str:
         *([f"![{_about(first)}]({here.stem}.svg)\n"] if drawn else []),
         render.markdown(_of_claim(results, claim) if claim else _of_check(results, id)),
         f"{link('What verdicts mean', FOLDER.parent / 'verdicts.md', here)}.\n",
+        *(f"{each}\n" for each in _elsewhere(results, id)),
         "## Where it fails\n",
         *(f"- {each}" for each in _fails(results, id)),
         "",
@@ -90,6 +92,21 @@ def question(results: Results, id: str) -> str:
         f"{asked} Compared are runs with {ends[0]} and with {ends[1]}, everything else being equal. Claimed: "
         f"{name(hypothesis.metric)} is {more}."
     )
+
+
+def _elsewhere(results: Results, id: str) -> list[str]:
+    """Where else a claim is asked, and what all of its ablations say together."""
+    here, claim, last = claim_path(id), results.claims.get(id), results.lines[id][-1]
+    if claim is None:
+        return []
+    root = claim.findings[0].hypothesis.of
+    if root in results.lines:
+        return [f"It asks elsewhere what {link(root, claim_path(root), here)} asks."]
+    if last.regime != EVERYWHERE:
+        return []
+    others = [name for name, each in results.claims.items() if each.findings[0].hypothesis.of == id]
+    named = ", ".join(link(name, claim_path(name), here) for name in others)
+    return [f"It is asked elsewhere too: {named}. All of them together: **{last.verdict}**. {sentence(last.words)}"]
 
 
 def claim_picture(results: Results, id: str) -> str:
@@ -259,5 +276,5 @@ def _again(results: Results, id: str) -> list[str]:
         f"runs.\n",
         f"<!-- report: {ablation} -->\n",
         f"As CSV: {link('every arm with its runs', table_path(ablation), here)}, {board}. The file: "
-        f"{link(f'{ablation}.yaml', here.parents[3] / 'conf' / 'ablation' / 'notes' / f'{ablation}.yaml', here)}.\n",
+        f"{link(f'{ablation}.yaml', here.parents[3] / 'conf' / 'ablation' / f'{notes.whole(ablation)}.yaml', here)}.\n",
     ]
