@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from paribus.notes.checks import stored
 from paribus.notes.checks.catalogue import Check
 from paribus.store.reader import Reader
 from paribus.store.store import Store
+from paribus.sweep.slots import cores
 
 
 def make_missing(
@@ -44,7 +44,7 @@ def _estimate(store: Store, names: Sequence[str], overrides: Sequence[str], comp
     """Says what is missing of each ablation and how long that takes; the ablations that something is missing of."""
     read = Reader(store)
     costs = Costs(store.scan())
-    slots = os.cpu_count() or 1
+    slots = cores()
     found, total, unknown = [], 0.0, 0
     for name in names:
         plans = plans_of([f"ablation={name}", *overrides], read, composer)
