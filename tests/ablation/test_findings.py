@@ -81,9 +81,9 @@ def test_other_factors_are_held_and_averaged_over():
         for lr in ("0.1", "1"):
             plan.levels[f"{norm} {lr}"] = {"norm": norm, "lr": lr}
             plan.arms[f"{norm} {lr}"] = [cell(f"{norm} {lr}", s) for s in range(3)]
-    both = Hypothesis("h", "c", {"norm": "none"}, {"norm": "batch"}, "less", "test/acc")
+    both = Hypothesis("h", "c", {"norm": "none"}, {"norm": "batch"}, "less", FIRST.key("test/acc"))
     assert matching(plan, both) == (("none 0.1", "batch 0.1"), ("none 1", "batch 1"))
-    one_sided = Hypothesis("h", "c", {"norm": "none", "lr": "1"}, {"norm": "batch"}, "less", "test/acc")
+    one_sided = Hypothesis("h", "c", {"norm": "none", "lr": "1"}, {"norm": "batch"}, "less", FIRST.key("test/acc"))
     assert matching(plan, one_sided) == (("none 1", "batch 0.1"),)  # what one side does not name is the baseline's
     r = np.random.default_rng(1)
     records = {

@@ -22,9 +22,17 @@ def test_a_collapse_is_nearer_to_chance_than_to_the_median():
     assert collapses([0.97, 0.1, 0.98], 0.1).count == 1  # at chance: it diverged
     assert collapses([0.1, 0.1, 0.1, 0.9, math.nan], 0.1).count == 3  # most do
     assert collapses([0.1, 0.1], 0.1).deepest == 0.0
-    loss = collapses([0.1, 0.12, 2.3, 1.9, 0.11], 2.3)
+    loss = collapses([0.1, 0.12, 2.3, 1.9, 0.11], 2.3, higher=False)
     assert (loss.count, loss.deepest) == (2, pytest.approx(2.3 - 0.115))
     assert collapses([], 0.1).n == 0
+
+
+def test_nothing_falls_in_an_arm_that_does_no_better_than_guessing():
+    below = [0.008, 0.011, 0.010, 0.022, 0.012]  # chance is 0.032: the fourth is nearer to it than to the median
+    assert collapses(below, 0.032).count == 0
+    assert collapses([*below, 0.032], 0.032).count == 1  # it diverged, and was scored at chance
+    assert collapses([3.5, 3.6, 3.4, 3.31], 3.3, higher=False).count == 0
+    assert collapses([3.5, 3.6, 3.4, 3.31], 3.3).count == 1  # of a metric in which 3.3 is the worst
 
 
 def test_without_a_chance_level_only_a_diverged_run_is_one():

@@ -13,6 +13,7 @@ import numpy as np
 from paribus.ablation.cells import Plan, Read
 from paribus.ablation.file import SPLIT, Ablation, Hypothesis
 from paribus.ablation.kept import Row, Scored
+from paribus.base.metrics import Key
 from paribus.stats.collapse import Collapses, collapses, falls
 from paribus.stats.paired import Difference, with_falls
 from paribus.stats.sequential import Looks, stages
@@ -197,7 +198,7 @@ class _Scores:
     def seeds(self, pairs: Pairs) -> int:
         return min((len(self.records[label]) for pair in pairs for label in pair), default=0)
 
-    def stages(self, pairs: Pairs, metric: str, looks: Looks | None) -> list[Difference]:
+    def stages(self, pairs: Pairs, metric: Key, looks: Looks | None) -> list[Difference]:
         """The difference at each look that is over: when its runs are."""
         n = self.seeds(pairs)
         every = [run for pair in pairs for label in pair for run in self.records[label]]
@@ -208,7 +209,7 @@ class _Scores:
             n = next((k for k in range(n) if any(waits(row[k]) for row in rows)), n)
         return stages(n, looks, lambda size: self.difference(pairs, metric, size)) if n else []
 
-    def difference(self, pairs: Pairs, metric: str, size: int) -> Difference:
+    def difference(self, pairs: Pairs, metric: Key, size: int) -> Difference:
         arms = [[self.sides(pair[side], metric, size) for pair in pairs] for side in (0, 1)]
         (a, kept_a), (b, kept_b) = [([own for own, _ in each], [kept for _, kept in each]) for each in arms]
         there = ~np.isnan([*a, *b, *itertools.chain.from_iterable([*kept_a, *kept_b])]).any(axis=0)
@@ -226,13 +227,13 @@ class _Scores:
         typical = float(np.median(np.mean(a, axis=0) - np.mean(b, axis=0))) if there.any() else math.nan
         return with_falls(found, falls(typical, arm, versus, len(pairs)))
 
-    def _sides(self, label: str, metric: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def _sides(self, label: str, metric: Key, size: int) -> tuple[np.ndarray, np.ndarray]:
         """The scores of an arm's first `size` seeds, cross-fitted (n,) and at every kept point (K, n)."""
         chosen, rows = self.scored.at(label, size)
         kept = np.array([[score(r, metric) for r in row] for row in rows])
         return (kept[0] if len(rows) == 1 else np.array([score(r, metric) for r in chosen])), kept
 
-    def _collapses(self, label: str, metric: str, size: int | None = None) -> Collapses:
+    def _collapses(self, label: str, metric: Key, size: int | None = None) -> Collapses:
         """Of the first `size` reporting runs, and of the tuning runs, at every point at which a seed is scored; without
         a size, of all runs at the best point."""
         if size is None and label not in self.scored.plan.tuned:
@@ -242,9 +243,9 @@ class _Scores:
         runs = [run for point in points for run in self.scored.trial(label, point) if run is not None]
         runs += [run for point in points for run in self.scored.row(label, point)[:n] if run is not None]
         guess = next((chance(run, metric) for run in runs if run.has_result), math.nan)
-        return collapses([score(run, metric) for run in runs], guess)
+        return collapses([score(run, metric) for run in runs], guess, bool(metric.metric.higher))
 
-    def diverged(self, label: str, metric: str) -> int:
+    def diverged(self, label: str, metric: Key) -> int:
         return sum(r is not None and diverged(r, metric) for r in self.records[label])
 
     def missing(self, label: str) -> int:

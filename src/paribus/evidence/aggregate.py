@@ -261,7 +261,7 @@ def _row(arm: str, records: Sequence[Record | None], metrics: Sequence[Key], lev
     pairs = _pairing(done)
     guess = next((chance(r, metrics[0]) for r in present if r.has_result), math.nan)
     if math.isfinite(guess):
-        row.collapses = collapses([score(r, metrics[0]) for r in present], guess)
+        row.collapses = collapses([score(r, metrics[0]) for r in present], guess, bool(metrics[0].metric.higher))
     for metric in metrics:
         found = zip(pairs, (_value(run, metric) for run in done), strict=True)
         values = {key: value for key, value in found if math.isfinite(value)}

@@ -1,18 +1,18 @@
-"""The ablations of the study of the lecture notes: those that ask their claims, and those of language models."""
+"""The ablations of the lecture notes, and what goes beyond them: the files in conf/ablation/notes."""
 
 from __future__ import annotations
 
 from paribus.ablation.ablation_files import file_of
 from paribus.config.ablations import shipped
 
-FOLDERS = ("notes", "language")  # of conf/ablation
+FOLDER = "notes"
 LAST = "batch_time"  # it measures time: everything else should be over
 
 
 def names() -> list[str]:
     """Their short names, the one that measures time last."""
     return sorted(
-        (name for name, path in shipped().items() if path.parent.name in FOLDERS), key=lambda each: each == LAST
+        (name for name, path in shipped().items() if path.parent.name == FOLDER), key=lambda each: each == LAST
     )
 
 
@@ -23,7 +23,7 @@ def word(name: str) -> str:
 
 def whole(name: str) -> str:
     """The name that means this file whatever files a user has: notes/norms."""
-    return f"{shipped()[name].parent.name}/{name}"
+    return f"{FOLDER}/{name}"
 
 
 def takes_times(name: str) -> bool:

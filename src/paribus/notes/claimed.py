@@ -29,7 +29,7 @@ from paribus.report.verdicts import Claim, claims
 from paribus.store.reader import Reader
 from paribus.store.store import Store
 
-NOTES = "notes"  # stands for all of them
+NOTES = notes.FOLDER
 
 
 def claimed(words: Sequence[str], only: Sequence[str], run: bool, results: str | None) -> list[Line]:

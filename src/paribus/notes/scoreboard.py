@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, str] = {
     "1.3": "1.3 Optimizers and schedules",
     "1.4": "1.4 Targets and losses",
     "1.5": "1.5 Normalization",
+    "2.1": "2.1 Transformers and sequences",
 }
 METHOD = "The method itself"
 CAPTION = f"{MEASURED}. Effect of a check: the measured number. {OUTCOMES} {MEANING}"

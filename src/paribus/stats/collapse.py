@@ -25,11 +25,12 @@ class Collapses:
         return clopper_pearson(self.count, self.n, self.level)
 
 
-def collapses(scores: Sequence[float], chance: float, level: float = 0.95) -> Collapses:
+def collapses(scores: Sequence[float], chance: float, higher: bool = True, level: float = 0.95) -> Collapses:
     """A run has collapsed if it scores no better than chance, as one that diverged does, or nearer to chance than to
-    the median of the runs that do better.
+    the median of the others. In an arm whose median is no better than chance only diverged runs count: nothing falls
+    from there.
 
-    scores: (n,), in a metric of either direction; nan (a run without a result) does not count. Infinite is the score of
+    scores: (n,), larger is better if `higher`; nan (a run without a result) does not count. Infinite is the score of
         a diverged run where nobody knows what guessing scores.
     chance: what guessing scores; nan where it is not known, and then only infinite scores are collapses.
     """
@@ -37,8 +38,11 @@ def collapses(scores: Sequence[float], chance: float, level: float = 0.95) -> Co
     x = [score for score in map(float, scores) if not math.isnan(score)]
     better = [score for score in x if math.isfinite(score) and score != chance]
     middle = statistics.median(better) if better else math.nan
+    stands = middle > chance if higher else middle < chance
     fallen = [
-        score for score in x if not math.isfinite(score) or score == chance or abs(score - chance) < abs(score - middle)
+        score
+        for score in x
+        if not math.isfinite(score) or score == chance or (stands and abs(score - chance) < abs(score - middle))
     ]
     depths = [score - middle for score in fallen if math.isfinite(score)] if better else []
     return Collapses(len(fallen), len(x), max(depths, key=abs, default=0.0), level)
