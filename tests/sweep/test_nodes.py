@@ -141,9 +141,9 @@ def test_a_run_of_several_machines_says_how_it_is_started(paribus, tmp_path, lin
 
 def test_the_launcher_of_this_machine_starts_no_run_of_several(paribus, tmp_path):
     result = paribus("train", "-m", "trainer.num_nodes=2", "seed=0,1", *LINE, *SHORT)
-    assert result.code == 1
-    assert "2 runs failed" in result.err
-    assert result.err.count("`paribus node --rank N --of 2`") == 2
+    assert result.code == 2, result.err
+    assert "no run is trained" in result.err
+    assert result.err.count("`paribus node --rank N --of 2`") == 1
     assert not list(tmp_path.glob("outputs/runs/*"))
 
 

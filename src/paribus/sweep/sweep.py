@@ -26,10 +26,12 @@ from paribus.evidence.registered import register
 from paribus.run.later import lacking
 from paribus.store.store import Store
 from paribus.sweep.afterwords import add_afterwords, command_on
+from paribus.sweep.capacity import is_of_this_machine
 from paribus.sweep.child import add_metrics_to, check_settings, fingerprints
 from paribus.sweep.fork import shared_server
 from paribus.sweep.grouping import grouping
 from paribus.sweep.jobs import Job, Jobs, Launch
+from paribus.sweep.ranks import check_one_machine
 
 Missing = dict[str, tuple[Cell, Plan]]  # run -> its cell, and the plan that it is trained for
 
@@ -226,6 +228,12 @@ class Sweep:
         # In a process that has torch already: this one would take seconds to import it, and never needs it.
         runs = {setting: cell.run for setting, cell in cells.items()}
         self.invalid.update(shared_server().call(check_settings, runs))
+        if is_of_this_machine(self.settings.hydra.launcher):
+            for setting, run in runs.items():
+                try:
+                    check_one_machine(run)
+                except UserError as error:
+                    self.invalid[setting] = self.invalid[setting] or str(error)
 
     def announce(self, plan: Plan, missing: Missing, stage: int) -> None:
         to_train = sum(cell.id in missing for cell in plan.cells)
