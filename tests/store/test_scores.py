@@ -28,7 +28,8 @@ def run(status="done", **metrics):
     ("train", "test", "scored"),
     [
         (1e13, 2e13, 2.0),  # it blew up, and stayed finite
-        (2.01, 2.02, 2.0),  # both are worse than guessing
+        (4.01, 4.02, 2.0),
+        (2.01, 2.02, 2.02),  # it learned nothing
         (0.001, 20.0, 20.0),  # overfitted: the number says something
         (5.7, 0.3, 0.3),  # its last epoch had a spike, and it recovered
         (1.0, math.inf, 2.0),

@@ -8,6 +8,7 @@ import re
 from paribus.base.metrics import Key, chance_of
 from paribus.store.record import Record
 
+FAR_OFF = 2.0  # times what guessing scores
 _PARTS = re.compile(r" (\d+)/(\d+)/(\d+)$")  # at the end of the fingerprint of the data
 
 
@@ -24,25 +25,25 @@ def score(record: Record | None, metric: str) -> float:
 def diverged(record: Record, metric: str) -> bool:
     """Whether a run came to its end without a number in the metric that could be averaged.
 
-    Such a number is not finite, or it has no upper bound, is worse than guessing, and belongs to a run whose training
-    loss is worse than guessing too. A loss of 1e13 would decide every mean, and a run that is a little worse than that
-    has no number at all. A network that overfits, or recovers from a spike, is worse than guessing in one of them only.
+    Such a number is not finite; or it has no upper bound, is more than twice what guessing has, and so is the training
+    loss. A loss of 1e13 would decide every mean, and a run that is a little worse than that has no number at all. A
+    network that overfits, or recovers from a spike, is so bad in one of them only; one that learns nothing, in none.
     """
     if record.status == "diverged":
         return True
     value = record.metrics.get(metric)
     if record.status != "done" or value is None:
         return False
-    return not math.isfinite(value) or (_above_guessing(record, metric) and _above_guessing(record, "train/loss"))
+    return not math.isfinite(value) or (_far_off(record, metric) and _far_off(record, "train/loss"))
 
 
-def _above_guessing(record: Record, metric: str) -> bool:
-    """Whether a metric without an upper bound is worse than guessing; False where guessing is not known."""
+def _far_off(record: Record, metric: str) -> bool:
+    """Whether a metric without an upper bound is far worse than guessing; False where guessing is not known."""
     declared = record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
     if declared is None or not declared.falls:
         return False
     guess = chance_of(declared.chance, record.classes)
-    return guess is not None and record.metrics.get(metric, -math.inf) > guess
+    return guess is not None and record.metrics.get(metric, -math.inf) > FAR_OFF * guess
 
 
 def chance(record: Record, metric: str) -> float:
