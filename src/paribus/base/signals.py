@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from paribus.base.errors import Interrupted
 from paribus.base.terminal import say
 
 HANDOVER = 60  # seconds; clusters kill 90 s after their signal
 
 
+class Stop:
+    """What a `graceful_stop` is for. asked: whether somebody has asked for it."""
+
+    def __init__(self, request: Callable[[], Any]):
+        self.request, self.asked = request, False
+
+    def ask(self) -> None:
+        self.asked = True
+        self.request()
+
+    def check(self) -> None:
+        """Before the next part of a job. Raises Interrupted where the last one came to its end though it was asked to
+        stop: it was too near to it."""
+        if self.asked:
+            raise Interrupted("stopped; the same command resumes")
+
+
 _asked: list[bool] = []
+_around: list[Stop] = []  # the graceful stops of the main thread that are going on, the outermost first
 
 
 @contextmanager
@@ -32,8 +51,10 @@ def stops_now() -> bool:
 
 
 @contextmanager
-def graceful_stop(request: Any) -> Iterator[None]:
+def graceful_stop(request: Callable[[], Any] = lambda: None) -> Iterator[Stop]:
     """The first Ctrl-C or SIGTERM calls request(), which stops at the next safe point; another Ctrl-C stops at once.
+
+    Within another one both are asked, so a job of several runs stops when a run has ended by itself in that moment.
 
     Further SIGTERMs change nothing: a cluster sends one to every process, and the one that started this one another.
 
@@ -41,10 +62,13 @@ def graceful_stop(request: Any) -> Iterator[None]:
     as well. Its handler, which ends the job and asks for another, is called when the run has stopped and saved; after
     HANDOVER seconds in any case.
     """
-    if _asked:
+    stop = Stop(request)
+    if any(each.asked for each in _around):
+        stop.ask()
+    elif _asked:
         request()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stop
         return
     # A signal that is ignored stays ignored: the parent of this process speaks for it (as under nohup).
     signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
@@ -65,13 +89,16 @@ def graceful_stop(request: Any) -> Iterator[None]:
             handed_over.append(number)
             previous.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, hand_over))
             signal.alarm(HANDOVER)
-        request()
+        for each in reversed(_around):
+            each.ask()
 
     for number in signals:
         signal.signal(number, handle)
+    _around.append(stop)
     try:
-        yield
+        yield stop
     finally:
+        _around.remove(stop)
         if handed_over:
             signal.alarm(0)
         for kept, handler in previous.items():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from paribus.base.errors import Interrupted, StackFailed, UserError, is_storage
 from paribus.base.memory import keep_freed
 from paribus.base.redaction import redacted_text
+from paribus.base.signals import Stop, graceful_stop
 from paribus.base.terminal import say
 from paribus.config.identity import run_id
 from paribus.config.run import Run
@@ -106,6 +107,7 @@ class _Training:
         self.failures: dict[str, str] = {}
         self.storage = False  # whether some could not write their files
         self.reason = ""  # why members were handed back
+        self.stop = Stop(lambda: None)
 
     def run(self) -> dict[str, str]:
         """Train all; member -> what went wrong."""
@@ -124,7 +126,8 @@ class _Training:
             return self.failures
         if not isinstance(self.data.splits.train, TensorSet):
             say("workers read the samples, so the members of the stack are trained one after the other")
-            self.alone(self.members)
+            with graceful_stop() as self.stop:
+                self.alone(self.members)
             return self.failures
         if len(self.members) > 1 and (reason := self.objection()) is not None:
             self.hand_back(self.members, reason)
@@ -133,11 +136,12 @@ class _Training:
         wanted = first.trainer.compile
         members = {member.record.id: member for member in self.members}
         parts = [self.group[start : start + size] for start in range(0, len(self.group), size)]
-        for restart in self.restarts(parts):
-            going = [members[id] for id in restart.ids]
-            if restart.rows:
-                self.together(with_places(going, restart.rows, self.store), bool(restart.compile))
-            else:
+        with graceful_stop() as self.stop:
+            for restart in self.restarts(parts):
+                going = [members[id] for id in restart.ids]
+                if restart.rows:
+                    self.together(with_places(going, restart.rows, self.store), bool(restart.compile))
+                    continue
                 for start in range(0, len(going), size):
                     part = in_order(going[start : start + size])
                     # What a smaller stack at the end would take to compile has not been measured.
@@ -214,6 +218,7 @@ class _Training:
         from paribus.extras.stack.checkpoint import Regroup
         from paribus.extras.stack.fit import fit_stack
 
+        self.stop.check()
         members = self.alone(members) if len(members) == 1 else list(members)
         while members:
             living = [member for member in members if not member.absent]
@@ -301,6 +306,7 @@ class _Training:
     def alone(self, members: Sequence[Member]) -> list[Member]:
         """Train members one after the other, as single runs; returns none."""
         for member in members:
+            self.stop.check()
             try:
                 execute(member.run, member.record, self.store)
             except (Interrupted, KeyboardInterrupt):
