@@ -117,7 +117,7 @@ def everywhere(found: Sequence[Claim]) -> dict[str, Claim]:
             root,
             ablation=", ".join(dict.fromkeys(claim.ablation for claim in family)),
             findings=tuple(where.values()),
-            overall=over_regimes({name: _in_regime(each) for name, each in where.items()}),
+            overall=over_regimes({name: _in_regime(each) for name, each in where.items()}, apart=True),
             held=tuple(held for claim in family for held in claim.held),
             discovery=tuple(rate for claim in family for rate in claim.discovery),
         )
@@ -266,7 +266,8 @@ def overall_because(claim: Claim) -> str:
     p, outcome = claim.overall.p, claim.overall.outcome
     if outcome == "CONDITIONAL":
         on = f"depends on {_listed(claim.differing)}: " if claim.differing else ""
-        return f"{on}{groups} (heterogeneity p {_p(p)})"
+        without = f", without {_listed(claim.overall.untested)}, where runs collapsed" if claim.overall.untested else ""
+        return f"{on}{groups} (heterogeneity p {_p(p)}{without})"
     settled = [kind for kind in claim.overall.regimes if kind != "INCONCLUSIVE"]
     if outcome == "INCONCLUSIVE" and len(settled) > 1:
         if claim.overall.untested:

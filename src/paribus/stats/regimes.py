@@ -41,7 +41,7 @@ class ClaimVerdict:
     untested: tuple[str, ...] = ()
 
 
-def over_regimes(found: Mapping[str, InRegime]) -> ClaimVerdict:
+def over_regimes(found: Mapping[str, InRegime], apart: bool = False) -> ClaimVerdict:
     """One verdict for a claim: what the intervals of all regimes say together, as in `verdict.decide`: SUPPORTED if
     every lower bound is at least d, NEGLIGIBLE if every interval lies within ±d, and so on.
 
@@ -52,7 +52,7 @@ def over_regimes(found: Mapping[str, InRegime]) -> ClaimVerdict:
     of each regime: later ones are there only where it left the verdict open, and on such a choice the test would
     not hold its level. Where runs collapse no test of heterogeneity holds its level, and none is made.
 
-    found: by the name of the regime.
+    found: by the name of the regime. apart: test the regimes without collapses among themselves, where others have some.
 
     Raises ValueError without a regime.
     """
@@ -66,14 +66,16 @@ def over_regimes(found: Mapping[str, InRegime]) -> ClaimVerdict:
         return ClaimVerdict(kinds[0], groups)
     verdicts = [each.verdict for each in found.values()]
     collapsed = tuple(name for name, each in found.items() if each.collapses)
+    clean = [each for each in found.values() if not each.collapses]
+    settled = {each.verdict.outcome for each in clean} - {"INCONCLUSIVE"}
     p = math.nan
-    if not collapsed:
-        first = [(each.first, each.verdict.smallest) for each in found.values()]
+    if not collapsed or (apart and len(settled) > 1):
+        first = [(each.first, each.verdict.smallest) for each in clean]
         p = welch([d.mean / unit for d, unit in first], [d.sd / unit for d, unit in first], [d.n for d, _ in first])
     outcome = decide(
         min(v.low / v.smallest for v in verdicts), max(v.high / v.smallest for v in verdicts), 1.0
     )  # in units of d, which may differ between regimes
-    if outcome == "INCONCLUSIVE" and len(set(kinds) - {"INCONCLUSIVE"}) > 1 and p <= HETEROGENEOUS:
+    if outcome == "INCONCLUSIVE" and len(settled) > 1 and p <= HETEROGENEOUS:
         return ClaimVerdict("CONDITIONAL", groups, p, collapsed)
     return ClaimVerdict(outcome, groups, p, collapsed)
 
