@@ -66,6 +66,16 @@ def test_verdicts_that_differ_by_chance_are_not_conditional():
     assert found.outcome == "REVERSED"  # both intervals lie below zero
 
 
+def test_clean_regimes_may_be_tested_without_those_that_collapsed():
+    others = {"F": regime(3), "fashion": regime(-3), "T": regime(-3, collapses=True)}
+    assert over_regimes(others).outcome == "INCONCLUSIVE"
+    found = over_regimes(others, apart=True)
+    assert (found.outcome, found.untested) == ("CONDITIONAL", ("T",))
+    assert found.p == over_regimes({name: others[name] for name in ("F", "fashion")}).p
+    alike = {"F": regime(3), "fashion": regime(3, seed=1), "T": regime(-3, collapses=True)}
+    assert over_regimes(alike, apart=True).outcome == "INCONCLUSIVE"  # only the one that collapsed differs
+
+
 def test_where_runs_collapse_nothing_is_conditional():
     found = over_regimes({"F": regime(3), "T": regime(-3, collapses=True)})
     assert (found.outcome, found.untested) == ("INCONCLUSIVE", ("T",))

@@ -52,7 +52,7 @@ def over_regimes(found: Mapping[str, InRegime], apart: bool = False) -> ClaimVer
     of each regime: later ones are there only where it left the verdict open, and on such a choice the test would
     not hold its level. Where runs collapse no test of heterogeneity holds its level, and none is made.
 
-    found: by the name of the regime. apart: test the regimes without collapses among themselves, where others have some.
+    found: by the name of the regime. apart: where runs collapsed in some regimes, test the others among themselves.
 
     Raises ValueError without a regime.
     """
