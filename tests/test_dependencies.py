@@ -34,6 +34,7 @@ LOCK = [
     if line and not line.lstrip().startswith("#")
 ]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+ELSEWHERE = {"peers_jax.py": ["jax"]}  # runs in an environment that bench_peers.py makes for it
 MISSING = "{} is imported by {} and declared nowhere in pyproject.toml"
 
 
@@ -98,7 +99,8 @@ def undeclared(names, declared):
 def test_what_is_imported_is_declared(folder, declared):
     for path, code in sources(folder):
         for name in undeclared(imported(code), named(declared)):
-            pytest.fail(MISSING.format(name, path.relative_to(ROOT)))
+            if name not in ELSEWHERE.get(path.name, ()):
+                pytest.fail(MISSING.format(name, path.relative_to(ROOT)))
 
 
 def test_what_the_configuration_names_is_declared():
