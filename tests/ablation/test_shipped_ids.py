@@ -58,6 +58,15 @@ def test_the_ids_of_a_shipped_ablation_come_out_again(name, planned):
         assert not lost, f"{len(lost)} of {len(then)} shipped records are lost, e.g. {next(iter(lost.items()))}"
 
 
+@pytest.mark.parametrize("name", sorted(set(notes.names()) - {"aa"}))
+def test_the_results_ask_what_the_files_ask(name, planned):
+    """Packed plans have hypotheses of their own: a file that changes has to be packed again."""
+    for packed in shipped().plans[name]:
+        now = planned[name][packed.name].ablation
+        assert packed.ablation is not None
+        assert packed.ablation.hypotheses == now.hypotheses
+
+
 def test_the_results_hold_every_ablation_of_the_notes():
     assert sorted(shipped().plans) == sorted(notes.names())
 
