@@ -22,7 +22,7 @@ from paribus.notes.pages.results import (
     section_path,
 )
 from paribus.report.packed import Shipped
-from paribus.report.scoreboard import NOT_RUN
+from paribus.report.scoreboard import EVERYWHERE, NOT_RUN, Line
 
 COLUMNS = {
     "holds": ("SUPPORTED", "POSITIVE"),
@@ -34,7 +34,7 @@ COLUMNS = {
 
 def index_page(results: Results) -> str:
     """RESULTS.md."""
-    verdicts = {id: lines[0].verdict for id, lines in results.lines.items()}
+    verdicts = {id: _widest(lines).verdict for id, lines in results.lines.items()}
     counts = {head: sum(verdict in kinds for verdict in verdicts.values()) for head, kinds in COLUMNS.items()}
     said = "{holds} hold, {does not hold} do not, {depends} depend on the regime, {open} are open".format(**counts)
     rows = [f"| | {' | '.join(COLUMNS)} |", "|---|---|---|---|---|"]
@@ -70,11 +70,17 @@ def section_page(results: Results, section: str, ids: Sequence[str]) -> str:
     here = section_path(section_key(ids[0]))
     rows = ["| claim | | verdict |", "|---|---|---|"]
     for id in ids:
-        first = results.lines[id][0]
-        rows.append(f"| {link(id, claim_path(id), here)} | {first.claim} | **{first.verdict}** |")
+        first, widest = results.lines[id][0], _widest(results.lines[id])
+        more = f"; with [other ablations]({claim_path(id).name}): **{widest.verdict}**" if widest is not first else ""
+        rows.append(f"| {link(id, claim_path(id), here)} | {first.claim} | **{first.verdict}**{more} |")
     return "\n".join(
         [f"{MADE}\n# {section}\n", f"{link('Results', INDEX, here)}\n", *rows, ""],
     )
+
+
+def _widest(lines: Sequence[Line]) -> Line:
+    """The verdict over all ablations that ask a claim, where there are several; else that of its own."""
+    return lines[-1] if lines[-1].regime == EVERYWHERE else lines[0]
 
 
 def origin(shipped: Shipped, again: Mapping[str, Any]) -> str:
