@@ -50,7 +50,7 @@ def findings_page(results: Results, written: Mapping[str, Any]) -> str:
         [
             f"{MADE}\n# Ten findings\n",
             f"What surprised us most, of {link('all claims', INDEX, PAGE)}. All of it comes from small networks and "
-            "short trainings on small pictures; the page of each finding says where it was tried.\n",
+            "short trainings on small pictures and texts; the page of each finding says where it was tried.\n",
             *rows,
             "",
             "Differences are those of test accuracy, in percentage points, unless a unit stands behind them. Bounds "
