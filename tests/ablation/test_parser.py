@@ -4,7 +4,8 @@ import pytest
 
 from paribus.ablation.file import AblationError, level_name
 from paribus.ablation.parser import parse
-from paribus.base.metrics import Metric, Metrics
+from paribus.base.errors import UserError
+from paribus.base.metrics import Metric, Metrics, of_test
 from paribus.config.compose import load, resolved
 from paribus.config.grammar import override_value
 from paribus.config.task import Task
@@ -303,3 +304,26 @@ def test_the_task_says_what_an_ablation_compares_and_selects_on():
 def test_a_claim_is_of_the_better_direction_unless_it_says_otherwise(metric, given, direction):
     [ablation] = parse({**FILE, "hypotheses": [{**CLAIM, "metric": metric, **given}]})
     assert ablation.hypotheses[0].direction == direction
+
+
+@pytest.mark.parametrize("select_on", ["test/mae", "test_mae"])  # as modules of Lightning log it
+def test_no_tuning_on_the_test_set_whatever_its_metrics_are_called(select_on):
+    own = {name: {"better": "lower", "unit": None, "chance": None} for name in ("val_mae", "test_mae", "mae")}
+    given = {"_target_": "paribus.task.Lightning", "metrics": own, "monitor": "val_mae"}
+    section = {"name": "x", "factors": {"norm": ["none", "batch"]}, "seeds": 2, "smallest_effect": 1.0,
+               "metric": "test_mae", "tune": {"optimizer.lr": [0.1, 1.0]}}  # fmt: skip
+    assert parse(section, task=Task.read(given))[0].select_on == "val_mae"
+    with pytest.raises(AblationError, match=f"select_on must not be a metric of the test split, got {select_on}"):
+        parse({**section, "select_on": select_on}, task=Task.read(given))
+    with pytest.raises(UserError, match=r"must not be a metric of the test set, got test_mae. Write task.monitor=val_mae"):
+        Task.read({**given, "monitor": "test_mae"})
+    assert not any(map(of_test, ("val_mae", "testing", "val/test_mae", "tests/mae")))
+
+
+def test_a_name_that_another_file_has_is_refused(tmp_path, monkeypatch):
+    """A copied file that keeps the name would amend the registration of the first."""
+    section = {"name": "norms", "factors": {"norm": ["none", "batch"]}, "seeds": 2}
+    assert parse(section, "conf/ablation/notes/norms.yaml")[0].name == "norms"
+    assert parse({**section, "name": "nobody_has_it"}, "conf/ablation/mine.yaml")[0].name == "nobody_has_it"
+    with pytest.raises(AblationError, match=r"ablation.name is that of \S*norms.yaml: norms. Write name: mine"):
+        parse(section, "conf/ablation/mine.yaml")

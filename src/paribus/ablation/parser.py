@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from paribus.ablation.ablation_files import file_of, place_of
 from paribus.ablation.file import (
     DESIGNS,
     DIRECTIONS,
@@ -22,7 +24,7 @@ from paribus.ablation.file import (
     Seeds,
     level_name,
 )
-from paribus.base.metrics import TIMES, Key, kind, no_direction
+from paribus.base.metrics import TIMES, Key, kind, no_direction, of_test
 from paribus.base.numbers import is_number, is_whole
 from paribus.base.redaction import redacted_names
 from paribus.base.text import near
@@ -69,6 +71,9 @@ class _Parser:
         name = section.get("name")
         if not isinstance(name, str) or not is_words(name):
             raise self.error("ablation.name", f"must be a word, got {name!r}")
+        own = Path(self.source)
+        if own.suffix == ".yaml" and own.stem != name and file_of(name) is not None:
+            raise self.error("ablation.name", f"is that of {place_of(name)}: {name}. Write name: {own.stem}")
         if not is_words(section.get("claim", "-"), more_lines=True):
             raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
         claim = " ".join(section.get("claim", "").split())
@@ -98,7 +103,7 @@ class _Parser:
         if design == "path" and (ablation.seeds.looks or ablation.seeds.tuning == "nested"):
             key = "cap" if ablation.seeds.looks else "tuning"
             raise self.error(f"ablation.seeds.{key}", "is not for the design path. Leave it out")
-        if ablation.select_on.startswith("test/"):
+        if of_test(ablation.select_on):
             raise self.error(
                 "ablation.select_on",
                 f"must not be a metric of the test split, got {ablation.select_on}. Use {self.task.monitor}",
@@ -405,7 +410,7 @@ class _Parser:
             key = self.metric(where, name)
             if key.metric.better is None:
                 raise self.error(where, no_direction(key))
-            if name.startswith("test/"):
+            if of_test(name):
                 raise self.error(
                     where, f"must be a metric of the validation, since a run is tested once. Try {self.task.monitor}"
                 )

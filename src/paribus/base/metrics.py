@@ -107,6 +107,11 @@ def kind(metric: str) -> str:
     return metric.rsplit("/", 1)[-1].removesuffix("_best")
 
 
+def of_test(metric: str) -> bool:
+    """Whether a metric is one of the test set: test/mae or, as modules of Lightning log it, test_mae."""
+    return re.match(r"test(?![A-Za-z0-9])", metric) is not None
+
+
 def chance_of(given: float | str | None, classes: int | None) -> float | None:
     """A declared chance as a number; None where it needs classes, and there are none."""
     if given is None or isinstance(given, int | float):

@@ -40,7 +40,7 @@ def factors(arms: Arms) -> list[str]:
 def held_equal(records: Sequence[Record]) -> dict[str, str]:
     """The choices that all records make alike."""
     differing = {*varied(records)}
-    common = [key for key in records[0].choices if not is_seed(key)] if records else []
+    common = [key for key in records[0].choices if not is_seed(key) and key != "on_change"] if records else []
     return {key: level_text(level(records[0], key)) for key in common if key not in differing}
 
 

@@ -108,7 +108,7 @@ def details(studies: Sequence[Study]) -> dict[str, Any]:
     sources: dict[str, int] = {}
     shown = {}
     for id, (arm, record) in runs.items():
-        source = {key: value for key, value in record.provenance.items() if key != "command"}
+        source = {key: value for key, value in record.provenance.items() if key not in ("command", "folder")}
         known = record.known
         number = sources.setdefault(json.dumps(source, sort_keys=True, default=str), len(sources))
         shown[id] = {

@@ -18,7 +18,7 @@ MEANING = {
     "NEGLIGIBLE": "the effect is too small to matter",
     "REVERSED": "the opposite is true",
     "POSITIVE": "the gain is real and may be too small to matter",
-    "INCONCLUSIVE": "these runs can't decide; more seeds are needed",
+    "INCONCLUSIVE": "these runs can't decide",
     "CONDITIONAL": "it depends on the regime",
 }
 SIGNS = {

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from paribus.ablation.cells import Plan
 from paribus.ablation.file import SPLIT, Ablation
+from paribus.base.metrics import of_test
 from paribus.base.typed import typed
 from paribus.evidence.aggregate import Aggregate, Row
 from paribus.evidence.arms import level_text, range_text
@@ -40,7 +41,7 @@ def caption(table: Aggregate, view: View, shown: Sequence[str]) -> str:
         parts.append(f"{_cells(table, shown)} ± {what} over {_runs(table)}.")
     else:
         parts.append(f"Single runs, {_runs(table)}, which show nothing about the spread between seeds.")
-    if any(metric.startswith("test/") for metric in table.metrics):
+    if any(of_test(metric) for metric in table.metrics):
         parts.append(f"Test metrics are {_WEIGHTS[str(facts.get('evaluated', 'last'))]}, on the test split.")
     parts += [*_tuning(table), *_sequential(table), *(table.plan.registered if table.plan else ())]
     if compared and "difference" in shown:
