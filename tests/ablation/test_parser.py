@@ -315,7 +315,9 @@ def test_no_tuning_on_the_test_set_whatever_its_metrics_are_called(select_on):
     assert parse(section, task=Task.read(given))[0].select_on == "val_mae"
     with pytest.raises(AblationError, match=f"select_on must not be a metric of the test split, got {select_on}"):
         parse({**section, "select_on": select_on}, task=Task.read(given))
-    with pytest.raises(UserError, match=r"must not be a metric of the test set, got test_mae. Write task.monitor=val_mae"):
+    with pytest.raises(
+        UserError, match=r"must not be a metric of the test set, got test_mae. Write task.monitor=val_mae"
+    ):
         Task.read({**given, "monitor": "test_mae"})
     assert not any(map(of_test, ("val_mae", "testing", "val/test_mae", "tests/mae")))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -178,3 +179,23 @@ def test_every_message_with_a_key_of_the_user_takes_the_helper():
             if re.search(r"(Try|[Ww]rite|[Gg]ive) '?\+?[\w.]*\{(where|key|place|name)[^}]*\}[\w.{}]*=", line):
                 found.append(f"{path.relative_to(source)}:{number}: {line.strip()}")
     assert [each for each in found if not each.startswith("config/sweep.py")] == [], "whose key Hydra has read"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"defaults": [{"override /task": "regression"}]},  # without its first line
+        {"defaults": [{"override task": "regression"}]},
+    ],
+)
+def test_an_ablation_file_in_the_wrong_form_says_which_form_is_right(paribus, tmp_path, file):
+    folder = tmp_path / "conf" / "ablation"
+    folder.mkdir(parents=True)
+    first = "" if "override /task" in file["defaults"][0] else "# @package _global_\n"
+    section = {"name": "mine", "factors": {"optimizer": ["sgd", "adam"]}}
+    (folder / "mine.yaml").write_text(first + json.dumps({**file, "ablation": section}))
+    result = paribus("plan", "ablation=mine")
+    assert result.code == 2
+    assert "begins with the line `# @package _global_`" in result.err
+    assert "- override /task: OPTION" in result.err
+    assert "no place" not in unknown("metrics.flower@5", ["metrics"])

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_ablations import Made
 from scipy import stats
 
-from paribus.evidence.aggregate import aggregate
+from paribus.evidence.aggregate import aggregate, aggregate_plan
 from paribus.evidence.arms import ReportError
 from paribus.report.tables.sheets import arms_sheet
 from paribus.stats.multiple import holm
@@ -334,3 +335,13 @@ def test_ten_thousand_records_take_seconds():
     table = aggregate("sweep", sweep, ["test/acc", "test/loss"])
     assert (len(table.rows), sum(row.n for row in table.rows)) == (1_000, 10_000)
     assert time.process_time() - started < 5.0
+
+
+def test_a_test_metric_that_no_run_has_says_how_it_is_measured_later():
+    section = {"name": "mine", "factors": {"norm": ["none", "batch"]}, "seeds": 2}
+    made = Made(section, lambda cell: 0.9)
+    [plan] = made.plans
+    with pytest.raises(ReportError, match=r"To test the runs now .*: paribus evaluate --metrics f1 ablation=mine$"):
+        aggregate_plan(plan, made.read, ["test/f1"])
+    with pytest.raises(ReportError, match=r"There are [^:]*$"):
+        aggregate_plan(plan, made.read, ["train/f1"])

@@ -63,6 +63,11 @@ ANSWERS = {
 
 def unknown(key: str, known: Sequence[str]) -> str:
     """What to say of a dotted key that is not among the known ones."""
+    if "@" in key.split(".", 1)[0]:
+        return (
+            f"{key} is no place of the configuration. A file of conf/ablation begins with the line `# @package "
+            "_global_`, and its defaults have a slash: - override /task: OPTION"
+        )
     leaf = key.rsplit(".", 1)[-1]
     head = key.split(".", 1)[0]
     said = f"{key} is not a key of the configuration: nothing reads it."

@@ -12,7 +12,8 @@ import numpy as np
 
 from paribus.ablation.findings import Finding, family, looks_of
 from paribus.ablation.kept import Scored
-from paribus.base.metrics import Key
+from paribus.base.metrics import Key, kind, of_test
+from paribus.base.typed import typed
 from paribus.evidence.arms import Arms, ReportError, arms_by, how_to_train, is_seed
 from paribus.evidence.comparable import factors, held_equal, shared_facts
 from paribus.stats.choice import Point
@@ -166,7 +167,10 @@ def aggregate(
     for metric in shown:
         if all(math.isnan(_value(run, metric)) for run in done) and not any(metric in _names(run) for run in done):
             known = dict.fromkeys(known for run in done for known in _names(run))
-            raise ReportError(f"the runs have not logged the metric {metric}. There are {', '.join(known)}")
+            raise ReportError(
+                f"the runs have not logged the metric {metric}. There are {', '.join(known)}"
+                + _measured_later(plan, metric)
+            )
     if baseline is not None and baseline not in arms:
         raise ReportError(f"the baseline is one of the arms {', '.join(arms)}, got {baseline}")
     base = next(row for row in rows if baseline in (None, row.arm))
@@ -238,6 +242,14 @@ def aggregate_plan(
         for row in found.rows:  # with their tuning runs
             row.collapses = whole.collapses[row.arm] if row.collapses is not None else None
     return found
+
+
+def _measured_later(plan: Plan | None, metric: str) -> str:
+    """How finished runs get a test metric that they lack."""
+    if plan is None or plan.ablation is None or not of_test(metric):
+        return ""
+    ablation = typed("ablation", plan.ablation.name)
+    return f". To test the runs now (a module needs a test_step): paribus evaluate --metrics {kind(metric)} {ablation}"
 
 
 def keys(metrics: Sequence[str], records: Iterable[Record | None]) -> list[Key]:
