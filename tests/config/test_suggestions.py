@@ -199,3 +199,14 @@ def test_an_ablation_file_in_the_wrong_form_says_which_form_is_right(paribus, tm
     assert "begins with the line `# @package _global_`" in result.err
     assert "- override /task: OPTION" in result.err
     assert "no place" not in unknown("metrics.flower@5", ["metrics"])
+
+
+def test_the_name_of_an_ablation_alone_is_answered_with_its_override(paribus):
+    for word, said in {
+        "norms": "Write ablation=norms",
+        "notes/norms": "Write ablation=notes/norms",
+        "x": "Write key=",
+    }.items():
+        result = paribus("table", word)
+        assert result.code == 2
+        assert said in result.err

@@ -4,7 +4,7 @@ import pytest
 from torch import Tensor
 
 from paribus.base.errors import UserError
-from paribus.run.instantiate import check_arguments, fits
+from paribus.run.instantiate import check_arguments, fits, instantiate
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,13 @@ def test_a_message_names_types_in_the_words_of_a_configuration(given, said):
     with pytest.raises(UserError) as caught:
         check_arguments("x", {"_target_": f"{__name__}.Rates", **given})
     assert str(caught.value).startswith(said)
+
+
+def test_a_misspelt_class_is_answered_with_the_names_of_its_module(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "friction_of_mine.py").write_text("class Regressor:\n    pass\n")
+    with pytest.raises(UserError, match=r"friction_of_mine has no Regresor. Did you mean Regressor\?$"):
+        instantiate("task.module", {"_target_": "friction_of_mine.Regresor"})
+    with pytest.raises(UserError, match=r"torch.optim has no Adamm in its installed version. .* Did you mean Adam"):
+        instantiate("optimizer", {"_target_": "torch.optim.Adamm"})

@@ -116,7 +116,7 @@ def family(
         found.append(
             Finding(
                 each, ablation.regime, pairs, said.difference, said.verdict, len(asking), scores.seeds(pairs),
-                sum(scores.diverged(label, each.metric) for label in labels),
+                sum(diverged(run, each.metric) for label in labels for run in scores.records[label] if run is not None),
                 sum(map(scores.missing, labels)),
                 next(iter(question[1].stages), said.difference),
                 looks.cap if looks else None,
@@ -244,9 +244,6 @@ class _Scores:
         runs += [run for point in points for run in self.scored.row(label, point)[:n] if run is not None]
         guess = next((chance(run, metric) for run in runs if run.has_result), math.nan)
         return collapses([score(run, metric) for run in runs], guess, bool(metric.metric.higher))
-
-    def diverged(self, label: str, metric: Key) -> int:
-        return sum(r is not None and diverged(r, metric) for r in self.records[label])
 
     def missing(self, label: str) -> int:
         return sum(r is None or not r.has_result or r.excluded is not None for r in self.records[label])

@@ -71,8 +71,7 @@ class _Parser:
         name = section.get("name")
         if not isinstance(name, str) or not is_words(name):
             raise self.error("ablation.name", f"must be a word, got {name!r}")
-        own = Path(self.source)
-        if own.suffix == ".yaml" and own.stem != name and file_of(name) is not None:
+        if (own := Path(self.source)).suffix == ".yaml" and own.stem != name and file_of(name) is not None:
             raise self.error("ablation.name", f"is that of {place_of(name)}: {name}. Write name: {own.stem}")
         if not is_words(section.get("claim", "-"), more_lines=True):
             raise self.error("ablation.claim", f"must be words, got {section['claim']!r}")
@@ -461,9 +460,8 @@ class _Parser:
                     f"{where}.smallest_effect",
                     f"must be given: the smallest difference in {of} that matters, in its unit",
                 )
-            ends = arms["arm"], arms["versus"]
-            words = str(given["id"]), str(given["claim"])
-            found.append(Hypothesis(*words, *ends, direction, of, least, literature, str(root)))
+            asked = str(given["id"]), str(given["claim"]), arms["arm"], arms["versus"]
+            found.append(Hypothesis(*asked, direction, of, least, literature, str(root)))
         return tuple(found)
 
     def regimes(self, ablation: Ablation, section: Any) -> list[Ablation]:

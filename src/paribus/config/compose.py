@@ -25,6 +25,7 @@ from paribus.base.plain_yaml import LOADER
 from paribus.base.text import near
 from paribus.base.typed import typed
 from paribus.config import config_dir
+from paribus.config.ablations import shipped
 from paribus.config.grammar import parsed, with_quotes
 from paribus.config.modes import with_mode
 from paribus.config.run import Run
@@ -97,7 +98,8 @@ def explain(error: BaseException) -> str:
         return "the defaults of an option file, or the interpolations of a value, form a circle"
     if isinstance(error, OverrideParseException):
         said = f"{error.override} is not an override ({text.splitlines()[0]})"
-        return f"{said}. Write {_with_its_key(error.override) or 'key=value, group=option or +new.key=value'}"
+        usual = "key=value, group=option or +new.key=value"
+        return f"{said}. Write {_as_ablation(error.override) or _with_its_key(error.override) or usual}"
     if missing := re.search(
         r"Could not find '([^']+)'\s*Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
         text,
@@ -142,6 +144,13 @@ def explain(error: BaseException) -> str:
     if not isinstance(error, HydraException | OmegaConfBaseException):
         said = f"Hydra can't compose a configuration from this: {type(error).__name__}: {said}"
     return said[:LONGEST] + (" ..." if len(said) > LONGEST else "")
+
+
+def _as_ablation(word: str) -> str | None:
+    """ablation=WORD, where there is a file of that name."""
+    files = (root / "ablation" / f"{word}.yaml" for root in search_path())
+    there = bool(re.fullmatch(r"[\w/-]+", word)) and (word in shipped() or any(path.is_file() for path in files))
+    return f"ablation={word}" if there else None
 
 
 def _with_its_key(override: str) -> str | None:

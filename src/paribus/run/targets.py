@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.base.errors import UserError
+from paribus.base.text import near
 from paribus.base.torch_internals import FUNCTIONS_IN_C
 from paribus.config.targets import import_path
 
@@ -217,8 +218,9 @@ def find(where: str, path: str) -> Any:
             ) from error
         for part in parts[length:]:
             if not hasattr(found, part):
-                at = ".".join(parts[:length])
-                raise UserError(f"{where}._target_: {at} has no {part} in its installed version. Upgrade it")
+                meant = near(part, [each for each in dir(found) if not each.startswith("_")])
+                cure = "" if _is_own(parts[0]) else " in its installed version. Upgrade it, or correct the name"
+                raise UserError(f"{where}._target_: {'.'.join(parts[:length])} has no {part}{cure}.{meant}")
             found = getattr(found, part)
         return found
     raise AssertionError("a name has at least one part")
