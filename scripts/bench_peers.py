@@ -68,7 +68,7 @@ class Jax:
     def __init__(self, python: Path, model: str, batch: int, replicas: int):
         line = [str(python), str(HERE / "peers_jax.py"), model, str(batch), str(replicas)]
         self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=QUIET)
-        self.first = self.read()
+        self.read()  # the first epoch, compiling included
 
     def read(self) -> float:
         assert self.process.stdout is not None

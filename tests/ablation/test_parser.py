@@ -8,6 +8,7 @@ from paribus.base.errors import UserError
 from paribus.base.metrics import Metric, Metrics, of_test
 from paribus.config.compose import load, resolved
 from paribus.config.grammar import override_value
+from paribus.config.modes import check_monitors
 from paribus.config.task import Task
 from paribus.stats.spaces import Range, Search
 
@@ -315,10 +316,9 @@ def test_no_tuning_on_the_test_set_whatever_its_metrics_are_called(select_on):
     assert parse(section, task=Task.read(given))[0].select_on == "val_mae"
     with pytest.raises(AblationError, match=f"select_on must not be a metric of the test split, got {select_on}"):
         parse({**section, "select_on": select_on}, task=Task.read(given))
-    with pytest.raises(
-        UserError, match=r"must not be a metric of the test set, got test_mae. Write task.monitor=val_mae"
-    ):
-        Task.read({**given, "monitor": "test_mae"})
+    refused = f"evaluation.monitor must be a metric of the validation, got {select_on}. Log val"
+    with pytest.raises(UserError, match=refused):
+        check_monitors(Task.read(given), "val_mae", {"monitor": select_on}, {}, None)
     assert not any(map(of_test, ("val_mae", "testing", "val/test_mae", "tests/mae")))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from paribus.base.errors import UserError
-from paribus.base.metrics import TIMES, Metric
+from paribus.base.metrics import TIMES, Metric, of_test
 from paribus.base.terminal import say
 from paribus.config.identity import EARLY_STOPPING
 from paribus.config.targets import public_name
@@ -64,6 +65,9 @@ def _check_monitor(where: str, task: Task, monitor: str, plain: str) -> None:
     if not task.metrics.declares(monitor):
         raise UserError(f"{where} must be a metric that the run measures, got {monitor!r}. {task.nearest(monitor)}")
     task.metrics.direction(where, monitor)
+    if of_test(monitor) and task.target not in OWN:
+        alike = re.sub("^test", "val", monitor)
+        raise UserError(f"{where} must be a metric of the validation, got {monitor}. Log {alike}, and write {alike}")
     if task.target in OWN and (not plain.startswith("val/") or plain[4:] not in task.metrics):
         wanted = ", ".join(f"val/{name}" for name, metric in task.metrics.items() if metric.better)
         raise UserError(f"{where} must be a metric of the validation, got {monitor}. Use one of {wanted}")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from paribus.base.errors import UserError
-from paribus.base.metrics import FIRST, TIMES, Metric, Metrics, how_to_declare, is_chance, is_unit, kind, of_test
+from paribus.base.metrics import FIRST, TIMES, Metric, Metrics, how_to_declare, is_chance, is_unit, kind
 from paribus.base.plain_yaml import LOADER
 from paribus.base.typed import typed
 from paribus.config import config_dir
@@ -119,11 +119,6 @@ class Task:
             raise UserError(
                 f"{where}.monitor must name the metric that says which weights are best, got {shortened(monitor)}. "
                 f"Try {typed(f'{where}.monitor', 'val/loss')}"
-            )
-        if of_test(monitor):
-            raise UserError(
-                f"{where}.monitor says which weights and which learning rates are best, so it must not be a metric of "
-                f"the test set, got {monitor}. Write {typed(f'{where}.monitor', re.sub('^test', 'val', monitor))}"
             )
         node = {key: value for key, value in given.items() if key not in _PLAIN}
         if public_name(node["_target_"]) in OWN and (free := [key for key in node if key != "_target_"]):

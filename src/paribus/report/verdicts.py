@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,9 @@ _FACTS = ("budget", "data", "precision", "world_size", "evaluated")
 class Claim:
     """A hypothesis of an ablation file. findings: one for each regime, in the file's order.
 
-    overall: the verdict on all regimes together. held: for each finding, the choices and facts that all of its runs
-    share. discovery: of each finding that is settled, the smallest false discovery rate over the board at which it
-    stands; nan without a board.
+    overall: the verdict on all regimes together. held: for each finding, what tells the choices and facts that all of
+    its runs share; it reads all of them, and few readers ask. discovery: of each finding that is settled, the smallest
+    false discovery rate over the board at which it stands; nan without a board.
     """
 
     ablation: str
@@ -43,14 +44,15 @@ class Claim:
     claim: str
     findings: tuple[Finding, ...]
     overall: ClaimVerdict
-    held: tuple[Mapping[str, str], ...] = ()
+    held: tuple[Callable[[], Mapping[str, str]], ...] = ()
     discovery: tuple[float, ...] = ()
 
     @property
     def differing(self) -> tuple[str, ...]:
         """In what the regimes differ."""
-        keys = dict.fromkeys(key for each in self.held for key in each)
-        return tuple(key for key in keys if len({each[key] for each in self.held if key in each}) > 1)
+        held = [each() for each in self.held]
+        keys = dict.fromkeys(key for each in held for key in each)
+        return tuple(key for key in keys if len({each[key] for each in held if key in each}) > 1)
 
     def content(self) -> dict[str, Any]:
         """What a program reads: plain values, numbers as recorded."""
@@ -82,14 +84,14 @@ def claims(
     read: the record of a run by its id, None where there is none. known: the findings of each plan, where somebody has
     made them at this level.
     """
-    found: dict[tuple[str, str], list[tuple[Finding, Mapping[str, str]]]] = {}
+    found: dict[tuple[str, str], list[tuple[Finding, Callable[[], Mapping[str, str]]]]] = {}
     if known is None:
         known = [findings(plan, read, level) for plan in plans]
     for plan, own in zip(plans, known, strict=True):
         if not own:
             continue
         assert plan.ablation is not None, "only an ablation has findings"
-        held = _held(plan, read)
+        held = functools.cache(functools.partial(_held, plan, read))
         for each in own:
             found.setdefault((plan.ablation.name, each.hypothesis.id), []).append((each, held))
     made = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from paribus.base.metrics import Key, chance_of
+from paribus.base.metrics import Key, Metric, chance_of
 from paribus.store.record import Record
 
 FAR_OFF = 2.0  # times what guessing scores
@@ -39,16 +39,20 @@ def diverged(record: Record, metric: str) -> bool:
 
 def _far_off(record: Record, metric: str) -> bool:
     """Whether a metric without an upper bound is far worse than guessing; False where guessing is not known."""
-    declared = record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
+    declared = _declared(record, metric)
     if declared is None or not declared.falls:
         return False
     guess = chance_of(declared.chance, record.classes)
     return guess is not None and record.metrics.get(metric, -math.inf) > FAR_OFF * guess
 
 
+def _declared(record: Record, metric: str) -> Metric | None:
+    return record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
+
+
 def chance(record: Record, metric: str) -> float:
     """What guessing scores; the worst if that is not known, nan if nothing is better or worse."""
-    declared = record.declaration(metric) or (metric.metric if isinstance(metric, Key) else None)
+    declared = _declared(record, metric)
     if declared is None or declared.better is None:
         return math.nan
     guess = chance_of(declared.chance, record.classes)
